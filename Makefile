@@ -1,0 +1,37 @@
+# make sweep, make test: everything else follows. Every target sets up what it needs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+# Where runs lie; a submitted job runs in a copy of this folder that vanishes, so the path is absolute.
+export DQ_STORAGE ?= $(CURDIR)/runs
+ARGS ?= experiment=quickstart
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep test ui ray ray-stop lint clean
+
+help: ## what can be made
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+sweep: .venv/installed ## run the main job on this machine (ARGS="key=value ..." for another configuration)
+	@$(BIN)/python infra/laptop.py submit -- python jobs/dq_sweep.py $(ARGS) storage.path=$(DQ_STORAGE)
+
+test: .venv/installed ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: .venv/installed ## style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict pipeline jobs
+
+ui: .venv/installed ## the MLflow UI of the runs here, on http://127.0.0.1:5000
+	@$(BIN)/mlflow server --backend-store-uri sqlite:///$(DQ_STORAGE)/mlflow.db --host 127.0.0.1 --port 5000
+
+ray: .venv/installed ## start a Ray head on loopback and leave it running
+	@$(BIN)/python infra/laptop.py start
+
+ray-stop: .venv/installed ## stop the head that `make ray` started
+	@$(BIN)/python infra/laptop.py stop
+
+.venv/installed: pyproject.toml
+	@echo "setting up .venv (once, a few minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check torch==$$(sed -n 's/.*"torch==\(.*\)".*/\1/p' pyproject.toml)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Make sequence-to-sequence models small, and prove what it cost."""

@@ -1,0 +1,1 @@
+"""Ray: workers for training. The door to ray."""

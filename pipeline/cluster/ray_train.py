@@ -1,0 +1,164 @@
+"""Worker functions on a cluster: Ray Train starts a process per rank, forms the group and restarts lost ranks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipeline.config.errors import UserError
+from pipeline.config.schema import ClusterConfig
+
+CONNECT_TIMEOUT_S = 3.0
+
+
+def run_workers(
+    worker: Callable[[dict[str, Any]], None],
+    payload: dict[str, Any],
+    cluster: ClusterConfig,
+    *,
+    name: str,
+    storage_path: Path,
+) -> None:
+    """Call `worker(payload)` on every rank and wait.
+
+    Args:
+        worker: importable function; it finds rank and world size in torch.distributed.
+        payload: plain data.
+        cluster: number of workers and their resources.
+        name: identity of the Ray Train run.
+        storage_path: folder that all nodes share.
+
+    Raises:
+        UserError: raised in a worker.
+        RuntimeError: a worker failed more often than `cluster.max_failures`; the message is the worker's.
+    """
+    if cluster.launcher == "process":
+        worker(payload)
+        return
+    gpu = cluster.gpus_per_worker > 0
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # else every worker line appears twice
+    # Watches for draining cloud nodes; on plain CPU clusters it only prints an error about itself.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1" if gpu else "0")
+    import ray.train
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    trainer = TorchTrainer(
+        _reporting_user_errors,
+        train_loop_config={"worker": worker, "payload": payload},
+        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=cluster.num_workers,
+            use_gpu=gpu,
+            resources_per_worker={"CPU": cluster.cpus_per_worker, **({"GPU": 1} if gpu else {})},
+        ),
+        run_config=ray.train.RunConfig(
+            name=name,
+            storage_path=str(storage_path),
+            logging_config=ray.train.LoggingConfig(log_level="WARNING"),
+            failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures, controller_failure_limit=0),
+        ),
+    )
+    try:
+        result = trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        failures = getattr(error, "worker_failures", None) or {0: getattr(error, "controller_failure", error)}
+        rank, cause = min(failures.items())
+        raise RuntimeError(f"worker {rank} failed: {cause}") from error
+    if result.return_value is not None:
+        raise UserError(*result.return_value)
+
+
+def _reporting_user_errors(config: dict[str, Any]) -> tuple[str, str, str] | None:
+    """A user's mistake is the same on every attempt: hand it back instead of failing, which would be retried."""
+    try:
+        config["worker"](config["payload"])
+    except UserError as error:
+        return error.given, error.allowed, error.change
+    return None
+
+
+def connect(cluster: ClusterConfig) -> None:
+    """Connect to Ray and make sure that the workers asked for can ever be placed; nothing to do without Ray.
+
+    Raises:
+        UserError: no cluster at the address, or too few CPUs or GPUs.
+    """
+    if cluster.launcher == "process":
+        if cluster.num_workers != 1:
+            raise UserError(
+                f"cluster.num_workers={cluster.num_workers} with launcher=process", "1", "set cluster.launcher=ray"
+            )
+        return
+    import ray
+
+    if not ray.is_initialized():
+        if cluster.address not in ("auto", "local"):
+            _check_reachable(cluster.address)
+        # Without the dashboard's state API, Ray Train warns every second.
+        options: dict[str, Any] = {"include_dashboard": True} if cluster.address == "local" else {}
+        try:
+            ray.init(address=cluster.address, logging_level=logging.WARNING, log_to_driver=True, **options)
+        except (ConnectionError, ValueError) as error:
+            raise UserError(
+                f"cluster.address={cluster.address}: {str(error).splitlines()[0]}",
+                "a running Ray cluster, or cluster.address=local",
+                "start one with `make ray`, or set cluster.address or RAY_ADDRESS",
+            ) from error
+    _check_resources(cluster, ray.cluster_resources())
+
+
+def check_memory(required_bytes: float, cluster: ClusterConfig) -> None:
+    """Refuse a job whose workers cannot fit into memory.
+
+    Args:
+        required_bytes: estimate for all workers together.
+        cluster: where they would run.
+
+    Raises:
+        UserError: the machine or cluster has less.
+    """
+    if cluster.gpus_per_worker:
+        return  # device memory is not known to the driver
+    if cluster.launcher == "process":
+        available = float(psutil.virtual_memory().available)
+    else:
+        import ray
+
+        resources = ray.cluster_resources()
+        available = resources.get("memory", 0.0) + resources.get("object_store_memory", 0.0)
+    if required_bytes > available:
+        raise UserError(
+            f"{cluster.num_workers} workers need about {required_bytes / 2**30:.1f} GiB of memory",
+            f"{available / 2**30:.1f} GiB here",
+            "lower cluster.num_workers or train fewer students in one sweep",
+        )
+
+
+def _check_reachable(address: str) -> None:
+    """ray.init retries a dead address for minutes; a TCP connection tells in seconds."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no Ray cluster at cluster.address={address} ({error})",
+            "host:port of a running cluster, auto or local",
+            "start Ray there or set cluster.address",
+        ) from error
+
+
+def _check_resources(cluster: ClusterConfig, available: dict[str, float]) -> None:
+    for resource, per_worker in (("CPU", cluster.cpus_per_worker), ("GPU", cluster.gpus_per_worker)):
+        needed, there = cluster.num_workers * per_worker, available.get(resource, 0.0)
+        if needed > there:
+            raise UserError(
+                f"{cluster.num_workers} workers with {per_worker} {resource} each",
+                f"{there:.0f} {resource} in this Ray cluster",
+                f"set cluster.num_workers or cluster.{resource.lower()}s_per_worker",
+            )

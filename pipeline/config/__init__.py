@@ -1,0 +1,1 @@
+"""Configuration: typed schema, YAML groups, command line, stable hash."""

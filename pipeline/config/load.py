@@ -1,0 +1,166 @@
+"""YAML files + groups + `key=value` -> one `JobConfig`. The door to omegaconf.
+
+Later sources win: the job's base file, then the chosen groups (task, model, recipe, cluster), then the experiment's own
+values, then the command line. Base file and experiment choose groups under `defaults:`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from pipeline.config.build import build, describe, nearest, to_dict
+from pipeline.config.errors import UserError
+from pipeline.config.schema import JobConfig
+
+CONF_DIR = Path(__file__).parents[2] / "conf"
+GROUPS = ("task", "model", "recipe", "cluster")
+# Settings that change where a result lies or how fast it comes, but not what it is.
+NOT_HASHED = ("storage", "tracking", "experiment")
+
+
+def load_config(job: str, overrides: list[str], conf_dir: Path = CONF_DIR) -> JobConfig:
+    """The resolved configuration of one job.
+
+    Args:
+        job: name of the job; `conf_dir/<job>.yaml` is its base file.
+        overrides: `key=value` words; `task=`, `model=`, `recipe=`, `cluster=`, `experiment=` choose files.
+        conf_dir: folder with the YAML files.
+
+    Raises:
+        UserError: unknown key, group member or type; unreadable YAML.
+    """
+    chosen, values = _split_overrides(overrides, conf_dir)
+    base = _read(conf_dir / f"{job}.yaml")
+    experiment_name = chosen.pop("experiment", None)
+    experiment = _read(_member(conf_dir, "experiment", experiment_name)) if experiment_name else OmegaConf.create()
+    groups = {**_take_defaults(base), **_take_defaults(experiment), **chosen}
+    layers = [base]
+    for group in GROUPS:
+        if group in groups:
+            layers.append(OmegaConf.create({group: _read(_member(conf_dir, group, groups[group]))}))
+            layers.append(OmegaConf.create({group: {"name": groups[group]}}))
+    layers += [experiment, OmegaConf.create({"experiment": experiment_name}), *values]
+    merged = OmegaConf.merge(OmegaConf.create(to_dict(JobConfig())), _known_only(OmegaConf.merge(*layers)))
+    try:
+        plain = OmegaConf.to_container(merged, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(str(error).splitlines()[0], "values that resolve", "mend the ${...} in it") from None
+    return build(JobConfig, plain)
+
+
+def to_public_dict(config: JobConfig) -> dict[str, Any]:
+    """The resolved configuration as plain data, without the login that a tracking URI may hold."""
+    public = to_dict(config)
+    public["tracking"]["uri"] = re.sub(r"//[^/@]*@", "//***@", public["tracking"]["uri"])
+    return public
+
+
+def to_yaml(config: JobConfig) -> str:
+    """The resolved configuration as YAML, without secrets."""
+    return str(OmegaConf.to_yaml(OmegaConf.create(to_public_dict(config))))
+
+
+def config_hash(*parts: Any, length: int = 10) -> str:
+    """A stable name for plain data: the first hex digits of the SHA-256 of its canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def help_text(job: str, summary: str) -> str:
+    """What `--help` prints: usage, groups, and every key with default and meaning."""
+    rows = [(name, default, meaning) for name, default, meaning in describe(JobConfig)]
+    width = max(len(name) for name, _, _ in rows)
+    lines = [
+        summary.strip(),
+        "",
+        f"usage: python jobs/{job}.py [key=value ...] [--print-config] [--help]",
+        "",
+        *(f"{group + '=':12} {', '.join(members(group))}" for group in (*GROUPS, "experiment")),
+        "",
+        "Every key, its schema default (conf/ may set another; see --print-config) and its meaning:",
+        *(f"  {name:{width}}  {default:12}  {meaning}" for name, default, meaning in rows),
+    ]
+    return "\n".join(lines)
+
+
+def members(group: str, conf_dir: Path = CONF_DIR) -> list[str]:
+    """The names a group can be set to."""
+    return sorted(path.stem for path in (conf_dir / group).glob("*.yaml"))
+
+
+def _split_overrides(overrides: list[str], conf_dir: Path) -> tuple[dict[str, str], list[DictConfig]]:
+    chosen: dict[str, str] = {}
+    values: list[DictConfig] = []
+    for word in overrides:
+        key, separator, value = word.partition("=")
+        if not separator or not key:
+            raise UserError(f"argument '{word}'", "words of the form key=value", f"write {key or 'key'}=<value>")
+        if key in (*GROUPS, "experiment"):
+            _member(conf_dir, key, value)
+            chosen[key] = value
+            continue
+        try:
+            values.append(OmegaConf.from_dotlist([word]))
+        except (OmegaConfBaseException, YAMLError) as error:
+            raise UserError(f"argument '{word}': {str(error).splitlines()[0]}", "YAML values", "quote it") from None
+        OmegaConf.to_container(_known_only(values[-1]))
+    return chosen, values
+
+
+def _known_only(layer: Any) -> Any:
+    """Check the keys of a layer before merging, so that the nearest valid key can be named."""
+    schema_tree = to_dict(JobConfig())
+
+    def check(given: Any, known: Any, key: str) -> None:
+        if not isinstance(given, dict) or not isinstance(known, dict) or not known:
+            return
+        for name, value in given.items():
+            dotted = f"{key}.{name}" if key else str(name)
+            if name not in known:
+                best = nearest(str(name), list(known))
+                full = _nearest_anywhere(dotted) if not key else f"{key}.{best}"
+                raise UserError(f"unknown key '{dotted}'", f"{', '.join(known)}", f"did you mean '{full}'?")
+            check(value, known[name], dotted)
+
+    check(OmegaConf.to_container(layer, resolve=False), schema_tree, "")
+    return layer
+
+
+def _nearest_anywhere(name: str) -> str:
+    keys = [key for key, _, _ in describe(JobConfig)]
+    sections = list(to_dict(JobConfig()))
+    leaves = {key.rsplit(".", 1)[-1]: key for key in reversed(keys)}
+    return leaves.get(name) or nearest(name, sections + keys)
+
+
+def _member(conf_dir: Path, group: str, name: str) -> Path:
+    path = conf_dir / group / f"{name}.yaml"
+    if not path.is_file() or path.parent != conf_dir / group:
+        names = members(group, conf_dir)
+        raise UserError(
+            f"unknown {group} '{name}'", ", ".join(names), f"did you mean {group}={nearest(str(name), names)}?"
+        )
+    return path
+
+
+def _read(path: Path) -> DictConfig:
+    try:
+        loaded = OmegaConf.load(path)
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}", "a readable YAML file", "mend the file") from None
+    if not isinstance(loaded, DictConfig):
+        raise UserError(f"{path} is a list", "a YAML mapping", "mend the file")
+    return loaded
+
+
+def _take_defaults(layer: DictConfig) -> dict[str, str]:
+    defaults = layer.pop("defaults", None)
+    return {} if defaults is None else {str(k): str(v) for k, v in defaults.items()}

@@ -1,0 +1,296 @@
+"""Every setting of every job: type, default, unit, allowed values and meaning.
+
+`load.py` turns YAML and the command line into these dataclasses; nothing else in the project reads YAML.
+The four groups `task`, `model`, `recipe`, `cluster` are sections that `conf/<group>/<name>.yaml` fills.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.config.errors import UserError
+
+WEIGHT_BITS = (2, 3, 4, 8, 32)
+ACTIVATION_BITS = (4, 8, 32)
+
+
+def option(
+    default: Any,
+    meaning: str,
+    *,
+    allowed: tuple[Any, ...] | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Any:
+    """A dataclass field that knows what it means and which values it takes (bounds are inclusive)."""
+    metadata = {"meaning": meaning, "allowed": allowed, "minimum": minimum, "maximum": maximum}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where data lies on this installation."""
+
+    root: str = option("data", "folder that relative data file paths of a task start from")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """Where the examples of a task come from."""
+
+    kind: str = option("docstrings", "origin of the examples", allowed=("docstrings", "files", "hub"))
+    name: str = option("", "hub data set name (kind=hub), e.g. EdinburghNLP/xsum")
+    subset: str | None = option(None, "hub configuration name (kind=hub), e.g. 3.0.0")
+    files: dict[str, str] = option(dict, "split -> path of a .jsonl/.json/.csv/.parquet file (kind=files)")
+    source_column: str = option("source", "column that holds the model's input text")
+    target_column: str = option("target", "column that holds the reference text")
+    max_train_examples: int | None = option(None, "keep at most this many training examples", minimum=1)
+    max_validation_examples: int | None = option(None, "keep at most this many validation examples", minimum=1)
+    max_test_examples: int | None = option(None, "keep at most this many test examples", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingConfig:
+    """How text is generated for evaluation."""
+
+    num_beams: int = option(1, "beam width; 1 is greedy", minimum=1, maximum=64)
+    min_length: int = option(0, "least tokens generated, as transformers counts it", minimum=0)
+    max_length: int = option(32, "most tokens generated, start token included", minimum=2)
+    length_penalty: float = option(1.0, "exponent of the length in beam scores")
+    no_repeat_ngram_size: int = option(0, "forbid repeating n-grams of this size; 0 allows", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """A task: examples, length limits, decoding."""
+
+    name: str = option("docstrings", "name of the task; the file conf/task/<name>.yaml")
+    objective: str = option(
+        "supervised",
+        "supervised: source -> target; denoising: noised source -> the source itself (BART pre-training)",
+        allowed=("supervised", "denoising"),
+    )
+    corpus: CorpusConfig = option(CorpusConfig, "origin of the examples")
+    source_prefix: str = option("", "text put before every source")
+    max_source_tokens: int = option(1024, "longer sources are cut (counted and logged)", minimum=2)
+    max_target_tokens: int = option(128, "longer training targets are cut (counted and logged)", minimum=2)
+    decoding: DecodingConfig = option(DecodingConfig, "generation settings for evaluation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureConfig:
+    """A model built from scratch (used when model.pretrained is empty)."""
+
+    d_model: int = option(128, "width of the residual stream", minimum=4)
+    ffn_dim: int = option(512, "width of the feed-forward layers", minimum=4)
+    num_heads: int = option(4, "attention heads per layer", minimum=1)
+    encoder_layers: int = option(6, "encoder layers", minimum=1)
+    decoder_layers: int = option(6, "decoder layers", minimum=1)
+    max_positions: int = option(256, "longest sequence in tokens", minimum=8)
+    init_std: float = option(0.08, "standard deviation of initial weights; 0.02 was seen not to learn", minimum=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The teacher's starting point and tokenizer."""
+
+    name: str = option("seed", "name of the model; the file conf/model/<name>.yaml")
+    family: str = option("bart", "model family", allowed=("bart",))
+    pretrained: str | None = option(None, "hub name or folder made by save_pretrained; empty: from scratch")
+    tokenizer: str | None = option(
+        None, "hub name or folder; empty: that of model.pretrained, or one trained on the training split"
+    )
+    vocab_size: int = option(4096, "vocabulary of a tokenizer trained here, in tokens", minimum=300)
+    architecture: ArchitectureConfig = option(ArchitectureConfig, "shape of a model built from scratch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantisationConfig:
+    """How students are quantised; bits come from each student's scheme W-E-A."""
+
+    weight_granularity: str = option(
+        "per_row", "one scale per output row or per matrix", allowed=("per_row", "per_tensor")
+    )
+    activation_granularity: str = option(
+        "per_token", "one scale per token or per tensor", allowed=("per_token", "per_tensor")
+    )
+    clip_value: float | None = option(None, "clip weights and activations to +-this before quantising", minimum=0.0)
+    attention: bool = option(True, "quantise q, k, v and attention probabilities to the activation bits")
+    lm_head: bool = option(True, "the output projection uses the embedding's codes (tied, stored once)")
+    position_bits: int = option(8, "bits of learned position embeddings", allowed=WEIGHT_BITS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationConfig:
+    """Weights of the training losses; 0 switches a term off. Every term is masked and divided by its token count."""
+
+    task: float = option(1.0, "cross-entropy with the reference", minimum=0.0)
+    logits: float = option(1.0, "distance of the logits to the teacher's", minimum=0.0)
+    logits_kind: str = option("kl", "kl: KL divergence at the temperature; mse: squared error", allowed=("kl", "mse"))
+    temperature: float = option(1.0, "temperature of the KL divergence", minimum=0.01)
+    encoder_attention: float = option(1.0, "squared error of encoder attention probabilities", minimum=0.0)
+    decoder_attention: float = option(1.0, "squared error of decoder self-attention probabilities", minimum=0.0)
+    cross_attention: float = option(1.0, "squared error of cross-attention probabilities", minimum=0.0)
+    encoder_hidden: float = option(1.0, "squared error of encoder hidden states", minimum=0.0)
+    decoder_hidden: float = option(1.0, "squared error of decoder hidden states", minimum=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeConfig:
+    """One name for quantiser settings and losses."""
+
+    name: str = option("best", "name of the recipe; the file conf/recipe/<name>.yaml")
+    quantisation: QuantisationConfig = option(QuantisationConfig, "quantiser settings")
+    distillation: DistillationConfig = option(DistillationConfig, "loss weights")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterConfig:
+    """Where and how training runs."""
+
+    name: str = option("local", "name of the cluster; the file conf/cluster/<name>.yaml")
+    launcher: str = option(
+        "ray", "ray: Ray Train workers; process: this process alone, without Ray", allowed=("ray", "process")
+    )
+    engine: str = option(
+        "deepspeed", "deepspeed: ZeRO; torch: plain PyTorch, replicated parameters", allowed=("deepspeed", "torch")
+    )
+    address: str = option(
+        "auto", "Ray address: auto (the running cluster), local (start one in this process), host:port"
+    )
+    num_workers: int = option(2, "Ray Train workers (ranks)", minimum=1)
+    cpus_per_worker: int = option(1, "CPU cores reserved per worker", minimum=1)
+    gpus_per_worker: int = option(0, "GPUs per worker", minimum=0, maximum=1)
+    zero_stage: int = option(2, "DeepSpeed ZeRO stage", allowed=(0, 1, 2, 3))
+    precision: str = option("bf16", "matmul precision over fp32 parameters", allowed=("bf16", "fp32"))
+    max_failures: int = option(1, "restarts of lost workers before the job fails", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run: batches, optimiser, schedule."""
+
+    epochs: int = option(3, "passes over the training split", minimum=0)
+    max_steps: int | None = option(None, "stop after this many optimiser steps even if epochs remain", minimum=0)
+    batch_tokens: int = option(8192, "source + target tokens per optimiser step, all ranks together", minimum=16)
+    micro_batch_tokens: int = option(8192, "most padded tokens in one forward pass of one rank (memory)", minimum=16)
+    learning_rate: float = option(3e-4, "peak of AdamW's learning rate", minimum=0.0)
+    warmup_fraction: float = option(0.05, "part of the steps with rising learning rate", minimum=0.0, maximum=1.0)
+    weight_decay: float = option(0.0, "AdamW weight decay on matrices", minimum=0.0)
+    beta2: float = option(0.999, "AdamW second-moment decay", minimum=0.0, maximum=0.99999)
+    max_gradient_norm: float = option(1.0, "gradient clipping norm; 0 switches clipping off", minimum=0.0)
+    label_smoothing: float = option(0.0, "label smoothing of the cross-entropy", minimum=0.0, maximum=1.0)
+    dropout: float = option(0.1, "dropout of the trained model", minimum=0.0, maximum=0.9)
+    log_every_steps: int = option(10, "optimiser steps between logged metrics", minimum=1)
+    validate_every_epochs: int = option(1, "epochs between validations; 0: never", minimum=0)
+    checkpoint_every_steps: int = option(500, "optimiser steps between checkpoints", minimum=1)
+
+
+SCHEME_PATTERN = re.compile(r"^(\d+)-(\d+)-(\d+)$")
+DEPTH_PATTERN = re.compile(r"^([1-9]\d*)-([1-9]\d*)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig:
+    """One point of a sweep: bits, depth and what differs from the sweep's defaults."""
+
+    scheme: str = option("8-8-8", "bits W-E-A: weights, embeddings, activations; 32 is not quantised")
+    depth: str = option("6-3", "encoder-decoder layers of the student")
+    distil: bool = option(True, "false: task loss only, no teacher")
+    encoder_map: list[int] | None = option(None, "teacher layer of each encoder layer; empty: the rule of LayerMap")
+    decoder_map: list[int] | None = option(None, "teacher layer of each decoder layer; empty: the rule of LayerMap")
+    learning_rate: float | None = option(None, "overrides student.learning_rate", minimum=0.0)
+
+    def __post_init__(self) -> None:
+        match = SCHEME_PATTERN.match(self.scheme)
+        change = "write sweep.students entries like {scheme: 2-2-8, depth: 6-3}"
+        if not match:
+            raise UserError(f"scheme '{self.scheme}'", "three numbers W-E-A such as 8-8-8, 2-2-8 or 32-32-32", change)
+        weights, embeddings, activations = (int(bits) for bits in match.groups())
+        for name, bits, allowed in (
+            ("weight", weights, WEIGHT_BITS),
+            ("embedding", embeddings, WEIGHT_BITS),
+            ("activation", activations, ACTIVATION_BITS),
+        ):
+            if bits not in allowed:
+                raise UserError(f"{bits} {name} bits in scheme '{self.scheme}'", f"{allowed}", change)
+        if not DEPTH_PATTERN.match(self.depth):
+            raise UserError(f"depth '{self.depth}'", "encoder-decoder layers such as 6-3", change)
+
+    @property
+    def name(self) -> str:
+        """What a person calls this student, e.g. `2-2-8 6-3 no-distil`."""
+        parts = [self.scheme, self.depth]
+        if not self.distil:
+            parts.append("no-distil")
+        if self.learning_rate is not None:
+            parts.append(f"lr={self.learning_rate:g}")
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """The students of one sweep."""
+
+    students: list[StudentConfig] = option(lambda: [StudentConfig()], "the students, trained as one cohort")
+
+    def __post_init__(self) -> None:
+        keys = [repr(student) for student in self.students]
+        if not keys:
+            raise UserError("sweep.students is empty", "at least one student", "add {scheme: 8-8-8, depth: 6-3}")
+        if len(set(keys)) != len(keys):
+            raise UserError("sweep.students names a student twice", "distinct students", "remove the repetition")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """What is measured after training."""
+
+    split: str = option("test", "split that results are reported on", allowed=("validation", "test"))
+    max_examples: int | None = option(None, "evaluate at most this many examples of the split", minimum=1)
+    max_validation_examples: int | None = option(
+        None, "validate on at most this many examples between epochs", minimum=1
+    )
+    batch_tokens: int = option(8192, "padded source tokens per generated batch", minimum=16)
+    num_samples: int = option(50, "predictions kept as a table", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageConfig:
+    """Where results lie."""
+
+    path: str = option(
+        "${oc.env:DQ_STORAGE,runs}",
+        "folder for checkpoints, packed models, caches and the local tracking store; absolute in a submitted job",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """Where runs are recorded."""
+
+    uri: str = option("${oc.env:MLFLOW_TRACKING_URI,''}", "MLflow tracking URI; empty: sqlite in the storage folder")
+    experiment: str = option("dq-bart", "MLflow experiment name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig:
+    """The whole configuration of a job."""
+
+    experiment: str | None = option(None, "named run; the file conf/experiment/<name>.yaml")
+    seed: int = option(28, "seed of initialisation, dropout and data order", minimum=0)
+    data: DataConfig = option(DataConfig, "where data lies")
+    task: TaskConfig = option(TaskConfig, "what is learned")
+    model: ModelConfig = option(ModelConfig, "the teacher's starting point")
+    recipe: RecipeConfig = option(RecipeConfig, "how students are made")
+    cluster: ClusterConfig = option(ClusterConfig, "where training runs")
+    teacher: TrainConfig = option(TrainConfig, "fine-tuning of the teacher")
+    student: TrainConfig = option(TrainConfig, "training of the students")
+    sweep: SweepConfig = option(SweepConfig, "which students")
+    evaluation: EvaluationConfig = option(EvaluationConfig, "what is measured")
+    storage: StorageConfig = option(StorageConfig, "where results lie")
+    tracking: TrackingConfig = option(TrackingConfig, "where runs are recorded")

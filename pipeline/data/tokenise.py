@@ -1,0 +1,131 @@
+"""Tokenizers, and text turned into token ids once for all workers."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from tokenizers import ByteLevelBPETokenizer, processors
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from pipeline.config.errors import UserError
+from pipeline.config.schema import ModelConfig, TaskConfig
+from pipeline.data.corpora import Corpus
+from pipeline.data.hub import expect_hub
+
+# BART's special tokens at BART's ids.
+SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+MASK_TOKEN = "<mask>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenisedSplit:
+    """One split as token ids: columns `input_ids`, `labels`, their lengths, `source`, `target` (text)."""
+
+    examples: datasets.Dataset
+    num_cut_sources: int
+    num_cut_targets: int
+
+    def training_lengths(self) -> list[int]:
+        """Source + target tokens of every example."""
+        columns = self.examples["source_tokens"][:], self.examples["target_tokens"][:]
+        return [source + target for source, target in zip(*columns, strict=True)]
+
+
+def load_tokenizer(model: ModelConfig) -> Any | None:
+    """The tokenizer that the model names, or None where one is to be trained.
+
+    Raises:
+        UserError: no tokenizer can be read there.
+    """
+    name = model.tokenizer or model.pretrained
+    if not name:
+        return None
+    expect_hub(name)
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except Exception as error:  # hub errors, missing files, broken JSON
+        raise UserError(
+            f"no tokenizer at '{name}': {str(error).strip().splitlines()[0]}",
+            "a folder made by save_pretrained or a reachable hub name",
+            "set model.tokenizer or model.pretrained",
+        ) from error
+
+
+def read_tokenizer(folder: str | Path) -> Any:
+    """A tokenizer that this project saved."""
+    return AutoTokenizer.from_pretrained(str(folder))
+
+
+def train_tokenizer(texts: Any, vocab_size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer in BART's format.
+
+    Args:
+        texts: iterable of training texts.
+        vocab_size: number of tokens, special ones included.
+    """
+    bpe = ByteLevelBPETokenizer(add_prefix_space=True)
+    tokens = [*SPECIAL_TOKENS.values(), MASK_TOKEN]
+    bpe.train_from_iterator(texts, vocab_size=vocab_size, special_tokens=tokens, show_progress=False)
+    start, end = SPECIAL_TOKENS["bos_token"], SPECIAL_TOKENS["eos_token"]
+    post = processors.RobertaProcessing(
+        (end, bpe.token_to_id(end)), (start, bpe.token_to_id(start)), trim_offsets=False, add_prefix_space=True
+    )
+    bpe._tokenizer.post_processor = post
+    return PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, mask_token=MASK_TOKEN, **SPECIAL_TOKENS)
+
+
+def tokenise(corpus: Corpus, task: TaskConfig, tokenizer: Any, folder: Path) -> dict[str, TokenisedSplit]:
+    """Token ids of every split, written to `folder` once and memory-mapped afterwards.
+
+    Args:
+        corpus: the examples.
+        task: limits, prefix and objective; denoising takes the source itself as its target.
+        tokenizer: the model's tokenizer.
+        folder: where the result lies; named by whoever knows the fingerprint.
+    """
+    splits = {}
+    for name, split in corpus.splits.items():
+        path = folder / name
+        if not (path / "dataset_info.json").is_file():
+            datasets.disable_progress_bars()
+            mapped = split.map(
+                _token_ids, batched=True, fn_kwargs={"tokenizer": tokenizer, "task": task}, load_from_cache_file=False
+            )
+            partial = path.with_name(f".{name}.{os.getpid()}")
+            mapped.save_to_disk(str(partial))
+            partial.replace(path)  # whole or absent
+        splits[name] = load_tokenised(folder, name)
+    return splits
+
+
+def load_tokenised(folder: Path, split: str) -> TokenisedSplit:
+    """One split written by `tokenise`."""
+    examples = datasets.load_from_disk(str(folder / split))
+    return TokenisedSplit(
+        examples=examples.remove_columns(["source_cut", "target_cut"]),
+        num_cut_sources=sum(examples["source_cut"]),
+        num_cut_targets=sum(examples["target_cut"]),
+    )
+
+
+def _token_ids(rows: dict[str, list[str]], tokenizer: Any, task: TaskConfig) -> dict[str, list[Any]]:
+    denoising = task.objective == "denoising"
+    texts = [task.source_prefix + text for text in rows["source"]]
+    targets = texts if denoising else rows["target"]
+    sources, source_cut = _encode(tokenizer, texts, task.max_source_tokens)
+    labels, target_cut = _encode(tokenizer, targets, task.max_source_tokens if denoising else task.max_target_tokens)
+    lengths = {"source_tokens": [len(ids) for ids in sources], "target_tokens": [len(ids) for ids in labels]}
+    return {"input_ids": sources, "labels": labels, "source_cut": source_cut, "target_cut": target_cut, **lengths}
+
+
+def _encode(tokenizer: Any, texts: list[str], limit: int) -> tuple[list[list[int]], list[bool]]:
+    """Token ids with special tokens, at most `limit` of them, and whether each was cut."""
+    whole = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+    end = tokenizer.eos_token_id
+    cut = [len(ids) > limit for ids in whole]
+    ids = [[*ids[: limit - 1], end] if too_long else ids for ids, too_long in zip(whole, cut, strict=True)]
+    return ids, cut

@@ -1,0 +1,1 @@
+"""Layer maps, losses and the objective of distillation-aware training."""

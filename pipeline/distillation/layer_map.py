@@ -1,0 +1,47 @@
+"""Which teacher layer each student layer copies and imitates."""
+
+from __future__ import annotations
+
+from pipeline.config.errors import UserError
+
+# DQ-BART's released table for a 6-layer teacher (PAPERS section 1.4); no single rounding rule reproduces it.
+PUBLISHED = {
+    6: {1: [5], 2: [0, 5], 3: [0, 2, 5], 4: [0, 2, 3, 5], 5: [0, 1, 3, 4, 5], 6: [0, 1, 2, 3, 4, 5]},
+}
+
+
+def layer_map(num_teacher: int, num_student: int, explicit: list[int] | None = None) -> list[int]:
+    """The teacher layer of each student layer, in order.
+
+    The published table where there is one; otherwise layers spaced as widely as possible, first and last included; a
+    single layer is the last one.
+
+    Args:
+        num_teacher: layers of the teacher.
+        num_student: layers of the student.
+        explicit: a map given by the user, checked and returned.
+
+    Raises:
+        UserError: more student than teacher layers, or an explicit map of wrong length, order or range.
+    """
+    if explicit is not None:
+        if len(explicit) != num_student or any(not 0 <= layer < num_teacher for layer in explicit):
+            raise UserError(
+                f"layer map {explicit} for {num_student} student layers",
+                f"{num_student} numbers between 0 and {num_teacher - 1}",
+                "set encoder_map or decoder_map",
+            )
+        if sorted(set(explicit)) != explicit:
+            raise UserError(f"layer map {explicit}", "rising numbers without repetition", "sort the map")
+        return explicit
+    if not 1 <= num_student <= num_teacher:
+        raise UserError(
+            f"{num_student} student layers for a teacher of {num_teacher}",
+            f"1 to {num_teacher} layers",
+            "set depth in sweep.students",
+        )
+    if num_student in PUBLISHED.get(num_teacher, {}):
+        return list(PUBLISHED[num_teacher][num_student])
+    if num_student == 1:
+        return [num_teacher - 1]
+    return [round(i * (num_teacher - 1) / (num_student - 1)) for i in range(num_student)]

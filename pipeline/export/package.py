@@ -1,0 +1,159 @@
+"""A packed student as a folder: real bits in safetensors, a manifest, the tokenizer.
+
+    model.safetensors   packed codes, scales, and the remaining fp32 tensors; tied matrices once
+    manifest.json       format, scheme, layer maps, decoding, which module has which packed weight, SHA-256 of every
+    file config.json         the architecture, as transformers writes it tokenizer files     as transformers writes
+    them
+
+What is evaluated is this folder, loaded; its `model.safetensors` is the size that is reported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoConfig, PreTrainedModel
+
+from pipeline.config.errors import UserError
+from pipeline.config.schema import DecodingConfig
+from pipeline.models import bart
+from pipeline.quantization.packed_layers import PackedWeight, packed_weights
+from pipeline.quantization.scheme import Scheme
+
+FORMAT = "dq-packed/1"
+WEIGHTS = "model.safetensors"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageInfo:
+    """What a package says of itself beside its weights."""
+
+    scheme: Scheme
+    encoder_map: list[int]
+    decoder_map: list[int]
+    decoding: DecodingConfig
+    source_prefix: str
+    max_source_tokens: int
+
+
+def write_package(folder: Path, model: PreTrainedModel, tokenizer: Any, info: PackageInfo) -> int:
+    """Write a packed model into an empty folder.
+
+    Returns:
+        Size of `model.safetensors` in bytes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = packed_weights(model)
+    first_name: dict[int, str] = {}
+    for name, weight in packed.items():
+        first_name.setdefault(id(weight), name)
+    tensors = _plain_tensors(model, packed)
+    for name, weight in packed.items():
+        if first_name[id(weight)] == name:
+            tensors[f"{name}.codes"] = weight.codes.cpu().contiguous()
+            tensors[f"{name}.scale"] = weight.scale.cpu().contiguous()
+    save_file(tensors, folder / WEIGHTS)
+    model.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    manifest = {
+        "format": FORMAT,
+        **asdict(info),
+        "scheme_name": info.scheme.name,
+        "packed": {
+            name: {"stored_as": first_name[id(weight)], "bits": weight.bits, "shape": list(weight.shape)}
+            for name, weight in packed.items()
+        },
+        "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST},
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
+    return (folder / WEIGHTS).stat().st_size
+
+
+def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
+    """A packed model that runs, in evaluation mode.
+
+    Raises:
+        UserError: not a package, a newer format, a missing or changed file.
+    """
+    manifest = _read_manifest(folder)
+    info = PackageInfo(
+        scheme=Scheme(**manifest["scheme"]),
+        decoding=DecodingConfig(**manifest["decoding"]),
+        **{k: manifest[k] for k in ("encoder_map", "decoder_map", "source_prefix", "max_source_tokens")},
+    )
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{folder / WEIGHTS}: {error}", "a readable package", "export the student again") from error
+    shared: dict[str, PackedWeight] = {}
+    weights = {}
+    for name, entry in manifest["packed"].items():
+        stored = entry["stored_as"]
+        if stored not in shared:
+            codes, scale = tensors.pop(f"{stored}.codes"), tensors.pop(f"{stored}.scale")
+            shared[stored] = PackedWeight(codes, scale, entry["bits"], tuple(entry["shape"]))
+        weights[name] = shared[stored]
+    model = bart.assemble_packed(AutoConfig.from_pretrained(folder), info.scheme, weights)
+    model.load_state_dict(tensors, strict=False)
+    missing = set(_plain_tensors(model, weights)) - set(tensors)
+    if missing:
+        raise UserError(f"{folder} lacks {sorted(missing)[0]}", "a complete package", "export the student again")
+    return model.requires_grad_(False).eval(), info
+
+
+def _plain_tensors(model: PreTrainedModel, packed: dict[str, PackedWeight]) -> dict[str, Tensor]:
+    """Tensors that are not packed, each once; an all-zero logits bias is what a new model has, so it is left out."""
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    inside = tuple(f"{name}.packed." for name in packed)
+    for name, tensor in model.state_dict().items():
+        if name.startswith(inside) or tensor.data_ptr() in seen:
+            continue
+        if name == "final_logits_bias" and not tensor.any():
+            continue
+        seen.add(tensor.data_ptr())
+        tensors[name] = tensor.detach().cpu().contiguous()
+    return tensors
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    change = "name a folder that a sweep has written (.../packed)"
+    try:
+        manifest = json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{folder} is not a packed model: {error}", f"a folder with {MANIFEST}", change) from None
+    if manifest.get("format") != FORMAT:
+        raise UserError(f"format '{manifest.get('format')}' in {path}", FORMAT, "use the version that wrote it")
+    for name, digest in manifest["sha256"].items():
+        file = folder / name
+        if not file.is_file() or _sha256(file) != digest:
+            state = "has changed" if file.is_file() else "is missing"
+            raise UserError(f"{file} {state}", "files as they were exported (SHA-256)", "copy or export it again")
+    return manifest  # type: ignore[no-any-return]
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def file_bytes(folder: Path) -> int:
+    """Bytes of the weights of a package or of a folder made by `save_pretrained`."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def whole_size_bytes(folder: Path) -> int:
+    """Bytes of everything in a package, tokenizer and manifest included."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

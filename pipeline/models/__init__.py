@@ -1,0 +1,1 @@
+"""Model families behind one interface: load, layer lists, quantisation sites, students."""

@@ -1,0 +1,1 @@
+"""Quantisers, fake-quantised and packed layers. Knows torch only."""

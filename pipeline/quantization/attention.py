@@ -1,0 +1,61 @@
+"""Attention whose queries, keys, values and probabilities are quantised.
+
+`models/` registers `quantised_attention` with transformers; the model's file is not forked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.quantization.fake_quantise import ActivationFakeQuantise
+from pipeline.quantization.scheme import Scheme
+
+
+class AttentionFakeQuantise(nn.Module):
+    """The four activation quantisers of one attention module."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        super().__init__()
+        signed, unsigned = scheme.activation_quantiser(), scheme.activation_quantiser(signed=False)
+        assert signed is not None and unsigned is not None
+        self.query, self.key, self.value = (ActivationFakeQuantise(signed) for _ in range(3))
+        self.probabilities = ActivationFakeQuantise(unsigned)
+
+
+def quantised_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, Tensor]:
+    """Scaled dot-product attention on quantised operands.
+
+    Args:
+        module: the attention module; `module.attention_quantise` holds the quantisers.
+        query: (batch, heads, queries, head width).
+        key: (batch, heads, keys, head width).
+        value: like `key`.
+        attention_mask: additive, broadcastable to (batch, heads, queries, keys).
+        scaling: factor of the queries; default head width ** -0.5.
+        dropout: probability of dropping an attention weight in training.
+
+    Returns:
+        output (batch, queries, heads, head width) and the probabilities before quantisation, which are distilled.
+    """
+    quantise = module.attention_quantise
+    assert isinstance(quantise, AttentionFakeQuantise)
+    factor = query.size(-1) ** -0.5 if scaling is None else scaling
+    scores = torch.matmul(quantise.query(query * factor), quantise.key(key).transpose(2, 3))
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    probabilities = scores.softmax(dim=-1)
+    dropped = nn.functional.dropout(quantise.probabilities(probabilities), p=dropout, training=module.training)
+    output = torch.matmul(dropped, quantise.value(value))
+    return output.transpose(1, 2).contiguous(), probabilities

@@ -1,0 +1,72 @@
+"""Fake-quantised linear and embedding layers.
+
+A layer keeps its class, its forward and its parameter: only `weight` is read through the quantiser. So shadow weights
+keep their names in the state dict, tied weights stay tied, and any family's embedding (scaled, with an offset) works
+as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from torch import Tensor, nn
+
+from pipeline.quantization.fake_quantise import ActivationFakeQuantise, WeightFakeQuantise
+
+
+class FakeQuantisedWeight:
+    """Mix-in: `weight` is the quantised value of the shadow parameter of the same name."""
+
+    weight_quantise: WeightFakeQuantise
+    _parameters: dict[str, Any]
+
+    @property
+    def weight(self) -> Tensor:
+        """Quantised weight, differentiable with respect to the shadow weight."""
+        return self.weight_quantise(self._parameters["weight"])  # type: ignore[no-any-return]
+
+    @property
+    def shadow_weight(self) -> nn.Parameter:
+        """The full-precision parameter that the optimiser updates."""
+        return self._parameters["weight"]  # type: ignore[no-any-return]
+
+
+class QuantisedInput:
+    """Mix-in: the layer's input is quantised."""
+
+    activation_quantise: ActivationFakeQuantise
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer applied to quantised input."""
+        return super().forward(self.activation_quantise(x))  # type: ignore[misc,no-any-return]
+
+
+def mixins_of(layer: nn.Module) -> tuple[type, ...]:
+    """The mix-ins that a layer has been given."""
+    return layer.__dict__.get("mixins", ())  # type: ignore[no-any-return]
+
+
+def set_mixins(layer: nn.Module, mixins: tuple[type, ...]) -> None:
+    """Make a layer's class its plain class plus exactly these mix-ins, in place."""
+    plain = layer.__dict__.setdefault("plain_class", type(layer))
+    layer.__dict__["mixins"] = mixins
+    layer.__class__ = _mixed_class(*mixins, plain)
+
+
+def fake_quantise_weight(layer: nn.Module, quantise: WeightFakeQuantise) -> None:
+    """Let a linear or embedding layer read its weight through a quantiser, in place."""
+    layer.weight_quantise = quantise
+    set_mixins(layer, (*mixins_of(layer), FakeQuantisedWeight))
+
+
+def fake_quantise_input(layer: nn.Module, quantise: ActivationFakeQuantise) -> None:
+    """Quantise what a linear layer is given, in place."""
+    layer.activation_quantise = quantise
+    set_mixins(layer, (*mixins_of(layer), QuantisedInput))
+
+
+@functools.cache
+def _mixed_class(*bases: type) -> type:
+    """One class per combination of mix-ins and layer class."""
+    return type("".join(base.__name__ for base in bases), bases, {})

@@ -1,0 +1,38 @@
+"""The frame of every job: arguments in, one JSON document on the last line of stdout, an exit code out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.config.errors import UserError
+from pipeline.config.load import help_text, load_config, to_yaml
+from pipeline.config.schema import JobConfig
+
+
+def main(job: str, summary: str | None, run: Callable[[JobConfig], dict[str, Any]]) -> int:
+    """Run a job from the command line.
+
+    Returns:
+        0: done; 1: done, but a student failed; 2: the user can mend it, one paragraph on stderr says how.
+    """
+    arguments = sys.argv[1:]
+    if {"--help", "-h"} & set(arguments):
+        print(help_text(job, summary or job))
+        return 0
+    try:
+        config = load_config(job, [word for word in arguments if word != "--print-config"])
+        if "--print-config" in arguments:
+            print(to_yaml(config), end="")
+            return 0
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        result = run(config)
+    except UserError as error:
+        print(textwrap.fill(f"{job}: {error}", width=110, break_long_words=False), file=sys.stderr)
+        return 2
+    print(json.dumps(result, sort_keys=True), flush=True)
+    return 0 if result["status"] == "finished" else 1

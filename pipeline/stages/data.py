@@ -1,0 +1,116 @@
+"""Stage: examples and tokenizer of a task, as token ids in the cache, ready for every worker."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.load import CONF_DIR, config_hash
+from pipeline.config.schema import JobConfig
+from pipeline.data.corpora import load_corpus
+from pipeline.data.tokenise import (
+    TokenisedSplit,
+    load_tokenised,
+    load_tokenizer,
+    read_tokenizer,
+    tokenise,
+    train_tokenizer,
+)
+from pipeline.stages.storage import Storage, whole_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedTask:
+    """Where a task's tokenizer and token ids lie; small enough to send to workers."""
+
+    tokenizer_folder: str
+    tokens_folder: str
+    fingerprint: str
+    start: str  # what the teacher starts from: digest of a local folder, hub name, or "scratch"
+    num_cut_sources: int
+    num_cut_targets: int
+
+    def tokenizer(self) -> Any:
+        """The tokenizer."""
+        return read_tokenizer(self.tokenizer_folder)
+
+    def split(self, name: str) -> TokenisedSplit:
+        """The token ids of one split."""
+        return load_tokenised(Path(self.tokens_folder), name)
+
+
+def with_local_model(config: JobConfig, storage: Storage) -> tuple[JobConfig, str]:
+    """The configuration with a local model folder copied to the storage folder, where every worker finds it.
+
+    Returns:
+        the configuration and the identity of the starting point: equal content, equal identity.
+    """
+    name = config.model.pretrained
+    if not name:
+        return config, "scratch"
+    candidates = [Path(name), CONF_DIR.parent / name]
+    source = next((path for path in candidates if (path / "config.json").is_file()), None)
+    if source is None:
+        return config, f"hub:{name}"
+    digest = hashlib.sha256()
+    files = sorted(path for path in source.iterdir() if path.is_file())
+    for path in files:
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    folder = storage.cache / "models" / digest.hexdigest()[:16]
+    if not folder.is_dir():
+        with whole_folder(folder) as partial:
+            for path in files:
+                shutil.copy(path, partial)
+    model = replace(config.model, pretrained=str(folder))
+    return replace(config, model=model), f"folder:{folder.name}"
+
+
+def prepare_task(config: JobConfig, storage: Storage, start: str) -> PreparedTask:
+    """Load, tokenise and cache the examples of a task.
+
+    Args:
+        config: the job.
+        storage: where the cache lies.
+        start: identity of the teacher's starting point, from `with_local_model`.
+
+    Raises:
+        UserError: whatever is wrong with data or tokenizer.
+    """
+    tokenizer = load_tokenizer(config.model)  # before the data: a wrong name shows at once
+    corpus = load_corpus(config.task, config.data.root, storage.cache)
+    if tokenizer is None:
+        key = config_hash(corpus.fingerprint, config.model.vocab_size)
+        folder = storage.cache / "tokenizers" / key
+        if not folder.is_dir():
+            train = corpus.splits["train"]
+            texts = (text for column in ("source", "target") for text in train[column])
+            with whole_folder(folder) as partial:
+                train_tokenizer(texts, config.model.vocab_size).save_pretrained(partial)
+        tokenizer = read_tokenizer(folder)
+    else:
+        digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+        folder = storage.cache / "tokenizers" / digest[:10]
+        if not folder.is_dir():
+            with whole_folder(folder) as partial:
+                tokenizer.save_pretrained(partial)
+    task = config.task
+    limits = (task.objective, task.source_prefix, task.max_source_tokens, task.max_target_tokens)
+    tokens = storage.cache / "tokens" / config_hash(corpus.fingerprint, folder.name, *limits)
+    splits = tokenise(corpus, task, tokenizer, tokens)
+    return PreparedTask(
+        tokenizer_folder=str(folder),
+        tokens_folder=str(tokens),
+        fingerprint=corpus.fingerprint,
+        start=start,
+        num_cut_sources=sum(split.num_cut_sources for split in splits.values()),
+        num_cut_targets=sum(split.num_cut_targets for split in splits.values()),
+    )
+
+
+def as_payload(config: JobConfig, task: PreparedTask, **more: Any) -> dict[str, Any]:
+    """What a worker function is sent: plain data only."""
+    return {"config": asdict(config), "task": asdict(task), **more}

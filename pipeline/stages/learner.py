@@ -1,0 +1,109 @@
+"""What a worker needs to train: device, batches, engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
+from pipeline.data.batches import Batch, BatchPlan, TrainingBatches
+from pipeline.data.tokenise import TokenisedSplit
+from pipeline.tracking.progress import ProgressBar
+from pipeline.training.checkpoint import Checkpointer
+from pipeline.training.collective import rank, world_size
+from pipeline.training.engine import Engine, TorchEngine
+from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
+from pipeline.training.optim import adamw
+
+
+def worker_device(cluster: ClusterConfig) -> torch.device:
+    """The device of this rank."""
+    if cluster.gpus_per_worker:
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    return torch.device("cpu")
+
+
+def training_batches(
+    split: TokenisedSplit, train: TrainConfig, config: JobConfig, tokenizer: Any, decoder_start_id: int
+) -> TrainingBatches:
+    """The training batches of this rank."""
+    plan = BatchPlan(
+        lengths=split.training_lengths(),
+        batch_tokens=train.batch_tokens,
+        micro_batch_tokens=train.micro_batch_tokens,
+        num_ranks=world_size(),
+        seed=config.seed,
+    )
+    return TrainingBatches(
+        split.examples,
+        plan,
+        rank=rank(),
+        pad_id=tokenizer.pad_token_id,
+        decoder_start_id=decoder_start_id,
+        mask_id=tokenizer.mask_token_id if config.task.objective == "denoising" else None,
+    )
+
+
+def num_training_steps(batches: TrainingBatches, train: TrainConfig) -> int:
+    """Optimiser steps of a whole training run."""
+    total = sum(batches.num_steps(epoch) for epoch in range(train.epochs))
+    return total if train.max_steps is None else min(total, train.max_steps)
+
+
+def make_engine(module: nn.Module, train: TrainConfig, cluster: ClusterConfig) -> Engine:
+    """The engine that the cluster configuration names."""
+    optimiser = adamw((p for p in module.parameters() if p.requires_grad), train)
+    if cluster.engine == "torch":
+        return TorchEngine(module, optimiser, precision=cluster.precision, max_gradient_norm=train.max_gradient_norm)
+    from pipeline.training.deepspeed_engine import DeepSpeedEngine  # importing deepspeed takes seconds
+
+    return DeepSpeedEngine(
+        module,
+        optimiser,
+        zero_stage=cluster.zero_stage,
+        precision=cluster.precision,
+        max_gradient_norm=train.max_gradient_norm,
+    )
+
+
+def train_with_checkpoints(
+    learners: list[Learner],
+    batches: TrainingBatches,
+    num_steps: int,
+    train: TrainConfig,
+    *,
+    stage: str,
+    folder: Path,
+    device: torch.device,
+    teacher_pass: Callable[[Batch], Any] | None = None,
+    on_epoch_end: Callable[[Progress], None] = lambda _: None,
+) -> None:
+    """Train a cohort from its newest checkpoint on, with a progress bar on rank 0."""
+    checkpointer = Checkpointer(folder)
+    progress = checkpointer.restore(learners)
+    bar = ProgressBar(stage, num_steps, done=progress.step, shown=rank() == 0)
+
+    def show(now: Progress, losses: dict[str, float]) -> None:
+        bar.update(now.step, "loss " + " ".join(f"{loss:.3f}" for loss in losses.values()))
+
+    train_cohort(
+        learners,
+        batches,
+        LoopSettings(
+            num_steps=num_steps,
+            log_every_steps=train.log_every_steps,
+            checkpoint_every_steps=train.checkpoint_every_steps,
+        ),
+        device=device,
+        progress=progress,
+        teacher_pass=teacher_pass,
+        on_checkpoint=lambda now: checkpointer.save(learners, now),
+        on_epoch_end=on_epoch_end,
+        on_step=show,
+    )
+    bar.close()

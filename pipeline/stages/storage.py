@@ -1,0 +1,87 @@
+"""The layout of the storage folder, and writing into it without leaving halves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.errors import UserError
+
+MIN_FREE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """Paths below `storage.path`; everything a job leaves behind lies here."""
+
+    root: Path
+
+    @property
+    def cache(self) -> Path:
+        """Corpora, tokenizers and token ids; may be deleted at any time."""
+        return self.root / "cache"
+
+    def teacher(self, key: str) -> Path:
+        """The folder of one fine-tuned teacher."""
+        return self.root / "teachers" / key
+
+    def sweep(self, key: str) -> Path:
+        """The folder of one sweep."""
+        return self.root / "sweeps" / key
+
+
+def open_storage(path: str) -> Storage:
+    """The storage folder, created if need be.
+
+    Raises:
+        UserError: a relative path in a submitted job (its working directory vanishes), no right to write, or less than
+            1 GiB free.
+    """
+    if not Path(path).is_absolute() and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        raise UserError(
+            f"storage.path={path} in a job submitted to Ray",
+            "an absolute path: the job's working directory is a copy that vanishes",
+            "set storage.path=/absolute/path or the environment variable DQ_STORAGE",
+        )
+    root = Path(path).absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f".probe-{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"storage.path={root}: {error.strerror}", "a folder to write in", "set storage.path") from None
+    free = shutil.disk_usage(root).free
+    if free < MIN_FREE_BYTES:
+        raise UserError(
+            f"{free / 2**20:.0f} MiB free at {root}", f"at least {MIN_FREE_BYTES / 2**20:.0f} MiB", "free disk space"
+        )
+    return Storage(root=root)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(value, indent=2, sort_keys=True))
+    partial.replace(path)
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `target` when the block ends well, and vanishes when it does not."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(target, ignore_errors=True)
+        partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

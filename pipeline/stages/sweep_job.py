@@ -1,0 +1,87 @@
+"""The job `dq_sweep`: data, teacher, a cohort of students, one table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.config.load import to_public_dict, to_yaml
+from pipeline.config.schema import JobConfig
+from pipeline.stages import distill, teacher
+from pipeline.stages.distill import StudentResult
+from pipeline.stages.evaluate import baseline_scores
+from pipeline.stages.job import OpenedJob, open_job
+from pipeline.stages.runs import common_tags, start_run
+from pipeline.stages.teacher import TeacherResult
+from pipeline.tracking.progress import say
+from pipeline.tracking.report import Row, text_table, write_report
+from pipeline.tracking.tracker import RunSpec
+
+
+def run(config: JobConfig) -> dict[str, Any]:
+    """Train, pack and evaluate every student of a sweep, or find it done.
+
+    Returns:
+        the document printed by the job: status, table rows, where reports and runs are.
+    """
+    job = open_job(config)
+    config = job.config
+    distill.check_possible(job)
+    teacher_result = teacher.run(config, job.storage, job.task)
+    key = distill.sweep_key(config, teacher_result)
+    spec = RunSpec(
+        name=f"sweep {config.task.name} {config.model.name} {config.recipe.name}",
+        key=key,
+        kind="sweep",
+        params={name: value for name, value in to_public_dict(config).items() if name != "sweep"},
+        tags={**common_tags(config), "dq.data": job.task.fingerprint, "dq.teacher_run": teacher_result.run_id or ""},
+    )
+    with start_run(config, spec) as parent:
+        assert parent.run_id is not None
+        students = distill.run(job, teacher_result, parent.run_id)
+        rows = _rows(job, teacher_result, students)
+        report = job.storage.sweep(key) / "report"
+        write_report(rows, report, f"{config.task.name}: {config.model.name} teacher and its students")
+        (report / "config.yaml").write_text(to_yaml(config))
+        parent.artifacts(report, "report")
+        parent.metrics({f"teacher_{name}": value for name, value in teacher_result.test.items()}, 0)
+        failed = [student for student in students if student.failure]
+        if failed:
+            parent.failed("; ".join(f"{student.name}: {student.failure}" for student in failed))
+    say("\n" + text_table(rows) + f"\n\nreport: {report}\nruns: {job.storage.root} (make ui)")
+    return {
+        "status": "failed" if failed else "finished",
+        "sweep": key,
+        "run_id": parent.run_id,
+        "report": str(report),
+        "teacher": asdict(teacher_result),
+        "students": [asdict(student) for student in students],
+    }
+
+
+def _rows(job: OpenedJob, teacher_result: TeacherResult, students: list[StudentResult]) -> list[Row]:
+    prefix = f"{job.config.evaluation.split}_"
+    rows = [
+        Row(name="first words of the source", scores=baseline_scores(job.task, job.config)),
+        Row(
+            name="teacher (fp32)",
+            scores=teacher_result.test,
+            size_bytes=teacher_result.size_bytes,
+            size_ratio=1.0,
+            rule_p_ratio=1.0,
+        ),
+    ]
+    for student in students:
+        metrics = student.metrics
+        scores = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+        rows.append(
+            Row(
+                name=student.name,
+                scores={} if student.failure else scores,
+                size_bytes=metrics.get("size_bytes"),
+                size_ratio=metrics.get("size_ratio"),
+                rule_p_ratio=metrics.get("rule_p_ratio"),
+                failure=student.failure,
+            )
+        )
+    return rows

@@ -1,0 +1,180 @@
+"""Stage: fine-tune the teacher, validate every epoch, keep the best."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.cluster.ray_train import run_workers
+from pipeline.config.build import build
+from pipeline.config.errors import UserError
+from pipeline.config.load import config_hash, to_public_dict, to_yaml
+from pipeline.config.schema import JobConfig
+from pipeline.distillation.objective import TaskObjective
+from pipeline.evaluation.generate import mean_loss
+from pipeline.export.package import file_bytes
+from pipeline.models.load import load_model, load_teacher, set_dropout
+from pipeline.stages.data import PreparedTask, as_payload
+from pipeline.stages.evaluate import evaluate_examples, evaluate_split
+from pipeline.stages.learner import (
+    make_engine,
+    num_training_steps,
+    train_with_checkpoints,
+    training_batches,
+    worker_device,
+)
+from pipeline.stages.runs import common_tags, start_run
+from pipeline.stages.storage import Storage, whole_folder, write_json
+from pipeline.tracking.progress import say
+from pipeline.tracking.tracker import RunSpec, SilentRun
+from pipeline.training.collective import barrier, rank
+from pipeline.training.loop import Learner, Progress
+from pipeline.training.optim import linear_schedule
+from pipeline.training.random_stream import RandomStream
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherResult:
+    """A fine-tuned teacher: where it lies, how big its fp32 weights are on disk, how good it is."""
+
+    key: str
+    folder: str
+    size_bytes: int
+    validation: dict[str, float]
+    test: dict[str, float]
+    run_id: str | None
+
+
+def teacher_key(config: JobConfig, task: PreparedTask) -> str:
+    """The name of a teacher: everything that decides its weights and scores, nothing else."""
+    training = {name: value for name, value in asdict(config.teacher).items() if not name.endswith("_every_steps")}
+    model = {"start": task.start, "tokenizer": Path(task.tokenizer_folder).name}
+    if task.start == "scratch":
+        model |= asdict(config.model.architecture)
+    parts = (asdict(config.task), model, training, asdict(config.evaluation), config.seed, config.cluster.precision)
+    return config_hash(task.fingerprint, *parts)
+
+
+def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResult:
+    """Fine-tune the teacher, or find it finished.
+
+    Raises:
+        UserError: whatever the configuration, the data or the cluster lacks.
+    """
+    key = teacher_key(config, task)
+    folder = storage.teacher(key)
+    result = folder / "result.json"
+    if result.is_file():
+        say(f"teacher {key}: found finished in {folder}")
+    else:
+        payload = as_payload(config, task, folder=str(folder), key=key)
+        run_workers(train_teacher, payload, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
+    return TeacherResult(**json.loads(result.read_text()))
+
+
+def train_teacher(payload: dict[str, Any]) -> None:
+    """Worker: fine-tune on this rank's shard; rank 0 writes `folder/model` and `folder/result.json`."""
+    config, task, folder = build(JobConfig, payload["config"]), PreparedTask(**payload["task"]), Path(payload["folder"])
+    tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.teacher
+    model = load_teacher(config.model, tokenizer, config.seed)
+    set_dropout(model, train.dropout)
+    replica = copy.deepcopy(model)
+    batches = training_batches(task.split("train"), train, config, tokenizer, model.config.decoder_start_token_id)
+    num_steps = num_training_steps(batches, train)
+    with _start_run(config, payload["key"]) as run:
+        learner = Learner(
+            name="teacher",
+            engine=make_engine(model.to(device), train, config.cluster),
+            objective=TaskObjective(label_smoothing=train.label_smoothing),
+            learning_rate=lambda step: linear_schedule(step, num_steps, train.warmup_fraction, train.learning_rate),
+            listener=run,
+            random=RandomStream(config.seed + rank(), device),
+        )
+        keep_best = _KeepBest(learner, replica.to(device), config, task, tokenizer, folder)
+        train_with_checkpoints(
+            [learner],
+            batches,
+            num_steps,
+            train,
+            stage="teacher",
+            folder=folder / "checkpoints",
+            device=device,
+            on_epoch_end=lambda now: keep_best(now, final=now.step >= num_steps),
+        )
+        if learner.failure is not None:
+            raise UserError(f"the teacher diverged: {learner.failure}", "finite losses", "lower teacher.learning_rate")
+        if num_steps == 0:  # the starting point is the teacher
+            keep_best(Progress(), final=True)
+        test = evaluate_split(load_model(folder / "model", device), tokenizer, task, config)
+        run.metrics({f"test_{name}": value for name, value in test.items()}, num_steps)
+        if rank() == 0:
+            _write_result(config, folder, payload["key"], test, run.run_id)
+        barrier()
+
+
+class _KeepBest:
+    """Validation after an epoch; the best model so far is written to `folder/model`."""
+
+    def __init__(
+        self, learner: Learner, replica: Any, config: JobConfig, task: PreparedTask, tokenizer: Any, folder: Path
+    ) -> None:
+        self.learner, self.replica, self.config, self.folder = learner, replica, config, folder
+        self.tokenizer, self.task = tokenizer, task
+
+    def __call__(self, progress: Progress, final: bool) -> None:
+        every = self.config.teacher.validate_every_epochs
+        due = every > 0 and progress.step_in_epoch == 0 and progress.epoch % every == 0
+        if self.learner.failure is not None or not (due or final):
+            return
+        # A replica, because a sharded model can neither generate nor be saved as it is.
+        self.replica.load_state_dict(self.learner.engine.whole_state())
+        metrics = self._validate()
+        self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, progress.step)
+        if rank() == 0:
+            say(f"teacher, epoch {progress.epoch}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
+            best = self.folder / "best.json"
+            if not best.is_file() or metrics["score"] > json.loads(best.read_text())["score"]:
+                with whole_folder(self.folder / "model") as partial:
+                    self.replica.save_pretrained(partial)
+                    self.tokenizer.save_pretrained(partial)
+                write_json(best, metrics)
+        barrier()
+
+    def _validate(self) -> dict[str, float]:
+        """Loss, and for supervised tasks ROUGE; `score` selects the checkpoint."""
+        model, limit = self.replica, self.config.evaluation.max_validation_examples
+        split = self.task.split("validation").examples
+        split = split if limit is None else split.select(range(min(limit, len(split))))
+        start, budget = model.config.decoder_start_token_id, self.config.evaluation.batch_tokens
+        loss = mean_loss(model, split, self.tokenizer.pad_token_id, start, budget)
+        if self.config.task.objective == "denoising":
+            return {"loss": loss, "score": -loss}
+        scores, _ = evaluate_examples(model, self.tokenizer, split, self.config)
+        return {"loss": loss, **scores, "score": scores["rougeLsum"]}
+
+
+def _start_run(config: JobConfig, key: str) -> SilentRun:
+    spec = RunSpec(
+        name=f"teacher {config.task.name} {config.model.name}",
+        key=key,
+        kind="teacher",
+        params=to_public_dict(config),
+        tags=common_tags(config),
+    )
+    return start_run(config, spec)
+
+
+def _write_result(config: JobConfig, folder: Path, key: str, test: dict[str, float], run_id: str | None) -> None:
+    (folder / "config.yaml").write_text(to_yaml(config))
+    result = TeacherResult(
+        key=key,
+        folder=str(folder / "model"),
+        size_bytes=file_bytes(folder / "model"),
+        validation=json.loads((folder / "best.json").read_text()),
+        test=test,
+        run_id=run_id,
+    )
+    write_json(folder / "result.json", asdict(result))

@@ -1,0 +1,16 @@
+"""The job `finetune_teacher`: data, then the teacher."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.config.schema import JobConfig
+from pipeline.stages import teacher
+from pipeline.stages.job import open_job
+
+
+def run(config: JobConfig) -> dict[str, Any]:
+    """Fine-tune a teacher; the document says where it lies and how good it is."""
+    job = open_job(config)
+    return {"status": "finished", **asdict(teacher.run(job.config, job.storage, job.task))}

@@ -1,0 +1,39 @@
+"""Where a run comes from: commit, versions, machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+PACKAGES = ("torch", "transformers", "deepspeed", "ray", "mlflow", "datasets")
+
+
+def lineage() -> dict[str, str]:
+    """Tags that say with what a run was made."""
+    tags = {
+        "dq.host_cpus": str(psutil.cpu_count()),
+        "dq.host_cpu": platform.processor() or platform.machine(),
+        "dq.python": platform.python_version(),
+    }
+    for package in PACKAGES:
+        try:
+            tags[f"dq.version.{package}"] = version(package)
+        except PackageNotFoundError:
+            continue
+    commit = _git_commit()
+    return tags | ({"mlflow.source.git.commit": commit} if commit else {})
+
+
+def _git_commit() -> str | None:
+    """The commit of the working tree; a submitted job runs in a copy that has none."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -1,0 +1,1 @@
+"""Engines, optimiser, the training loop, checkpoints."""

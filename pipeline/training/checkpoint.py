@@ -1,0 +1,74 @@
+"""Checkpoints of a whole cohort in shared storage: complete or absent, resumable bit for bit.
+
+Every rank calls `save` and `restore`. A checkpoint is a folder `step-<n>`; `latest` names the newest complete one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from pipeline.training.collective import barrier, rank
+from pipeline.training.loop import Learner, Progress
+
+
+class Checkpointer:
+    """Keeps the newest checkpoint of a cohort.
+
+    Args:
+        folder: where checkpoints of this cohort lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, learners: list[Learner], progress: Progress) -> None:
+        """Write the state of every learner that still trains."""
+        target = self.folder / f"step-{progress.step:08d}"
+        if rank() == 0:
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir(parents=True)
+        barrier()
+        for index, learner in enumerate(learners):
+            if learner.failure is None:
+                learner.engine.save(target / f"learner-{index}")
+        streams = {str(i): learner.random.state() for i, learner in enumerate(learners)}
+        torch.save(streams, target / f"random-{rank()}.pt")
+        barrier()
+        if rank() == 0:
+            summary = {**asdict(progress), "failures": [learner.failure for learner in learners]}
+            (target / "progress.json").write_text(json.dumps(summary))
+            self._publish(target)
+        barrier()
+
+    def restore(self, learners: list[Learner]) -> Progress:
+        """Load the newest complete checkpoint into the learners; a fresh start where there is none."""
+        pointer = self.folder / "latest"
+        if not pointer.is_file():
+            return Progress()
+        source = self.folder / pointer.read_text()
+        summary = json.loads((source / "progress.json").read_text())
+        streams = torch.load(source / f"random-{rank()}.pt", weights_only=True)
+        for index, (learner, failure) in enumerate(zip(learners, summary.pop("failures"), strict=True)):
+            learner.failure = failure
+            learner.random.restore(streams[str(index)])
+            if failure is None:
+                learner.engine.load(source / f"learner-{index}")
+        return Progress(**summary)
+
+    def clear(self) -> None:
+        """Remove all checkpoints once the cohort's results are written."""
+        if rank() == 0:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _publish(self, target: Path) -> None:
+        partial = self.folder / "latest.partial"
+        partial.write_text(target.name)
+        partial.replace(self.folder / "latest")
+        for old in self.folder.glob("step-*"):
+            if old != target:
+                shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,143 @@
+"""What the loop asks of a training engine, and the engine of plain PyTorch.
+
+Gradients are sums: the loop divides each loss by a global token count, so an engine adds gradients over micro-batches
+and ranks and never averages them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.config.errors import NonFiniteError
+from pipeline.quantization.fake_quantise import drop_weight_cache
+from pipeline.training.collective import rank, sum_over_ranks, world_size
+
+
+class Engine(Protocol):
+    """A model with its optimiser, possibly sharded."""
+
+    module: nn.Module
+
+    def start_micro_batch(self, last: bool) -> None:
+        """A forward and backward pass begins; `last` of the optimiser step."""
+        ...
+
+    def forward(self, **inputs: Any) -> Any:
+        """The model's outputs under the engine's precision."""
+        ...
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss that is already divided by its global count."""
+        ...
+
+    def step(self, learning_rate: float) -> float:
+        """Clip, update and clear the gradients; the global gradient norm before clipping.
+
+        Raises:
+            NonFiniteError: the norm is NaN or infinite on every rank; no parameter has changed.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Clear the gradients without an update."""
+        ...
+
+    def whole_state(self) -> dict[str, Tensor]:
+        """A copy of all parameters and buffers, whole, on the CPU of every rank; every rank calls it."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write parameters and optimiser state; every rank calls it."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+        ...
+
+    def close(self) -> None:
+        """Free the memory; every rank calls it."""
+        ...
+
+
+class TorchEngine:
+    """Plain PyTorch: replicated parameters, gradients summed over ranks, bf16 autocast over fp32 parameters."""
+
+    def __init__(
+        self, module: nn.Module, optimiser: torch.optim.Optimizer, *, precision: str, max_gradient_norm: float
+    ) -> None:
+        self.module, self.optimiser = module, optimiser
+        self.max_gradient_norm = max_gradient_norm
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.device = self.parameters[0].device
+        self.autocast = precision == "bf16"
+
+    def start_micro_batch(self, last: bool) -> None:
+        """See `Engine.start_micro_batch`; gradients simply add up here."""
+
+    def forward(self, **inputs: Any) -> Any:
+        """See `Engine.forward`."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            return self.module(**inputs)
+
+    def backward(self, loss: Tensor) -> None:
+        """See `Engine.backward`."""
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def step(self, learning_rate: float) -> float:
+        """See `Engine.step`."""
+        self._sum_gradients()
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        if not torch.isfinite(norm):
+            self.discard()
+            raise NonFiniteError(f"gradient norm is {norm.item()}")
+        if 0 < self.max_gradient_norm < norm:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.max_gradient_norm, norm)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate
+        self.optimiser.step()
+        drop_weight_cache(self.module)
+        self.discard()
+        return float(norm)
+
+    def discard(self) -> None:
+        """See `Engine.discard`."""
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def whole_state(self) -> dict[str, Tensor]:
+        """See `Engine.whole_state`."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self.module.state_dict().items()}
+
+    def save(self, folder: Path) -> None:
+        """See `Engine.save`; ranks are replicas, so rank 0 writes."""
+        if rank() == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.save(
+                {"model": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}, folder / "state.pt"
+            )
+
+    def load(self, folder: Path) -> None:
+        """See `Engine.load`."""
+        state = torch.load(folder / "state.pt", map_location=self.device, weights_only=True)
+        self.module.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        drop_weight_cache(self.module)
+
+    def close(self) -> None:
+        """See `Engine.close`; garbage collection does it."""
+
+    def _sum_gradients(self) -> None:
+        if world_size() == 1:
+            return
+        for parameter in self.parameters:
+            if parameter.grad is None:  # unused on this rank, perhaps used on another
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        flat = sum_over_ranks(torch.cat([g.flatten() for g in gradients]))
+        start = 0
+        for gradient in gradients:
+            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+            start += gradient.numel()

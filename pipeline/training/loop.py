@@ -1,0 +1,231 @@
+"""The training loop: one pass over the batches trains every learner of a cohort.
+
+It knows neither Ray nor MLflow nor DeepSpeed: engines, batches, objectives and listeners are handed in. A teacher being
+fine-tuned is a cohort of one learner without a teacher of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from pipeline.config.errors import NonFiniteError
+from pipeline.data.batches import Batch, TrainingBatches
+from pipeline.training.collective import sum_over_ranks
+from pipeline.training.engine import Engine
+from pipeline.training.random_stream import RandomStream
+from pipeline.training.throughput import peak_memory_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenCounts:
+    """Tokens of one optimiser step over all micro-batches and ranks: the divisors of the losses."""
+
+    num_source: float
+    num_target: float
+
+
+class Objective(Protocol):
+    """What a learner minimises."""
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the teacher's signals are wanted."""
+        ...
+
+    def __call__(self, engine: Engine, batch: Batch, signals: Any, counts: TokenCounts) -> dict[str, Tensor]:
+        """Loss terms of one micro-batch, weighted, divided by the global counts; their sum is differentiated."""
+        ...
+
+
+class Listener(Protocol):
+    """Told what happens to a learner; the tracker is one."""
+
+    def metrics(self, values: dict[str, float], step: int) -> None:
+        """Numbers of an optimiser step."""
+        ...
+
+    def failed(self, reason: str) -> None:
+        """The learner has left the cohort."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Learner:
+    """One model in training."""
+
+    name: str
+    engine: Engine
+    objective: Objective
+    learning_rate: Callable[[int], float]
+    listener: Listener
+    random: RandomStream
+    failure: str | None = None
+    pending: dict[str, Tensor] = field(default_factory=dict)
+
+    def fail(self, reason: str) -> None:
+        """Leave the cohort; the others go on."""
+        self.failure = reason
+        self.engine.discard()
+        self.listener.failed(reason)
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a cohort is: what a checkpoint remembers beside the engines."""
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """When the loop stops, logs and calls back."""
+
+    num_steps: int
+    log_every_steps: int
+    checkpoint_every_steps: int
+
+
+def train_cohort(
+    learners: list[Learner],
+    batches: TrainingBatches,
+    settings: LoopSettings,
+    *,
+    device: torch.device,
+    progress: Progress,
+    teacher_pass: Callable[[Batch], Any] | None = None,
+    on_checkpoint: Callable[[Progress], None] = lambda _: None,
+    on_epoch_end: Callable[[Progress], None] = lambda _: None,
+    on_step: Callable[[Progress, dict[str, float]], None] = lambda _, __: None,
+) -> None:
+    """Train until `settings.num_steps` optimiser steps are done or no learner is left.
+
+    Args:
+        learners: the cohort; each has its own engine, objective, random stream and failure.
+        batches: micro-batches of this rank.
+        settings: number of steps and intervals.
+        device: where batches go.
+        progress: where to start; updated in place.
+        teacher_pass: the teacher's signals for a micro-batch, computed once for all learners that need them.
+        on_checkpoint: called every `checkpoint_every_steps` steps.
+        on_epoch_end: called after every epoch, and after the last step.
+        on_step: called after every step with each learner's total loss.
+    """
+    window = _Window()
+    while progress.step < settings.num_steps and _active(learners):
+        for micro_batches in batches.steps(progress.epoch, progress.step_in_epoch):
+            counts = _global_counts(micro_batches, device)
+            for index, batch in enumerate(micro_batches):
+                last = index == len(micro_batches) - 1
+                _accumulate(learners, batch.to(device), counts, teacher_pass, last)
+            losses = _update(learners, progress.step, window)
+            window.num_tokens += counts.num_source + counts.num_target
+            progress.step += 1
+            progress.step_in_epoch += 1
+            on_step(progress, losses)
+            if progress.step % settings.log_every_steps == 0 or progress.step == settings.num_steps:
+                window.report(learners, progress.step)
+            if progress.step % settings.checkpoint_every_steps == 0:
+                on_checkpoint(progress)
+            if progress.step >= settings.num_steps or not _active(learners):
+                break
+        else:
+            progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
+        on_epoch_end(progress)
+
+
+def _active(learners: list[Learner]) -> list[Learner]:
+    return [learner for learner in learners if learner.failure is None]
+
+
+def _global_counts(micro_batches: list[Batch], device: torch.device) -> TokenCounts:
+    counts = torch.tensor(
+        [sum(b.num_source_tokens for b in micro_batches), sum(b.num_target_tokens for b in micro_batches)],
+        dtype=torch.float64,
+        device=device,
+    )
+    num_source, num_target = sum_over_ranks(counts).tolist()
+    return TokenCounts(num_source=max(num_source, 1.0), num_target=max(num_target, 1.0))
+
+
+def _accumulate(
+    learners: list[Learner],
+    batch: Batch,
+    counts: TokenCounts,
+    teacher_pass: Callable[[Batch], Any] | None,
+    last: bool,
+) -> None:
+    """One micro-batch: one teacher pass, then forward and backward of every learner."""
+    active = _active(learners)
+    signals = None
+    if teacher_pass is not None and any(learner.objective.needs_teacher for learner in active):
+        signals = teacher_pass(batch)
+    for learner in active:
+        with learner.random:
+            learner.engine.start_micro_batch(last)
+            terms = learner.objective(learner.engine, batch, signals, counts)
+            learner.engine.backward(torch.stack(list(terms.values())).sum())
+        for name, term in terms.items():
+            learner.pending[name] = learner.pending.get(name, 0.0) + term.detach().double()
+
+
+def _update(learners: list[Learner], step: int, window: _Window) -> dict[str, float]:
+    """Agree over the ranks on every learner's losses; step the finite ones and drop the others."""
+    active = _active(learners)
+    terms = [value for learner in active for value in learner.pending.values()]
+    summed = iter(sum_over_ranks(torch.stack(terms)).tolist()) if terms else iter(())
+    totals = {}
+    for learner in active:
+        losses = {name: next(summed) for name in learner.pending}
+        learner.pending = {}
+        bad = [name for name, value in losses.items() if not abs(value) < float("inf")]
+        if bad:
+            learner.fail(f"non-finite {', '.join(bad)} at optimiser step {step}")
+            continue
+        learning_rate = learner.learning_rate(step)
+        try:
+            norm = learner.engine.step(learning_rate)
+        except NonFiniteError as error:
+            learner.fail(f"{error} at optimiser step {step}")
+            continue
+        totals[learner.name] = sum(losses.values())
+        window.add(learner, losses, learning_rate, norm)
+    return totals
+
+
+class _Window:
+    """Averages between two log lines."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self.start, self.num_tokens = time.monotonic(), 0.0
+        self.sums: dict[str, dict[str, float]] = {}
+        self.counts: dict[str, int] = {}
+        self.latest: dict[str, dict[str, float]] = {}
+
+    def add(self, learner: Learner, losses: dict[str, float], learning_rate: float, norm: float) -> None:
+        sums = self.sums.setdefault(learner.name, {})
+        for name, value in {**losses, "loss": sum(losses.values()), "gradient_norm": norm}.items():
+            sums[name] = sums.get(name, 0.0) + value
+        self.counts[learner.name] = self.counts.get(learner.name, 0) + 1
+        self.latest[learner.name] = {"learning_rate": learning_rate}
+
+    def report(self, learners: list[Learner], step: int) -> None:
+        seconds = max(time.monotonic() - self.start, 1e-9)
+        shared = {
+            "tokens_per_second": self.num_tokens / seconds,
+            "peak_memory_bytes": float(peak_memory_bytes()),
+        }
+        for learner in _active(learners):
+            means = {k: v / self.counts[learner.name] for k, v in self.sums.get(learner.name, {}).items()}
+            learner.listener.metrics({**means, **self.latest.get(learner.name, {}), **shared}, step)
+        self._reset()

@@ -1,0 +1,81 @@
+"""Laws 8, 9, 10: engines, ranks and company change nothing; a killed run continues bit for bit (gloo, CPU)."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+WORKER = Path(__file__).with_name("worker.py")
+ENGINES = ["torch", "zero0", "zero1", "zero2", "zero3"]
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What `worker.py` saw with one and with two ranks."""
+    folder = tmp_path_factory.mktemp("ranks")
+    environment = {**os.environ, "PYTHONPATH": str(WORKER.parents[2]), "OMP_NUM_THREADS": "1"}
+    for world_size in (1, 2):
+        command = [[sys.executable, str(WORKER), str(rank), str(world_size), str(folder)] for rank in range(world_size)]
+        processes = [
+            subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for words in command
+        ]
+        for process in processes:
+            output, _ = process.communicate(timeout=400)
+            assert process.returncode == 0, output[-4000:]
+    return {size: json.loads((folder / f"seen-{size}.json").read_text()) for size in (1, 2)}
+
+
+def mean_difference(one, other):
+    """Mean, not largest: Adam blows up gradients that are zero but for rounding (biases of key projections)."""
+    return np.mean([np.abs(np.subtract(one[name], other[name])).mean() for name in one])
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_and_world_size_gives_the_losses_of_plain_torch(seen, engine, world_size):
+    """ZeRO 0-3 on one and two ranks follow plain PyTorch on one rank."""
+    reference, run = seen[1]["torch"], seen[world_size][engine]
+    np.testing.assert_allclose(run["losses"], reference["losses"], rtol=2e-5)
+    assert mean_difference(run["weights"], reference["weights"]) < 1e-5
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_company_changes_nothing(seen, engine, world_size):
+    """A student trained in a cohort of five has exactly the losses it has alone."""
+    run = seen[world_size][engine]
+    assert run["cohort"]["a"] == run["losses"]
+
+
+@pytest.mark.parametrize("student", ["b", "c", "d"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_two_ranks_train_quantised_students_like_one(seen, engine, student):
+    """Rounding may flip where sums differ in the last bit, so quantised losses agree to a thousandth."""
+    one, two = (seen[size][engine]["cohort"][student] for size in (1, 2))
+    np.testing.assert_allclose(two, one, rtol=2e-3)
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_loss_that_is_not_finite_on_one_rank_fails_the_student_on_all(seen, engine, world_size):
+    """The poisoned student leaves before its optimiser step, with step and loss term; the others went on."""
+    assert "non-finite logits_loss at optimiser step" in seen[world_size][engine]["failure"]
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_restored_cohort_continues_bit_for_bit(seen, engine, world_size):
+    """k steps, checkpoint, fresh engines, the rest: the weights of an undisturbed run, dropout included."""
+    run = seen[world_size][engine]
+    assert run["resumed"] == run["straight"]
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_the_teacher_never_changes(seen, world_size):
+    """Not one bit of the teacher moved through all of the above."""
+    assert seen[world_size]["teacher_unchanged"]

@@ -1,0 +1,161 @@
+"""Run by test_world_size.py in one or two processes: trains tiny cohorts under every engine and writes what it saw.
+
+usage: python worker.py RANK WORLD_SIZE FOLDER
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import datasets
+import torch
+from transformers import BartConfig, BartForConditionalGeneration
+
+from pipeline.config.schema import ClusterConfig, DistillationConfig, QuantisationConfig, TrainConfig
+from pipeline.data.batches import BatchPlan, TrainingBatches
+from pipeline.distillation.objective import DistillationObjective, signals_of
+from pipeline.models import bart
+from pipeline.quantization.scheme import scheme_of
+from pipeline.stages.learner import make_engine
+from pipeline.training.checkpoint import Checkpointer
+from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
+from pipeline.training.random_stream import RandomStream
+
+CPU, NUM_STEPS, SPLIT_AT = torch.device("cpu"), 6, 3
+TRAIN = TrainConfig(batch_tokens=120, micro_batch_tokens=64, max_gradient_norm=0.5, dropout=0.0)
+
+
+class Recorder:
+    """A listener that remembers."""
+
+    def __init__(self):
+        self.failure = None
+
+    def metrics(self, values, step):
+        pass
+
+    def failed(self, reason):
+        self.failure = reason
+
+
+def teacher_and_batches(rank, world_size):
+    torch.manual_seed(0)
+    config = BartConfig(vocab_size=61, d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2)
+    config.update({"decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "init_std": 0.2})
+    config.update({"max_position_embeddings": 32, "dropout": 0.0, "_attn_implementation": "eager"})
+    teacher = BartForConditionalGeneration(config).eval().requires_grad_(False)
+    draw = torch.Generator().manual_seed(1)
+    sizes = torch.randint(3, 12, (40, 2), generator=draw).tolist()
+    rows = [[[0, *torch.randint(3, 61, (n,), generator=draw).tolist(), 2] for n in pair] for pair in sizes]
+    split = datasets.Dataset.from_dict({"input_ids": [r[0] for r in rows], "labels": [r[1] for r in rows]})
+    plan = BatchPlan(
+        lengths=[len(s) + len(t) for s, t in rows],
+        batch_tokens=120,
+        micro_batch_tokens=64,
+        num_ranks=world_size,
+        seed=5,
+    )
+    return teacher, TrainingBatches(split, plan, rank=rank, pad_id=1, decoder_start_id=2)
+
+
+def learner(teacher, scheme, name, cluster, dropout=0.0, poison_rank=None):
+    student = bart.build_student(teacher, [0, 1], [1], dropout).requires_grad_(True).train()
+    bart.prepare_student(student, scheme_of(scheme, QuantisationConfig()))
+    objective = DistillationObjective(weights=DistillationConfig(), encoder_map=[0, 1], decoder_map=[1])
+    if poison_rank is not None:
+        objective = Poisoned(objective, poison_rank)
+    return Learner(
+        name=name,
+        engine=make_engine(student, TRAIN, cluster),
+        objective=objective,
+        learning_rate=lambda step: 1e-2 / (1 + step),
+        listener=Recorder(),
+        random=RandomStream(7, CPU),
+    )
+
+
+class Poisoned:
+    """An objective that turns NaN on one rank at its fourth call."""
+
+    needs_teacher = True
+
+    def __init__(self, objective, poison_rank):
+        self.objective, self.poison_rank, self.calls = objective, poison_rank, 0
+
+    def __call__(self, engine, batch, signals, counts):
+        self.calls += 1
+        terms = self.objective(engine, batch, signals, counts)
+        if self.calls == 4 and int(os.environ["RANK"]) == self.poison_rank:
+            terms["logits_loss"] = terms["logits_loss"] * float("nan")
+        return terms
+
+
+def train(learners, batches, teacher, num_steps=NUM_STEPS, progress=None):
+    history = []
+    with torch.no_grad():
+        passes = {"teacher_pass": lambda batch: signals_of(teacher, batch)}
+    train_cohort(
+        learners,
+        batches,
+        LoopSettings(num_steps=num_steps, log_every_steps=2, checkpoint_every_steps=1000),
+        device=CPU,
+        progress=progress or Progress(),
+        on_step=lambda _, losses: history.append(dict(losses)),
+        **passes,
+    )
+    return history
+
+
+def weights_of(learner):
+    return {name: tensor.double().flatten()[:50].tolist() for name, tensor in learner.engine.whole_state().items()}
+
+
+def main():
+    rank, world_size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)})
+    torch.set_num_threads(1)
+    store = torch.distributed.FileStore(str(folder / f"store-{world_size}"), world_size)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
+    teacher, batches = teacher_and_batches(rank, world_size)
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    seen = {}
+    engines = {"torch": ClusterConfig(engine="torch", precision="fp32")}
+    engines |= {f"zero{stage}": ClusterConfig(zero_stage=stage, precision="fp32") for stage in (0, 1, 2, 3)}
+    for name, cluster in engines.items():
+        alone = learner(teacher, "32-32-32", "a", cluster)
+        losses = [step["a"] for step in train([alone], batches, teacher)]
+        seen[name] = {"losses": losses, "weights": weights_of(alone)}
+        alone.engine.close()
+        names = {"a": "32-32-32", "b": "8-8-8", "c": "2-2-8", "d": "4-4-8"}
+        cohort = [learner(teacher, scheme, key, cluster) for key, scheme in names.items()]
+        poisoned = learner(teacher, "8-8-8", "poisoned", cluster, poison_rank=world_size - 1)
+        history = train([*cohort, poisoned], batches, teacher)
+        seen[name]["cohort"] = {key: [step[key] for step in history] for key in names}
+        seen[name]["failure"] = poisoned.listener.failure
+        seen[name]["resumed"], seen[name]["straight"] = resumed(
+            teacher, batches, cluster, folder / name / str(world_size)
+        )
+    seen["teacher_unchanged"] = all(torch.equal(before[k], v) for k, v in teacher.state_dict().items())
+    if rank == 0:
+        (folder / f"seen-{world_size}.json").write_text(json.dumps(seen))
+    torch.distributed.barrier()
+
+
+def resumed(teacher, batches, cluster, folder):
+    """Weights after a run that was checkpointed and restored halfway, and after one that was not (with dropout)."""
+    make = lambda: [learner(teacher, scheme, scheme, cluster, dropout=0.1) for scheme in ("8-8-8", "2-2-8")]  # noqa: E731
+    straight = make()
+    train(straight, batches, teacher)
+    first, progress = make(), Progress()
+    train(first, batches, teacher, num_steps=SPLIT_AT, progress=progress)
+    Checkpointer(folder).save(first, progress)
+    second = make()
+    restored = Checkpointer(folder).restore(second)
+    assert restored.step == SPLIT_AT
+    train(second, batches, teacher, progress=restored)
+    return [weights_of(one) for one in second], [weights_of(one) for one in straight]
+
+
+if __name__ == "__main__":
+    main()

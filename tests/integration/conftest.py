@@ -1,0 +1,46 @@
+"""A task small enough to run whole jobs on: copy the first words of a made-up sentence."""
+
+import json
+import random
+import sys
+
+import pytest
+
+from pipeline.stages.command import main
+
+WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
+SMALL = [
+    *("task.max_source_tokens=24", "task.max_target_tokens=12", "task.decoding.max_length=12"),
+    *("model=tiny", "model.vocab_size=400", "model.architecture={d_model: 16, ffn_dim: 32, num_heads: 2}"),
+    *("teacher.epochs=1", "teacher.batch_tokens=512", "teacher.micro_batch_tokens=512"),
+    *("student.epochs=1", "student.max_steps=4", "student.batch_tokens=512", "student.log_every_steps=1"),
+]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """`task.corpus` for three JSONL files with columns of their own names."""
+    folder = tmp_path_factory.mktemp("corpus")
+    draw = random.Random(0)
+    for split, count in (("train", 120), ("validation", 12), ("test", 15)):
+        lines = []
+        for _ in range(count):
+            words = draw.choices(WORDS, k=draw.randint(5, 12))
+            lines.append(json.dumps({"text": " ".join(words), "title": " ".join(words[:3])}))
+        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+    files = ", ".join(f"{split}: {folder / split}.jsonl" for split in ("train", "validation", "test"))
+    return f"task.corpus={{kind: files, source_column: text, target_column: title, files: {{{files}}}}}"
+
+
+@pytest.fixture
+def job(monkeypatch, capsys, corpus):
+    """Run a job in this process: `job(name, run, *arguments) -> (exit code, stdout, stderr)`."""
+
+    def call(name, run, *arguments, base=True):
+        words = [corpus, *SMALL, "cluster=process"] if base else []
+        monkeypatch.setattr(sys, "argv", [name, *words, *arguments])
+        code = main(name, "a job", run)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

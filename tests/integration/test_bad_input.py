@@ -1,0 +1,74 @@
+"""Mistakes that users make: exit code 2, one paragraph on stderr, nothing left behind."""
+
+import pytest
+
+from pipeline.stages.sweep_job import run
+
+CASES = {
+    "unknown key": (["student.learnig_rate=1"], "student.learning_rate"),
+    "wrong type": (["cluster.num_workers=two"], "int"),
+    "impossible bits": (["sweep.students=[{scheme: 5-8-8, depth: 6-3}]"], "(2, 3, 4, 8, 32)"),
+    "depth larger than the teacher": (["sweep.students=[{scheme: 8-8-8, depth: 7-3}]"], "1 to 6 layers"),
+    "student named twice": (["sweep.students=[{scheme: 8-8-8}, {scheme: 8-8-8}]"], "twice"),
+    "missing column": (["task.corpus.source_column=txt"], "task.corpus.source_column=text"),
+    "missing data file": (["task.corpus.files.test=/nowhere/test.jsonl"], "does not exist"),
+    "unknown task": (["task=xsumm"], "unknown task 'xsumm'"),
+    "unknown model folder": (["model.pretrained=/nowhere/model"], "/nowhere/model"),
+    "unreachable Ray": (["cluster.launcher=ray", "cluster.address=127.0.0.1:1"], "cluster.address=127.0.0.1:1"),
+    "unreachable MLflow": (["tracking.uri=http://127.0.0.1:1"], "http://127.0.0.1:1"),
+    "more workers than a process": (["cluster.num_workers=2"], "cluster.launcher=ray"),
+    "limit beyond the positions": (["task.max_source_tokens=1000"], "at most 256"),
+    "not a key=value": (["student"], "key=value"),
+    "storage that cannot be": (["storage.path=/proc/nothing"], "storage.path"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_mistake_is_one_clear_paragraph(name, job, tmp_path, monkeypatch):
+    """It says what was given, what is allowed and what to change, before any training and leaving no result."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    arguments, expected = CASES[name]
+    storage = [] if any("storage.path" in word for word in arguments) else [f"storage.path={tmp_path / 'runs'}"]
+    code, out, err = job("dq_sweep", run, *storage, *arguments)
+    message = err[err.index("dq_sweep:") :]
+    flat = " ".join(message.split())
+    assert code == 2
+    assert out == ""
+    assert expected in flat
+    assert "Allowed:" in flat
+    assert "Change:" in flat
+    assert "\n\n" not in message.strip()
+    left = {path.name for path in (tmp_path / "runs").iterdir()} if (tmp_path / "runs").is_dir() else set()
+    assert left <= {"cache"}
+
+
+def test_an_empty_or_unreadable_file_is_named(job, tmp_path):
+    """The message holds the path."""
+    for content in ("", "{not json"):
+        path = tmp_path / "test.jsonl"
+        path.write_text(content)
+        code, _, err = job("dq_sweep", run, f"storage.path={tmp_path / 'runs'}", f"task.corpus.files.test={path}")
+        assert code == 2
+        assert str(path) in err.replace("\n", "")
+
+
+def test_a_relative_storage_path_is_refused_in_a_submitted_job(job, monkeypatch):
+    """Its working directory vanishes with the job."""
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    code, _, err = job("dq_sweep", run, "storage.path=runs")
+    assert code == 2
+    assert "DQ_STORAGE" in err
+
+
+def test_a_full_disk_and_too_little_memory_are_refused(job, tmp_path, monkeypatch):
+    """Both are known before training."""
+    import psutil
+
+    import pipeline.stages.storage as storage
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("memory", (), {"available": 10 << 20})())
+    code, _, err = job("dq_sweep", run, f"storage.path={tmp_path}")
+    assert (code, "GiB of memory" in " ".join(err.split())) == (2, True)
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1 << 20})())
+    code, _, err = job("dq_sweep", run, f"storage.path={tmp_path}")
+    assert (code, "MiB free" in err) == (2, True)

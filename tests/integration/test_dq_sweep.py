@@ -1,0 +1,112 @@
+"""The main job from arguments to packed models and MLflow runs, in one process."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from pipeline.export.package import load_package
+from pipeline.stages import distill, sweep_job, teacher
+from pipeline.stages.sweep_job import run
+
+STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1, distil: false}]"
+
+
+@pytest.fixture
+def swept(job, tmp_path):
+    """One finished sweep of two students: (storage folder, the job's document, stderr)."""
+    code, out, err = job("dq_sweep", run, STUDENTS, f"storage.path={tmp_path}")
+    assert code == 0, err
+    return tmp_path, json.loads(out.splitlines()[-1]), err
+
+
+def children(storage, document):
+    client = MlflowClient(tracking_uri=f"sqlite:///{storage / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("dq-bart")
+    runs = client.search_runs([experiment.experiment_id])
+    return client, {r.info.run_name: r for r in runs if r.data.tags.get("mlflow.parentRunId") == document["run_id"]}
+
+
+def test_a_sweep_leaves_packed_models_runs_and_a_table(swept):
+    """Every student has a package that loads, a finished child run with curves and sizes; the parent a report."""
+    storage, document, err = swept
+    client, runs = children(storage, document)
+    assert set(runs) == {"8-8-8 6-3", "2-2-8 3-1 no-distil"}
+    for student in document["students"]:
+        child = runs[student["name"]]
+        packed = storage / "sweeps" / document["sweep"] / "students" / student["key"] / "packed"
+        _, info = load_package(packed)
+        assert info.scheme.name == child.data.params["scheme"]
+        assert child.info.status == "FINISHED"
+        assert child.data.metrics["size_bytes"] == (packed / "model.safetensors").stat().st_size
+        assert {"test_rougeLsum", "size_ratio", "rule_p_ratio", "rougeLsum_lost"} <= set(child.data.metrics)
+        assert len(client.get_metric_history(child.info.run_id, "task_loss")) == 4
+        assert {"packed", "predictions.json"} <= {item.path for item in client.list_artifacts(child.info.run_id)}
+        assert student["name"] in err
+    distilled = runs["8-8-8 6-3"].data.metrics
+    names = ("logits", "encoder_attention", "decoder_attention", "cross_attention", "encoder_hidden", "decoder_hidden")
+    assert all(f"{name}_loss" in distilled for name in names)
+    report = {path.name for path in Path(document["report"]).iterdir()}
+    assert {"results.csv", "results.md", "quality_vs_size.png", "config.yaml"} <= report
+
+
+def test_the_second_sweep_trains_nothing(swept, job, monkeypatch):
+    """A resubmitted sweep finds teacher and students and gives the same document."""
+    storage, document, _ = swept
+
+    def forbidden(*arguments, **options):
+        raise AssertionError("training started")
+
+    monkeypatch.setattr(distill, "run_workers", forbidden)
+    monkeypatch.setattr(teacher, "run_workers", forbidden)
+    code, out, err = job("dq_sweep", sweep_job.run, STUDENTS, f"storage.path={storage}")
+    assert code == 0, err
+    assert json.loads(out.splitlines()[-1]) == document
+
+
+def test_a_larger_sweep_trains_only_what_is_new(swept, job, monkeypatch):
+    """Students that another submission finished are not trained again, and stand in the same parent run."""
+    storage, document, _ = swept
+    trained = []
+    real = distill.run_workers
+
+    def recording(worker, payload, *rest, **options):
+        trained.append(payload)
+        real(worker, payload, *rest, **options)
+
+    monkeypatch.setattr(distill, "run_workers", recording)
+    more = STUDENTS.replace("]", ", {scheme: 4-4-8, depth: 1-1}]")
+    code, _, _ = job("dq_sweep", run, more, f"storage.path={storage}")
+    assert code == 0
+    assert [student["config"]["scheme"] for student in trained[0]["students"]] == ["4-4-8"]
+    _, runs = children(storage, document)
+    assert len(runs) == 3
+
+
+def test_a_diverging_student_fails_alone(job, tmp_path):
+    """An absurd learning rate fails its student with step and reason; the other finishes; the exit code says so."""
+    students = "sweep.students=[{scheme: 8-8-8, depth: 6-3, learning_rate: 1e30}, {scheme: 8-8-8, depth: 6-3}]"
+    code, out, err = job("dq_sweep", run, students, f"storage.path={tmp_path}")
+    document = json.loads(out.splitlines()[-1])
+    bad, good = document["students"]
+    assert code == 1
+    assert document["status"] == "failed"
+    assert "non-finite" in bad["failure"] or "gradient norm" in bad["failure"]
+    assert "optimiser step" in bad["failure"]
+    assert good["failure"] is None
+    client, runs = children(tmp_path, document)
+    assert runs[bad["name"]].info.status == "FAILED"
+    assert runs[good["name"]].info.status == "FINISHED"
+    assert client.get_run(document["run_id"]).info.status == "FAILED"
+    assert "FAILED" in err
+
+
+def test_company_changes_no_result(swept, job, tmp_path_factory):
+    """A student swept alone has the scores it has in company."""
+    _, document, _ = swept
+    alone = "sweep.students=[{scheme: 8-8-8, depth: 6-3}]"
+    _, out, _ = job("dq_sweep", run, alone, f"storage.path={tmp_path_factory.mktemp('alone')}")
+    mine, theirs = json.loads(out.splitlines()[-1])["students"][0], document["students"][0]
+    for name in ("task_loss", "logits_loss", "test_rougeL", "size_bytes"):
+        assert mine["metrics"][name] == theirs["metrics"][name]

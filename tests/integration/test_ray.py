@@ -1,0 +1,41 @@
+"""The main job on Ray: two Ray Train workers, DeepSpeed ZeRO, bf16 over fp32 shadow weights."""
+
+import json
+
+import pytest
+import ray
+
+from pipeline.export.package import load_package
+from pipeline.stages.sweep_job import run
+
+STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1, learning_rate: 1e30}]"
+
+
+@pytest.fixture(scope="module")
+def ray_here():
+    """A Ray of two CPUs inside this process."""
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=10**8)
+    yield
+    ray.shutdown()
+
+
+def test_a_sweep_on_two_deepspeed_workers(ray_here, job, tmp_path):
+    """Teacher and cohort train under ZeRO 2 on two ranks; a diverging student leaves on both; the other is packed."""
+    code, out, err = job("dq_sweep", run, "cluster=local", STUDENTS, f"storage.path={tmp_path}")
+    document = json.loads(out.splitlines()[-1])
+    good, bad = document["students"]
+    assert code == 1, err
+    assert good["failure"] is None
+    assert "optimiser step" in bad["failure"]
+    model, _ = load_package(tmp_path / "sweeps" / document["sweep"] / "students" / good["key"] / "packed")
+    assert model.config.decoder_layers == 3
+
+
+@pytest.mark.parametrize(
+    "override", ["cluster.num_workers=3", "cluster.cpus_per_worker=2", "cluster.gpus_per_worker=1"]
+)
+def test_workers_that_can_never_be_placed_are_refused(ray_here, job, tmp_path, override):
+    """Instead of waiting for ever."""
+    code, _, err = job("dq_sweep", run, "cluster=local", override, f"storage.path={tmp_path}")
+    assert code == 2
+    assert "in this Ray cluster" in " ".join(err.split())

@@ -1,0 +1,61 @@
+"""Quantisers, prepared students and packages on disk."""
+
+import pytest
+import torch
+
+from pipeline.config.schema import DecodingConfig, QuantisationConfig
+from pipeline.export.package import WEIGHTS, PackageInfo, write_package
+from pipeline.models import bart
+from pipeline.quantization.packed_layers import convert
+from pipeline.quantization.quantisers import Symmetric, Ternary
+from pipeline.quantization.scheme import scheme_of
+
+QUANTISERS = [
+    Ternary(per_row=per_row, clip_value=clip) if bits == 2 else Symmetric(bits=bits, per_row=per_row, clip_value=clip)
+    for bits in (2, 3, 4, 8)
+    for per_row in (True, False)
+    for clip in (None, 2.5)
+]
+
+
+@pytest.fixture(scope="session", params=QUANTISERS, ids=str)
+def quantiser(request):
+    """Every signed quantiser: 2 (ternary), 3, 4, 8 bits, per row and per tensor, with and without a clip."""
+    return request.param
+
+
+@pytest.fixture
+def make_student(make_bart):
+    """A prepared 2-1 student of a 3-3 teacher with its package information."""
+
+    def make(scheme: str, seed: int = 0, logits_bias: bool = False, **quantisation):
+        student = bart.build_student(make_bart(3, 3, seed=seed), [0, 2], [2], 0.0).eval()
+        if logits_bias:
+            student.final_logits_bias.normal_(generator=torch.Generator().manual_seed(seed))
+        settings = scheme_of(scheme, QuantisationConfig(**quantisation))
+        bart.prepare_student(student, settings)
+        info = PackageInfo(
+            scheme=settings,
+            encoder_map=[0, 2],
+            decoder_map=[2],
+            decoding=DecodingConfig(num_beams=3, max_length=12, length_penalty=0.8),
+            source_prefix="summarise: ",
+            max_source_tokens=64,
+        )
+        return student, info
+
+    return make
+
+
+@pytest.fixture
+def make_package(make_student, tiny_tokenizer, tmp_path):
+    """A package on disk: (folder, converted student)."""
+
+    def make(scheme: str = "2-2-8", **options):
+        student, info = make_student(scheme, **options)
+        convert(student, bart.sites_of(student), info.scheme)
+        size = write_package(tmp_path / "packed", student, tiny_tokenizer, info)
+        assert size == (tmp_path / "packed" / WEIGHTS).stat().st_size
+        return tmp_path / "packed", student
+
+    return make

@@ -1,0 +1,70 @@
+"""Law 6: a packed model, written to disk and read again, gives exactly the outputs of the fake-quantised one."""
+
+import pytest
+import torch
+
+from pipeline.config.errors import NonFiniteError
+from pipeline.config.schema import DecodingConfig
+from pipeline.distillation.objective import signals_of
+from pipeline.evaluation.generate import generate_ids
+from pipeline.export.package import load_package, write_package
+from pipeline.models import bart
+from pipeline.quantization.packed_layers import convert
+
+SCHEMES = ("8-8-8", "4-4-8", "3-3-8", "2-2-8", "2-8-4", "8-2-32", "32-8-8", "32-32-32")
+SCALED = {"weight_granularity": "per_tensor", "activation_granularity": "per_tensor", "clip_value": 2.5}
+DECODINGS = (DecodingConfig(min_length=6, max_length=10), DecodingConfig(num_beams=3, min_length=4, max_length=9))
+
+
+def outputs(model, batch) -> list[torch.Tensor]:
+    """Logits, hidden states, attention maps, and generated ids, greedy and by beam search."""
+    with torch.no_grad():
+        signals = signals_of(model, batch)
+    sources = [ids[mask.bool()].tolist() for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)]
+    generated = [generate_ids(model, sources, 1, decoding) for decoding in DECODINGS]
+    return [signals.logits, *signals.encoder_hidden, *signals.decoder_hidden, *signals.cross_attention, *generated]
+
+
+@pytest.mark.parametrize("quantisation", [{}, SCALED], ids=["per_row", "per_tensor"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_package_on_disk_gives_the_outputs_of_the_fake_quantised_model(
+    make_student, tiny_tokenizer, tiny_batch, tmp_path, scheme, quantisation
+):
+    """Exactly: logits, hidden states, attention maps and generated tokens."""
+    for seed in range(2):
+        student, info = make_student(scheme, seed=seed, logits_bias=seed == 1, **quantisation)
+        expected = outputs(student, tiny_batch)
+        convert(student, bart.sites_of(student), info.scheme)
+        write_package(tmp_path / f"{seed}", student, tiny_tokenizer, info)
+        loaded, loaded_info = load_package(tmp_path / f"{seed}")
+        assert loaded_info == info
+        assert expected[-1].size(1) >= 4
+        assert all(torch.equal(a, b) for a, b in zip(outputs(loaded, tiny_batch), expected, strict=True))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_converting_changes_no_logit_over_many_seeds(make_student, tiny_batch, scheme):
+    """Same codes, same scales, same arithmetic."""
+    for seed in range(5):
+        student, info = make_student(scheme, seed=seed)
+        with torch.no_grad():
+            expected = signals_of(student, tiny_batch).logits
+            convert(student, bart.sites_of(student), info.scheme)
+            assert torch.equal(signals_of(student, tiny_batch).logits, expected)
+
+
+@pytest.mark.parametrize("options", [{"lm_head": False}, {"attention": False}, {"position_bits": 32}])
+def test_recipe_options_survive_the_package(make_student, make_package, tiny_batch, options):
+    """A head in full precision, plain attention, plain positions."""
+    expected = outputs(make_student("2-2-8", **options)[0], tiny_batch)
+    loaded, _ = load_package(make_package("2-2-8", **options)[0])
+    assert all(torch.equal(a, b) for a, b in zip(outputs(loaded, tiny_batch), expected, strict=True))
+
+
+def test_a_student_with_a_nan_weight_is_not_packed(make_student):
+    """An error, not a file full of plausible codes."""
+    student, info = make_student("2-2-8")
+    with torch.no_grad():
+        student.model.encoder.layers[0].fc1.shadow_weight[3, 4] = float("nan")
+    with pytest.raises(NonFiniteError):
+        convert(student, bart.sites_of(student), info.scheme)

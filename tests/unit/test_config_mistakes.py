@@ -1,0 +1,133 @@
+"""A mistake on the command line: refused before anything starts, saying what was given, allowed and meant."""
+
+import pickle
+
+import pytest
+
+from pipeline.config.errors import UserError
+from pipeline.config.load import load_config
+
+STUDENTS = "sweep.students"
+WRONG_TYPES = ["seed=abc", "seed=1.5", "seed=true", "seed=", "seed=null", "student.epochs=3.0", "student.dropout=much"]
+WRONG_TYPES += ["task.name=3", "recipe.quantisation.attention=1", "task.corpus.files={train: 3}", "seed.x=3"]
+WRONG_TYPES += ["sweep.students=3", "sweep.students=null", "evaluation.max_examples=all"]
+NO_SECTIONS = ["student=3", "student=null", "student=[1]", "sweep=[]", "task.decoding=[1]", "task.corpus.files=[a]"]
+NO_SECTIONS += ["sweep.students=[3]", "sweep.students[0].scheme=2-2-8", "sweep.students.0.scheme=2-2-8", "storage=/x"]
+OUT_OF_RANGE = ["seed=-1", "student.dropout=0.91", "student.dropout=-0.1", "student.learning_rate=nan"]
+OUT_OF_RANGE += ["teacher.beta2=1", "student.learning_rate=.inf", "student.batch_tokens=15", "cluster.zero_stage=4"]
+OUT_OF_RANGE += ["recipe.quantisation.position_bits=5", "task.decoding.num_beams=0", "evaluation.split=train"]
+UNREADABLE = ["seed", "=3", "seed={", "model.pretrained=${foo}", "model.pretrained=${", "storage.path=${oc.env:NONE_}"]
+
+
+def refusal(*words: str) -> str:
+    with pytest.raises(UserError) as caught:
+        load_config("dq_sweep", list(words))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("student.learning_rat=1", "student.learning_rate"),
+        ("studnt.dropout=0", "student"),
+        ("recipe.quantisation.clip=2", "recipe.quantisation.clip_value"),
+        ("sed=1", "seed"),
+        (STUDENTS + "=[{schem: 2-2-8}]", STUDENTS + "[0].scheme"),
+        ("task=docstring", "task=docstrings"),
+        ("experiment=quick", "experiment=quickstart"),
+        ("cluster.engine=deepsped", "cluster.engine=deepspeed"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest_one(word, meant):
+    """Keys, members of groups and allowed values."""
+    message = refusal(word)
+    assert f"did you mean {meant}?" in message.replace("'", "")
+    assert "Allowed: " in message
+
+
+@pytest.mark.parametrize("word", ["learning_rate=1", "scheme=2-2-8", "zero_stage=1"])
+def test_a_key_without_its_section_is_found_in_its_section(word):
+    """The likeliest mistake on a command line."""
+    name = word.split("=")[0]
+    assert f".{name}'?" in refusal(word)
+
+
+@pytest.mark.parametrize("word", WRONG_TYPES)
+def test_a_wrong_type_is_refused_by_its_key(word):
+    """Nothing is rounded, truncated or read as something else."""
+    assert word.split("=")[0].removesuffix(".x") in refusal(word)
+
+
+@pytest.mark.parametrize("word", NO_SECTIONS)
+def test_a_value_in_place_of_a_section_is_refused_by_its_key(word):
+    """A number, a list, or a piece of a list."""
+    assert word.split("=")[0].split("[")[0].removesuffix(".0.scheme") in refusal(word)
+
+
+@pytest.mark.parametrize("word", OUT_OF_RANGE)
+def test_a_value_out_of_range_is_refused_by_its_key(word):
+    """With the bounds; the bounds themselves are allowed."""
+    assert refusal(word).startswith(word.split("=")[0])
+
+
+@pytest.mark.parametrize("word", ["seed=0", "student.dropout=0.9", "student.max_steps=0", "student.batch_tokens=16"])
+def test_a_bound_is_allowed(word):
+    """Inclusive on both sides."""
+    load_config("dq_sweep", [word])
+
+
+@pytest.mark.parametrize(
+    ("student", "part"),
+    [
+        ("scheme: 5-8-8", "5 weight bits"),
+        ("scheme: 8-16-8", "16 embedding bits"),
+        ("scheme: 8-8-2", "2 activation bits"),
+        ("scheme: 2-2", "scheme '2-2'"),
+        ("scheme: w2a8", "scheme 'w2a8'"),
+        ("depth: 0-3", "depth '0-3'"),
+        ("depth: 6-", "depth '6-'"),
+        ("depth: '6'", "depth '6'"),
+        ("encoder_map: 5", "encoder_map=5"),
+    ],
+)
+def test_a_bad_scheme_or_depth_is_refused_with_an_example(student, part):
+    """The message shows how an entry is written."""
+    message = refusal(f"{STUDENTS}=[{{{student}}}]")
+    assert part in message
+    assert STUDENTS in message
+
+
+def test_a_sweep_without_students_or_with_twins_is_refused():
+    """Twins would write the same run."""
+    assert "empty" in refusal(STUDENTS + "=[]")
+    assert "twice" in refusal(STUDENTS + "=[{scheme: 2-2-8}, {scheme: 2-2-8}]")
+
+
+@pytest.mark.parametrize("word", UNREADABLE)
+def test_a_word_that_cannot_be_read_is_refused(word):
+    """No sign, no key, broken YAML, an interpolation that leads nowhere."""
+    assert "Change: " in refusal(word)
+
+
+@pytest.mark.parametrize("name", ["../task/docstrings", "/etc/passwd", "", "."])
+def test_a_group_member_is_a_name_not_a_path(name):
+    """Nothing outside conf/ is read."""
+    assert "unknown task" in refusal(f"task={name}")
+
+
+def test_an_unknown_job_is_refused():
+    """By the file that is missing."""
+    with pytest.raises(UserError, match=r"nothing\.yaml"):
+        load_config("nothing", [])
+
+
+def test_numbers_people_write_are_numbers():
+    """YAML reads 3e-4 as text and 1 as an integer."""
+    assert load_config("dq_sweep", ["student.learning_rate=3e-4"]).student.learning_rate == 3e-4
+    assert load_config("dq_sweep", ["student.learning_rate=1"]).student.learning_rate == 1.0
+
+
+def test_a_user_error_has_three_parts_and_survives_pickling():
+    """Ray carries it from a worker to the driver."""
+    error = UserError("a=1.", "2", "write a=2")
+    assert str(error) == str(pickle.loads(pickle.dumps(error))) == "a=1. Allowed: 2. Change: write a=2."

@@ -1,0 +1,72 @@
+"""The house keeps its shape: imports point downwards, one door per big dependency, nothing starts on import."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Lowest first; a package may import from itself and from those before it.
+ORDER = ["config", "quantization", "data", "models", "training", "distillation", "evaluation", "export"]
+ORDER += ["tracking", "cluster", "stages"]
+DOORS = {
+    "omegaconf": {"config"},
+    "mlflow": {"tracking"},
+    "ray": {"cluster"},
+    "deepspeed": {"training"},
+    "datasets": {"data", "evaluation", "stages"},
+    "huggingface_hub": {"data"},
+    "transformers": {"models", "data", "export"},
+}
+MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_downwards_and_use_the_doors(path):
+    """A module imports only from lower packages, and a big dependency only where its door is."""
+    package = path.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")
+    for name in imported(path):
+        top, *rest = name.split(".")
+        if top == "pipeline" and rest:
+            assert ORDER.index(rest[0]) <= ORDER.index(package), f"{package} imports {name}"
+        if top in DOORS:
+            assert package in DOORS[top], f"{name} in {package}; its door is {DOORS[top]}"
+
+
+def test_every_package_has_its_place():
+    """A new package must be put into the order."""
+    assert {path.name for path in (ROOT / "pipeline").iterdir() if (path / "__init__.py").is_file()} == set(ORDER)
+
+
+def test_importing_everything_starts_nothing():
+    """Importing all modules initialises neither CUDA nor Ray and imports neither mlflow nor deepspeed."""
+    names = [".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in MODULES]
+    program = "import importlib, sys\n" + f"for name in {names}: importlib.import_module(name)\n"
+    program += "import torch\nassert not torch.cuda.is_initialized()\n"
+    program += "print([name for name in ('ray', 'mlflow', 'deepspeed') if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_the_tree_in_the_readme_is_the_tree():
+    """Every file of the product stands in the README's tree, and every file in the tree exists."""
+    readme = (ROOT / "README.md").read_text()
+    tree = readme.split("```text")[1].split("```")[0]
+    named = {word for word in tree.split() if word.endswith((".py", ".yaml"))}
+    files = [
+        *ROOT.glob("jobs/*.py"),
+        *ROOT.glob("pipeline/*/*.py"),
+        *ROOT.glob("infra/*.py"),
+        *ROOT.glob("conf/**/*.yaml"),
+    ]
+    assert named == {path.name for path in files if path.name != "__init__.py"}
