@@ -29,9 +29,8 @@ ray: .venv/installed ## start a Ray head on loopback and leave it running
 ray-stop: .venv/installed ## stop the head that `make ray` started
 	@$(BIN)/python infra/laptop.py stop
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml infra/constraints.txt
 	@echo "setting up .venv (once, a few minutes)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check torch==$$(sed -n 's/.*"torch==\(.*\)".*/\1/p' pyproject.toml)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c infra/constraints.txt -e '.[dev]'
 	@touch $@

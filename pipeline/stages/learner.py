@@ -24,7 +24,9 @@ from pipeline.training.optim import adamw
 def worker_device(cluster: ClusterConfig) -> torch.device:
     """The device of this rank."""
     if cluster.gpus_per_worker:
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+        return device
     return torch.device("cpu")
 
 
