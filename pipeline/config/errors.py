@@ -14,7 +14,8 @@ class UserError(Exception):
 
     def __init__(self, given: str, allowed: str, change: str) -> None:
         self.given, self.allowed, self.change = given, allowed, change
-        super().__init__(f"{given.rstrip('.')}. Allowed: {allowed.rstrip('.')}. Change: {change.rstrip('.')}.")
+        sentences = (given, f"Allowed: {allowed}", f"Change: {change}")
+        super().__init__(" ".join(text if text.endswith((".", "?")) else f"{text}." for text in sentences))
 
     def __reduce__(self) -> tuple[type["UserError"], tuple[str, str, str]]:
         # Ray pickles exceptions on their way from a worker to the driver.

@@ -22,8 +22,6 @@ from pipeline.config.schema import JobConfig
 
 CONF_DIR = Path(__file__).parents[2] / "conf"
 GROUPS = ("task", "model", "recipe", "cluster")
-# Settings that change where a result lies or how fast it comes, but not what it is.
-NOT_HASHED = ("storage", "tracking", "experiment")
 
 
 def load_config(job: str, overrides: list[str], conf_dir: Path = CONF_DIR) -> JobConfig:
@@ -120,6 +118,9 @@ def _known_only(layer: Any) -> Any:
     schema_tree = to_dict(JobConfig())
 
     def check(given: Any, known: Any, key: str) -> None:
+        if isinstance(given, (dict, list)) and isinstance(known, (dict, list)) and type(given) is not type(known):
+            kinds = {dict: "a section", list: "a list"}
+            raise UserError(f"{key}={given} is {kinds[type(given)]}", kinds[type(known)], f"write {key} as a whole")
         if not isinstance(given, dict) or not isinstance(known, dict) or not known:
             return
         for name, value in given.items():

@@ -118,7 +118,7 @@ class QuantisationConfig:
     activation_granularity: str = option(
         "per_token", "one scale per token or per tensor", allowed=("per_token", "per_tensor")
     )
-    clip_value: float | None = option(None, "clip weights and activations to +-this before quantising", minimum=0.0)
+    clip_value: float | None = option(None, "clip weights and activations to +-this before quantising", minimum=0.01)
     attention: bool = option(True, "quantise q, k, v and attention probabilities to the activation bits")
     lm_head: bool = option(True, "the output projection uses the embedding's codes (tied, stored once)")
     position_bits: int = option(8, "bits of learned position embeddings", allowed=WEIGHT_BITS)
@@ -190,7 +190,7 @@ class TrainConfig:
     checkpoint_every_steps: int = option(500, "optimiser steps between checkpoints", minimum=1)
 
 
-SCHEME_PATTERN = re.compile(r"^(\d+)-(\d+)-(\d+)$")
+SCHEME_PATTERN = re.compile(r"^([1-9]\d*)-([1-9]\d*)-([1-9]\d*)$")
 DEPTH_PATTERN = re.compile(r"^([1-9]\d*)-([1-9]\d*)$")
 
 
@@ -201,8 +201,8 @@ class StudentConfig:
     scheme: str = option("8-8-8", "bits W-E-A: weights, embeddings, activations; 32 is not quantised")
     depth: str = option("6-3", "encoder-decoder layers of the student")
     distil: bool = option(True, "false: task loss only, no teacher")
-    encoder_map: list[int] | None = option(None, "teacher layer of each encoder layer; empty: the rule of LayerMap")
-    decoder_map: list[int] | None = option(None, "teacher layer of each decoder layer; empty: the rule of LayerMap")
+    encoder_map: list[int] | None = option(None, "teacher layer of each encoder layer; none: the rule of LayerMap")
+    decoder_map: list[int] | None = option(None, "teacher layer of each decoder layer; none: the rule of LayerMap")
     learning_rate: float | None = option(None, "overrides student.learning_rate", minimum=0.0)
 
     def __post_init__(self) -> None:
@@ -227,8 +227,11 @@ class StudentConfig:
         parts = [self.scheme, self.depth]
         if not self.distil:
             parts.append("no-distil")
+        for name, layers in (("encoder", self.encoder_map), ("decoder", self.decoder_map)):
+            if layers is not None:
+                parts.append(f"{name}={','.join(map(str, layers))}")
         if self.learning_rate is not None:
-            parts.append(f"lr={self.learning_rate:g}")
+            parts.append(f"lr={self.learning_rate!r}")
         return " ".join(parts)
 
 

@@ -77,14 +77,14 @@ class BatchPlan:
     """Which examples form which optimiser step.
 
     Args:
-        lengths: source + target tokens of every example.
+        lengths: (source, target) tokens of every example.
         batch_tokens: tokens per optimiser step, all ranks together.
         micro_batch_tokens: most padded tokens in one forward pass of one rank.
         num_ranks: data-parallel workers.
         seed: order of the examples.
     """
 
-    lengths: Sequence[int]
+    lengths: Sequence[tuple[int, int]]
     batch_tokens: int
     micro_batch_tokens: int
     num_ranks: int
@@ -102,19 +102,20 @@ class BatchPlan:
 
     def _step_examples(self, epoch: int) -> list[list[int]]:
         shuffler = random.Random(f"{self.seed}:{epoch}")
-        order = list(range(len(self.lengths)))
+        sizes = [source + target for source, target in self.lengths]
+        order = list(range(len(sizes)))
         shuffler.shuffle(order)
         steps: list[list[int]] = []
         for start in range(0, len(order), BUCKET_EXAMPLES):
-            bucket = sorted(order[start : start + BUCKET_EXAMPLES], key=lambda i: (self.lengths[i], i))
+            bucket = sorted(order[start : start + BUCKET_EXAMPLES], key=lambda i: (sizes[i], i))
             current: list[int] = []
             num_tokens = 0
             for example in bucket:
-                if current and num_tokens + self.lengths[example] > self.batch_tokens:
+                if current and num_tokens + sizes[example] > self.batch_tokens:
                     steps.append(current)
                     current, num_tokens = [], 0
                 current.append(example)
-                num_tokens += self.lengths[example]
+                num_tokens += sizes[example]
             steps.append(current)
         shuffler.shuffle(steps)
         return steps
@@ -122,7 +123,7 @@ class BatchPlan:
     def _split(self, examples: list[int]) -> list[list[list[int]]]:
         # Neighbours in length go to different ranks, so ranks finish together.
         ranks = [examples[rank :: self.num_ranks] for rank in range(self.num_ranks)]
-        widest = max(self.lengths[i] for i in examples)
+        widest = sum(max(self.lengths[i][side] for i in examples) for side in (0, 1))  # as padded
         per_micro = max(1, self.micro_batch_tokens // widest)
         num_micro = max(1, math.ceil(max(len(rank) for rank in ranks) / per_micro))
         return [[rank[i * per_micro : (i + 1) * per_micro] for i in range(num_micro)] for rank in ranks]

@@ -75,7 +75,8 @@ def _columns(split: datasets.Dataset, corpus: CorpusConfig, task: TaskConfig) ->
                 f"one of {', '.join(split.column_names)}",
                 f"set task.corpus.{option}={nearest(column, split.column_names)}",
             )
-        if not all(isinstance(value, str) for value in split.select(range(min(100, len(split))))[column]):
+        texts = (text for batch in split.select_columns([column]).iter(batch_size=1000) for text in batch[column])
+        if not all(isinstance(text, str) for text in texts):
             raise UserError(
                 f"column '{column}' of task '{task.name}' does not hold text", "text", f"set task.corpus.{option}"
             )
@@ -149,5 +150,5 @@ def _fingerprint(splits: dict[str, datasets.Dataset]) -> str:
         digest.update(name.encode())
         for column in ("source", "target"):
             for batch in splits[name].iter(batch_size=1000):
-                digest.update("\0".join(batch[column]).encode())
+                digest.update(json.dumps(batch[column]).encode())
     return digest.hexdigest()[:16]

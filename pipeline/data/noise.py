@@ -10,7 +10,9 @@ MEAN_SPAN_TOKENS = 3.0
 
 
 def infill(ids: list[int], mask_id: int, rng: random.Random) -> list[int]:
-    """Replace about 30 % of the tokens by masks, in spans whose lengths are Poisson(3) distributed.
+    """Replace tokens by masks, in spans whose lengths are Poisson(3) distributed.
+
+    The spans sum up to 30 % of the tokens; some overlap, so that about 27 % are masked.
 
     Args:
         ids: token ids with a start and an end token, which are kept.

@@ -29,10 +29,9 @@ class TokenisedSplit:
     num_cut_sources: int
     num_cut_targets: int
 
-    def training_lengths(self) -> list[int]:
-        """Source + target tokens of every example."""
-        columns = self.examples["source_tokens"][:], self.examples["target_tokens"][:]
-        return [source + target for source, target in zip(*columns, strict=True)]
+    def lengths(self) -> list[tuple[int, int]]:
+        """(source, target) tokens of every example."""
+        return list(zip(self.examples["source_tokens"][:], self.examples["target_tokens"][:], strict=True))
 
 
 def load_tokenizer(model: ModelConfig) -> Any | None:

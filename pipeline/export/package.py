@@ -30,6 +30,8 @@ from pipeline.quantization.scheme import Scheme
 FORMAT = "dq-packed/1"
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
+MANIFEST_KEYS = {"format", "sha256", "packed", "scheme", "decoding", "encoder_map", "decoder_map"}
+MANIFEST_KEYS |= {"source_prefix", "max_source_tokens"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,9 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
     for name, entry in manifest["packed"].items():
         stored = entry["stored_as"]
         if stored not in shared:
+            for part in ("codes", "scale"):
+                if f"{stored}.{part}" not in tensors:
+                    raise UserError(f"{folder} lacks {stored}.{part}", "a complete package", "export the student again")
             codes, scale = tensors.pop(f"{stored}.codes"), tensors.pop(f"{stored}.scale")
             shared[stored] = PackedWeight(codes, scale, entry["bits"], tuple(entry["shape"]))
         weights[name] = shared[stored]
@@ -131,14 +136,18 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{folder} is not a packed model: {error}", f"a folder with {MANIFEST}", change) from None
+    if not isinstance(manifest, dict):
+        raise UserError(f"{path} is not the manifest of a packed model", "a JSON object", change)
     if manifest.get("format") != FORMAT:
         raise UserError(f"format '{manifest.get('format')}' in {path}", FORMAT, "use the version that wrote it")
+    if lacking := sorted(MANIFEST_KEYS - set(manifest)):
+        raise UserError(f"{path} lacks '{lacking[0]}'", "a whole manifest", "export the packed student again")
     for name, digest in manifest["sha256"].items():
         file = folder / name
         if not file.is_file() or _sha256(file) != digest:
             state = "has changed" if file.is_file() else "is missing"
             raise UserError(f"{file} {state}", "files as they were exported (SHA-256)", "copy or export it again")
-    return manifest  # type: ignore[no-any-return]
+    return manifest
 
 
 def _sha256(path: Path) -> str:

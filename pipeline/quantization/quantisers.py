@@ -17,6 +17,7 @@ from pipeline.config.errors import NonFiniteError
 SCALE_SIGNIFICANT_BITS = 16
 # Smaller scales make no difference to any model and would divide by zero on all-zero rows.
 MIN_SCALE = 1e-30
+SHRINK = 2.0**-32
 
 
 class Quantiser(Protocol):
@@ -83,16 +84,17 @@ class Ternary:
         """See `Quantiser.grid`."""
         if self.clip_value is not None:
             x = x.clamp(-self.clip_value, self.clip_value)
-        size = x.abs()
+        # Exactly scaled down by a power of two: the sum of a row of huge weights would overflow.
+        size = x.abs().mul_(SHRINK)
         # abs().mean(), never norm(p=1)/n: that is 10 % off on large tables.
         mean = size.mean(dim=-1, keepdim=True) if self.per_row else size.mean()
-        above = size > 0.7 * mean
+        above = ~(size < 0.7 * mean)  # written so that NaN and infinity are above, and are seen
         kept, count = torch.where(above, size, 0.0), above.to(x.dtype)
         if self.per_row:
             scale = kept.sum(dim=-1, keepdim=True) / count.sum(dim=-1, keepdim=True).clamp_min(1.0)
         else:
             scale = kept.sum() / count.sum().clamp_min(1.0)
-        return torch.sign(x) * count, round_scale(scale)
+        return torch.sign(x) * count, round_scale(scale / SHRINK)
 
 
 def quantise(x: Tensor, quantiser: Quantiser) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,7 @@ def training_batches(
 ) -> TrainingBatches:
     """The training batches of this rank."""
     plan = BatchPlan(
-        lengths=split.training_lengths(),
+        lengths=split.lengths(),
         batch_tokens=train.batch_tokens,
         micro_batch_tokens=train.micro_batch_tokens,
         num_ranks=world_size(),

@@ -50,7 +50,7 @@ def teacher_and_batches(rank, world_size):
     rows = [[[0, *torch.randint(3, 61, (n,), generator=draw).tolist(), 2] for n in pair] for pair in sizes]
     split = datasets.Dataset.from_dict({"input_ids": [r[0] for r in rows], "labels": [r[1] for r in rows]})
     plan = BatchPlan(
-        lengths=[len(s) + len(t) for s, t in rows],
+        lengths=[(len(source), len(target)) for source, target in rows],
         batch_tokens=120,
         micro_batch_tokens=64,
         num_ranks=world_size,

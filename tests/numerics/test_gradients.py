@@ -128,7 +128,7 @@ def test_the_teacher_never_changes_while_its_students_do(tiny_teacher, learner, 
     rows = make_rows(12)
     split = datasets.Dataset.from_dict({"input_ids": [r[0] for r in rows], "labels": [r[1] for r in rows]})
     plan = BatchPlan(
-        lengths=[len(s) + len(t) for s, t in rows], batch_tokens=60, micro_batch_tokens=40, num_ranks=1, seed=0
+        lengths=[(len(s), len(t)) for s, t in rows], batch_tokens=60, micro_batch_tokens=40, num_ranks=1, seed=0
     )
     batches = TrainingBatches(split, plan, rank=0, pad_id=1, decoder_start_id=2)
     students = [learner(scheme, dropout=0.1) for scheme in ("2-2-8", "8-8-8", "32-32-32")]

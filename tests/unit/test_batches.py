@@ -12,13 +12,14 @@ FEW = settings(max_examples=25, deadline=None, derandomize=True)
 LENGTHS = st.lists(st.integers(2, 90), min_size=1, max_size=80)
 
 
-def plan_of(lengths: list[int], num_ranks: int = 1, step: int = 120, micro: int = 100, seed: int = 5) -> BatchPlan:
-    return BatchPlan(lengths=lengths, batch_tokens=step, micro_batch_tokens=micro, num_ranks=num_ranks, seed=seed)
+def plan_of(lengths: list, num_ranks: int = 1, step: int = 120, micro: int = 100, seed: int = 5) -> BatchPlan:
+    pairs = [length if isinstance(length, tuple) else (length - 1, 1) for length in lengths]
+    return BatchPlan(lengths=pairs, batch_tokens=step, micro_batch_tokens=micro, num_ranks=num_ranks, seed=seed)
 
 
 def batches_of(rows: list[tuple[list[int], list[int]]], rank: int = 0, **options) -> TrainingBatches:
     split = datasets.Dataset.from_dict({"input_ids": [s for s, _ in rows], "labels": [t for _, t in rows]})
-    plan = plan_of([len(s) + len(t) for s, t in rows], **options)
+    plan = plan_of([(len(s), len(t)) for s, t in rows], **options)
     return TrainingBatches(split, plan, rank=rank, pad_id=1, decoder_start_id=2)
 
 
