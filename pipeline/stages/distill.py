@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import shutil
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,19 +10,17 @@ from typing import Any
 import datasets
 import torch
 
-from pipeline.cluster.ray_train import check_memory, run_workers
+from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
 from pipeline.config.load import config_hash
 from pipeline.config.schema import JobConfig, StudentConfig
 from pipeline.data.batches import Batch
-from pipeline.distillation.layer_map import layer_map
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
 from pipeline.export.package import PackageInfo, file_bytes, load_package, write_package
 from pipeline.models import bart
 from pipeline.models.load import load_model
 from pipeline.quantization.footprint import rule_p_bytes
 from pipeline.quantization.packed_layers import convert
-from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.stages.data import PreparedTask, as_payload
 from pipeline.stages.evaluate import evaluate_examples, evaluation_examples
 from pipeline.stages.job import OpenedJob
@@ -35,34 +31,18 @@ from pipeline.stages.learner import (
     training_batches,
     worker_device,
 )
+from pipeline.stages.plan import StudentPlan, plan_students, scheme_of_student, sweep_key
 from pipeline.stages.runs import common_tags, open_tracker, start_run
 from pipeline.stages.storage import whole_folder, write_json
 from pipeline.stages.teacher import TeacherResult
 from pipeline.tracking.progress import say
-from pipeline.tracking.tracker import RunSpec, SilentRun
+from pipeline.tracking.run import SilentRun
+from pipeline.tracking.tracker import RunSpec
+from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
 from pipeline.training.loop import Learner
 from pipeline.training.optim import linear_schedule
 from pipeline.training.random_stream import RandomStream
-
-# Bytes of an idle worker process with its libraries, seen on CPU.
-WORKER_BYTES = 1.0 * 2**30
-BYTES_PER_PARAMETER = 16  # fp32 shadow weight, gradient, two AdamW moments
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudentPlan:
-    """One student of a sweep with everything that is decided before training."""
-
-    config: StudentConfig
-    key: str
-    encoder_map: list[int]
-    decoder_map: list[int]
-
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-        return self.config.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,40 +56,6 @@ class StudentResult:
     metrics: dict[str, float]
 
 
-def sweep_key(config: JobConfig, teacher: TeacherResult) -> str:
-    """The name of a sweep: teacher, recipe and training, but not the list of students, which may grow."""
-    training = {name: value for name, value in asdict(config.student).items() if not name.endswith("_every_steps")}
-    return config_hash(teacher.key, asdict(config.recipe), training, config.seed)
-
-
-def check_possible(job: OpenedJob) -> None:
-    """Refuse an impossible sweep before the teacher is trained.
-
-    Raises:
-        UserError: a depth that the teacher does not have, or workers that do not fit into memory.
-    """
-    layer_maps(job.config, job.shape)
-    check_memory(_estimated_bytes(job.config, job.shape), job.config.cluster)
-
-
-def layer_maps(config: JobConfig, shape: Any) -> list[tuple[list[int], list[int]]]:
-    """Encoder and decoder layer map of every student.
-
-    Args:
-        config: the job.
-        shape: the teacher's configuration.
-
-    Raises:
-        UserError: a depth or layer map that the teacher does not have.
-    """
-    maps = []
-    for student in config.sweep.students:
-        num_encoder, num_decoder = (int(layers) for layers in student.depth.split("-"))
-        encoder = layer_map(shape.encoder_layers, num_encoder, student.encoder_map)
-        maps.append((encoder, layer_map(shape.decoder_layers, num_decoder, student.decoder_map)))
-    return maps
-
-
 def run(job: OpenedJob, teacher: TeacherResult, parent_run_id: str) -> list[StudentResult]:
     """Train the students that MLflow does not know as finished, as one cohort.
 
@@ -118,10 +64,7 @@ def run(job: OpenedJob, teacher: TeacherResult, parent_run_id: str) -> list[Stud
     """
     config, storage = job.config, job.storage
     key = sweep_key(config, teacher)
-    plans = [
-        StudentPlan(config=student, key=config_hash(key, asdict(student)), encoder_map=encoder, decoder_map=decoder)
-        for student, (encoder, decoder) in zip(config.sweep.students, layer_maps(config, job.shape), strict=True)
-    ]
+    plans = plan_students(job, teacher)
     tracker = open_tracker(config)
     unfinished = [plan for plan in plans if (found := tracker.find("student", plan.key)) is None or not found.finished]
     for plan in plans:
@@ -200,8 +143,7 @@ def train_students(payload: dict[str, Any]) -> None:
                 run.table(samples, "predictions.json")
             barrier()
         barrier()
-    if rank() == 0:
-        shutil.rmtree(folder / "checkpoints" / payload["cohort"], ignore_errors=True)
+    Checkpointer(folder / "checkpoints" / payload["cohort"]).clear()
 
 
 def _learner(
@@ -210,7 +152,7 @@ def _learner(
     train = config.student
     peak = train.learning_rate if plan.config.learning_rate is None else plan.config.learning_rate
     student = bart.build_student(teacher, plan.encoder_map, plan.decoder_map, train.dropout)
-    bart.prepare_student(student, _scheme(config, plan))
+    bart.prepare_student(student, scheme_of_student(config, plan))
     objective = (
         DistillationObjective(
             weights=config.recipe.distillation,
@@ -242,7 +184,7 @@ def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, 
     state = learner.engine.whole_state()
     learner.engine.close()
     if rank() == 0:
-        scheme = _scheme(config, plan)
+        scheme = scheme_of_student(config, plan)
         student = bart.build_student(teacher, plan.encoder_map, plan.decoder_map, config.student.dropout)
         student.load_state_dict(state)
         bart.prepare_student(student, scheme)
@@ -270,7 +212,7 @@ def _headline_metrics(
     student_shape: Any,
 ) -> dict[str, float]:
     """Scores and sizes of a student: bytes on disk, and the papers' formula beside them."""
-    scheme, size_bytes = _scheme(config, plan), file_bytes(packed)
+    scheme, size_bytes = scheme_of_student(config, plan), file_bytes(packed)
     paper_bytes = rule_p_bytes(bart.shape_of(student_shape), scheme.weight_bits, scheme.embedding_bits)
     return {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
         "size_bytes": float(size_bytes),
@@ -290,10 +232,6 @@ def _samples(examples: datasets.Dataset, predictions: list[str], num: int) -> di
 def _say_once(text: str) -> None:
     if rank() == 0:
         say(text)
-
-
-def _scheme(config: JobConfig, plan: StudentPlan) -> Scheme:
-    return scheme_of(plan.config.scheme, config.recipe.quantisation)
 
 
 def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> SilentRun:
@@ -317,12 +255,3 @@ def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, pay
         tags=tags,
     )
     return start_run(config, spec)
-
-
-def _estimated_bytes(config: JobConfig, shape: Any) -> float:
-    """Memory of all workers: processes, teacher replicas, and students as large as the teacher."""
-    teacher_bytes = rule_p_bytes(bart.shape_of(shape), 32, 32)
-    num_parameters = teacher_bytes / 4
-    students = len(config.sweep.students) * BYTES_PER_PARAMETER * num_parameters
-    activations = 64.0 * config.student.micro_batch_tokens * math.sqrt(num_parameters)  # grows with width x depth
-    return config.cluster.num_workers * (WORKER_BYTES + teacher_bytes + students + activations)

@@ -108,4 +108,5 @@ def train_with_checkpoints(
         on_epoch_end=on_epoch_end,
         on_step=show,
     )
+    checkpointer.save(learners, progress)  # what follows may be interrupted, too
     bar.close()

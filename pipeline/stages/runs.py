@@ -5,7 +5,8 @@ from __future__ import annotations
 from pipeline.config.schema import JobConfig
 from pipeline.stages.storage import open_storage
 from pipeline.tracking.lineage import lineage
-from pipeline.tracking.tracker import RunSpec, SilentRun, Tracker, local_tracking_uri
+from pipeline.tracking.run import SilentRun
+from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 from pipeline.training.collective import rank
 
 

@@ -11,10 +11,11 @@ from pipeline.stages import distill, teacher
 from pipeline.stages.distill import StudentResult
 from pipeline.stages.evaluate import baseline_scores
 from pipeline.stages.job import OpenedJob, open_job
+from pipeline.stages.plan import check_possible, sweep_key
 from pipeline.stages.runs import common_tags, start_run
 from pipeline.stages.teacher import TeacherResult
 from pipeline.tracking.progress import say
-from pipeline.tracking.report import Row, text_table, write_report
+from pipeline.tracking.report import Row, markdown_table, text_table, write_report
 from pipeline.tracking.tracker import RunSpec
 
 
@@ -26,9 +27,9 @@ def run(config: JobConfig) -> dict[str, Any]:
     """
     job = open_job(config)
     config = job.config
-    distill.check_possible(job)
+    check_possible(job)
     teacher_result = teacher.run(config, job.storage, job.task)
-    key = distill.sweep_key(config, teacher_result)
+    key = sweep_key(config, teacher_result)
     spec = RunSpec(
         name=f"sweep {config.task.name} {config.model.name} {config.recipe.name}",
         key=key,
@@ -44,6 +45,7 @@ def run(config: JobConfig) -> dict[str, Any]:
         write_report(rows, report, f"{config.task.name}: {config.model.name} teacher and its students")
         (report / "config.yaml").write_text(to_yaml(config))
         parent.artifacts(report, "report")
+        parent.tags({"mlflow.note.content": markdown_table(rows)})  # the run's description in the UI
         parent.metrics({f"teacher_{name}": value for name, value in teacher_result.test.items()}, 0)
         failed = [student for student in students if student.failure]
         if failed:

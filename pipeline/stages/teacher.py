@@ -29,7 +29,9 @@ from pipeline.stages.learner import (
 from pipeline.stages.runs import common_tags, start_run
 from pipeline.stages.storage import Storage, whole_folder, write_json
 from pipeline.tracking.progress import say
-from pipeline.tracking.tracker import RunSpec, SilentRun
+from pipeline.tracking.run import SilentRun
+from pipeline.tracking.tracker import RunSpec
+from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
 from pipeline.training.loop import Learner, Progress
 from pipeline.training.optim import linear_schedule
@@ -112,6 +114,7 @@ def train_teacher(payload: dict[str, Any]) -> None:
         run.metrics({f"test_{name}": value for name, value in test.items()}, num_steps)
         if rank() == 0:
             _write_result(config, folder, payload["key"], test, run.run_id)
+            Checkpointer(folder / "checkpoints").clear()
         barrier()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,7 @@ PACKAGES = ("torch", "transformers", "deepspeed", "ray", "mlflow", "datasets")
 def lineage() -> dict[str, str]:
     """Tags that say with what a run was made."""
     tags = {
+        "mlflow.user": getpass.getuser(),
         "dq.host_cpus": str(psutil.cpu_count()),
         "dq.host_cpu": platform.processor() or platform.machine(),
         "dq.python": platform.python_version(),

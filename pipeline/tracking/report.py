@@ -50,15 +50,20 @@ def text_table(rows: Sequence[Row]) -> str:
     return "\n".join([shown[0], "-" * len(shown[0]), *shown[1:]])
 
 
+def markdown_table(rows: Sequence[Row]) -> str:
+    """The table for a page."""
+    lines = ["| " + " | ".join(line) + " |" for line in table_rows(rows)]
+    lines.insert(1, "|" + "---|" * len(HEADER))
+    return "\n".join(lines)
+
+
 def write_report(rows: Sequence[Row], folder: Path, title: str) -> None:
     """`results.csv`, `results.md` and `quality_vs_size.png` in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = table_rows(rows)
     with (folder / "results.csv").open("w", newline="") as file:
         csv.writer(file).writerows(lines)
-    markdown = ["| " + " | ".join(line) + " |" for line in lines]
-    markdown.insert(1, "|" + "---|" * len(HEADER))
-    (folder / "results.md").write_text(f"# {title}\n\n" + "\n".join(markdown) + "\n")
+    (folder / "results.md").write_text(f"# {title}\n\n{markdown_table(rows)}\n")
     _plot(rows, folder / "quality_vs_size.png", title)
 
 

@@ -1,31 +1,20 @@
-"""Runs in MLflow: found by key, continued after a crash, written in batches that a slow server cannot hold up."""
+"""The runs of an experiment in MLflow: found by key, continued after a crash."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import logging
-import math
 import os
-import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import UserError
+from pipeline.tracking.run import MlflowRun
 
-FLUSH_SECONDS = 2.0
-PATIENCE_SECONDS = 600.0  # how long a finished run waits for a server that is away
-MAX_PARAM_CHARACTERS = 6000
-MAX_METRICS_PER_BATCH, MAX_PARAMS_PER_BATCH = 1000, 100
-# What the client reports when a server is away or overloaded; other errors would be the same on every try.
-PASSING_ERRORS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
-
-log = logging.getLogger(__name__)
+# Lets the UI open on training runs instead of on traces of chat applications.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +87,9 @@ class Tracker:
         if found is None:
             location = None if uri.startswith("http") else str(artifact_folder)
             try:
-                self.experiment_id = self.client.create_experiment(experiment, artifact_location=location)
+                self.experiment_id = self.client.create_experiment(
+                    experiment, artifact_location=location, tags=EXPERIMENT_TAGS
+                )
             except MlflowException:  # another process was faster
                 found = self.client.get_experiment_by_name(experiment)
         if found is not None:
@@ -142,146 +133,3 @@ class Tracker:
         if found is None or not found.has_params:
             run.params(spec.params)
         return run
-
-
-class SilentRun:
-    """A run that nobody records: on ranks other than 0."""
-
-    run_id: str | None = None
-
-    def __enter__(self) -> SilentRun:
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        """Nothing to end."""
-
-    def metrics(self, values: dict[str, float], step: int) -> None:
-        """See `MlflowRun.metrics`."""
-
-    def tags(self, values: dict[str, str]) -> None:
-        """See `MlflowRun.tags`."""
-
-    def artifacts(self, path: Path, folder: str | None = None) -> None:
-        """See `MlflowRun.artifacts`."""
-
-    def table(self, columns: dict[str, list[str]], file: str) -> None:
-        """See `MlflowRun.table`."""
-
-    def failed(self, reason: str) -> None:
-        """See `MlflowRun.failed`."""
-
-
-class MlflowRun(SilentRun):
-    """One MLflow run; metrics go through a buffer and a thread, so training never waits for the server.
-
-    Leaving the `with` block writes what is left and sets the status: FINISHED, FAILED, or KILLED on an interrupt.
-    """
-
-    def __init__(self, client: Any, run_id: str) -> None:
-        self.client, self.run_id = client, run_id
-        self.pending: list[Any] = []
-        self.lock, self.closing = threading.Lock(), threading.Event()
-        self.failure: str | None = None
-        self.thread: threading.Thread | None = None
-
-    def __enter__(self) -> MlflowRun:
-        self.thread = threading.Thread(target=self._flush_regularly, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        self.closing.set()
-        if self.thread is not None:
-            self.thread.join()
-        if error is not None and self.failure is None:
-            self.failed(f"{type(error).__name__}: {error}")
-        self._persist(self._flush)
-        status = "FINISHED" if self.failure is None else "FAILED"
-        if kind is KeyboardInterrupt:
-            status = "KILLED"
-        self._persist(lambda: self.client.set_terminated(self.run_id, status=status))
-
-    def metrics(self, values: dict[str, float], step: int) -> None:
-        """Numbers of an optimiser step; NaN and infinity become a tag, because some stores refuse them."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        finite = [Metric(k, float(v), now, step) for k, v in values.items() if math.isfinite(v)]
-        with self.lock:
-            self.pending += finite
-        for name in values:
-            if not math.isfinite(values[name]):
-                self.tags({f"dq.non_finite.{name}": f"{values[name]} at step {step}"})
-
-    def params(self, values: dict[str, Any]) -> None:
-        """Settings, nested dictionaries as dotted names, values cut to MLflow's limit."""
-        from mlflow.entities import Param
-
-        flat = [Param(k, str(v)[:MAX_PARAM_CHARACTERS]) for k, v in _flatten(values) if v is not None]
-        for start in range(0, len(flat), MAX_PARAMS_PER_BATCH):
-            batch = flat[start : start + MAX_PARAMS_PER_BATCH]
-            self._persist(functools.partial(self.client.log_batch, self.run_id, params=batch))
-
-    def tags(self, values: dict[str, str]) -> None:
-        """Tags of the run."""
-        from mlflow.entities import RunTag
-
-        tags = [RunTag(k, v[:MAX_PARAM_CHARACTERS]) for k, v in values.items()]
-        self._persist(lambda: self.client.log_batch(self.run_id, tags=tags))
-
-    def artifacts(self, path: Path, folder: str | None = None) -> None:
-        """A file, or a folder's content, as artifacts below `folder`."""
-        upload = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
-        self._persist(lambda: upload(self.run_id, str(path), folder))
-
-    def table(self, columns: dict[str, list[str]], file: str) -> None:
-        """A table that the MLflow UI shows as one."""
-        self._persist(lambda: self.client.log_table(self.run_id, columns, file))
-
-    def failed(self, reason: str) -> None:
-        """The run is lost; its status will say so."""
-        self.failure = reason
-        self.tags({"dq.failure": reason})
-
-    def _flush_regularly(self) -> None:
-        while not self.closing.wait(FLUSH_SECONDS):
-            # Whatever happens to the server must not reach training; what was not written stays pending.
-            with contextlib.suppress(Exception):
-                self._flush()
-
-    def _flush(self) -> None:
-        while True:
-            with self.lock:
-                batch = self.pending[:MAX_METRICS_PER_BATCH]
-            if not batch:
-                return
-            self.client.log_batch(self.run_id, metrics=batch)
-            with self.lock:
-                del self.pending[: len(batch)]
-
-    def _persist(self, write: Callable[[], Any]) -> None:
-        """Repeat a write until it succeeds or patience ends."""
-        from mlflow.exceptions import MlflowException
-
-        deadline, pause = time.monotonic() + PATIENCE_SECONDS, 1.0
-        while True:
-            try:
-                write()
-                return
-            except (MlflowException, OSError) as error:
-                lasting = getattr(error, "error_code", None) not in (None, *PASSING_ERRORS)
-                if lasting or time.monotonic() + pause > deadline:
-                    raise
-                log.warning("MLflow does not answer (%s); trying again in %.0f s", str(error)[:200], pause)
-                time.sleep(pause)
-                pause = min(2 * pause, 30.0)
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat += _flatten(value, f"{prefix}{name}.")
-        else:
-            flat.append((f"{prefix}{name}", value))
-    return flat

@@ -1,11 +1,14 @@
 """The house keeps its shape: imports point downwards, one door per big dependency, nothing starts on import."""
 
 import ast
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from pipeline.config.load import load_config
 
 ROOT = Path(__file__).parents[2]
 # Lowest first; a package may import from itself and from those before it.
@@ -70,3 +73,29 @@ def test_the_tree_in_the_readme_is_the_tree():
         *ROOT.glob("conf/**/*.yaml"),
     ]
     assert named == {path.name for path in files if path.name != "__init__.py"}
+
+
+def commands_of(page):
+    """The indented command lines of a page, continuation lines joined."""
+    text = (ROOT / page).read_text().replace("\\\n", " ")
+    return [line.strip() for line in text.splitlines() if line.startswith("    ") and not line.startswith("     ")]
+
+
+@pytest.mark.parametrize("page", ["README.md", "conf/README.md", "infra/README.md"])
+def test_the_commands_of_the_documentation_are_accepted(page):
+    """Every make target exists and every job's arguments give a configuration."""
+    makefile = (ROOT / "Makefile").read_text()
+    found = 0
+    for command in commands_of(page):
+        words = shlex.split(command, comments=True)
+        if words[0] == "make":
+            found += 1
+            assert f"\n{words[1]}:" in makefile
+            arguments = shlex.split(words[2].partition("=")[2]) if len(words) > 2 else []
+            load_config("dq_sweep", arguments)
+        for index, word in enumerate(words):
+            if word.startswith("jobs/"):
+                found += 1
+                assert (ROOT / word).is_file()
+                load_config(Path(word).stem, [word for word in words[index + 1 :] if not word.startswith("--")])
+    assert found

@@ -1,0 +1,99 @@
+"""Which students a sweep has, under which names, and whether they are possible."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.cluster.ray_train import check_memory
+from pipeline.config.load import config_hash
+from pipeline.config.schema import JobConfig, StudentConfig
+from pipeline.distillation.layer_map import layer_map
+from pipeline.models import bart
+from pipeline.quantization.footprint import rule_p_bytes
+from pipeline.quantization.scheme import Scheme, scheme_of
+from pipeline.stages.job import OpenedJob
+from pipeline.stages.teacher import TeacherResult
+
+# Bytes of an idle worker process with its libraries, seen on CPU.
+WORKER_BYTES = 1.0 * 2**30
+BYTES_PER_PARAMETER = 16  # fp32 shadow weight, gradient, two AdamW moments
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentPlan:
+    """One student of a sweep with everything that is decided before training."""
+
+    config: StudentConfig
+    key: str
+    encoder_map: list[int]
+    decoder_map: list[int]
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return self.config.name
+
+
+def sweep_key(config: JobConfig, teacher: TeacherResult) -> str:
+    """The name of a sweep: teacher, recipe and training, but not the list of students, which may grow."""
+    training = {name: value for name, value in asdict(config.student).items() if not name.endswith("_every_steps")}
+    return config_hash(teacher.key, asdict(config.recipe), training, config.seed)
+
+
+def check_possible(job: OpenedJob) -> None:
+    """Refuse an impossible sweep before the teacher is trained.
+
+    Raises:
+        UserError: a depth that the teacher does not have, or workers that do not fit into memory.
+    """
+    layer_maps(job.config, job.shape)
+    check_memory(_estimated_bytes(job.config, job.shape), job.config.cluster)
+
+
+def layer_maps(config: JobConfig, shape: Any) -> list[tuple[list[int], list[int]]]:
+    """Encoder and decoder layer map of every student.
+
+    Args:
+        config: the job.
+        shape: the teacher's configuration.
+
+    Raises:
+        UserError: a depth or layer map that the teacher does not have.
+    """
+    maps = []
+    for student in config.sweep.students:
+        num_encoder, num_decoder = (int(layers) for layers in student.depth.split("-"))
+        encoder = layer_map(shape.encoder_layers, num_encoder, student.encoder_map)
+        maps.append((encoder, layer_map(shape.decoder_layers, num_decoder, student.decoder_map)))
+    return maps
+
+
+def plan_students(job: OpenedJob, teacher: TeacherResult) -> list[StudentPlan]:
+    """The students of a sweep in their order.
+
+    Raises:
+        UserError: a depth or layer map that the teacher does not have.
+    """
+    key = sweep_key(job.config, teacher)
+    return [
+        StudentPlan(config=student, key=config_hash(key, asdict(student)), encoder_map=encoder, decoder_map=decoder)
+        for student, (encoder, decoder) in zip(
+            job.config.sweep.students, layer_maps(job.config, job.shape), strict=True
+        )
+    ]
+
+
+def scheme_of_student(config: JobConfig, plan: StudentPlan) -> Scheme:
+    """The scheme of a student under the job's recipe."""
+    return scheme_of(plan.config.scheme, config.recipe.quantisation)
+
+
+def _estimated_bytes(config: JobConfig, shape: Any) -> float:
+    """Memory of all workers: processes, teacher replicas, and students as large as the teacher."""
+    teacher_bytes = rule_p_bytes(bart.shape_of(shape), 32, 32)
+    num_parameters = teacher_bytes / 4
+    students = len(config.sweep.students) * BYTES_PER_PARAMETER * num_parameters
+    activations = 64.0 * config.student.micro_batch_tokens * math.sqrt(num_parameters)  # grows with width x depth
+    return config.cluster.num_workers * (WORKER_BYTES + teacher_bytes + students + activations)

@@ -1,0 +1,38 @@
+"""Law 10: memory is flat over many steps."""
+
+import gc
+
+import psutil
+import torch
+
+from pipeline.config.schema import DistillationConfig, QuantisationConfig, TrainConfig
+from pipeline.distillation.objective import DistillationObjective, signals_of
+from pipeline.models import bart
+from pipeline.quantization.scheme import scheme_of
+from pipeline.training.engine import TorchEngine
+from pipeline.training.loop import TokenCounts
+from pipeline.training.optim import adamw
+
+
+def test_fifty_steps_take_no_more_memory_than_ten(tiny_teacher, tiny_batch):
+    """Neither the weight cache nor the teacher's signals pile up: no tensors beyond those of the first steps."""
+    student = bart.build_student(tiny_teacher, [0, 1], [1], 0.0).train()
+    bart.prepare_student(student, scheme_of("2-2-8", QuantisationConfig()))
+    engine = TorchEngine(student, adamw(student.parameters(), TrainConfig()), precision="bf16", max_gradient_norm=1.0)
+    objective = DistillationObjective(weights=DistillationConfig(), encoder_map=[0, 1], decoder_map=[1])
+    counts = TokenCounts(num_source=tiny_batch.num_source_tokens, num_target=tiny_batch.num_target_tokens)
+
+    def steps(count):
+        for _ in range(count):
+            with torch.no_grad():
+                signals = signals_of(tiny_teacher, tiny_batch)
+            engine.backward(sum(objective(engine, tiny_batch, signals, counts).values()))
+            engine.step(1e-4)
+        del signals
+        gc.collect()
+        return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects()), psutil.Process().memory_info().rss
+
+    tensors, resident = steps(10)
+    more_tensors, more_resident = steps(50)
+    assert more_tensors == tensors
+    assert more_resident - resident < 16 << 20
