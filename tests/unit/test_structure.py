@@ -1,6 +1,7 @@
 """The house keeps its shape: imports point downwards, one door per big dependency, nothing starts on import."""
 
 import ast
+import re
 import shlex
 import subprocess
 import sys
@@ -77,7 +78,7 @@ def test_the_tree_in_the_readme_is_the_tree():
 
 def commands_of(page):
     """The indented command lines of a page, continuation lines joined."""
-    text = (ROOT / page).read_text().replace("\\\n", " ")
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL).replace("\\\n", " ")
     return [line.strip() for line in text.splitlines() if line.startswith("    ") and not line.startswith("     ")]
 
 
