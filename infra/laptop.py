@@ -75,6 +75,7 @@ def is_running() -> bool:
 def start() -> None:
     """Start a head in a session of its own and wait until it takes jobs."""
     token()
+    STATE.mkdir(parents=True, exist_ok=True)
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
     command += ["--node-ip-address=127.0.0.1", f"--port={GCS_PORT}"]
     command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={DASHBOARD_PORT}", "--include-dashboard=true"]
@@ -99,6 +100,10 @@ def stop() -> None:
     if not path.is_file():
         return
     leader = int(path.read_text())
+    command = Path(f"/proc/{leader}/cmdline")
+    if not command.is_file() or b"start" not in command.read_bytes():  # a stale number, somebody else's by now
+        path.unlink()
+        return
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(leader, sign) if sign == signal.SIGKILL else os.kill(leader, sign)
@@ -131,7 +136,9 @@ def submit(entrypoint: list[str]) -> int:
         JobSubmissionClient(ADDRESS).stop_job(submission)
         follower.terminate()
         return 130
-    info = JobSubmissionClient(ADDRESS).get_job_info(submission)
+    client = JobSubmissionClient(ADDRESS)
+    while not (info := client.get_job_info(submission)).status.is_terminal():  # the log broke off, the job goes on
+        time.sleep(2)
     return 1 if info.driver_exit_code is None else int(info.driver_exit_code)
 
 

@@ -49,8 +49,8 @@ def run_workers(
     from ray.train.torch import TorchConfig, TorchTrainer
 
     trainer = TorchTrainer(
-        _reporting_user_errors,
-        train_loop_config={"worker": worker, "payload": payload},
+        worker,
+        train_loop_config=payload,
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=cluster.num_workers,
@@ -65,22 +65,14 @@ def run_workers(
         ),
     )
     try:
-        result = trainer.fit()
+        trainer.fit()
     except ray.train.TrainingFailedError as error:
         failures = getattr(error, "worker_failures", None) or {0: getattr(error, "controller_failure", error)}
+        for cause in failures.values():
+            if isinstance(cause, UserError):
+                raise UserError(cause.given, cause.allowed, cause.change) from error
         rank, cause = min(failures.items())
         raise RuntimeError(f"worker {rank} failed: {cause}") from error
-    if result.return_value is not None:
-        raise UserError(*result.return_value)
-
-
-def _reporting_user_errors(config: dict[str, Any]) -> tuple[str, str, str] | None:
-    """A user's mistake is the same on every attempt: hand it back instead of failing, which would be retried."""
-    try:
-        config["worker"](config["payload"])
-    except UserError as error:
-        return error.given, error.allowed, error.change
-    return None
 
 
 def connect(cluster: ClusterConfig) -> None:
@@ -110,7 +102,7 @@ def connect(cluster: ClusterConfig) -> None:
                 "a running Ray cluster, or cluster.address=local",
                 "start one with `make ray`, or set cluster.address or RAY_ADDRESS",
             ) from error
-    _check_resources(cluster, ray.cluster_resources())
+    _check_resources(cluster, [node["Resources"] for node in ray.nodes() if node["Alive"]])
 
 
 def check_memory(required_bytes: float, cluster: ClusterConfig) -> None:
@@ -153,12 +145,15 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
-def _check_resources(cluster: ClusterConfig, available: dict[str, float]) -> None:
+def _check_resources(cluster: ClusterConfig, nodes: list[dict[str, float]]) -> None:
+    """Every worker must fit into one node."""
     for resource, per_worker in (("CPU", cluster.cpus_per_worker), ("GPU", cluster.gpus_per_worker)):
-        needed, there = cluster.num_workers * per_worker, available.get(resource, 0.0)
-        if needed > there:
+        if not per_worker:
+            continue
+        there = [node.get(resource, 0.0) for node in nodes]
+        if sum(int(amount // per_worker) for amount in there) < cluster.num_workers:
             raise UserError(
                 f"{cluster.num_workers} workers with {per_worker} {resource} each",
-                f"{there:.0f} {resource} in this Ray cluster",
+                f"nodes with {', '.join(f'{amount:.0f}' for amount in there)} {resource} in this Ray cluster",
                 f"set cluster.num_workers or cluster.{resource.lower()}s_per_worker",
             )

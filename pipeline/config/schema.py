@@ -61,6 +61,7 @@ class DecodingConfig:
     min_length: int = option(0, "least tokens generated, as transformers counts it", minimum=0)
     max_length: int = option(32, "most tokens generated, start token included", minimum=2)
     length_penalty: float = option(1.0, "exponent of the length in beam scores")
+    early_stopping: bool = option(True, "beam search stops when num_beams texts are complete")
     no_repeat_ngram_size: int = option(0, "forbid repeating n-grams of this size; 0 allows", minimum=0)
 
 
@@ -168,6 +169,12 @@ class ClusterConfig:
     zero_stage: int = option(2, "DeepSpeed ZeRO stage", allowed=(0, 1, 2, 3))
     precision: str = option("bf16", "matmul precision over fp32 parameters", allowed=("bf16", "fp32"))
     max_failures: int = option(1, "restarts of lost workers before the job fails", minimum=0)
+
+    @property
+    def layout(self) -> str:
+        """What a checkpoint depends on: a run under another layout cannot read it and starts afresh."""
+        engine = f"zero{self.zero_stage}" if self.engine == "deepspeed" else self.engine
+        return f"{engine}-{self.num_workers}"
 
 
 @dataclass(frozen=True, kw_only=True)

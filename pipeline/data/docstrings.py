@@ -1,8 +1,8 @@
 """The embedded corpus: docstrings of the standard library and of installed dependencies, written by people.
 
-Source = name of the object + body of its docstring, target = the first paragraph (the one-line summary). Files are
-parsed with `ast`; nothing is imported. A file's split is decided by a hash of its module path, so no file crosses
-splits and the split of a file is the same on every machine.
+Source = name of the object in words + body of its docstring, target = the first paragraph (the one-line summary).
+Files are parsed with `ast`; nothing is imported. A file's split is decided by a hash of its module path, so no file
+crosses splits and the split of a file is the same on every machine.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import multiprocessing
 import os
+import re
 import sysconfig
 import warnings
 from collections.abc import Iterator
@@ -89,8 +90,14 @@ def _pairs(path: Path) -> list[tuple[str, str, str]]:
         summary, _, body = (docstring or "").partition("\n\n")
         target, source_body = " ".join(summary.split()), " ".join(body.split())
         if len(source_body.split()) >= MIN_SOURCE_WORDS and _is_summary(target):
-            pairs.append((node.name, f"{node.name}: {source_body}", target))
+            pairs.append((node.name, f"{_words_of(node.name)}: {source_body}", target))
     return pairs
+
+
+def _words_of(name: str) -> str:
+    """`_BaseAddress` -> `base address`, `get_cache_token` -> `get cache token`."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    return " ".join(apart.replace("_", " ").lower().split())
 
 
 def _is_summary(target: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,9 +96,12 @@ def tokenise(corpus: Corpus, task: TaskConfig, tokenizer: Any, folder: Path) -> 
             mapped = split.map(
                 _token_ids, batched=True, fn_kwargs={"tokenizer": tokenizer, "task": task}, load_from_cache_file=False
             )
-            partial = path.with_name(f".{name}.{os.getpid()}")
+            partial = path.with_name(f".{name}.{socket.gethostname()}.{os.getpid()}")
             mapped.save_to_disk(str(partial))
-            partial.replace(path)  # whole or absent
+            try:
+                partial.replace(path)  # whole or absent
+            except OSError:  # another job was faster; its content is the same
+                shutil.rmtree(partial)
         splits[name] = load_tokenised(folder, name)
     return splits
 

@@ -8,6 +8,7 @@ from typing import Any
 import datasets
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 
 from pipeline.config.schema import DecodingConfig
 from pipeline.data.batches import IGNORED_LABEL, collate, generation_batches, pad
@@ -24,6 +25,7 @@ def generate_split(
     rank: int,
     num_ranks: int,
     gather: Callable[[Any], list[Any]],
+    on_batch: Callable[[int, int], None] = lambda _, __: None,
 ) -> list[str]:
     """Predicted texts in the split's order, the same on every rank.
 
@@ -36,16 +38,18 @@ def generate_split(
         rank: this rank.
         num_ranks: ranks that share the work.
         gather: collects one object of every rank on every rank.
+        on_batch: told after each batch how many of this rank's batches are done, of how many.
     """
     was_training = model.training
     model.eval()
     mine = generation_batches(split["source_tokens"][:], batch_tokens, num_ranks)[rank]
     sources = split.select_columns(["input_ids"])
     predictions: dict[int, str] = {}
-    for examples in mine:
+    for index, examples in enumerate(mine):
         ids = generate_ids(model, sources[examples]["input_ids"], tokenizer.pad_token_id, decoding)
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
         predictions.update(zip(examples, (text.strip() for text in texts), strict=True))
+        on_batch(index + 1, len(mine))
     model.train(was_training)
     merged = {index: text for part in gather(predictions) for index, text in part.items()}
     return [merged[index] for index in range(len(split))]
@@ -54,35 +58,55 @@ def generate_split(
 def generate_ids(model: Any, sources: list[list[int]], pad_id: int, decoding: DecodingConfig) -> Tensor:
     """Generated token ids of one batch, (batch, generated tokens)."""
     device = next(iter(model.state_dict().values())).device
-    input_ids = pad(sources, pad_id).to(device)
-    mask = pad([[1] * len(ids) for ids in sources], 0).to(device)
-    options: dict[str, Any] = {"length_penalty": decoding.length_penalty} if decoding.num_beams > 1 else {}
+    # Built whole, so that teacher and students decode alike whatever their checkpoints say.
+    model.generation_config = generation_config(model.config, decoding)
     generated = model.generate(
-        input_ids=input_ids,
-        attention_mask=mask,
-        num_beams=decoding.num_beams,
-        min_length=decoding.min_length,
-        max_length=decoding.max_length,
-        no_repeat_ngram_size=decoding.no_repeat_ngram_size,
-        do_sample=False,
-        **options,
+        input_ids=pad(sources, pad_id).to(device),
+        attention_mask=pad([[1] * len(ids) for ids in sources], 0).to(device),
     )
     assert isinstance(generated, Tensor)
     return generated
 
 
+def generation_config(shape: Any, decoding: DecodingConfig) -> GenerationConfig:
+    """Everything that decides what `generate` does: the task's decoding and the model's special tokens."""
+    return GenerationConfig(
+        num_beams=decoding.num_beams,
+        min_length=decoding.min_length,
+        max_length=decoding.max_length,
+        length_penalty=decoding.length_penalty,
+        early_stopping=decoding.early_stopping if decoding.num_beams > 1 else False,
+        no_repeat_ngram_size=decoding.no_repeat_ngram_size,
+        do_sample=False,
+        bos_token_id=shape.bos_token_id,
+        eos_token_id=shape.eos_token_id,
+        pad_token_id=shape.pad_token_id,
+        decoder_start_token_id=shape.decoder_start_token_id,
+        forced_eos_token_id=shape.eos_token_id,  # a text that reaches max_length ends there
+    )
+
+
 @torch.inference_mode()
-def mean_loss(model: Any, split: datasets.Dataset, pad_id: int, decoder_start_id: int, batch_tokens: int) -> float:
-    """Mean cross-entropy per target token of a whole split, teacher-forced."""
+def mean_loss(
+    model: Any,
+    split: datasets.Dataset,
+    *,
+    batch_tokens: int,
+    rank: int,
+    num_ranks: int,
+    gather: Callable[[Any], list[Any]],
+) -> float:
+    """Mean cross-entropy per target token of a whole split, teacher-forced; arguments as of `generate_split`."""
     was_training = model.training
     model.eval()
-    rows = split.select_columns(["input_ids", "labels"])
+    rows, shape = split.select_columns(["input_ids", "labels"]), model.config
     device = next(iter(model.state_dict().values())).device
     lengths = [s + t for s, t in zip(split["source_tokens"][:], split["target_tokens"][:], strict=True)]
     total, num_tokens = 0.0, 0
-    for examples in generation_batches(lengths, batch_tokens, 1)[0]:
+    for examples in generation_batches(lengths, batch_tokens, num_ranks)[rank]:
         chosen = rows[examples]
-        batch = collate(chosen["input_ids"], chosen["labels"], pad_id, decoder_start_id).to(device)
+        batch = collate(chosen["input_ids"], chosen["labels"], shape.pad_token_id, shape.decoder_start_token_id)
+        batch = batch.to(device)
         logits = model(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
@@ -94,4 +118,5 @@ def mean_loss(model: Any, split: datasets.Dataset, pad_id: int, decoder_start_id
         )
         total, num_tokens = total + float(losses), num_tokens + batch.num_target_tokens
     model.train(was_training)
-    return total / max(1, num_tokens)
+    parts = gather((total, num_tokens))
+    return float(sum(loss for loss, _ in parts) / max(1, sum(tokens for _, tokens in parts)))

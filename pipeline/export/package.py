@@ -1,9 +1,9 @@
 """A packed student as a folder: real bits in safetensors, a manifest, the tokenizer.
 
     model.safetensors   packed codes, scales, and the remaining fp32 tensors; tied matrices once
-    manifest.json       format, scheme, layer maps, decoding, which module has which packed weight, SHA-256 of every
-    file config.json         the architecture, as transformers writes it tokenizer files     as transformers writes
-    them
+    manifest.json       format, scheme, layer maps, decoding, packed modules, SHA-256 of every file
+    config.json         the architecture, as transformers writes it
+    tokenizer files     as transformers writes them
 
 What is evaluated is this folder, loaded; its `model.safetensors` is the size that is reported.
 """

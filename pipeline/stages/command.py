@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ def main(job: str, summary: str | None, run: Callable[[JobConfig], dict[str, Any
     """Run a job from the command line.
 
     Returns:
-        0: done; 1: done, but a student failed; 2: the user can mend it, one paragraph on stderr says how.
+        0: done; 1: done, but a student failed; 2: the user can mend it, one paragraph on stderr says how; 3: a crash.
     """
     arguments = sys.argv[1:]
     if {"--help", "-h"} & set(arguments):
@@ -32,7 +33,12 @@ def main(job: str, summary: str | None, run: Callable[[JobConfig], dict[str, Any
         warnings.filterwarnings("ignore", category=FutureWarning)
         result = run(config)
     except UserError as error:
-        print(textwrap.fill(f"{job}: {error}", width=110, break_long_words=False), file=sys.stderr)
+        paragraph = textwrap.fill(f"{job}: {error}", width=110, break_long_words=False, break_on_hyphens=False)
+        print(paragraph, file=sys.stderr)
         return 2
+    except Exception as error:  # the last line is a document whatever happens
+        traceback.print_exc()
+        print(json.dumps({"status": "error", "error": f"{type(error).__name__}: {error}"}), flush=True)
+        return 3
     print(json.dumps(result, sort_keys=True), flush=True)
     return 0 if result["status"] == "finished" else 1

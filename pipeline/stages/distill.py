@@ -12,7 +12,7 @@ import torch
 
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
-from pipeline.config.load import config_hash
+from pipeline.config.load import config_hash, to_public_dict, to_yaml
 from pipeline.config.schema import JobConfig, StudentConfig
 from pipeline.data.batches import Batch
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
@@ -37,7 +37,7 @@ from pipeline.stages.storage import whole_folder, write_json
 from pipeline.stages.teacher import TeacherResult
 from pipeline.tracking.progress import say
 from pipeline.tracking.run import SilentRun
-from pipeline.tracking.tracker import RunSpec
+from pipeline.tracking.tracker import FoundRun, RunSpec
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
 from pipeline.training.loop import Learner
@@ -82,21 +82,30 @@ def run(job: OpenedJob, teacher: TeacherResult, parent_run_id: str) -> list[Stud
             cohort=cohort,
             parent_run_id=parent_run_id,
         )
-        run_workers(train_students, payload, config.cluster, name=f"cohort-{cohort}", storage_path=storage.root / "ray")
-    results = []
-    for plan in plans:
-        found = tracker.find("student", plan.key)
-        assert found is not None, plan.name
-        results.append(
-            StudentResult(
-                name=plan.name,
-                key=plan.key,
-                run_id=found.run_id,
-                failure=None if found.finished else found.tags.get("dq.failure", "not finished"),
-                metrics=found.metrics,
+        try:
+            run_workers(
+                train_students, payload, config.cluster, name=f"cohort-{cohort}", storage_path=storage.root / "ray"
             )
+        except Exception as error:
+            tracker.fail_unfinished(parent_run_id, str(error))  # a worker that was killed could not
+            raise
+    return _results(tracker.children(parent_run_id), [plan.key for plan in plans])
+
+
+def _results(children: list[FoundRun], first: list[str]) -> list[StudentResult]:
+    """All students of the sweep: those asked for now in their order, then those of earlier submissions."""
+    by_key = {child.tags["dq.key"]: child for child in children}
+    keys = [*first, *sorted(set(by_key) - set(first), key=lambda key: by_key[key].name)]
+    return [
+        StudentResult(
+            name=by_key[key].name,
+            key=key,
+            run_id=by_key[key].run_id,
+            failure=None if by_key[key].finished else by_key[key].tags.get("dq.failure", "not finished"),
+            metrics=by_key[key].metrics,
         )
-    return results
+        for key in keys
+    ]
 
 
 def train_students(payload: dict[str, Any]) -> None:
@@ -105,6 +114,7 @@ def train_students(payload: dict[str, Any]) -> None:
     teacher_result, folder = TeacherResult(**payload["teacher"]), Path(payload["folder"])
     plans = [StudentPlan(**{**plan, "config": build(StudentConfig, plan["config"])}) for plan in payload["students"]]
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.student
+    checkpoints = folder / "checkpoints" / f"{payload['cohort']}-{config.cluster.layout}"
     teacher = load_model(Path(teacher_result.folder), device)
     batches = training_batches(task.split("train"), train, config, tokenizer, teacher.config.decoder_start_token_id)
     num_steps = num_training_steps(batches, train)
@@ -119,7 +129,7 @@ def train_students(payload: dict[str, Any]) -> None:
             num_steps,
             train,
             stage=f"cohort of {len(learners)}",
-            folder=folder / "checkpoints" / payload["cohort"],
+            folder=checkpoints,
             device=device,
             teacher_pass=lambda batch: _teacher_pass(teacher, batch, config.cluster.precision),
         )
@@ -143,7 +153,7 @@ def train_students(payload: dict[str, Any]) -> None:
                 run.table(samples, "predictions.json")
             barrier()
         barrier()
-    Checkpointer(folder / "checkpoints" / payload["cohort"]).clear()
+    Checkpointer(checkpoints).clear()
 
 
 def _learner(
@@ -219,7 +229,7 @@ def _headline_metrics(
         "size_ratio": teacher.size_bytes / size_bytes,
         "rule_p_bytes": paper_bytes,
         "rule_p_ratio": rule_p_bytes(bart.shape_of(teacher_shape), 32, 32) / paper_bytes,
-        "rougeLsum_lost": teacher.test["rougeLsum"] - scores["rougeLsum"],
+        "rougeLsum_lost": teacher.scores["rougeLsum"] - scores["rougeLsum"],
     }
 
 
@@ -242,16 +252,13 @@ def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, pay
         kind="student",
         parent_run_id=payload["parent_run_id"],
         params={
+            **{name: value for name, value in to_public_dict(config).items() if name != "sweep"},
             **{name: value for name, value in asdict(plan.config).items() if value is not None},
             "encoder_map": plan.encoder_map,
             "decoder_map": plan.decoder_map,
-            "task": config.task.name,
-            "teacher": teacher.key,
-            "seed": config.seed,
-            "recipe": asdict(config.recipe),
-            "student": asdict(config.student),
-            "cluster": asdict(config.cluster),
+            "teacher_key": teacher.key,
         },
+        config=to_yaml(config),
         tags=tags,
     )
     return start_run(config, spec)

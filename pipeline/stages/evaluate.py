@@ -10,6 +10,7 @@ from pipeline.config.schema import JobConfig
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.metrics import lead_baseline, rouge
 from pipeline.stages.data import PreparedTask
+from pipeline.tracking.progress import ProgressBar
 from pipeline.training.collective import gather_objects, rank, world_size
 
 
@@ -17,6 +18,12 @@ def evaluate_examples(
     model: Any, tokenizer: Any, examples: datasets.Dataset, config: JobConfig
 ) -> tuple[dict[str, float], list[str]]:
     """Scores and predictions of a model on examples; every rank calls it and gets the same."""
+    bar = ProgressBar("generating", 1, shown=rank() == 0)
+
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done)
+
     predictions = generate_split(
         model,
         tokenizer,
@@ -26,7 +33,9 @@ def evaluate_examples(
         rank=rank(),
         num_ranks=world_size(),
         gather=gather_objects,
+        on_batch=show,
     )
+    bar.close()
     return rouge(predictions, examples["target"][:]), predictions
 
 

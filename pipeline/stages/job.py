@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.cluster.ray_train import connect
+from pipeline.config.errors import UserError
 from pipeline.config.schema import JobConfig
 from pipeline.models.load import check_positions, read_shape
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
-from pipeline.stages.runs import tracking_uri
-from pipeline.stages.storage import Storage, open_storage
+from pipeline.stages.runs import open_tracker, tracking_uri
+from pipeline.stages.storage import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
 from pipeline.tracking.progress import say
 from pipeline.tracking.tracker import check_reachable
 
@@ -32,8 +33,9 @@ def open_job(config: JobConfig) -> OpenedJob:
         UserError: whatever is missing.
     """
     storage = open_storage(config.storage.path)
+    check_free(storage.root, MIN_FREE_BYTES)
     config = replace(config, storage=replace(config.storage, path=str(storage.root)))
-    check_reachable(tracking_uri(config))
+    _check_tracking(config)
     connect(config.cluster)
     config, start = with_local_model(config, storage)
     say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
@@ -43,3 +45,17 @@ def open_job(config: JobConfig) -> OpenedJob:
     sizes = ", ".join(f"{name} {len(task.split(name).examples)}" for name in ("train", "validation", "test"))
     say(f"data {task.fingerprint}: {sizes}; cut: {task.num_cut_sources} sources, {task.num_cut_targets} targets")
     return OpenedJob(config=config, storage=storage, task=task, shape=shape)
+
+
+def _check_tracking(config: JobConfig) -> None:
+    """A store that cannot be opened shows now, not after training."""
+    uri = tracking_uri(config)
+    change = "set tracking.uri or MLFLOW_TRACKING_URI"
+    if in_submitted_job() and uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+        raise UserError(f"tracking.uri={uri} in a job submitted to Ray", "an absolute path: sqlite:////...", change)
+    check_reachable(uri)
+    try:
+        open_tracker(config)
+    except Exception as error:  # every kind of store has errors of its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"tracking.uri={uri}: {reason}", "an MLflow store that opens", change) from error

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.cluster.ray_train import check_memory
+from pipeline.config.errors import UserError
 from pipeline.config.load import config_hash
 from pipeline.config.schema import JobConfig, StudentConfig
 from pipeline.distillation.layer_map import layer_map
@@ -14,6 +15,7 @@ from pipeline.models import bart
 from pipeline.quantization.footprint import rule_p_bytes
 from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.stages.job import OpenedJob
+from pipeline.stages.storage import MIN_FREE_BYTES, check_free
 from pipeline.stages.teacher import TeacherResult
 
 # Bytes of an idle worker process with its libraries, seen on CPU.
@@ -46,9 +48,19 @@ def check_possible(job: OpenedJob) -> None:
     """Refuse an impossible sweep before the teacher is trained.
 
     Raises:
-        UserError: a depth that the teacher does not have, or workers that do not fit into memory.
+        UserError: a depth that the teacher does not have, another objective than the task's, or too little memory or
+            disk.
     """
+    if job.config.task.objective != "supervised":
+        raise UserError(
+            f"task.objective={job.config.task.objective} in a sweep",
+            "supervised; denoising is for jobs/finetune_teacher.py",
+            "set task.objective=supervised",
+        )
     layer_maps(job.config, job.shape)
+    # Two checkpoints exist while one replaces the other.
+    checkpoints = 2 * len(job.config.sweep.students) * BYTES_PER_PARAMETER * _num_parameters(job.shape)
+    check_free(job.storage.root, MIN_FREE_BYTES + checkpoints)
     check_memory(_estimated_bytes(job.config, job.shape), job.config.cluster)
 
 
@@ -92,8 +104,11 @@ def scheme_of_student(config: JobConfig, plan: StudentPlan) -> Scheme:
 
 def _estimated_bytes(config: JobConfig, shape: Any) -> float:
     """Memory of all workers: processes, teacher replicas, and students as large as the teacher."""
-    teacher_bytes = rule_p_bytes(bart.shape_of(shape), 32, 32)
-    num_parameters = teacher_bytes / 4
+    num_parameters = _num_parameters(shape)
     students = len(config.sweep.students) * BYTES_PER_PARAMETER * num_parameters
     activations = 64.0 * config.student.micro_batch_tokens * math.sqrt(num_parameters)  # grows with width x depth
-    return config.cluster.num_workers * (WORKER_BYTES + teacher_bytes + students + activations)
+    return config.cluster.num_workers * (WORKER_BYTES + 4 * num_parameters + students + activations)
+
+
+def _num_parameters(shape: Any) -> float:
+    return rule_p_bytes(bart.shape_of(shape), 32, 32) / 4

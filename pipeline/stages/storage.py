@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,10 +41,9 @@ def open_storage(path: str) -> Storage:
     """The storage folder, created if need be.
 
     Raises:
-        UserError: a relative path in a submitted job (its working directory vanishes), no right to write, or less than
-            1 GiB free.
+        UserError: a relative path in a submitted job (its working directory vanishes), or no right to write.
     """
-    if not Path(path).is_absolute() and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+    if not Path(path).is_absolute() and in_submitted_job():
         raise UserError(
             f"storage.path={path} in a job submitted to Ray",
             "an absolute path: the job's working directory is a copy that vanishes",
@@ -57,18 +57,31 @@ def open_storage(path: str) -> Storage:
         probe.unlink()
     except OSError as error:
         raise UserError(f"storage.path={root}: {error.strerror}", "a folder to write in", "set storage.path") from None
-    free = shutil.disk_usage(root).free
-    if free < MIN_FREE_BYTES:
-        raise UserError(
-            f"{free / 2**20:.0f} MiB free at {root}", f"at least {MIN_FREE_BYTES / 2**20:.0f} MiB", "free disk space"
-        )
     return Storage(root=root)
+
+
+def in_submitted_job() -> bool:
+    """Whether this process is the entry point of a job submitted to Ray."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+
+
+def check_free(root: Path, required_bytes: float) -> None:
+    """Refuse to start what cannot be stored.
+
+    Raises:
+        UserError: less is free.
+    """
+    free = shutil.disk_usage(root).free
+    if free < required_bytes:
+        raise UserError(
+            f"{free / 2**20:.0f} MiB free at {root}", f"at least {required_bytes / 2**20:.0f} MiB", "free disk space"
+        )
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}")
     partial.write_text(json.dumps(value, indent=2, sort_keys=True))
     partial.replace(path)
 
@@ -76,7 +89,7 @@ def write_json(path: Path, value: Any) -> None:
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """A temporary folder that becomes `target` when the block ends well, and vanishes when it does not."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    partial = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:

@@ -35,6 +35,7 @@ def run(config: JobConfig) -> dict[str, Any]:
         key=key,
         kind="sweep",
         params={name: value for name, value in to_public_dict(config).items() if name != "sweep"},
+        config=to_yaml(config),
         tags={**common_tags(config), "dq.data": job.task.fingerprint, "dq.teacher_run": teacher_result.run_id or ""},
     )
     with start_run(config, spec) as parent:
@@ -46,7 +47,7 @@ def run(config: JobConfig) -> dict[str, Any]:
         (report / "config.yaml").write_text(to_yaml(config))
         parent.artifacts(report, "report")
         parent.tags({"mlflow.note.content": markdown_table(rows)})  # the run's description in the UI
-        parent.metrics({f"teacher_{name}": value for name, value in teacher_result.test.items()}, 0)
+        parent.metrics({f"teacher_{name}": value for name, value in teacher_result.scores.items()}, 0)
         failed = [student for student in students if student.failure]
         if failed:
             parent.failed("; ".join(f"{student.name}: {student.failure}" for student in failed))
@@ -67,7 +68,7 @@ def _rows(job: OpenedJob, teacher_result: TeacherResult, students: list[StudentR
         Row(name="first words of the source", scores=baseline_scores(job.task, job.config)),
         Row(
             name="teacher (fp32)",
-            scores=teacher_result.test,
+            scores=teacher_result.scores,
             size_bytes=teacher_result.size_bytes,
             size_ratio=1.0,
             rule_p_ratio=1.0,

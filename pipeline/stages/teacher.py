@@ -32,7 +32,7 @@ from pipeline.tracking.progress import say
 from pipeline.tracking.run import SilentRun
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
-from pipeline.training.collective import barrier, rank
+from pipeline.training.collective import barrier, gather_objects, rank, world_size
 from pipeline.training.loop import Learner, Progress
 from pipeline.training.optim import linear_schedule
 from pipeline.training.random_stream import RandomStream
@@ -46,7 +46,7 @@ class TeacherResult:
     folder: str
     size_bytes: int
     validation: dict[str, float]
-    test: dict[str, float]
+    scores: dict[str, float]
     run_id: str | None
 
 
@@ -56,8 +56,10 @@ def teacher_key(config: JobConfig, task: PreparedTask) -> str:
     model = {"start": task.start, "tokenizer": Path(task.tokenizer_folder).name}
     if task.start == "scratch":
         model |= asdict(config.model.architecture)
-    parts = (asdict(config.task), model, training, asdict(config.evaluation), config.seed, config.cluster.precision)
-    return config_hash(task.fingerprint, *parts)
+    # The fingerprint stands for the corpus; of the evaluation only what is scored matters.
+    settings = {name: value for name, value in asdict(config.task).items() if name != "corpus"}
+    scored = (config.evaluation.split, config.evaluation.max_examples, config.evaluation.max_validation_examples)
+    return config_hash(task.fingerprint, settings, model, training, scored, config.seed, config.cluster.precision)
 
 
 def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResult:
@@ -102,18 +104,17 @@ def train_teacher(payload: dict[str, Any]) -> None:
             num_steps,
             train,
             stage="teacher",
-            folder=folder / "checkpoints",
+            folder=folder / "checkpoints" / config.cluster.layout,
             device=device,
-            on_epoch_end=lambda now: keep_best(now, final=now.step >= num_steps),
+            on_epoch_end=keep_best,
         )
         if learner.failure is not None:
             raise UserError(f"the teacher diverged: {learner.failure}", "finite losses", "lower teacher.learning_rate")
-        if num_steps == 0:  # the starting point is the teacher
-            keep_best(Progress(), final=True)
-        test = evaluate_split(load_model(folder / "model", device), tokenizer, task, config)
-        run.metrics({f"test_{name}": value for name, value in test.items()}, num_steps)
+        keep_best.finally_validate(num_steps)
+        scores = evaluate_split(load_model(folder / "model", device), tokenizer, task, config)
+        run.metrics({f"{config.evaluation.split}_{name}": value for name, value in scores.items()}, num_steps)
         if rank() == 0:
-            _write_result(config, folder, payload["key"], test, run.run_id)
+            _write_result(config, folder, payload["key"], scores, run.run_id)
             Checkpointer(folder / "checkpoints").clear()
         barrier()
 
@@ -126,18 +127,28 @@ class _KeepBest:
     ) -> None:
         self.learner, self.replica, self.config, self.folder = learner, replica, config, folder
         self.tokenizer, self.task = tokenizer, task
+        self.validated_step = -1
 
-    def __call__(self, progress: Progress, final: bool) -> None:
+    def __call__(self, progress: Progress) -> None:
         every = self.config.teacher.validate_every_epochs
-        due = every > 0 and progress.step_in_epoch == 0 and progress.epoch % every == 0
-        if self.learner.failure is not None or not (due or final):
+        if every > 0 and progress.step_in_epoch == 0 and progress.epoch % every == 0:
+            self._validate_and_keep(progress.step)
+
+    def finally_validate(self, num_steps: int) -> None:
+        """Validate the last weights, unless that has been done; a resumed run comes here, too."""
+        if self.validated_step != num_steps:
+            self._validate_and_keep(num_steps)
+
+    def _validate_and_keep(self, step: int) -> None:
+        if self.learner.failure is not None:
             return
+        self.validated_step = step
         # A replica, because a sharded model can neither generate nor be saved as it is.
         self.replica.load_state_dict(self.learner.engine.whole_state())
         metrics = self._validate()
-        self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, progress.step)
+        self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, step)
         if rank() == 0:
-            say(f"teacher, epoch {progress.epoch}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
+            say(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
             best = self.folder / "best.json"
             if not best.is_file() or metrics["score"] > json.loads(best.read_text())["score"]:
                 with whole_folder(self.folder / "model") as partial:
@@ -151,8 +162,14 @@ class _KeepBest:
         model, limit = self.replica, self.config.evaluation.max_validation_examples
         split = self.task.split("validation").examples
         split = split if limit is None else split.select(range(min(limit, len(split))))
-        start, budget = model.config.decoder_start_token_id, self.config.evaluation.batch_tokens
-        loss = mean_loss(model, split, self.tokenizer.pad_token_id, start, budget)
+        loss = mean_loss(
+            model,
+            split,
+            batch_tokens=self.config.evaluation.batch_tokens,
+            rank=rank(),
+            num_ranks=world_size(),
+            gather=gather_objects,
+        )
         if self.config.task.objective == "denoising":
             return {"loss": loss, "score": -loss}
         scores, _ = evaluate_examples(model, self.tokenizer, split, self.config)
@@ -164,20 +181,21 @@ def _start_run(config: JobConfig, key: str) -> SilentRun:
         name=f"teacher {config.task.name} {config.model.name}",
         key=key,
         kind="teacher",
-        params=to_public_dict(config),
+        params={name: value for name, value in to_public_dict(config).items() if name not in ("sweep", "student")},
+        config=to_yaml(config),
         tags=common_tags(config),
     )
     return start_run(config, spec)
 
 
-def _write_result(config: JobConfig, folder: Path, key: str, test: dict[str, float], run_id: str | None) -> None:
+def _write_result(config: JobConfig, folder: Path, key: str, scores: dict[str, float], run_id: str | None) -> None:
     (folder / "config.yaml").write_text(to_yaml(config))
     result = TeacherResult(
         key=key,
         folder=str(folder / "model"),
         size_bytes=file_bytes(folder / "model"),
         validation=json.loads((folder / "best.json").read_text()),
-        test=test,
+        scores=scores,
         run_id=run_id,
     )
     write_json(folder / "result.json", asdict(result))

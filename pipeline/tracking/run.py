@@ -58,6 +58,7 @@ class MlflowRun(SilentRun):
     def __init__(self, client: Any, run_id: str) -> None:
         self.client, self.run_id = client, run_id
         self.pending: list[Any] = []
+        self.pending_tags: dict[str, str] = {}
         self.lock, self.closing = threading.Lock(), threading.Event()
         self.failure: str | None = None
         self.thread: threading.Thread | None = None
@@ -84,28 +85,38 @@ class MlflowRun(SilentRun):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        finite = [Metric(k, float(v), now, step) for k, v in values.items() if math.isfinite(v)]
         with self.lock:
-            self.pending += finite
-        for name in values:
-            if not math.isfinite(values[name]):
-                self.tags({f"dq.non_finite.{name}": f"{values[name]} at step {step}"})
+            self.pending += [Metric(k, float(v), now, step) for k, v in values.items() if math.isfinite(v)]
+        odd = {f"dq.non_finite.{k}": f"{v} at step {step}" for k, v in values.items() if not math.isfinite(v)}
+        if odd:
+            self.tags(odd)
 
-    def params(self, values: dict[str, Any]) -> None:
-        """Settings, nested dictionaries as dotted names, values cut to MLflow's limit."""
+    def tags(self, values: dict[str, str]) -> None:
+        """Tags of the run; buffered like metrics."""
+        with self.lock:
+            self.pending_tags |= {name: value[:MAX_PARAM_CHARACTERS] for name, value in values.items()}
+
+    def params(self, values: dict[str, Any], written: frozenset[str] = frozenset()) -> None:
+        """Settings, nested dictionaries as dotted names, values cut to MLflow's limit.
+
+        Args:
+            values: the settings.
+            written: names that the run has already; MLflow refuses to change a parameter.
+        """
         from mlflow.entities import Param
 
-        flat = [Param(k, str(v)[:MAX_PARAM_CHARACTERS]) for k, v in _flatten(values) if v is not None]
+        flat = [
+            Param(name, str(value)[:MAX_PARAM_CHARACTERS])
+            for name, value in _flatten(values)
+            if value is not None and name not in written
+        ]
         for start in range(0, len(flat), MAX_PARAMS_PER_BATCH):
             batch = flat[start : start + MAX_PARAMS_PER_BATCH]
             self._persist(functools.partial(self.client.log_batch, self.run_id, params=batch))
 
-    def tags(self, values: dict[str, str]) -> None:
-        """Tags of the run."""
-        from mlflow.entities import RunTag
-
-        tags = [RunTag(k, v[:MAX_PARAM_CHARACTERS]) for k, v in values.items()]
-        self._persist(lambda: self.client.log_batch(self.run_id, tags=tags))
+    def text(self, text: str, file: str) -> None:
+        """A text as an artifact."""
+        self._persist(lambda: self.client.log_text(self.run_id, text, file))
 
     def artifacts(self, path: Path, folder: str | None = None) -> None:
         """A file, or a folder's content, as artifacts below `folder`."""
@@ -128,14 +139,17 @@ class MlflowRun(SilentRun):
                 self._flush()
 
     def _flush(self) -> None:
+        from mlflow.entities import RunTag
+
         while True:
             with self.lock:
-                batch = self.pending[:MAX_METRICS_PER_BATCH]
-            if not batch:
+                batch, tags = self.pending[:MAX_METRICS_PER_BATCH], dict(self.pending_tags)
+            if not batch and not tags:
                 return
-            self.client.log_batch(self.run_id, metrics=batch)
+            self.client.log_batch(self.run_id, metrics=batch, tags=[RunTag(k, v) for k, v in tags.items()])
             with self.lock:
                 del self.pending[: len(batch)]
+                self.pending_tags = {k: v for k, v in self.pending_tags.items() if tags.get(k) != v}
 
     def _persist(self, write: Callable[[], Any]) -> None:
         """Repeat a write until it succeeds or patience ends."""

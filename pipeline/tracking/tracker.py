@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.tracking.run import MlflowRun
+from pipeline.tracking.run import MAX_PARAM_CHARACTERS, MlflowRun
 
 # Lets the UI open on training runs instead of on traces of chat applications.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -26,6 +26,7 @@ class RunSpec:
     kind: str
     parent_run_id: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
+    config: str = ""  # the resolved configuration, kept as an artifact
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -34,10 +35,16 @@ class FoundRun:
     """A run that exists already."""
 
     run_id: str
-    finished: bool
-    has_params: bool
+    name: str
+    status: str
     metrics: dict[str, float]
+    params: dict[str, str]
     tags: dict[str, str]
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended well."""
+        return self.status == "FINISHED"
 
 
 def local_tracking_uri(storage: Path) -> str:
@@ -55,8 +62,11 @@ def check_reachable(uri: str) -> None:
         return
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
-    except urllib.error.HTTPError:
-        return  # a server, if one behind a login
+    except urllib.error.HTTPError as error:
+        if error.code not in (401, 403):  # a login is in front of it
+            raise UserError(
+                f"{uri} answers with {error.code}", "an MLflow server", "set tracking.uri or MLFLOW_TRACKING_URI"
+            ) from None
     except (OSError, ValueError) as error:
         raise UserError(
             f"no MLflow server at {uri} ({getattr(error, 'reason', error)})",
@@ -97,22 +107,47 @@ class Tracker:
 
     def find(self, kind: str, key: str) -> FoundRun | None:
         """The newest run of a kind and key."""
-        runs = self.client.search_runs(
-            [self.experiment_id],
-            filter_string=f"tags.`dq.key` = '{key}' and tags.`dq.kind` = '{kind}'",
-            order_by=["attributes.start_time DESC"],
-            max_results=1,
-        )
-        if not runs:
-            return None
-        run = runs[0]
-        return FoundRun(
-            run_id=run.info.run_id,
-            finished=run.info.status == "FINISHED",
-            has_params=bool(run.data.params),
-            metrics=dict(run.data.metrics),
-            tags=dict(run.data.tags),
-        )
+        runs = self._search(f"tags.`dq.key` = '{key}' and tags.`dq.kind` = '{kind}'")
+        return runs[0] if runs else None
+
+    def children(self, parent_run_id: str) -> list[FoundRun]:
+        """The runs below a run, one per key, the newest of it."""
+        newest: dict[str, FoundRun] = {}
+        for run in self._search(f"tags.`mlflow.parentRunId` = '{parent_run_id}'"):
+            newest.setdefault(run.tags["dq.key"], run)
+        return list(newest.values())
+
+    def fail_unfinished(self, parent_run_id: str, reason: str) -> None:
+        """Mark the children that still claim to run as failed."""
+        for run in self.children(parent_run_id):
+            if run.status == "RUNNING":
+                self.client.set_tag(run.run_id, "dq.failure", reason[:MAX_PARAM_CHARACTERS])
+                self.client.set_terminated(run.run_id, status="FAILED")
+
+    def _search(self, condition: str) -> list[FoundRun]:
+        found, token = [], None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id],
+                filter_string=condition,
+                order_by=["attributes.start_time DESC"],
+                max_results=500,
+                page_token=token,
+            )
+            found += [
+                FoundRun(
+                    run_id=run.info.run_id,
+                    name=str(run.info.run_name),
+                    status=run.info.status,
+                    metrics=dict(run.data.metrics),
+                    params=dict(run.data.params),
+                    tags=dict(run.data.tags),
+                )
+                for run in page
+            ]
+            token = page.token
+            if not token:
+                return found
 
     def start(self, spec: RunSpec) -> MlflowRun:
         """A new run, or the unfinished one of the same kind and key: a resubmitted job makes no duplicates."""
@@ -130,6 +165,6 @@ class Tracker:
                 self.client.delete_tag(run_id, "dq.failure")
         run = MlflowRun(self.client, run_id)
         run.tags(tags)
-        if found is None or not found.has_params:
-            run.params(spec.params)
+        run.params(spec.params, written=frozenset(found.params) if found is not None else frozenset())
+        run.text(spec.config, "config.yaml")
         return run

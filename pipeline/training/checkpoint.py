@@ -54,10 +54,11 @@ class Checkpointer:
         summary = json.loads((source / "progress.json").read_text())
         streams = torch.load(source / f"random-{rank()}.pt", weights_only=True)
         for index, (learner, failure) in enumerate(zip(learners, summary.pop("failures"), strict=True)):
-            learner.failure = failure
             learner.random.restore(streams[str(index)])
             if failure is None:
                 learner.engine.load(source / f"learner-{index}")
+            else:
+                learner.fail(failure)
         return Progress(**summary)
 
     def clear(self) -> None:

@@ -22,7 +22,7 @@ DOORS = {
     "deepspeed": {"training"},
     "datasets": {"data", "evaluation", "stages"},
     "huggingface_hub": {"data"},
-    "transformers": {"models", "data", "export"},
+    "transformers": {"models", "data", "evaluation", "export"},
 }
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
 
