@@ -41,6 +41,8 @@ def test_every_engine_and_world_size_gives_the_losses_of_plain_torch(seen, engin
     """ZeRO 0-3 on one and two ranks follow plain PyTorch on one rank."""
     reference, run = seen[1]["torch"], seen[world_size][engine]
     np.testing.assert_allclose(run["losses"], reference["losses"], rtol=2e-5)
+    # Adam and clipping would hide gradients of another scale.
+    np.testing.assert_allclose(run["norms"], reference["norms"], rtol=2e-4)
     assert mean_difference(run["weights"], reference["weights"]) < 1e-5
 
 

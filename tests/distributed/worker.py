@@ -30,10 +30,10 @@ class Recorder:
     """A listener that remembers."""
 
     def __init__(self):
-        self.failure = None
+        self.failure, self.norms = None, []
 
     def metrics(self, values, step):
-        pass
+        self.norms.append(values["gradient_norm"])
 
     def failed(self, reason):
         self.failure = reason
@@ -125,7 +125,7 @@ def main():
     for name, cluster in engines.items():
         alone = learner(teacher, "32-32-32", "a", cluster)
         losses = [step["a"] for step in train([alone], batches, teacher)]
-        seen[name] = {"losses": losses, "weights": weights_of(alone)}
+        seen[name] = {"losses": losses, "norms": alone.listener.norms, "weights": weights_of(alone)}
         alone.engine.close()
         names = {"a": "32-32-32", "b": "8-8-8", "c": "2-2-8", "d": "4-4-8"}
         cohort = [learner(teacher, scheme, key, cluster) for key, scheme in names.items()]

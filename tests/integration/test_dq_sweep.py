@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from pipeline.export.package import load_package
 from pipeline.stages import distill, sweep_job, teacher
 from pipeline.stages.sweep_job import run
+from pipeline.training.engine import TorchEngine
 
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1, distil: false}]"
 
@@ -110,3 +111,55 @@ def test_company_changes_no_result(swept, job, tmp_path_factory):
     mine, theirs = json.loads(out.splitlines()[-1])["students"][0], document["students"][0]
     for name in ("task_loss", "logits_loss", "test_rougeL", "size_bytes"):
         assert mine["metrics"][name] == theirs["metrics"][name]
+
+
+@pytest.mark.parametrize("when", ["training", "packing"])
+def test_a_killed_sweep_continues_to_the_same_result(swept, job, tmp_path_factory, monkeypatch, when):
+    """Killed after a checkpoint or after training and submitted again: the metrics of an undisturbed run, bit for bit.
+
+    The failed student stays failed.
+    """
+    _, undisturbed, _ = swept
+    folder = tmp_path_factory.mktemp("killed")
+    diverging = ", {scheme: 8-8-8, depth: 1-1, learning_rate: 1e30}]"
+    arguments = (STUDENTS.replace("]", diverging), f"storage.path={folder}", "student.checkpoint_every_steps=2")
+    with monkeypatch.context() as patched:
+        if when == "training":
+            patched.setattr(TorchEngine, "step", killed_at_call(TorchEngine.step, 9))
+        else:
+            patched.setattr(distill, "write_package", killed_at_call(distill.write_package, 2))
+        code, out, _ = job("dq_sweep", run, *arguments)
+        assert (code, json.loads(out.splitlines()[-1])["status"]) == (3, "error")
+    code, out, _ = job("dq_sweep", run, *arguments)
+    assert code == 1
+    *good, bad = json.loads(out.splitlines()[-1])["students"]
+    assert "optimiser step" in bad["failure"]
+    for mine, theirs in zip(good, undisturbed["students"], strict=True):
+        for name in ("task_loss", "gradient_norm", "test_rougeL", "size_bytes"):
+            assert mine["metrics"][name] == theirs["metrics"][name]
+
+
+def killed_at_call(function, number):
+    """The function, until it is called for the n-th time."""
+    calls = []
+
+    def call(*arguments, **options):
+        calls.append(1)
+        if len(calls) == number:
+            raise RuntimeError("killed")
+        return function(*arguments, **options)
+
+    return call
+
+
+def test_earlier_students_stay_in_the_table(swept, job):
+    """A submission with other students extends the table and does not hide what failed before."""
+    storage, _, _ = swept
+    code, _, _ = job(
+        "dq_sweep", run, "sweep.students=[{scheme: 8-8-8, depth: 1-1, learning_rate: 1e30}]", f"storage.path={storage}"
+    )
+    assert code == 1
+    code, out, err = job("dq_sweep", run, "sweep.students=[{scheme: 4-4-8, depth: 1-1}]", f"storage.path={storage}")
+    assert code == 1
+    assert len(json.loads(out.splitlines()[-1])["students"]) == 4
+    assert "FAILED" in err
