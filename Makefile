@@ -31,6 +31,6 @@ ray-stop: .venv/installed ## stop the head that `make ray` started
 
 .venv/installed: pyproject.toml infra/constraints.txt
 	@echo "setting up .venv (once, a few minutes)"
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { echo "python3-venv is missing: install it (Debian: apt-get install python3.11-venv)"; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c infra/constraints.txt -e '.[dev]'
 	@touch $@

@@ -38,6 +38,7 @@ def split(make_rows):
 @pytest.mark.parametrize("decoding", [DecodingConfig(max_length=9), DecodingConfig(num_beams=3, max_length=9)])
 def test_ranks_together_generate_what_one_rank_generates(tiny_teacher, tiny_tokenizer, split, decoding):
     """Every example exactly once, in the split's order, greedy and beam search."""
+
     def generate(rank, num_ranks, gather):
         return generate_split(
             tiny_teacher,
