@@ -12,7 +12,7 @@ help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 sweep: .venv/installed ## run the main job on this machine (ARGS="key=value ..." for another configuration)
-	@$(BIN)/python infra/laptop.py submit -- python jobs/dq_sweep.py $(ARGS) storage.path=$(DQ_STORAGE)
+	@$(BIN)/python infra/laptop.py submit -- python jobs/dq_sweep.py storage.path=$(DQ_STORAGE) $(ARGS)
 
 test: .venv/installed ## run all tests
 	@$(BIN)/python -m pytest
@@ -21,7 +21,9 @@ lint: .venv/installed ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict pipeline jobs
 
 ui: .venv/installed ## the MLflow UI of the runs here, on http://127.0.0.1:5000
-	@$(BIN)/mlflow server --backend-store-uri sqlite:///$(DQ_STORAGE)/mlflow.db --host 127.0.0.1 --port 5000
+	@case "$$MLFLOW_TRACKING_URI" in http*) echo "the runs are at $$MLFLOW_TRACKING_URI";; \
+	*) $(BIN)/mlflow server --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///$(DQ_STORAGE)/mlflow.db} \
+	--host 127.0.0.1 --port 5000;; esac
 
 ray: .venv/installed ## start a Ray head on loopback and leave it running
 	@$(BIN)/python infra/laptop.py start

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -19,12 +20,15 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[1]
 STATE = Path(os.environ.get("DQ_STORAGE", ROOT / "runs")).absolute() / "ray-head"
 DASHBOARD_PORT = int(os.environ.get("DQ_RAY_DASHBOARD_PORT", "8265"))
 GCS_PORT = int(os.environ.get("DQ_RAY_PORT", "6379"))
 ADDRESS = f"http://127.0.0.1:{DASHBOARD_PORT}"
 START_SECONDS, STOP_SECONDS = 90.0, 30.0
+PASSED_ON = ("MLFLOW_TRACKING_URI", "HF_HOME", "HF_HUB_OFFLINE", "DQ_STORAGE")
 
 
 def environment() -> dict[str, str]:
@@ -38,6 +42,7 @@ def environment() -> dict[str, str]:
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray replaces 127.0.0.1 by the machine's address
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         "RAY_DEDUP_LOGS": "0",
+        "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"])),
         "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads of neighbouring workers slow each other down
     }
 
@@ -59,8 +64,9 @@ def is_running() -> bool:
         SystemExit: one does, but not to our token, or something else holds the port.
     """
     request = urllib.request.Request(f"{ADDRESS}/api/version", headers={"Authorization": f"Bearer {token()}"})
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy does not know our loopback
     try:
-        with urllib.request.urlopen(request, timeout=2) as answer:
+        with direct.open(request, timeout=2) as answer:
             return "ray_version" in json.loads(answer.read())
     except urllib.error.HTTPError as error:
         fail(
@@ -115,10 +121,14 @@ def stop() -> None:
     path.unlink()
 
 
-def session_members(leader: int) -> list[str]:
+def session_members(leader: int) -> list[int]:
     """Processes of the head's session that still live."""
-    answer = subprocess.run(["ps", "-o", "pid=,stat=", "-s", str(leader)], capture_output=True, text=True)
-    return [line for line in answer.stdout.splitlines() if "Z" not in line.split()[1]]
+    members = []
+    for process in psutil.process_iter(["pid", "status"]):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(process.pid) == leader and process.info["status"] != psutil.STATUS_ZOMBIE:
+                members.append(process.pid)
+    return members
 
 
 def submit(entrypoint: list[str]) -> int:
@@ -129,6 +139,7 @@ def submit(entrypoint: list[str]) -> int:
     submission = f"dq-{secrets.token_hex(4)}"
     ray = str(Path(sys.executable).with_name("ray"))
     command = [ray, "job", "submit", "--address", ADDRESS, "--submission-id", submission, "--log-style=record"]
+    command += ["--runtime-env-json", json.dumps({"env_vars": job_environment()})]
     follower = subprocess.Popen([*command, "--working-dir", ".", "--", *entrypoint], cwd=ROOT, start_new_session=True)
     try:
         follower.wait()
@@ -137,9 +148,21 @@ def submit(entrypoint: list[str]) -> int:
         follower.terminate()
         return 130
     client = JobSubmissionClient(ADDRESS)
+    if submission not in {job.submission_id for job in client.list_jobs()}:
+        fail("the submission failed; the lines above say why. Allowed: a reachable head. Change: see infra/README.md.")
     while not (info := client.get_job_info(submission)).status.is_terminal():  # the log broke off, the job goes on
         time.sleep(2)
     return 1 if info.driver_exit_code is None else int(info.driver_exit_code)
+
+
+def job_environment() -> dict[str, str]:
+    """What the job must know of this shell, also when the head was started elsewhere; no secrets, Ray shows them."""
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a clone
+        return passed
+    return passed | {"DQ_GIT_COMMIT": commit.stdout.strip()}
 
 
 def fail(message: str) -> None:
@@ -153,7 +176,8 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["start"]:
         if not is_running():
             start()
-        print(f"Ray head: {ADDRESS}; clients need RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={STATE / 'token'}")
+        path = environment()["RAY_AUTH_TOKEN_PATH"]
+        print(f"Ray head: {ADDRESS}; clients need RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={path}")
         return 0
     if arguments[:1] == ["stop"]:
         stop()

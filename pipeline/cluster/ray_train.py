@@ -82,21 +82,25 @@ def connect(cluster: ClusterConfig) -> None:
         UserError: no cluster at the address, or too few CPUs or GPUs.
     """
     if cluster.launcher == "process":
-        if cluster.num_workers != 1:
-            raise UserError(
-                f"cluster.num_workers={cluster.num_workers} with launcher=process", "1", "set cluster.launcher=ray"
-            )
+        for name, most in (("num_workers", 1), ("gpus_per_worker", _num_gpus())):
+            if (given := getattr(cluster, name)) > most:
+                raise UserError(
+                    f"cluster.{name}={given} with launcher=process", f"at most {most} here", "set cluster.launcher=ray"
+                )
         return
     import ray
 
     if not ray.is_initialized():
-        if cluster.address not in ("auto", "local"):
-            _check_reachable(cluster.address)
+        source, address = "cluster.address", cluster.address
+        if address == "auto" and "RAY_ADDRESS" in os.environ:
+            source, address = "RAY_ADDRESS", os.environ["RAY_ADDRESS"]
+        if address not in ("auto", "local"):
+            _check_reachable(source, address)
         # Without the dashboard's state API, Ray Train warns every second.
         options: dict[str, Any] = {"include_dashboard": True} if cluster.address == "local" else {}
         try:
             ray.init(address=cluster.address, logging_level=logging.WARNING, log_to_driver=True, **options)
-        except (ConnectionError, ValueError) as error:
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise UserError(
                 f"cluster.address={cluster.address}: {str(error).splitlines()[0]}",
                 "a running Ray cluster, or cluster.address=local",
@@ -118,30 +122,37 @@ def check_memory(required_bytes: float, cluster: ClusterConfig) -> None:
     if cluster.gpus_per_worker:
         return  # device memory is not known to the driver
     if cluster.launcher == "process":
-        available = float(psutil.virtual_memory().available)
+        rooms = [float(psutil.virtual_memory().available)]
     else:
         import ray
 
-        resources = ray.cluster_resources()
-        available = resources.get("memory", 0.0) + resources.get("object_store_memory", 0.0)
-    if required_bytes > available:
+        resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        rooms = [node.get("memory", 0.0) + node.get("object_store_memory", 0.0) for node in resources]
+    per_worker = required_bytes / cluster.num_workers
+    if sum(int(room // per_worker) for room in rooms) < cluster.num_workers:  # whole workers per node
         raise UserError(
             f"{cluster.num_workers} workers need about {required_bytes / 2**30:.1f} GiB of memory",
-            f"{available / 2**30:.1f} GiB here",
+            f"{', '.join(f'{room / 2**30:.1f}' for room in rooms)} GiB here",
             "lower cluster.num_workers or train fewer students in one sweep",
         )
 
 
-def _check_reachable(address: str) -> None:
+def _num_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _check_reachable(source: str, address: str) -> None:
     """ray.init retries a dead address for minutes; a TCP connection tells in seconds."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
     except (OSError, ValueError) as error:
         raise UserError(
-            f"no Ray cluster at cluster.address={address} ({error})",
+            f"no Ray cluster at {source}={address} ({error})",
             "host:port of a running cluster, auto or local",
-            "start Ray there or set cluster.address",
+            f"start Ray there or set {source}",
         ) from error
 
 

@@ -57,8 +57,13 @@ def load_config(job: str, overrides: list[str], conf_dir: Path = CONF_DIR) -> Jo
 def to_public_dict(config: JobConfig) -> dict[str, Any]:
     """The resolved configuration as plain data, without the login that a tracking URI may hold."""
     public = to_dict(config)
-    public["tracking"]["uri"] = re.sub(r"//[^/@]*@", "//***@", public["tracking"]["uri"])
+    public["tracking"]["uri"] = without_login(public["tracking"]["uri"])
     return public
+
+
+def without_login(uri: str) -> str:
+    """A URI that may be shown: user and password masked."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
 
 
 def to_yaml(config: JobConfig) -> str:
@@ -163,5 +168,9 @@ def _read(path: Path) -> DictConfig:
 
 
 def _take_defaults(layer: DictConfig) -> dict[str, str]:
-    defaults = layer.pop("defaults", None)
-    return {} if defaults is None else {str(k): str(v) for k, v in defaults.items()}
+    defaults = {str(k): str(v) for k, v in (layer.pop("defaults", None) or {}).items()}
+    for name in defaults:
+        if name not in GROUPS:
+            best = nearest(name, list(GROUPS))
+            raise UserError(f"unknown group 'defaults.{name}'", ", ".join(GROUPS), f"did you mean 'defaults.{best}'?")
+    return defaults

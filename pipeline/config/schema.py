@@ -139,6 +139,12 @@ class DistillationConfig:
     encoder_hidden: float = option(1.0, "squared error of encoder hidden states", minimum=0.0)
     decoder_hidden: float = option(1.0, "squared error of decoder hidden states", minimum=0.0)
 
+    def __post_init__(self) -> None:
+        if not any(value for name, value in vars(self).items() if name not in ("logits_kind", "temperature")):
+            raise UserError(
+                "recipe.distillation with every weight 0", "one weight above 0", "set ...distillation.task=1"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeConfig:

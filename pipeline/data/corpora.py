@@ -17,7 +17,7 @@ import datasets
 from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
 from pipeline.config.schema import CorpusConfig, TaskConfig
-from pipeline.data.docstrings import docstring_examples
+from pipeline.data.docstrings import docstring_examples, installed_versions
 from pipeline.data.hub import expect_hub
 
 SPLITS = ("train", "validation", "test")
@@ -80,14 +80,17 @@ def _columns(split: datasets.Dataset, corpus: CorpusConfig, task: TaskConfig) ->
             raise UserError(
                 f"column '{column}' of task '{task.name}' does not hold text", "text", f"set task.corpus.{option}"
             )
+    if corpus.source_column == corpus.target_column:  # text alone, for denoising
+        split = split.select_columns([corpus.source_column]).rename_column(corpus.source_column, "source")
+        return split.add_column("target", split["source"][:])
     split = split.select_columns([corpus.source_column, corpus.target_column])
     names = {corpus.source_column: "source", corpus.target_column: "target"}
     return split.rename_columns({old: new for old, new in names.items() if old != new})
 
 
 def _docstrings(cache_dir: Path) -> dict[str, datasets.Dataset]:
-    """The embedded corpus, parsed once per installation and cached."""
-    path = cache_dir / "docstrings.json"
+    """The embedded corpus, parsed once per storage folder and set of installed versions."""
+    path = cache_dir / f"docstrings-{installed_versions()}.json"
     if not path.is_file():
         cache_dir.mkdir(parents=True, exist_ok=True)
         # Written whole under another name first: a killed job leaves no half corpus behind.

@@ -13,10 +13,12 @@ import importlib.util
 import multiprocessing
 import os
 import re
+import sys
 import sysconfig
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = (
@@ -49,6 +51,17 @@ def docstring_examples() -> dict[str, list[dict[str, str]]]:
                 splits[split].append({"source": source, "target": target, "id": f"{module}:{name}"})
             seen |= keys
     return splits
+
+
+def installed_versions() -> str:
+    """A short name for what the corpus is made of: Python and the packages in their installed versions."""
+    names = {"python": sys.version}
+    for package in PACKAGES:
+        try:
+            names[package] = version({"sklearn": "scikit-learn"}.get(package, package))
+        except PackageNotFoundError:
+            continue
+    return hashlib.sha256(repr(sorted(names.items())).encode()).hexdigest()[:10]
 
 
 def split_of(module: str) -> str:

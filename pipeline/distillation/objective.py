@@ -64,6 +64,10 @@ class TaskObjective:
         total = losses.cross_entropy_sum(logits, batch.labels, self.label_smoothing)
         return {"task_loss": total / counts.num_target}
 
+    def weight(self, term: str) -> float:
+        """See `training.loop.Objective`."""
+        return 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationObjective:
@@ -136,6 +140,10 @@ class DistillationObjective:
             ),
         }
         return {name: factor * term() for name, (factor, term) in terms.items() if factor > 0}
+
+    def weight(self, term: str) -> float:
+        """See `training.loop.Objective`."""
+        return float(getattr(self.weights, term.removesuffix("_loss")))
 
     def _logits(self, student: Signals, teacher: Signals, batch: Batch) -> Tensor:
         if self.weights.logits_kind == "mse":

@@ -23,6 +23,7 @@ from transformers import AutoConfig, PreTrainedModel
 
 from pipeline.config.errors import UserError
 from pipeline.config.schema import DecodingConfig
+from pipeline.evaluation.generate import generation_config
 from pipeline.models import bart
 from pipeline.quantization.packed_layers import PackedWeight, packed_weights
 from pipeline.quantization.scheme import Scheme
@@ -111,6 +112,7 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
     missing = set(_plain_tensors(model, weights)) - set(tensors)
     if missing:
         raise UserError(f"{folder} lacks {sorted(missing)[0]}", "a complete package", "export the student again")
+    model.generation_config = generation_config(model.config, info.decoding)  # decodes as it was evaluated
     return model.requires_grad_(False).eval(), info
 
 
@@ -161,8 +163,3 @@ def _sha256(path: Path) -> str:
 def file_bytes(folder: Path) -> int:
     """Bytes of the weights of a package or of a folder made by `save_pretrained`."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-
-
-def whole_size_bytes(folder: Path) -> int:
-    """Bytes of everything in a package, tokenizer and manifest included."""
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

@@ -36,7 +36,7 @@ def main(job: str, summary: str | None, run: Callable[[JobConfig], dict[str, Any
         paragraph = textwrap.fill(f"{job}: {error}", width=110, break_long_words=False, break_on_hyphens=False)
         print(paragraph, file=sys.stderr)
         return 2
-    except Exception as error:  # the last line is a document whatever happens
+    except Exception as error:  # the last line is a document, also of a crash
         traceback.print_exc()
         print(json.dumps({"status": "error", "error": f"{type(error).__name__}: {error}"}), flush=True)
         return 3

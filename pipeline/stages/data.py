@@ -51,6 +51,8 @@ def with_local_model(config: JobConfig, storage: Storage) -> tuple[JobConfig, st
     name = config.model.pretrained
     if not name:
         return config, "scratch"
+    # Runs are titled and tagged by what the model is, not by the file in conf/model/ that was changed.
+    config = replace(config, model=replace(config.model, name=Path(name).name))
     candidates = [Path(name), CONF_DIR.parent / name]
     source = next((path for path in candidates if (path / "config.json").is_file()), None)
     if source is None:

@@ -20,10 +20,6 @@ def evaluate_examples(
     """Scores and predictions of a model on examples; every rank calls it and gets the same."""
     bar = ProgressBar("generating", 1, shown=rank() == 0)
 
-    def show(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done)
-
     predictions = generate_split(
         model,
         tokenizer,
@@ -33,7 +29,7 @@ def evaluate_examples(
         rank=rank(),
         num_ranks=world_size(),
         gather=gather_objects,
-        on_batch=show,
+        on_batch=lambda done, total: bar.update(done, total=total),
     )
     bar.close()
     return rouge(predictions, examples["target"][:]), predictions

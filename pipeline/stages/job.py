@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.cluster.ray_train import connect
 from pipeline.config.errors import UserError
+from pipeline.config.load import without_login
 from pipeline.config.schema import JobConfig
 from pipeline.models.load import check_positions, read_shape
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
@@ -40,7 +41,14 @@ def open_job(config: JobConfig) -> OpenedJob:
     config, start = with_local_model(config, storage)
     say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
     task = prepare_task(config, storage, start)
-    shape = read_shape(config.model, task.tokenizer())
+    tokenizer = task.tokenizer()
+    if config.task.objective == "denoising" and tokenizer.mask_token_id is None:
+        raise UserError(
+            "task.objective=denoising with a tokenizer that has no mask token",
+            "a tokenizer with one",
+            "set model.tokenizer, or leave model.pretrained empty to train one",
+        )
+    shape = read_shape(config.model, tokenizer)
     check_positions(shape, config.task)
     sizes = ", ".join(f"{name} {len(task.split(name).examples)}" for name in ("train", "validation", "test"))
     say(f"data {task.fingerprint}: {sizes}; cut: {task.num_cut_sources} sources, {task.num_cut_targets} targets")
@@ -55,7 +63,8 @@ def _check_tracking(config: JobConfig) -> None:
         raise UserError(f"tracking.uri={uri} in a job submitted to Ray", "an absolute path: sqlite:////...", change)
     check_reachable(uri)
     try:
-        open_tracker(config)
+        open_tracker(config, patience_seconds=0.0)
     except Exception as error:  # every kind of store has errors of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"tracking.uri={uri}: {reason}", "an MLflow store that opens", change) from error
+        given = without_login(f"tracking.uri={uri}: {reason}")
+        raise UserError(given, "an MLflow store that opens", change) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.cluster.ray_train import check_memory
@@ -37,6 +38,10 @@ class StudentPlan:
         """What a person calls it."""
         return self.config.name
 
+    def packed(self, sweep: Path) -> Path:
+        """Where its package lies below the folder of its sweep."""
+        return sweep / "students" / self.key / "packed"
+
 
 def sweep_key(config: JobConfig, teacher: TeacherResult) -> str:
     """The name of a sweep: teacher, recipe and training, but not the list of students, which may grow."""
@@ -58,10 +63,24 @@ def check_possible(job: OpenedJob) -> None:
             "set task.objective=supervised",
         )
     layer_maps(job.config, job.shape)
+    check_room(job, len(job.config.sweep.students))
+
+
+def check_room(job: OpenedJob, num_models: int) -> None:
+    """Refuse what fits neither disk nor memory: so many models as large as the teacher, trained at once.
+
+    Raises:
+        UserError: too little of either.
+    """
+    num_parameters, config = _num_parameters(job.shape), job.config
     # Two checkpoints exist while one replaces the other.
-    checkpoints = 2 * len(job.config.sweep.students) * BYTES_PER_PARAMETER * _num_parameters(job.shape)
+    checkpoints = 2 * num_models * BYTES_PER_PARAMETER * num_parameters
     check_free(job.storage.root, MIN_FREE_BYTES + checkpoints)
-    check_memory(_estimated_bytes(job.config, job.shape), job.config.cluster)
+    trained = num_models * BYTES_PER_PARAMETER * num_parameters
+    replica = 4 * num_parameters  # the teacher beside its students, or the copy that validates it
+    tokens = max(config.student.micro_batch_tokens, config.teacher.micro_batch_tokens)
+    activations = 64.0 * tokens * math.sqrt(num_parameters)  # grows with width x depth
+    check_memory(config.cluster.num_workers * (WORKER_BYTES + trained + replica + activations), config.cluster)
 
 
 def layer_maps(config: JobConfig, shape: Any) -> list[tuple[list[int], list[int]]]:
@@ -100,14 +119,6 @@ def plan_students(job: OpenedJob, teacher: TeacherResult) -> list[StudentPlan]:
 def scheme_of_student(config: JobConfig, plan: StudentPlan) -> Scheme:
     """The scheme of a student under the job's recipe."""
     return scheme_of(plan.config.scheme, config.recipe.quantisation)
-
-
-def _estimated_bytes(config: JobConfig, shape: Any) -> float:
-    """Memory of all workers: processes, teacher replicas, and students as large as the teacher."""
-    num_parameters = _num_parameters(shape)
-    students = len(config.sweep.students) * BYTES_PER_PARAMETER * num_parameters
-    activations = 64.0 * config.student.micro_batch_tokens * math.sqrt(num_parameters)  # grows with width x depth
-    return config.cluster.num_workers * (WORKER_BYTES + 4 * num_parameters + students + activations)
 
 
 def _num_parameters(shape: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.config.schema import JobConfig
 from pipeline.stages.storage import open_storage
 from pipeline.tracking.lineage import lineage
-from pipeline.tracking.run import SilentRun
+from pipeline.tracking.run import PATIENCE_SECONDS, SilentRun
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 from pipeline.training.collective import rank
 
@@ -15,10 +15,10 @@ def tracking_uri(config: JobConfig) -> str:
     return config.tracking.uri or local_tracking_uri(open_storage(config.storage.path).root)
 
 
-def open_tracker(config: JobConfig) -> Tracker:
+def open_tracker(config: JobConfig, patience_seconds: float = PATIENCE_SECONDS) -> Tracker:
     """The tracker of a job."""
     folder = open_storage(config.storage.path).root / "mlartifacts"
-    return Tracker(tracking_uri(config), config.tracking.experiment, folder)
+    return Tracker(tracking_uri(config), config.tracking.experiment, folder, patience_seconds)
 
 
 def start_run(config: JobConfig, spec: RunSpec) -> SilentRun:

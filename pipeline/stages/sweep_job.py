@@ -43,12 +43,14 @@ def run(config: JobConfig) -> dict[str, Any]:
         students = distill.run(job, teacher_result, parent.run_id)
         rows = _rows(job, teacher_result, students)
         report = job.storage.sweep(key) / "report"
-        write_report(rows, report, f"{config.task.name}: {config.model.name} teacher and its students")
+        title = f"{config.task.name}: {config.model.name} teacher and its students"
+        write_report(rows, report, title, config.evaluation.split)
         (report / "config.yaml").write_text(to_yaml(config))
         parent.artifacts(report, "report")
         parent.tags({"mlflow.note.content": markdown_table(rows)})  # the run's description in the UI
         parent.metrics({f"teacher_{name}": value for name, value in teacher_result.scores.items()}, 0)
-        failed = [student for student in students if student.failure]
+        # Those of earlier submissions stand in the table, too; they do not decide how this one ended.
+        failed = [student for student in students if student.failure and student.wanted]
         if failed:
             parent.failed("; ".join(f"{student.name}: {student.failure}" for student in failed))
     say("\n" + text_table(rows) + f"\n\nreport: {report}\nruns: {job.storage.root} (make ui)")

@@ -26,7 +26,7 @@ from pipeline.stages.learner import (
     training_batches,
     worker_device,
 )
-from pipeline.stages.runs import common_tags, start_run
+from pipeline.stages.runs import common_tags, open_tracker, start_run
 from pipeline.stages.storage import Storage, whole_folder, write_json
 from pipeline.tracking.progress import say
 from pipeline.tracking.run import SilentRun
@@ -75,7 +75,13 @@ def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResul
         say(f"teacher {key}: found finished in {folder}")
     else:
         payload = as_payload(config, task, folder=str(folder), key=key)
-        run_workers(train_teacher, payload, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
+        try:
+            run_workers(
+                train_teacher, payload, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray"
+            )
+        except BaseException as error:
+            open_tracker(config).fail_if_running("teacher", key, f"{type(error).__name__}: {error}")
+            raise
     return TeacherResult(**json.loads(result.read_text()))
 
 

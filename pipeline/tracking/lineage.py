@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +17,7 @@ PACKAGES = ("torch", "transformers", "deepspeed", "ray", "mlflow", "datasets")
 def lineage() -> dict[str, str]:
     """Tags that say with what a run was made."""
     tags = {
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
         "dq.host_cpus": str(psutil.cpu_count()),
         "dq.host_cpu": platform.processor() or platform.machine(),
         "dq.python": platform.python_version(),
@@ -30,8 +31,17 @@ def lineage() -> dict[str, str]:
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})
 
 
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid-{os.getuid()}"
+
+
 def _git_commit() -> str | None:
-    """The commit of the working tree; a submitted job runs in a copy that has none."""
+    """The commit of the working tree; a submitted job runs in a copy that has none, its submitter may know it."""
+    if commit := os.environ.get("DQ_GIT_COMMIT"):
+        return commit
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10

@@ -26,10 +26,12 @@ class ProgressBar:
         live = shown and sys.stderr.isatty()
         self.bar = tqdm(desc=stage, total=total, initial=done, file=sys.stderr) if live else None
 
-    def update(self, done: int, note: str = "") -> None:
-        """So many steps are done; `note` is shown behind them."""
+    def update(self, done: int, note: str = "", total: int | None = None) -> None:
+        """So many steps are done; `note` is shown behind them; `total` where it was not known before."""
         previous, self.done = self.done, done
+        self.total = self.total if total is None else total
         if self.bar is not None:
+            self.bar.total = self.total
             self.bar.set_postfix_str(note, refresh=False)
             self.bar.update(done - previous)
         elif self.shown and (done >= self.total or time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES):

@@ -57,17 +57,17 @@ def markdown_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_report(rows: Sequence[Row], folder: Path, title: str) -> None:
+def write_report(rows: Sequence[Row], folder: Path, title: str, split: str) -> None:
     """`results.csv`, `results.md` and `quality_vs_size.png` in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = table_rows(rows)
     with (folder / "results.csv").open("w", newline="") as file:
         csv.writer(file).writerows(lines)
     (folder / "results.md").write_text(f"# {title}\n\n{markdown_table(rows)}\n")
-    _plot(rows, folder / "quality_vs_size.png", title)
+    _plot(rows, folder / "quality_vs_size.png", title, split)
 
 
-def _plot(rows: Sequence[Row], path: Path, title: str) -> None:
+def _plot(rows: Sequence[Row], path: Path, title: str, split: str) -> None:
     """rougeLsum against bytes on disk, logarithmic, models without a size as horizontal lines."""
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
 
@@ -83,7 +83,7 @@ def _plot(rows: Sequence[Row], path: Path, title: str) -> None:
         axes.annotate(row.name, (row.size_bytes / MIB, score), xytext=(6, 4), textcoords="offset points", fontsize=9)
     axes.set_xscale("log")
     axes.set_xlabel("weights on disk, MiB (log)")
-    axes.set_ylabel("rougeLsum on the test split, %")
+    axes.set_ylabel(f"rougeLsum on the {split} split, %")
     axes.margins(x=0.25, y=0.12)
     axes.grid(alpha=0.3)
     axes.set_title(title)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
 
 FLUSH_SECONDS = 2.0
 PATIENCE_SECONDS = 600.0  # how long a finished run waits for a server that is away
@@ -32,6 +35,9 @@ class SilentRun:
 
     def __exit__(self, *exception: Any) -> None:
         """Nothing to end."""
+
+    def close(self) -> None:
+        """See `MlflowRun.close`."""
 
     def metrics(self, values: dict[str, float], step: int) -> None:
         """See `MlflowRun.metrics`."""
@@ -62,13 +68,21 @@ class MlflowRun(SilentRun):
         self.lock, self.closing = threading.Lock(), threading.Event()
         self.failure: str | None = None
         self.thread: threading.Thread | None = None
+        self.closed = False
 
     def __enter__(self) -> MlflowRun:
         self.thread = threading.Thread(target=self._flush_regularly, daemon=True)
         self.thread.start()
         return self
 
+    def close(self) -> None:
+        """End the run before its `with` block ends; what happens there afterwards does not concern it."""
+        self.__exit__(None, None, None)
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if self.closed:
+            return
+        self.closed = True
         self.closing.set()
         if self.thread is not None:
             self.thread.join()
@@ -76,7 +90,7 @@ class MlflowRun(SilentRun):
             self.failed(f"{type(error).__name__}: {error}")
         self._persist(self._flush)
         status = "FINISHED" if self.failure is None else "FAILED"
-        if kind is KeyboardInterrupt:
+        if kind in (KeyboardInterrupt, SystemExit):  # Ray stops a job by the latter
             status = "KILLED"
         self._persist(lambda: self.client.set_terminated(self.run_id, status=status))
 
@@ -124,8 +138,10 @@ class MlflowRun(SilentRun):
         self._persist(lambda: upload(self.run_id, str(path), folder))
 
     def table(self, columns: dict[str, list[str]], file: str) -> None:
-        """A table that the MLflow UI shows as one."""
-        self._persist(lambda: self.client.log_table(self.run_id, columns, file))
+        """A table that the MLflow UI shows as one; it replaces an older one (`log_table` would append to it)."""
+        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        self._persist(lambda: self.client.log_dict(self.run_id, {"columns": list(columns), "data": rows}, file))
+        self.tags({"mlflow.loggedArtifacts": json.dumps([{"path": file, "type": "table"}])})
 
     def failed(self, reason: str) -> None:
         """The run is lost; its status will say so."""
@@ -152,21 +168,24 @@ class MlflowRun(SilentRun):
                 self.pending_tags = {k: v for k, v in self.pending_tags.items() if tags.get(k) != v}
 
     def _persist(self, write: Callable[[], Any]) -> None:
-        """Repeat a write until it succeeds or patience ends."""
-        from mlflow.exceptions import MlflowException
+        patiently(write)
 
-        deadline, pause = time.monotonic() + PATIENCE_SECONDS, 1.0
-        while True:
-            try:
-                write()
-                return
-            except (MlflowException, OSError) as error:
-                lasting = getattr(error, "error_code", None) not in (None, *PASSING_ERRORS)
-                if lasting or time.monotonic() + pause > deadline:
-                    raise
-                log.warning("MLflow does not answer (%s); trying again in %.0f s", str(error)[:200], pause)
-                time.sleep(pause)
-                pause = min(2 * pause, 30.0)
+
+def patiently(call: Callable[[], Answer], patience_seconds: float = PATIENCE_SECONDS) -> Answer:
+    """Repeat a call to MLflow until it succeeds or patience ends; its last error is raised then."""
+    from mlflow.exceptions import MlflowException
+
+    deadline, pause = time.monotonic() + patience_seconds, 1.0
+    while True:
+        try:
+            return call()
+        except (MlflowException, OSError) as error:
+            lasting = getattr(error, "error_code", None) not in (None, *PASSING_ERRORS)
+            if lasting or time.monotonic() + pause > deadline:
+                raise
+            log.warning("MLflow does not answer (%s); trying again in %.0f s", str(error)[:200], pause)
+            time.sleep(pause)
+            pause = min(2 * pause, 30.0)
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

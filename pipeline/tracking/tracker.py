@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.tracking.run import MAX_PARAM_CHARACTERS, MlflowRun
+from pipeline.config.load import without_login
+from pipeline.tracking.run import MAX_PARAM_CHARACTERS, PATIENCE_SECONDS, MlflowRun, patiently
 
 # Lets the UI open on training runs instead of on traces of chat applications.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -60,8 +63,11 @@ def check_reachable(uri: str) -> None:
     """
     if not uri.startswith(("http://", "https://")):
         return
+    parts = urllib.parse.urlsplit(uri)
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # urllib takes no login in an address
+    uri = without_login(uri)
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
+        urllib.request.urlopen(f"{plain.geturl().rstrip('/')}/health", timeout=5).close()
     except urllib.error.HTTPError as error:
         if error.code not in (401, 403):  # a login is in front of it
             raise UserError(
@@ -82,28 +88,34 @@ class Tracker:
         uri: tracking URI.
         experiment: experiment name, created if need be.
         artifact_folder: where artifacts go when the store is a local database.
+        patience_seconds: how long a server that is away is waited for.
     """
 
-    def __init__(self, uri: str, experiment: str, artifact_folder: Path) -> None:
+    def __init__(
+        self, uri: str, experiment: str, artifact_folder: Path, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # our buffer retries
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         from mlflow import MlflowClient  # importing mlflow takes seconds
-        from mlflow.exceptions import MlflowException
 
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         self.client = MlflowClient(tracking_uri=uri)
-        found = self.client.get_experiment_by_name(experiment)
+        location = None if uri.startswith("http") else str(artifact_folder)
+        self.experiment_id = patiently(lambda: self._experiment(experiment, location), patience_seconds)
+
+    def _experiment(self, name: str, artifact_location: str | None) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(name)
         if found is None:
-            location = None if uri.startswith("http") else str(artifact_folder)
             try:
-                self.experiment_id = self.client.create_experiment(
-                    experiment, artifact_location=location, tags=EXPERIMENT_TAGS
-                )
-            except MlflowException:  # another process was faster
-                found = self.client.get_experiment_by_name(experiment)
-        if found is not None:
-            self.experiment_id = found.experiment_id
+                return str(self.client.create_experiment(name, artifact_location, tags=EXPERIMENT_TAGS))
+            except MlflowException:
+                found = self.client.get_experiment_by_name(name)  # another process was faster
+                if found is None:
+                    raise
+        return str(found.experiment_id)
 
     def find(self, kind: str, key: str) -> FoundRun | None:
         """The newest run of a kind and key."""
@@ -117,22 +129,30 @@ class Tracker:
             newest.setdefault(run.tags["dq.key"], run)
         return list(newest.values())
 
-    def fail_unfinished(self, parent_run_id: str, reason: str) -> None:
-        """Mark the children that still claim to run as failed."""
-        for run in self.children(parent_run_id):
-            if run.status == "RUNNING":
-                self.client.set_tag(run.run_id, "dq.failure", reason[:MAX_PARAM_CHARACTERS])
-                self.client.set_terminated(run.run_id, status="FAILED")
+    def fail_if_running(self, kind: str, key: str, reason: str) -> None:
+        """Mark a run as failed that still claims to run: its process was killed and could not."""
+        run = self.find(kind, key)
+        if run is not None and run.status == "RUNNING":
+            self.client.set_tag(run.run_id, "dq.failure", reason[:MAX_PARAM_CHARACTERS])
+            self.client.set_terminated(run.run_id, status="FAILED")
+
+    def adopt(self, run: FoundRun, parent_run_id: str) -> None:
+        """Put a run below a parent; the one that it had may have been deleted."""
+        if run.tags.get("mlflow.parentRunId") != parent_run_id:
+            patiently(lambda: self.client.set_tag(run.run_id, "mlflow.parentRunId", parent_run_id))
 
     def _search(self, condition: str) -> list[FoundRun]:
         found, token = [], None
         while True:
-            page = self.client.search_runs(
-                [self.experiment_id],
-                filter_string=condition,
-                order_by=["attributes.start_time DESC"],
-                max_results=500,
-                page_token=token,
+            page = patiently(
+                functools.partial(
+                    self.client.search_runs,
+                    [self.experiment_id],
+                    filter_string=condition,
+                    order_by=["attributes.start_time DESC"],
+                    max_results=500,
+                    page_token=token,
+                )
             )
             found += [
                 FoundRun(
@@ -156,13 +176,13 @@ class Tracker:
             tags["mlflow.parentRunId"] = spec.parent_run_id
         found = self.find(spec.kind, spec.key)
         if found is None:
-            created = self.client.create_run(self.experiment_id, run_name=spec.name, tags=tags)
+            created = patiently(lambda: self.client.create_run(self.experiment_id, run_name=spec.name, tags=tags))
             run_id = str(created.info.run_id)
         else:
             run_id = found.run_id
-            self.client.update_run(run_id, status="RUNNING")
+            patiently(lambda: self.client.update_run(run_id, status="RUNNING"))
             if "dq.failure" in found.tags:
-                self.client.delete_tag(run_id, "dq.failure")
+                patiently(lambda: self.client.delete_tag(run_id, "dq.failure"))
         run = MlflowRun(self.client, run_id)
         run.tags(tags)
         run.params(spec.params, written=frozenset(found.params) if found is not None else frozenset())

@@ -27,8 +27,10 @@ class Checkpointer:
         self.folder = folder
 
     def save(self, learners: list[Learner], progress: Progress) -> None:
-        """Write the state of every learner that still trains."""
+        """Write the state of every learner that still trains, unless this step is written already."""
         target = self.folder / f"step-{progress.step:08d}"
+        if self._latest() == target:  # never touch the one whole checkpoint
+            return
         if rank() == 0:
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
@@ -47,10 +49,9 @@ class Checkpointer:
 
     def restore(self, learners: list[Learner]) -> Progress:
         """Load the newest complete checkpoint into the learners; a fresh start where there is none."""
-        pointer = self.folder / "latest"
-        if not pointer.is_file():
+        source = self._latest()
+        if source is None:
             return Progress()
-        source = self.folder / pointer.read_text()
         summary = json.loads((source / "progress.json").read_text())
         streams = torch.load(source / f"random-{rank()}.pt", weights_only=True)
         for index, (learner, failure) in enumerate(zip(learners, summary.pop("failures"), strict=True)):
@@ -65,6 +66,10 @@ class Checkpointer:
         """Remove all checkpoints once the cohort's results are written."""
         if rank() == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _latest(self) -> Path | None:
+        pointer = self.folder / "latest"
+        return self.folder / pointer.read_text() if pointer.is_file() else None
 
     def _publish(self, target: Path) -> None:
         partial = self.folder / "latest.partial"

@@ -42,6 +42,10 @@ class Objective(Protocol):
         """Loss terms of one micro-batch, weighted, divided by the global counts; their sum is differentiated."""
         ...
 
+    def weight(self, term: str) -> float:
+        """The weight of a term; it is logged without, so that curves of different weights can be compared."""
+        ...
+
 
 class Listener(Protocol):
     """Told what happens to a learner; the tracker is one."""
@@ -133,12 +137,12 @@ def train_cohort(
             if progress.step % settings.log_every_steps == 0 or progress.step == settings.num_steps:
                 window.report(learners, progress.step)
             if progress.step % settings.checkpoint_every_steps == 0:
-                on_checkpoint(progress)
+                window.leave_out(lambda: on_checkpoint(progress))
             if progress.step >= settings.num_steps or not _active(learners):
                 break
         else:
             progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
-        on_epoch_end(progress)
+        window.leave_out(lambda: on_epoch_end(progress))
 
 
 def _active(learners: list[Learner]) -> list[Learner]:
@@ -187,13 +191,13 @@ def _update(learners: list[Learner], step: int, window: _Window) -> dict[str, fl
         learner.pending = {}
         bad = [name for name, value in losses.items() if not abs(value) < float("inf")]
         if bad:
-            learner.fail(f"non-finite {', '.join(bad)} at optimiser step {step}")
+            learner.fail(f"non-finite {', '.join(bad)} at optimiser step {step + 1}")
             continue
         learning_rate = learner.learning_rate(step)
         try:
             norm = learner.engine.step(learning_rate)
         except NonFiniteError as error:
-            learner.fail(f"{error} at optimiser step {step}")
+            learner.fail(f"{error} at optimiser step {step + 1}")
             continue
         totals[learner.name] = sum(losses.values())
         window.add(learner, losses, learning_rate, norm)
@@ -214,16 +218,23 @@ class _Window:
 
     def add(self, learner: Learner, losses: dict[str, float], learning_rate: float, norm: float) -> None:
         sums = self.sums.setdefault(learner.name, {})
-        for name, value in {**losses, "loss": sum(losses.values()), "gradient_norm": norm}.items():
+        plain = {name: value / learner.objective.weight(name) for name, value in losses.items()}
+        for name, value in {**plain, "loss": sum(losses.values()), "gradient_norm": norm}.items():
             sums[name] = sums.get(name, 0.0) + value
         self.counts[learner.name] = self.counts.get(learner.name, 0) + 1
         self.latest[learner.name] = {"learning_rate": learning_rate}
 
+    def leave_out(self, pause: Callable[[], None]) -> None:
+        """Do what is not training without counting its time."""
+        before = time.monotonic()
+        pause()
+        self.start += time.monotonic() - before
+
     def report(self, learners: list[Learner], step: int) -> None:
         seconds = max(time.monotonic() - self.start, 1e-9)
         shared = {
-            "tokens_per_second": self.num_tokens / seconds,
-            "peak_memory_bytes": float(peak_memory_bytes()),
+            "cohort_tokens_per_second": self.num_tokens / seconds,
+            "worker_peak_memory_bytes": float(peak_memory_bytes()),
         }
         for learner in _active(learners):
             means = {k: v / self.counts[learner.name] for k, v in self.sums.get(learner.name, {}).items()}

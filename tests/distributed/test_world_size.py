@@ -47,6 +47,17 @@ def test_every_engine_and_world_size_gives_the_losses_of_plain_torch(seen, engin
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("engine", ["torch", "zero0", "zero2", "zero3"])
+def test_bf16_follows_plain_torch_in_bf16_and_leaves_nothing_behind(seen, engine, world_size):
+    """The default precision, quantised: losses and norms as near as bf16 allows; no more tensors after 50 steps."""
+    reference, run = seen[1]["torch bf16"], seen[world_size][f"{engine} bf16"]
+    np.testing.assert_allclose(run["losses"], reference["losses"], rtol=2e-2)
+    np.testing.assert_allclose(run["norms"], reference["norms"], rtol=0.1)
+    after_10, after_50 = run["tensors"]
+    assert after_50 <= after_10
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_company_changes_nothing(seen, engine, world_size):
     """A student trained in a cohort of five has exactly the losses it has alone."""

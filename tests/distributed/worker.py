@@ -3,9 +3,11 @@
 usage: python worker.py RANK WORLD_SIZE FOLDER
 """
 
+import gc
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -90,6 +92,9 @@ class Poisoned:
             terms["logits_loss"] = terms["logits_loss"] * float("nan")
         return terms
 
+    def weight(self, term):
+        return self.objective.weight(term)
+
 
 def train(learners, batches, teacher, num_steps=NUM_STEPS, progress=None):
     history = []
@@ -133,13 +138,30 @@ def main():
         history = train([*cohort, poisoned], batches, teacher)
         seen[name]["cohort"] = {key: [step[key] for step in history] for key in names}
         seen[name]["failure"] = poisoned.listener.failure
+        for one in (*cohort, poisoned):
+            one.engine.close()
         seen[name]["resumed"], seen[name]["straight"] = resumed(
             teacher, batches, cluster, folder / name / str(world_size)
         )
+    for name in ("torch", "zero0", "zero2", "zero3"):
+        seen[f"{name} bf16"] = bf16(teacher, batches, replace(engines[name], precision="bf16"))
     seen["teacher_unchanged"] = all(torch.equal(before[k], v) for k, v in teacher.state_dict().items())
     if rank == 0:
         (folder / f"seen-{world_size}.json").write_text(json.dumps(seen))
     torch.distributed.barrier()
+
+
+def bf16(teacher, batches, cluster):
+    """Losses and gradient norms of a quantised student in the precision of the default, and what its steps leave."""
+    student = learner(teacher, "2-2-8", "a", cluster)
+    losses = [step["a"] for step in train([student], batches, teacher)]
+    norms, progress, tensors = student.listener.norms, Progress(), []
+    for end in (10, 50):
+        train([student], batches, teacher, num_steps=end, progress=progress)
+        gc.collect()
+        tensors.append(sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects()))
+    student.engine.close()
+    return {"losses": losses, "norms": norms[:3], "tensors": tensors}
 
 
 def resumed(teacher, batches, cluster, folder):

@@ -20,6 +20,15 @@ CASES = {
     "denoising as a sweep": (["task.objective=denoising"], "jobs/finetune_teacher.py"),
     "a tracking store that does not open": (["tracking.uri=postgresql://127.0.0.1:1/x"], "postgresql://127.0.0.1:1/x"),
     "limit beyond the positions": (["task.max_source_tokens=1000"], "at most 256"),
+    "losses all switched off": (
+        [
+            "recipe.distillation={task: 0, logits: 0, encoder_attention: 0, decoder_attention: 0, cross_attention: 0,"
+            " encoder_hidden: 0, decoder_hidden: 0}"
+        ],
+        "every weight 0",
+    ),
+    "a GPU that is not there": (["cluster.gpus_per_worker=1"], "cluster.gpus_per_worker=1"),
+    "a login in an unreachable address": (["tracking.uri=http://bob:secret@127.0.0.1:1"], "http://***@127.0.0.1:1"),
     "not a key=value": (["student"], "key=value"),
     "storage that cannot be": (["storage.path=/proc/nothing"], "storage.path"),
 }
@@ -40,6 +49,7 @@ def test_a_mistake_is_one_clear_paragraph(name, job, tmp_path, monkeypatch):
     assert "Allowed:" in flat
     assert "Change:" in flat
     assert "\n\n" not in message.strip()
+    assert "secret" not in err
     left = {path.name for path in (tmp_path / "runs").iterdir()} if (tmp_path / "runs").is_dir() else set()
     assert left <= {"cache", "mlflow.db"}  # the empty store
 
@@ -52,6 +62,13 @@ def test_an_empty_or_unreadable_file_is_named(job, tmp_path):
         code, _, err = job("dq_sweep", run, f"storage.path={tmp_path / 'runs'}", f"task.corpus.files.test={path}")
         assert code == 2
         assert str(path) in err.replace("\n", "")
+
+
+def test_a_dead_ray_address_is_named(job, tmp_path, monkeypatch):
+    """`auto` obeys RAY_ADDRESS; the message says so at once."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    code, _, err = job("dq_sweep", run, f"storage.path={tmp_path}", "cluster.launcher=ray")
+    assert (code, "RAY_ADDRESS=127.0.0.1:1" in " ".join(err.split())) == (2, True)
 
 
 def test_a_relative_storage_path_is_refused_in_a_submitted_job(job, monkeypatch):

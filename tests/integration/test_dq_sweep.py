@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.export.package import load_package
-from pipeline.stages import distill, sweep_job, teacher
+from pipeline.stages import cohort, distill, sweep_job, teacher
 from pipeline.stages.sweep_job import run
 from pipeline.training.engine import TorchEngine
 
@@ -127,7 +127,7 @@ def test_a_killed_sweep_continues_to_the_same_result(swept, job, tmp_path_factor
         if when == "training":
             patched.setattr(TorchEngine, "step", killed_at_call(TorchEngine.step, 9))
         else:
-            patched.setattr(distill, "write_package", killed_at_call(distill.write_package, 2))
+            patched.setattr(cohort, "write_package", killed_at_call(cohort.write_package, 2))
         code, out, _ = job("dq_sweep", run, *arguments)
         assert (code, json.loads(out.splitlines()[-1])["status"]) == (3, "error")
     code, out, _ = job("dq_sweep", run, *arguments)
@@ -160,6 +160,44 @@ def test_earlier_students_stay_in_the_table(swept, job):
     )
     assert code == 1
     code, out, err = job("dq_sweep", run, "sweep.students=[{scheme: 4-4-8, depth: 1-1}]", f"storage.path={storage}")
-    assert code == 1
-    assert len(json.loads(out.splitlines()[-1])["students"]) == 4
+    assert code == 0
+    students = json.loads(out.splitlines()[-1])["students"]
+    assert [student["wanted"] for student in students] == [True, False, False, False]
     assert "FAILED" in err
+
+
+def test_weights_that_the_last_update_breaks_fail_their_student(job, tmp_path):
+    """No loss has seen them; the student is not packed, its neighbour is."""
+    students = "sweep.students=[{scheme: 32-32-32, depth: 1-1, learning_rate: 1e39}, {scheme: 2-2-8, depth: 1-1}]"
+    code, out, _ = job("dq_sweep", run, students, f"storage.path={tmp_path}", "student.max_steps=1")
+    bad, good = json.loads(out.splitlines()[-1])["students"]
+    assert code == 1
+    assert "after the last optimiser step" in bad["failure"]
+    assert good["failure"] is None
+
+
+def test_finished_students_survive_the_deletion_of_their_parent_run(swept, job):
+    """They move below the new parent; only students whose package is gone are trained again."""
+    storage, document, _ = swept
+    client, _ = children(storage, document)
+    client.delete_run(document["run_id"])
+    code, out, err = job("dq_sweep", run, STUDENTS, f"storage.path={storage}")
+    again = json.loads(out.splitlines()[-1])
+    assert code == 0
+    assert err.count("found finished") == 3
+    assert again["run_id"] != document["run_id"]
+    assert [s["metrics"] for s in again["students"]] == [s["metrics"] for s in document["students"]]
+
+
+def test_an_interrupted_cohort_goes_on_beside_a_student_that_was_added(job, tmp_path, monkeypatch):
+    """It continues from its checkpoint; the new student forms a cohort of its own."""
+    arguments = [f"storage.path={tmp_path}", "student.checkpoint_every_steps=2"]
+    with monkeypatch.context() as patched:
+        patched.setattr(TorchEngine, "step", killed_at_call(TorchEngine.step, 9))
+        assert job("dq_sweep", run, STUDENTS, *arguments)[0] == 3
+    code, _, err = job("dq_sweep", run, STUDENTS.replace("]", ", {scheme: 4-4-8, depth: 1-1}]"), *arguments)
+    assert code == 0
+    assert "cohort of 2: 3/4" in err
+    assert "cohort of 1: 1/4" in err
+    assert "cohort of 2: 1/4" not in err
+    assert not list(tmp_path.glob("sweeps/*/checkpoints/*"))

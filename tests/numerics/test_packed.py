@@ -42,6 +42,18 @@ def test_a_package_on_disk_gives_the_outputs_of_the_fake_quantised_model(
         assert all(torch.equal(a, b) for a, b in zip(outputs(loaded, tiny_batch), expected, strict=True))
 
 
+def test_a_loaded_package_generates_under_the_decoding_it_was_evaluated_with(make_package, make_student, tiny_batch):
+    """`model.generate(...)` without further settings is what the scores are about."""
+    folder, _ = make_package("8-8-8")
+    (loaded, info), (student, _) = load_package(folder), make_student("8-8-8")
+    sources = [
+        ids[mask.bool()].tolist() for ids, mask in zip(tiny_batch.input_ids, tiny_batch.attention_mask, strict=True)
+    ]
+    expected = generate_ids(student, sources, 1, info.decoding)
+    assert loaded.generation_config.num_beams == info.decoding.num_beams == 3
+    assert torch.equal(loaded.generate(tiny_batch.input_ids, attention_mask=tiny_batch.attention_mask), expected)
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_converting_changes_no_logit_over_many_seeds(make_student, tiny_batch, scheme):
     """Same codes, same scales, same arithmetic."""

@@ -75,6 +75,12 @@ def test_texts_cut_elsewhere_have_another_fingerprint(load):
     assert load(train=one).fingerprint != load(train=other).fingerprint
 
 
+def test_one_column_can_be_source_and_target(load):
+    """Text alone, as denoising takes it."""
+    split = load(source_column="document", target_column="document").splits["train"]
+    assert split["source"][:] == split["target"][:] == [row["document"] for row in ROWS]
+
+
 def test_examples_can_be_limited_per_split(load):
     """A limit beyond the end is no error."""
     corpus = load(max_train_examples=2, max_test_examples=100)

@@ -59,7 +59,7 @@ def test_no_module_crosses_splits_and_no_text_is_repeated(examples):
     ("text", "expected"),
     [
         (function("f", "Return the\n    answer now."), ("f", f"f: {BODY}", "Return the answer now.")),
-        (f'class C:\n    """Keep the answer.\n\n    {BODY}"""\n', ("C", f"C: {BODY}", "Keep the answer.")),
+        (f'class C:\n    """Keep the answer.\n\n    {BODY}"""\n', ("C", f"c: {BODY}", "Keep the answer.")),
         (function("f", "Too short."), None),
         (function("f", "word " * 31), None),
         (function("f", ">>> answer of doctest"), None),

@@ -1,6 +1,8 @@
 """Runs in MLflow: nothing is lost while the server is away, statuses are true, odd values are taken."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -82,6 +84,15 @@ def test_a_run_of_the_same_key_is_continued(tracker):
     assert found.params == {"a.b": "1"}
 
 
+def test_a_table_written_again_replaces_the_first(tracker):
+    """A resumed run evaluates once more; rows do not double."""
+    for prediction in ("first", "second"):
+        with tracker.start(spec()) as run:
+            run.table({"source": ["a", "b"], "prediction": [prediction, prediction]}, "predictions.json")
+    table = json.loads(Path(tracker.client.download_artifacts(run.run_id, "predictions.json")).read_text())
+    assert table == {"columns": ["source", "prediction"], "data": [["a", "second"], ["b", "second"]]}
+
+
 def test_long_parameters_are_cut(tracker):
     """MLflow bounds their length."""
     with tracker.start(RunSpec(name="n", key="long", kind="student", params={"p": "x" * 10_000})):
@@ -95,6 +106,6 @@ def test_children_that_were_killed_are_marked(tracker):
         tracker.start(spec("child", parent_run_id=parent.run_id))
         tracker.start(spec("child", parent_run_id=parent.run_id))  # the same run again
         child = tracker.start(spec("child", parent_run_id=parent.run_id))
-        tracker.fail_unfinished(parent.run_id, "worker 0 failed")
+        tracker.fail_if_running("student", "child", "worker 0 failed")
     (found,) = tracker.children(parent.run_id)
     assert (found.run_id, found.status, found.tags["dq.failure"]) == (child.run_id, "FAILED", "worker 0 failed")
