@@ -31,8 +31,9 @@ def seen(tmp_path_factory):
 
 
 def mean_difference(one, other):
-    """Mean, not largest: Adam blows up gradients that are zero but for rounding (biases of key projections)."""
-    return np.mean([np.abs(np.subtract(one[name], other[name])).mean() for name in one])
+    """Without biases of key projections: their gradient is zero but for rounding, which Adam blows up."""
+    names = [name for name in one if not name.endswith("k_proj.bias")]
+    return np.mean([np.abs(np.subtract(one[name], other[name])).mean() for name in names])
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
@@ -43,7 +44,7 @@ def test_every_engine_and_world_size_gives_the_losses_of_plain_torch(seen, engin
     np.testing.assert_allclose(run["losses"], reference["losses"], rtol=2e-5)
     # Adam and clipping would hide gradients of another scale.
     np.testing.assert_allclose(run["norms"], reference["norms"], rtol=2e-4)
-    assert mean_difference(run["weights"], reference["weights"]) < 1e-5
+    assert mean_difference(run["weights"], reference["weights"]) < 1e-7
 
 
 @pytest.mark.parametrize("world_size", [1, 2])

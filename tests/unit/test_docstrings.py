@@ -104,4 +104,5 @@ def test_the_corpus_is_parsed_once_and_cached_whole(examples, tmp_path, monkeypa
     assert {split: rows["target"][:] for split, rows in second.splits.items()} == {
         split: [row["target"] for row in rows] for split, rows in parsed.items()
     }
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["docstrings.json"]
+    name = f"docstrings-{docstrings.installed_versions()}.json"
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [name]
