@@ -27,7 +27,7 @@ STATE = Path(os.environ.get("DQ_STORAGE", ROOT / "runs")).absolute() / "ray-head
 DASHBOARD_PORT = int(os.environ.get("DQ_RAY_DASHBOARD_PORT", "8265"))
 GCS_PORT = int(os.environ.get("DQ_RAY_PORT", "6379"))
 ADDRESS = f"http://127.0.0.1:{DASHBOARD_PORT}"
-START_SECONDS, STOP_SECONDS = 90.0, 30.0
+START_SECONDS, STOP_SECONDS, JOB_STOP_SECONDS = 90.0, 30.0, 30.0
 PASSED_ON = ("MLFLOW_TRACKING_URI", "HF_HOME", "HF_HUB_OFFLINE", "DQ_STORAGE")
 
 
@@ -40,6 +40,7 @@ def environment() -> dict[str, str]:
         "RAY_AUTH_TOKEN_PATH": os.environ.get("RAY_AUTH_TOKEN_PATH", str(STATE / "token")),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray replaces 127.0.0.1 by the machine's address
+        "RAY_JOB_STOP_WAIT_TIME_S": f"{JOB_STOP_SECONDS:.0f}",  # a stopped job writes the status of its runs
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         "RAY_DEDUP_LOGS": "0",
         "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"])),
@@ -144,7 +145,11 @@ def submit(entrypoint: list[str]) -> int:
     try:
         follower.wait()
     except KeyboardInterrupt:
-        JobSubmissionClient(ADDRESS).stop_job(submission)
+        client = JobSubmissionClient(ADDRESS)
+        client.stop_job(submission)
+        deadline = time.monotonic() + JOB_STOP_SECONDS
+        while time.monotonic() < deadline and not client.get_job_status(submission).is_terminal():
+            time.sleep(0.5)
         follower.terminate()
         return 130
     client = JobSubmissionClient(ADDRESS)

@@ -51,7 +51,7 @@ def run(job: OpenedJob, teacher: TeacherResult, parent_run_id: str) -> list[Stud
             finished.add(plan.key)
             say(f"student {plan.name}: found finished")
     for cohort in _cohorts(plans, finished, folder / "checkpoints", config.cluster.layout):
-        _train_cohort(job, teacher, parent_run_id, cohort, finished)
+        _train_cohort(job, teacher, tracker, parent_run_id, cohort, finished)
     return _results(tracker, parent_run_id, [plan.key for plan in plans])
 
 
@@ -67,7 +67,12 @@ def _cohorts(plans: list[StudentPlan], finished: set[str], checkpoints: Path, la
 
 
 def _train_cohort(
-    job: OpenedJob, teacher: TeacherResult, parent_run_id: str, cohort: list[StudentPlan], finished: set[str]
+    job: OpenedJob,
+    teacher: TeacherResult,
+    tracker: Tracker,
+    parent_run_id: str,
+    cohort: list[StudentPlan],
+    finished: set[str],
 ) -> None:
     config, name = job.config, config_hash([plan.key for plan in cohort])
     folder = job.storage.sweep(sweep_key(config, teacher))
@@ -89,7 +94,7 @@ def _train_cohort(
         )
     except BaseException as error:  # a worker that was killed could not say so itself
         for plan in cohort:
-            open_tracker(config).fail_if_running("student", plan.key, f"{type(error).__name__}: {error}")
+            tracker.fail_if_running("student", plan.key, f"{type(error).__name__}: {error}")
         raise
 
 
