@@ -35,6 +35,7 @@ def main(job: str, summary: str | None, run: Callable[[JobConfig], dict[str, Any
     except UserError as error:
         paragraph = textwrap.fill(f"{job}: {error}", width=110, break_long_words=False, break_on_hyphens=False)
         print(paragraph, file=sys.stderr)
+        print(json.dumps({"status": "mistake", "error": str(error)}), flush=True)
         return 2
     except Exception as error:  # the last line is a document, also of a crash
         traceback.print_exc()

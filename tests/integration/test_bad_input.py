@@ -1,5 +1,7 @@
 """Mistakes that users make: exit code 2, one paragraph on stderr, nothing left behind."""
 
+import json
+
 import pytest
 
 from pipeline.stages.sweep_job import run
@@ -44,7 +46,7 @@ def test_a_mistake_is_one_clear_paragraph(name, job, tmp_path, monkeypatch):
     message = err[err.index("dq_sweep:") :]
     flat = " ".join(message.split())
     assert code == 2
-    assert out == ""
+    assert json.loads(out)["status"] == "mistake"
     assert expected in flat
     assert "Allowed:" in flat
     assert "Change:" in flat
