@@ -48,6 +48,27 @@ def build(schema: type[Schema], values: Any, key: str = "") -> Schema:
     return schema(**arguments)
 
 
+def changed(config: Schema, changes: dict[str, Any], key: str) -> Schema:
+    """A copy of a schema dataclass with some of its settings changed; sections may be given in part.
+
+    Args:
+        config: the settings to start from.
+        changes: nested dictionary of what differs.
+        key: dotted name, for messages.
+
+    Raises:
+        UserError: unknown key, wrong type, value outside the allowed ones.
+    """
+
+    def merged(known: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+        both = {
+            n: merged(known[n], v) for n, v in new.items() if isinstance(v, dict) and isinstance(known.get(n), dict)
+        }
+        return {**known, **new, **both}
+
+    return build(type(config), merged(to_dict(config), changes), key)
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """The plain data of a schema dataclass; `build` is its inverse."""
     return dataclasses.asdict(config)
@@ -109,6 +130,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return [_convert(inner[0], item, f"{key}[{i}]") for i, item in enumerate(value)]
     if origin is dict and isinstance(value, dict):
         return {str(name): _convert(inner[1], item, f"{key}.{name}") for name, item in value.items()}
+    if hint is Any:
+        return value
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if hint is float and isinstance(value, str):

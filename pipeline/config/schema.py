@@ -12,8 +12,9 @@ from typing import Any
 
 from pipeline.config.errors import UserError
 
-WEIGHT_BITS = (2, 3, 4, 8, 32)
-ACTIVATION_BITS = (4, 8, 32)
+WEIGHT_BITS = (1, 1.58, 2, 3, 4, 8, 32)  # 1.58: ternary, stored five to a byte
+ACTIVATION_BITS = (2, 4, 8, 32)
+GRANULARITIES = ("per_row", "per_tensor", "group_32", "group_64", "group_128")
 
 
 def option(
@@ -109,26 +110,70 @@ class ModelConfig:
     architecture: ArchitectureConfig = option(ArchitectureConfig, "shape of a model built from scratch")
 
 
+_TERNARY = ("twn", "elastic", "seq", "anchored")
+_UNIFORM = ("symmetric", "asymmetric", "lsq", "anchored")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantisersConfig:
+    """Which quantiser a matrix gets at each number of bits; pipeline/quantization/README.md explains them."""
+
+    one_bit: str = option("elastic", "at 1 bit", allowed=("elastic",))
+    ternary: str = option("twn", "at 1.58 bits", allowed=_TERNARY)
+    two_bit: str = option(
+        "twn", "at 2 bits; twn, elastic and anchored use three levels", allowed=(*_TERNARY, "asymmetric", "lsq")
+    )
+    three_bit: str = option("symmetric", "at 3 bits", allowed=_UNIFORM)
+    four_bit: str = option("symmetric", "at 4 bits", allowed=_UNIFORM)
+    eight_bit: str = option("symmetric", "at 8 bits", allowed=_UNIFORM)
+
+    def at(self, bits: float) -> str:
+        """The quantiser's name at a number of bits below 32."""
+        names = {1: self.one_bit, 1.58: self.ternary, 2: self.two_bit}
+        return (names | {3: self.three_bit, 4: self.four_bit, 8: self.eight_bit})[bits]
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuantisationConfig:
     """How students are quantised; bits come from each student's scheme W-E-A."""
 
-    weight_granularity: str = option(
-        "per_row", "one scale per output row or per matrix", allowed=("per_row", "per_tensor")
+    weights: QuantisersConfig = option(QuantisersConfig, "quantisers of linear layers")
+    embeddings: QuantisersConfig = option(QuantisersConfig, "quantisers of token and position embeddings")
+    weight_granularity: str = option("per_row", "which weights of a linear layer share a scale", allowed=GRANULARITIES)
+    embedding_granularity: str = option(
+        "per_row", "which values of an embedding table share a scale", allowed=GRANULARITIES
     )
     activation_granularity: str = option(
         "per_token", "one scale per token or per tensor", allowed=("per_token", "per_tensor")
     )
-    clip_value: float | None = option(None, "clip weights and activations to +-this before quantising", minimum=0.01)
+    clip_value: float | None = option(
+        None, "clip activations and weights (twn, symmetric, asymmetric) to +-this before quantising", minimum=0.01
+    )
     attention: bool = option(True, "quantise q, k, v and attention probabilities to the activation bits")
+    probabilities: str = option(
+        "unsigned", "grid of attention probabilities; signed leaves half of it unused", allowed=("unsigned", "signed")
+    )
+    post_activation: str = option("symmetric", "grid of what follows GELU or ReLU", allowed=("symmetric", "asymmetric"))
     lm_head: bool = option(True, "the output projection uses the embedding's codes (tied, stored once)")
-    position_bits: int = option(8, "bits of learned position embeddings", allowed=WEIGHT_BITS)
+    position_bits: float = option(8, "bits of learned position embeddings", allowed=WEIGHT_BITS)
+    bits: list[str] = option(
+        list, "bits of single modules by name pattern, e.g. ['model.encoder.layers.0.*=8']; the last match counts"
+    )
+    as_published: bool = option(
+        False, "DQ-BART's arithmetic to the last rounding: scales keep all bits (twn and symmetric only)"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationConfig:
-    """Weights of the training losses; 0 switches a term off. Every term is masked and divided by its token count."""
+    """Weights of the training losses; 0 switches a term off."""
 
+    reduction: str = option(
+        "token",
+        "token: masked, divided by token counts, averaged over layers; tensor: plain means over padded tensors, "
+        "summed over layers (DQ-BART)",
+        allowed=("token", "tensor"),
+    )
     task: float = option(1.0, "cross-entropy with the reference", minimum=0.0)
     logits: float = option(1.0, "distance of the logits to the teacher's", minimum=0.0)
     logits_kind: str = option("kl", "kl: KL divergence at the temperature; mse: squared error", allowed=("kl", "mse"))
@@ -140,10 +185,26 @@ class DistillationConfig:
     decoder_hidden: float = option(1.0, "squared error of decoder hidden states", minimum=0.0)
 
     def __post_init__(self) -> None:
-        if not any(value for name, value in vars(self).items() if name not in ("logits_kind", "temperature")):
+        settings = ("reduction", "logits_kind", "temperature")
+        if self.reduction == "tensor" and self.logits_kind != "mse":
+            raise UserError(
+                f"recipe.distillation.logits_kind={self.logits_kind} with reduction=tensor",
+                "mse, as published",
+                "set recipe.distillation.logits_kind=mse or reduction=token",
+            )
+        if not any(value for name, value in vars(self).items() if name not in settings):
             raise UserError(
                 "recipe.distillation with every weight 0", "one weight above 0", "set ...distillation.task=1"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DqbartConfig:
+    """What only the published method knows."""
+
+    as_released: bool = option(
+        False, "with reduction=tensor: also the loss term that the released code computes by mistake"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +214,15 @@ class RecipeConfig:
     name: str = option("best", "name of the recipe; the file conf/recipe/<name>.yaml")
     quantisation: QuantisationConfig = option(QuantisationConfig, "quantiser settings")
     distillation: DistillationConfig = option(DistillationConfig, "loss weights")
+    dqbart: DqbartConfig = option(DqbartConfig, "settings of the published method")
+
+    def __post_init__(self) -> None:
+        if self.dqbart.as_released and self.distillation.reduction != "tensor":
+            raise UserError(
+                "recipe.dqbart.as_released=true with recipe.distillation.reduction=token",
+                "as_released goes with reduction=tensor",
+                "set recipe=dqbart, or recipe.dqbart.as_released=false",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +273,7 @@ class TrainConfig:
     checkpoint_every_steps: int = option(500, "optimiser steps between checkpoints", minimum=1)
 
 
-SCHEME_PATTERN = re.compile(r"^([1-9]\d*)-([1-9]\d*)-([1-9]\d*)$")
+SCHEME_PATTERN = re.compile(r"^([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)$")
 DEPTH_PATTERN = re.compile(r"^([1-9]\d*)-([1-9]\d*)$")
 
 
@@ -217,27 +287,39 @@ class StudentConfig:
     encoder_map: list[int] | None = option(None, "teacher layer of each encoder layer; none: the rule of LayerMap")
     decoder_map: list[int] | None = option(None, "teacher layer of each decoder layer; none: the rule of LayerMap")
     learning_rate: float | None = option(None, "overrides student.learning_rate", minimum=0.0)
+    recipe: dict[str, Any] = option(dict, "what differs from the sweep's recipe, e.g. {quantisation: {lm_head: false}}")
+    label: str = option("", "tells students of the same scheme and depth apart in tables; needed beside `recipe`")
 
     def __post_init__(self) -> None:
         match = SCHEME_PATTERN.match(self.scheme)
         change = "write sweep.students entries like {scheme: 2-2-8, depth: 6-3}"
         if not match:
-            raise UserError(f"scheme '{self.scheme}'", "three numbers W-E-A such as 8-8-8, 2-2-8 or 32-32-32", change)
-        weights, embeddings, activations = (int(bits) for bits in match.groups())
+            raise UserError(
+                f"scheme '{self.scheme}'", "three numbers W-E-A such as 8-8-8, 2-2-8, 1.58-1.58-8 or 32-32-32", change
+            )
+        weights, embeddings, activations = (float(bits) for bits in match.groups())
         for name, bits, allowed in (
             ("weight", weights, WEIGHT_BITS),
             ("embedding", embeddings, WEIGHT_BITS),
             ("activation", activations, ACTIVATION_BITS),
         ):
             if bits not in allowed:
-                raise UserError(f"{bits} {name} bits in scheme '{self.scheme}'", f"{allowed}", change)
+                raise UserError(f"{bits:g} {name} bits in scheme '{self.scheme}'", f"{allowed}", change)
         if not DEPTH_PATTERN.match(self.depth):
             raise UserError(f"depth '{self.depth}'", "encoder-decoder layers such as 6-3", change)
+        if "name" in self.recipe:
+            raise UserError(
+                f"student {self.scheme} {self.depth} with recipe.name", "settings, not a name", "write what differs"
+            )
+        if self.recipe and not self.label:
+            raise UserError(
+                f"student {self.scheme} {self.depth} with a recipe of its own and no label", "a label", "add label: ..."
+            )
 
     @property
     def name(self) -> str:
         """What a person calls this student, e.g. `2-2-8 6-3 no-distil`."""
-        parts = [self.scheme, self.depth]
+        parts = [self.scheme, self.depth, *([self.label] if self.label else [])]
         if not self.distil:
             parts.append("no-distil")
         for name, layers in (("encoder", self.encoder_map), ("decoder", self.decoder_map)):

@@ -124,7 +124,7 @@ class DistillationObjective:
                     losses.mean_square_sum,
                     student.encoder_hidden,
                     signals.encoder_hidden,
-                    _with_embedding(self.encoder_map),
+                    with_embedding(self.encoder_map),
                     batch.source_mask,
                 ),
             ),
@@ -134,7 +134,7 @@ class DistillationObjective:
                     losses.mean_square_sum,
                     student.decoder_hidden,
                     signals.decoder_hidden,
-                    _with_embedding(self.decoder_map),
+                    with_embedding(self.decoder_map),
                     batch.target_mask,
                 ),
             ),
@@ -151,7 +151,7 @@ class DistillationObjective:
         return losses.logits_kl_sum(student.logits, teacher.logits, batch.target_mask, self.weights.temperature)
 
 
-def _with_embedding(layer_map: list[int]) -> list[int]:
+def with_embedding(layer_map: list[int]) -> list[int]:
     """The map over hidden states: the embedding output imitates the embedding output."""
     return [0, *(layer + 1 for layer in layer_map)]
 

@@ -21,17 +21,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel
 
+from pipeline.config.build import build
 from pipeline.config.errors import UserError
-from pipeline.config.schema import DecodingConfig
+from pipeline.config.schema import DecodingConfig, QuantisationConfig
 from pipeline.evaluation.generate import generation_config
 from pipeline.models import bart
 from pipeline.quantization.packed_layers import PackedWeight, packed_weights
-from pipeline.quantization.scheme import Scheme
+from pipeline.quantization.scheme import Scheme, scheme_of
 
-FORMAT = "dq-packed/1"
+FORMAT = "dq-packed/2"
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
-MANIFEST_KEYS = {"format", "sha256", "packed", "scheme", "decoding", "encoder_map", "decoder_map"}
+MANIFEST_KEYS = {"format", "sha256", "packed", "scheme", "scheme_name", "decoding", "encoder_map", "decoder_map"}
 MANIFEST_KEYS |= {"source_prefix", "max_source_tokens"}
 
 
@@ -61,8 +62,8 @@ def write_package(folder: Path, model: PreTrainedModel, tokenizer: Any, info: Pa
     tensors = _plain_tensors(model, packed)
     for name, weight in packed.items():
         if first_name[id(weight)] == name:
-            tensors[f"{name}.codes"] = weight.codes.cpu().contiguous()
-            tensors[f"{name}.scale"] = weight.scale.cpu().contiguous()
+            for part, tensor in weight.named_buffers():
+                tensors[f"{name}.{part}"] = tensor.cpu().contiguous()
     save_file(tensors, folder / WEIGHTS)
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -71,7 +72,13 @@ def write_package(folder: Path, model: PreTrainedModel, tokenizer: Any, info: Pa
         **asdict(info),
         "scheme_name": info.scheme.name,
         "packed": {
-            name: {"stored_as": first_name[id(weight)], "bits": weight.bits, "shape": list(weight.shape)}
+            name: {
+                "stored_as": first_name[id(weight)],
+                "bits": weight.bits,
+                "shape": list(weight.shape),
+                "zero": "per block" if isinstance(weight.zero, Tensor) else weight.zero,
+                "divides": weight.divides,
+            }
             for name, weight in packed.items()
         },
         "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST},
@@ -88,7 +95,7 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
     """
     manifest = _read_manifest(folder)
     info = PackageInfo(
-        scheme=Scheme(**manifest["scheme"]),
+        scheme=scheme_of(manifest["scheme_name"], build(QuantisationConfig, manifest["scheme"]["quantisation"])),
         decoding=DecodingConfig(**manifest["decoding"]),
         **{k: manifest[k] for k in ("encoder_map", "decoder_map", "source_prefix", "max_source_tokens")},
     )
@@ -101,11 +108,14 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
     for name, entry in manifest["packed"].items():
         stored = entry["stored_as"]
         if stored not in shared:
-            for part in ("codes", "scale"):
+            parts = ("codes", "scale", "zero") if entry["zero"] == "per block" else ("codes", "scale")
+            for part in parts:
                 if f"{stored}.{part}" not in tensors:
                     raise UserError(f"{folder} lacks {stored}.{part}", "a complete package", "export the student again")
-            codes, scale = tensors.pop(f"{stored}.codes"), tensors.pop(f"{stored}.scale")
-            shared[stored] = PackedWeight(codes, scale, entry["bits"], tuple(entry["shape"]))
+            codes, scale, *zero = (tensors.pop(f"{stored}.{part}") for part in parts)
+            zero_or_constant = zero[0] if zero else float(entry["zero"])
+            form = {"bits": entry["bits"], "shape": tuple(entry["shape"]), "divides": entry["divides"]}
+            shared[stored] = PackedWeight(codes, scale, zero_or_constant, **form)
         weights[name] = shared[stored]
     model = bart.assemble_packed(AutoConfig.from_pretrained(folder), info.scheme, weights)
     model.load_state_dict(tensors, strict=False)

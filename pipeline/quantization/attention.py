@@ -19,10 +19,10 @@ class AttentionFakeQuantise(nn.Module):
 
     def __init__(self, scheme: Scheme) -> None:
         super().__init__()
-        signed, unsigned = scheme.activation_quantiser(), scheme.activation_quantiser(signed=False)
-        assert signed is not None and unsigned is not None
-        self.query, self.key, self.value = (ActivationFakeQuantise(signed) for _ in range(3))
-        self.probabilities = ActivationFakeQuantise(unsigned)
+        operands, probabilities = scheme.activation_quantiser(), scheme.probability_quantiser()
+        assert operands is not None and probabilities is not None
+        self.query, self.key, self.value = (ActivationFakeQuantise(operands) for _ in range(3))
+        self.probabilities = ActivationFakeQuantise(probabilities)
 
 
 def quantised_attention(

@@ -1,45 +1,63 @@
 """Fake quantisation: round to the grid, stay in float, and let gradients through.
 
 Straight-through estimator: the gradient of the rounded value is the gradient of the value itself, and zero where a
-value lies outside the clip.
+value lies outside the clip. A learned scale gets the gradient that `learned.py` states.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.quantization.quantisers import Quantiser
+from pipeline.quantization.quantisers import Quantiser, grid_of
 
 
-def round_trip(x: Tensor, quantiser: Quantiser) -> tuple[Tensor, Tensor | None]:
-    """The quantised values of a tensor, and where its gradient passes (None: everywhere)."""
+class RoundTrip(NamedTuple):
+    """A tensor quantised and put back into its shape."""
+
+    values: Tensor
+    inside: Tensor | None  # where the gradient passes; None: everywhere
+    slope: Tensor | None  # d value / d learned parameter, in blocks
+
+
+def round_trip(x: Tensor, quantiser: Quantiser, parameter: Tensor | None = None) -> RoundTrip:
+    """The quantised values of a tensor, in fp32 at least, with what their gradients need."""
     with torch.autocast(x.device.type, enabled=False):
         x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-        codes, scale = quantiser.grid(x)
-        inside = None if quantiser.clip_value is None else x.abs() <= quantiser.clip_value
-        return codes.mul_(scale), inside
+        grid = grid_of(x, quantiser, parameter)
+        values, slope = grid.values(), None
+        if parameter is not None:
+            blocks = quantiser.blocks.split(x)
+            moved = blocks if grid.inside is None else torch.where(grid.inside, blocks, 0.0)
+            factor = quantiser.slope_factor(blocks, parameter.view(grid.scale.shape))
+            slope = (values - moved) / grid.scale * factor
+        inside = None if grid.inside is None else grid.inside.view(x.shape)
+        return RoundTrip(values.view(x.shape), inside, slope)
 
 
 class _StraightThrough(torch.autograd.Function):
-    """Forward: quantised values given; backward: the upstream gradient, masked."""
+    """Forward: quantised values given; backward: the upstream gradient, masked, and that of a learned parameter."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, quantised: Tensor, inside: Tensor | None) -> Tensor:
-        ctx.inside, ctx.dtype = inside, x.dtype
-        return quantised.view_as(quantised)
+    def forward(ctx: Any, x: Tensor, _: Tensor | None, trip: RoundTrip) -> Tensor:
+        ctx.inside, ctx.slope, ctx.dtype = trip.inside, trip.slope, x.dtype
+        return trip.values.view_as(trip.values)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        gradient = gradients[0] if ctx.inside is None else gradients[0] * ctx.inside
-        return gradient.to(ctx.dtype), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        gradient, inside, slope = gradients[0], ctx.inside, ctx.slope
+        of_parameter = None
+        if slope is not None:
+            of_parameter = (gradient.reshape(slope.shape) * slope).sum(dim=-1).flatten()
+        passed = gradient if inside is None else gradient * inside
+        return passed.to(ctx.dtype), of_parameter, None
 
 
-def straight_through(x: Tensor, quantised: Tensor, inside: Tensor | None) -> Tensor:
-    """`quantised`, differentiated as if it were `x` where `inside` is true."""
-    result = _StraightThrough.apply(x, quantised, inside)  # type: ignore[no-untyped-call]
+def straight_through(x: Tensor, trip: RoundTrip, parameter: Tensor | None = None) -> Tensor:
+    """`trip.values`, differentiated as if they were `x` where the gradient passes."""
+    result = _StraightThrough.apply(x, parameter, trip)  # type: ignore[no-untyped-call]
     assert isinstance(result, Tensor)
     return result
 
@@ -54,37 +72,44 @@ class ActivationFakeQuantise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Quantised `x`, same shape, fp32 at least."""
         with torch.no_grad():
-            quantised, inside = round_trip(x, self.quantiser)
-        return straight_through(x, quantised, inside)
+            trip = round_trip(x, self.quantiser)
+        return straight_through(x, trip)
 
 
 class WeightFakeQuantise(nn.Module):
-    """Quantises one parameter once per optimiser step for all its users and micro-batches.
+    """Quantises one weight once per optimiser step for all its users and micro-batches.
 
-    The result is kept until `drop_weight_cache` says that the parameter has changed. Under ZeRO-3, where whole
-    parameters exist only for moments, `caching` is off.
+    The result is kept until `drop_weight_cache` says that the weight has changed. Under ZeRO-3, where whole parameters
+    exist only for moments, `caching` is off.
+
+    Args:
+        quantiser: the grid.
+        weight: the shadow weight, from which a learned parameter starts; `parameter` is flat, one value per block.
     """
 
-    def __init__(self, quantiser: Quantiser) -> None:
+    def __init__(self, quantiser: Quantiser, weight: Tensor) -> None:
         super().__init__()
         self.quantiser, self.caching = quantiser, True
-        self._cached: tuple[Any, Tensor, Tensor | None] | None = None
+        self.parameter: nn.Parameter | None = None
+        if quantiser.learned:
+            start = quantiser.initial(quantiser.blocks.split(weight.detach()))
+            self.parameter = nn.Parameter(start.flatten())
+        self._cached: tuple[Any, RoundTrip] | None = None
 
     def forward(self, weight: Tensor) -> Tensor:
         """Quantised `weight`, same shape."""
         # Any in-place change that autograd knows of, a move and inference mode make the cache stale, too.
-        key = (weight.data_ptr(), weight._version, weight.dtype, torch.is_inference_mode_enabled())
+        key = (_identity(weight), _identity(self.parameter), torch.is_inference_mode_enabled())
         if self._cached is None or self._cached[0] != key:
             with torch.no_grad():
-                quantised, inside = round_trip(weight.detach(), self.quantiser)
-            cached = (key, quantised, inside)
-            self._cached = cached if self.caching else None
+                trip = round_trip(weight.detach(), self.quantiser, self.parameter)
+            self._cached = (key, trip) if self.caching else None
         else:
-            cached = self._cached
-        return straight_through(weight, cached[1], cached[2])
+            trip = self._cached[1]
+        return straight_through(weight, trip, self.parameter)
 
     def drop_cache(self) -> None:
-        """The parameter has changed."""
+        """The weight has changed."""
         self._cached = None
 
 
@@ -101,3 +126,7 @@ def set_weight_caching(model: nn.Module, enabled: bool) -> None:
         if isinstance(module, WeightFakeQuantise):
             module.caching = enabled
             module.drop_cache()
+
+
+def _identity(tensor: Tensor | None) -> Any:
+    return None if tensor is None else (tensor.data_ptr(), tensor._version, tensor.dtype)

@@ -18,7 +18,7 @@ class Shape:
     decoder_layers: int
 
 
-def rule_p_bytes(shape: Shape, weight_bits: int, embedding_bits: int) -> float:
+def rule_p_bytes(shape: Shape, weight_bits: float, embedding_bits: float) -> float:
     """Size by the rule that reproduces DQ-BART's 16.5x and 27.7x.
 
     Token embedding (once) at the embedding bits; linear weights and biases at the weight bits; positions and layer

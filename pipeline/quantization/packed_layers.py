@@ -6,13 +6,14 @@ outputs of the fake-quantised one.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from pipeline.quantization.fake_quantise import WeightFakeQuantise
 from pipeline.quantization.layers import FakeQuantisedWeight, mixins_of, set_mixins
 from pipeline.quantization.packing import pack, unpack
 from pipeline.quantization.prepare import Sites, quantised_weights
-from pipeline.quantization.quantisers import quantise
+from pipeline.quantization.quantisers import Grid, quantise
 from pipeline.quantization.scheme import Scheme
 
 
@@ -21,7 +22,9 @@ class PackedWeight(nn.Module):
 
     Args:
         codes: uint8 bytes of `packing.pack`.
-        scale: fp32, (rows, 1) or ().
+        scale: one per block, (..., 1); its shape says what the blocks are. bf16 of groups, otherwise fp32.
+        zero: int8 zero points like `scale`, or one constant for all.
+        divides: codes are divided by `scale`, as published.
         bits: bits of a code.
         shape: shape of the matrix.
     """
@@ -29,18 +32,35 @@ class PackedWeight(nn.Module):
     codes: Tensor
     scale: Tensor
 
-    def __init__(self, codes: Tensor, scale: Tensor, bits: int, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        codes: Tensor,
+        scale: Tensor,
+        zero: Tensor | float,
+        *,
+        bits: float,
+        shape: tuple[int, ...],
+        divides: bool = False,
+    ) -> None:
         super().__init__()
         self.register_buffer("codes", codes)
         self.register_buffer("scale", scale)
-        self.bits, self.shape = bits, shape
+        self.zero: Tensor | float
+        if isinstance(zero, Tensor):
+            self.register_buffer("zero", zero)
+        else:
+            self.zero = zero
+        self.bits, self.shape, self.divides = bits, shape, divides
         self._value: Tensor | None = None
 
     def value(self) -> Tensor:
         """The matrix in float; unpacked once per device, not once per decoding step."""
         if self._value is None or self._value.device != self.codes.device:
-            codes = unpack(self.codes.cpu(), self.bits, self.shape).to(self.scale.device)
-            self._value = codes.to(self.scale.dtype) * self.scale
+            scale = self.scale.double() if self.scale.dtype == torch.float64 else self.scale.float()
+            codes = unpack(self.codes.cpu(), self.bits, self.shape).to(scale.device, scale.dtype)
+            zero = self.zero.to(scale.dtype) if isinstance(self.zero, Tensor) else self.zero
+            blocks = codes.view(*scale.shape[:-1], -1) if codes.numel() else codes
+            self._value = Grid(blocks, scale, zero, divides=self.divides).values().view(self.shape)
         return self._value
 
 
@@ -84,10 +104,22 @@ def packed_weights(model: nn.Module) -> dict[str, PackedWeight]:
 
 
 def _pack_weight(weight: Tensor, quantise_weight: WeightFakeQuantise) -> PackedWeight:
-    quantiser = quantise_weight.quantiser
-    codes, scale = quantise(weight.cpu(), quantiser)
-    device = weight.device
-    return PackedWeight(pack(codes, quantiser.bits).to(device), scale.to(device), quantiser.bits, tuple(weight.shape))
+    quantiser, learned = quantise_weight.quantiser, quantise_weight.parameter
+    grid = quantise(weight.cpu(), quantiser, None if learned is None else learned.detach().cpu())
+    scale, zero = grid.scale, grid.zero
+    if quantiser.blocks.kind == "group":
+        scale = scale.to(torch.bfloat16)  # exact: it has 8 significant bits
+    if isinstance(zero, Tensor):
+        zero = zero.to(torch.int8).to(weight.device)
+    codes = pack(grid.codes, quantiser.bits)
+    return PackedWeight(
+        codes.to(weight.device),
+        scale.to(weight.device),
+        zero,
+        bits=quantiser.bits,
+        shape=tuple(weight.shape),
+        divides=grid.divides,
+    )
 
 
 def _attach(layer: nn.Module, weight: PackedWeight) -> None:

@@ -17,19 +17,21 @@ class Sites:
     """Where a family's models can be quantised, as module names."""
 
     linears: tuple[str, ...]
+    post_activations: tuple[str, ...]  # those of the linears that follow an activation function
     embeddings: tuple[str, ...]  # users of the token embedding
     positions: tuple[str, ...]
     lm_head: str
     attentions: tuple[str, ...]
 
 
-def quantised_weights(sites: Sites, scheme: Scheme) -> dict[str, int]:
+def quantised_weights(sites: Sites, scheme: Scheme) -> dict[str, float]:
     """Module name -> bits of every module whose weight the scheme quantises."""
-    bits = dict.fromkeys(sites.linears, scheme.weight_bits)
-    bits |= dict.fromkeys(sites.embeddings, scheme.embedding_bits)
-    bits |= dict.fromkeys(sites.positions, scheme.position_bits)
-    if scheme.lm_head:
-        bits[sites.lm_head] = scheme.embedding_bits  # it uses the embedding's codes
+    bits = {name: scheme.bits_of(name, scheme.weight_bits) for name in sites.linears}
+    # All users of the token embedding go by its first name: they share one table.
+    bits |= dict.fromkeys(sites.embeddings, scheme.bits_of(sites.embeddings[0], scheme.embedding_bits))
+    bits |= {name: scheme.bits_of(name, scheme.position_bits) for name in sites.positions}
+    if scheme.quantisation.lm_head:
+        bits[sites.lm_head] = bits[sites.embeddings[0]]
     return {name: count for name, count in bits.items() if count != NOT_QUANTISED}
 
 
@@ -37,7 +39,7 @@ def quantised_inputs(sites: Sites, scheme: Scheme) -> tuple[str, ...]:
     """Names of the linear modules whose input the scheme quantises."""
     if scheme.activation_bits == NOT_QUANTISED:
         return ()
-    return (*sites.linears, sites.lm_head) if scheme.lm_head else sites.linears
+    return (*sites.linears, sites.lm_head) if scheme.quantisation.lm_head else sites.linears
 
 
 def prepare(model: nn.Module, sites: Sites, scheme: Scheme) -> None:
@@ -46,24 +48,26 @@ def prepare(model: nn.Module, sites: Sites, scheme: Scheme) -> None:
     Modules that share a parameter share its quantiser, so a tied matrix is quantised once.
     """
     of_parameter: dict[int, WeightFakeQuantise] = {}
-    row_wise = {*sites.embeddings, *sites.positions, sites.lm_head}
+    tables = {*sites.embeddings, *sites.positions, sites.lm_head}
     for name, bits in quantised_weights(sites, scheme).items():
         layer = model.get_submodule(name)
         parameter = layer._parameters["weight"]
-        quantiser = scheme.embedding_quantiser(bits) if name in row_wise else scheme.weight_quantiser(bits)
-        assert quantiser is not None
-        shared = of_parameter.setdefault(id(parameter), WeightFakeQuantise(quantiser))
-        fake_quantise_weight(layer, shared)
+        assert parameter is not None
+        if id(parameter) not in of_parameter:
+            quantiser = scheme.embedding_quantiser(bits) if name in tables else scheme.weight_quantiser(bits)
+            of_parameter[id(parameter)] = WeightFakeQuantise(quantiser, parameter)
+        fake_quantise_weight(layer, of_parameter[id(parameter)])
     prepare_activations(model, sites, scheme)
 
 
 def prepare_activations(model: nn.Module, sites: Sites, scheme: Scheme) -> None:
     """Quantise the inputs of linears and the operands of attention; packed models need this part, too."""
-    activation = scheme.activation_quantiser()
-    if activation is None:
+    general, after_activation = scheme.activation_quantiser(), scheme.post_activation_quantiser()
+    if general is None or after_activation is None:
         return
     for name in quantised_inputs(sites, scheme):
-        fake_quantise_input(model.get_submodule(name), ActivationFakeQuantise(activation))
-    if scheme.attention:
+        quantiser = after_activation if name in sites.post_activations else general
+        fake_quantise_input(model.get_submodule(name), ActivationFakeQuantise(quantiser))
+    if scheme.quantisation.attention:
         for name in sites.attentions:
             model.get_submodule(name).attention_quantise = AttentionFakeQuantise(scheme)

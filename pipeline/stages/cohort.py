@@ -15,6 +15,7 @@ from pipeline.config.load import to_public_dict, to_yaml
 from pipeline.config.schema import JobConfig, StudentConfig
 from pipeline.data.batches import Batch
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
+from pipeline.distillation.published import PublishedObjective
 from pipeline.export.package import PackageInfo, file_bytes, load_package, write_package
 from pipeline.models import bart
 from pipeline.models.load import load_model
@@ -29,7 +30,7 @@ from pipeline.stages.learner import (
     training_batches,
     worker_device,
 )
-from pipeline.stages.plan import StudentPlan, scheme_of_student
+from pipeline.stages.plan import StudentPlan, recipe_of, scheme_of_student
 from pipeline.stages.runs import common_tags, start_run
 from pipeline.stages.storage import whole_folder, write_json
 from pipeline.stages.teacher import TeacherResult
@@ -38,7 +39,7 @@ from pipeline.tracking.run import SilentRun
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
-from pipeline.training.loop import Learner
+from pipeline.training.loop import Learner, Objective
 from pipeline.training.optim import linear_schedule
 from pipeline.training.random_stream import RandomStream
 
@@ -116,24 +117,25 @@ def _learner(
     peak = train.learning_rate if plan.config.learning_rate is None else plan.config.learning_rate
     student = bart.build_student(teacher, plan.encoder_map, plan.decoder_map, train.dropout)
     bart.prepare_student(student, scheme_of_student(config, plan))
-    objective = (
-        DistillationObjective(
-            weights=config.recipe.distillation,
-            encoder_map=plan.encoder_map,
-            decoder_map=plan.decoder_map,
-            label_smoothing=train.label_smoothing,
-        )
-        if plan.config.distil
-        else TaskObjective(label_smoothing=train.label_smoothing)
-    )
     return Learner(
         name=plan.name,
         engine=make_engine(student.train().to(device), train, config.cluster),
-        objective=objective,
+        objective=_objective(config, plan),
         learning_rate=lambda step: linear_schedule(step, num_steps, train.warmup_fraction, peak),
         listener=run,
         random=RandomStream(config.seed + rank(), device),
     )
+
+
+def _objective(config: JobConfig, plan: StudentPlan) -> Objective:
+    recipe, smoothing = recipe_of(config, plan.config), config.student.label_smoothing
+    if not plan.config.distil:
+        return TaskObjective(label_smoothing=smoothing)
+    common: dict[str, Any] = {"weights": recipe.distillation, "label_smoothing": smoothing}
+    common |= {"encoder_map": plan.encoder_map, "decoder_map": plan.decoder_map}
+    if recipe.distillation.reduction == "tensor":
+        return PublishedObjective(as_released=recipe.dqbart.as_released, **common)
+    return DistillationObjective(**common)
 
 
 @torch.no_grad()
@@ -157,8 +159,8 @@ def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, 
     if rank() == 0:
         scheme = scheme_of_student(config, plan)
         student = bart.build_student(teacher, plan.encoder_map, plan.decoder_map, config.student.dropout)
-        student.load_state_dict(state)
         bart.prepare_student(student, scheme)
+        student.load_state_dict(state)  # learned scales are part of it
         convert(student, bart.sites_of(student), scheme)
         info = PackageInfo(
             scheme=scheme,
@@ -207,6 +209,7 @@ def _say_once(text: str) -> None:
 
 def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> SilentRun:
     tags = {"dq.teacher_run": teacher.run_id or "", "dq.data": payload["task"]["fingerprint"], **common_tags(config)}
+    tags["dq.recipe"] = f"{config.recipe.name} {plan.config.label}".strip()
     spec = RunSpec(
         name=plan.name,
         key=plan.key,
@@ -215,6 +218,7 @@ def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, pay
         params={
             **{name: value for name, value in to_public_dict(config).items() if name != "sweep"},
             **{name: value for name, value in asdict(plan.config).items() if value is not None},
+            "recipe": asdict(recipe_of(config, plan.config)),
             "encoder_map": plan.encoder_map,
             "decoder_map": plan.decoder_map,
             "teacher_key": teacher.key,

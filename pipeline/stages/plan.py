@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cluster.ray_train import check_memory
+from pipeline.config.build import changed
 from pipeline.config.errors import UserError
 from pipeline.config.load import config_hash
-from pipeline.config.schema import JobConfig, StudentConfig
+from pipeline.config.schema import JobConfig, RecipeConfig, StudentConfig
 from pipeline.distillation.layer_map import layer_map
 from pipeline.models import bart
 from pipeline.quantization.footprint import rule_p_bytes
@@ -63,6 +64,9 @@ def check_possible(job: OpenedJob) -> None:
             "set task.objective=supervised",
         )
     layer_maps(job.config, job.shape)
+    for student in job.config.sweep.students:
+        scheme = scheme_of(student.scheme, recipe_of(job.config, student).quantisation)
+        bart.check_scheme(job.shape, scheme)
     check_room(job, len(job.config.sweep.students))
 
 
@@ -81,6 +85,15 @@ def check_room(job: OpenedJob, num_models: int) -> None:
     tokens = max(config.student.micro_batch_tokens, config.teacher.micro_batch_tokens)
     activations = 64.0 * tokens * math.sqrt(num_parameters)  # grows with width x depth
     check_memory(config.cluster.num_workers * (WORKER_BYTES + trained + replica + activations), config.cluster)
+
+
+def recipe_of(config: JobConfig, student: StudentConfig) -> RecipeConfig:
+    """The sweep's recipe with what the student changes.
+
+    Raises:
+        UserError: a change that the schema does not allow.
+    """
+    return changed(config.recipe, student.recipe, f"recipe of student '{student.name}'")
 
 
 def layer_maps(config: JobConfig, shape: Any) -> list[tuple[list[int], list[int]]]:
@@ -118,7 +131,7 @@ def plan_students(job: OpenedJob, teacher: TeacherResult) -> list[StudentPlan]:
 
 def scheme_of_student(config: JobConfig, plan: StudentPlan) -> Scheme:
     """The scheme of a student under the job's recipe."""
-    return scheme_of(plan.config.scheme, config.recipe.quantisation)
+    return scheme_of(plan.config.scheme, recipe_of(config, plan.config).quantisation)
 
 
 def _num_parameters(shape: Any) -> float:

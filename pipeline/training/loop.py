@@ -28,6 +28,7 @@ class TokenCounts:
 
     num_source: float
     num_target: float
+    num_micro_batches: float = 1.0
 
 
 class Objective(Protocol):
@@ -150,13 +151,11 @@ def _active(learners: list[Learner]) -> list[Learner]:
 
 
 def _global_counts(micro_batches: list[Batch], device: torch.device) -> TokenCounts:
-    counts = torch.tensor(
-        [sum(b.num_source_tokens for b in micro_batches), sum(b.num_target_tokens for b in micro_batches)],
-        dtype=torch.float64,
-        device=device,
-    )
-    num_source, num_target = sum_over_ranks(counts).tolist()
-    return TokenCounts(num_source=max(num_source, 1.0), num_target=max(num_target, 1.0))
+    sums = [sum(b.num_source_tokens for b in micro_batches), sum(b.num_target_tokens for b in micro_batches)]
+    # A rank without examples gets a filler, which is no micro-batch of its own.
+    sums.append(sum(b.num_target_tokens > 0 for b in micro_batches))
+    counts = sum_over_ranks(torch.tensor(sums, dtype=torch.float64, device=device)).clamp_min(1.0).tolist()
+    return TokenCounts(num_source=counts[0], num_target=counts[1], num_micro_batches=counts[2])
 
 
 def _accumulate(

@@ -14,7 +14,13 @@ import datasets
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
-from pipeline.config.schema import ClusterConfig, DistillationConfig, QuantisationConfig, TrainConfig
+from pipeline.config.schema import (
+    ClusterConfig,
+    DistillationConfig,
+    QuantisationConfig,
+    QuantisersConfig,
+    TrainConfig,
+)
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.models import bart
@@ -26,6 +32,9 @@ from pipeline.training.random_stream import RandomStream
 
 CPU, NUM_STEPS, SPLIT_AT = torch.device("cpu"), 6, 3
 TRAIN = TrainConfig(batch_tokens=120, micro_batch_tokens=64, max_gradient_norm=0.5, dropout=0.0)
+
+# 4-bit students learn their scales.
+QUANTISATION = QuantisationConfig(weights=QuantisersConfig(four_bit="lsq"), embeddings=QuantisersConfig(four_bit="lsq"))
 
 
 class Recorder:
@@ -63,7 +72,7 @@ def teacher_and_batches(rank, world_size):
 
 def learner(teacher, scheme, name, cluster, dropout=0.0, poison_rank=None):
     student = bart.build_student(teacher, [0, 1], [1], dropout).requires_grad_(True).train()
-    bart.prepare_student(student, scheme_of(scheme, QuantisationConfig()))
+    bart.prepare_student(student, scheme_of(scheme, QUANTISATION))
     objective = DistillationObjective(weights=DistillationConfig(), encoder_map=[0, 1], decoder_map=[1])
     if poison_rank is not None:
         objective = Poisoned(objective, poison_rank)
@@ -166,7 +175,7 @@ def bf16(teacher, batches, cluster):
 
 def resumed(teacher, batches, cluster, folder):
     """Weights after a run that was checkpointed and restored halfway, and after one that was not (with dropout)."""
-    make = lambda: [learner(teacher, scheme, scheme, cluster, dropout=0.1) for scheme in ("8-8-8", "2-2-8")]  # noqa: E731
+    make = lambda: [learner(teacher, scheme, scheme, cluster, dropout=0.1) for scheme in ("4-4-8", "2-2-8")]  # noqa: E731
     straight = make()
     train(straight, batches, teacher)
     first, progress = make(), Progress()

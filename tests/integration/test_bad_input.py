@@ -9,7 +9,7 @@ from pipeline.stages.sweep_job import run
 CASES = {
     "unknown key": (["student.learnig_rate=1"], "student.learning_rate"),
     "wrong type": (["cluster.num_workers=two"], "int"),
-    "impossible bits": (["sweep.students=[{scheme: 5-8-8, depth: 6-3}]"], "(2, 3, 4, 8, 32)"),
+    "impossible bits": (["sweep.students=[{scheme: 5-8-8, depth: 6-3}]"], "(1, 1.58, 2, 3, 4, 8, 32)"),
     "depth larger than the teacher": (["sweep.students=[{scheme: 8-8-8, depth: 7-3}]"], "1 to 6 layers"),
     "student named twice": (["sweep.students=[{scheme: 8-8-8}, {scheme: 8-8-8}]"], "twice"),
     "missing column": (["task.corpus.source_column=txt"], "task.corpus.source_column=text"),
@@ -22,6 +22,19 @@ CASES = {
     "denoising as a sweep": (["task.objective=denoising"], "jobs/finetune_teacher.py"),
     "a tracking store that does not open": (["tracking.uri=postgresql://127.0.0.1:1/x"], "postgresql://127.0.0.1:1/x"),
     "limit beyond the positions": (["task.max_source_tokens=1000"], "at most 256"),
+    "a student's recipe with an unknown key": (
+        ["sweep.students=[{scheme: 2-2-8, label: x, recipe: {quantisation: {lm_haed: false}}}]"],
+        "quantisation.lm_head",
+    ),
+    "a student's recipe without a label": (["sweep.students=[{recipe: {quantisation: {lm_head: false}}}]"], "label"),
+    "a clip that a quantiser would ignore": (
+        ["recipe.quantisation.clip_value=2.5", "recipe.quantisation.weights.eight_bit=lsq"],
+        "recipe.quantisation.clip_value=null",
+    ),
+    "bits of a module that do not exist": (["recipe.quantisation.bits=['model.shared=5']"], "recipe.quantisation.bits"),
+    "bits of a module that is not there": (["recipe.quantisation.bits=['model.sharde=8']"], "model.sharde"),
+    "groups that do not divide a row": (["recipe.quantisation.weight_granularity=group_128"], "group_128"),
+    "a released defect in another recipe": (["recipe.dqbart.as_released=true"], "recipe.dqbart.as_released=false"),
     "losses all switched off": (
         [
             "recipe.distillation={task: 0, logits: 0, encoder_attention: 0, decoder_attention: 0, cross_attention: 0,"

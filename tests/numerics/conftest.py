@@ -6,21 +6,35 @@ import torch
 from pipeline.config.schema import DecodingConfig, QuantisationConfig
 from pipeline.export.package import WEIGHTS, PackageInfo, write_package
 from pipeline.models import bart
+from pipeline.quantization.blocks import ROW, TENSOR
+from pipeline.quantization.learned import AnchoredClip, LearnedStep, StretchedElastic
 from pipeline.quantization.packed_layers import convert
-from pipeline.quantization.quantisers import Symmetric, Ternary
+from pipeline.quantization.quantisers import Asymmetric, Elastic, Symmetric, Ternary
 from pipeline.quantization.scheme import scheme_of
 
-QUANTISERS = [
-    Ternary(per_row=per_row, clip_value=clip) if bits == 2 else Symmetric(bits=bits, per_row=per_row, clip_value=clip)
-    for bits in (2, 3, 4, 8)
-    for per_row in (True, False)
-    for clip in (None, 2.5)
+PLACES = [(blocks, clip) for blocks in (ROW, TENSOR) for clip in (None, 2.5)]
+STATELESS = [
+    *(Symmetric(bits=bits, blocks=blocks, clip_value=clip) for bits in (3, 4, 8) for blocks, clip in PLACES),
+    *(Ternary(bits=bits, blocks=blocks, clip_value=clip) for bits in (1.58, 2) for blocks, clip in PLACES),
+    *(Asymmetric(bits=bits, blocks=blocks, clip_value=clip) for bits in (2, 3, 4, 8) for blocks, clip in PLACES),
+    *(Elastic(bits=bits, blocks=blocks) for bits in (1, 1.58, 2) for blocks in (ROW, TENSOR)),
+]
+LEARNED = [
+    *(LearnedStep(bits=bits, blocks=blocks) for bits in (2, 3, 4, 8) for blocks in (ROW, TENSOR)),
+    *(StretchedElastic(bits=bits, blocks=blocks) for bits in (1.58, 2) for blocks in (ROW, TENSOR)),
+    *(AnchoredClip(bits=bits, blocks=blocks) for bits in (1.58, 2, 3, 4, 8) for blocks in (ROW, TENSOR)),
 ]
 
 
-@pytest.fixture(scope="session", params=QUANTISERS, ids=str)
+@pytest.fixture(scope="session", params=[*STATELESS, *LEARNED], ids=str)
 def quantiser(request):
-    """Every signed quantiser: 2 (ternary), 3, 4, 8 bits, per row and per tensor, with and without a clip."""
+    """Every quantiser at every number of bits, per row and per tensor, with and without a clip."""
+    return request.param
+
+
+@pytest.fixture(scope="session", params=LEARNED, ids=str)
+def learned(request):
+    """Every quantiser with a learned scale."""
     return request.param
 
 

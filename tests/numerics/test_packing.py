@@ -15,7 +15,12 @@ SHAPES = [(0,), (1,), (7,), (8,), (9,), (0, 4), (1, 1), (3, 5), (2, 3, 5), (17, 
 
 def random_codes(shape: tuple[int, ...], bits: int, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(-(2 ** (bits - 1)), 2 ** (bits - 1), shape, dtype=torch.int16, generator=generator)
+    low, high = ends(bits)
+    return torch.randint(low, high + 1, shape, dtype=torch.int16, generator=generator)
+
+
+def ends(bits: float) -> tuple[int, int]:
+    return (-1, 1) if bits == 1.58 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -35,41 +40,44 @@ def test_unpack_is_the_inverse_of_pack(bits, shape):
 @given(data=st.data())
 def test_any_list_of_codes_survives(bits, data):
     """The property behind the examples."""
-    code = st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    code = st.integers(*ends(bits))
     codes = torch.tensor(data.draw(st.lists(code, max_size=70)), dtype=torch.int16)
     assert torch.equal(unpack(pack(codes, bits), bits, tuple(codes.shape)), codes)
 
 
 @pytest.mark.parametrize("bits", PACKED_BITS)
 def test_every_code_has_its_documented_place(bits):
-    """Little-endian bit order with an offset of 2^(b-1): the bytes, read as one integer, are the codes in base 2^b."""
-    codes = random_codes((24,), bits)
-    number = int.from_bytes(bytes(pack(codes, bits).tolist()), "little")
-    digits = [(number >> (bits * i)) & (2**bits - 1) for i in range(24)]
-    assert digits == [int(code) + 2 ** (bits - 1) for code in codes]
+    """The bytes, read as one little-endian integer, are the codes in base 2^b; ternary ones in base 3 byte by byte."""
+    codes, (low, high) = random_codes((40,), bits), ends(bits)
+    packed, base = bytes(pack(codes, bits).tolist()), high - low + 1
+    numbers = packed if bits == 1.58 else [int.from_bytes(packed, "little")]
+    per_number = 5 if bits == 1.58 else 40
+    digits = [number // base**i % base for number in numbers for i in range(per_number)]
+    assert digits == [int(code) - low for code in codes]
 
 
 @pytest.mark.parametrize("bits", PACKED_BITS)
 @pytest.mark.parametrize("num_codes", [0, 1, 2, 3, 4, 5, 7, 8, 9, 768, 1001])
 def test_packed_size_is_dense_up_to_the_last_group(bits, num_codes):
-    """bits x codes / 8 bytes, rounded up to the group that fills whole bytes (3 bytes at 3 bits)."""
-    group = math.lcm(bits, 8) // 8
+    """bits x codes / 8 bytes, rounded up to the group that fills whole bytes (3 bytes at 3 bits; ternary 1.6 bits)."""
+    group = 1 if bits == 1.58 else math.lcm(bits, 8) // 8
+    least = num_codes / 5 if bits == 1.58 else bits * num_codes / 8
     size = packed_size(num_codes, bits)
     assert size % group == 0
-    assert bits * num_codes / 8 <= size < bits * num_codes / 8 + group
+    assert least <= size < least + group
 
 
 @pytest.mark.parametrize("bits", PACKED_BITS)
 def test_a_code_that_does_not_fit_is_refused(bits):
     """One below the lowest and one above the highest; the bounds themselves fit."""
-    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    low, high = ends(bits)
     assert torch.equal(unpack(pack(torch.tensor([low, high]), bits), bits, (2,)), torch.tensor([low, high]).short())
     for bad in (low - 1, high + 1):
         with pytest.raises(ValueError, match=f"outside {bits} bits"):
-            pack(torch.tensor([0, bad]), bits)
+            pack(torch.tensor([low, bad]), bits)
 
 
-@pytest.mark.parametrize("bits", [0, 1, 5, 16, 32])
+@pytest.mark.parametrize("bits", [0, 1.5, 5, 16, 32])
 def test_other_bit_widths_are_refused(bits):
     """By all three functions."""
     for call in (lambda: pack(torch.zeros(4), bits), lambda: packed_size(4, bits)):

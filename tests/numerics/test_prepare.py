@@ -8,6 +8,7 @@ from pipeline.config.schema import QuantisationConfig, TrainConfig
 from pipeline.models import bart
 from pipeline.models.load import set_dropout
 from pipeline.quantization.attention import AttentionFakeQuantise, quantised_attention
+from pipeline.quantization.blocks import TENSOR
 from pipeline.quantization.fake_quantise import WeightFakeQuantise, round_trip, set_weight_caching
 from pipeline.quantization.quantisers import Symmetric, Ternary
 from pipeline.quantization.scheme import scheme_of
@@ -90,7 +91,7 @@ def test_the_gradient_of_a_tied_matrix_is_the_sum_over_all_its_users(prepared, t
     for name in USERS[1:]:
         user = untied.get_submodule(name)
         user._parameters["weight"] = nn.Parameter(user.shadow_weight.detach().clone())
-        user.weight_quantise = WeightFakeQuantise(user.weight_quantise.quantiser)
+        user.weight_quantise = WeightFakeQuantise(user.weight_quantise.quantiser, user.shadow_weight)
     for model in (tied, untied):
         forward(model, tiny_batch).loss.backward()
     parts = [untied.get_submodule(name).shadow_weight.grad for name in USERS[1:]]
@@ -109,7 +110,7 @@ def test_a_quantised_weight_is_computed_once_per_optimiser_step_and_anew_after_i
         assert layer.weight.data_ptr() == pointer
     engine.step(1e-2)
     assert not torch.equal(layer.weight, before)
-    assert torch.equal(layer.weight, round_trip(layer.shadow_weight.detach(), layer.weight_quantise.quantiser)[0])
+    assert torch.equal(layer.weight, round_trip(layer.shadow_weight.detach(), layer.weight_quantise.quantiser).values)
 
 
 def test_without_caching_every_read_quantises_anew(prepared):
@@ -132,14 +133,27 @@ def test_attention_multiplies_quantised_operands_and_returns_probabilities_that_
     module = nn.Module().eval()
     module.attention_quantise = AttentionFakeQuantise(settings)
     output, probabilities = quantised_attention(module, query, key, value, mask)
-    signed = Symmetric(bits=settings.activation_bits, per_row=True)
-    unsigned = Symmetric(bits=settings.activation_bits, per_row=True, signed=False)
-    q, k, v = (round_trip(x, signed)[0] for x in (query * 8**-0.5, key, value))
+    signed = Symmetric(bits=int(settings.activation_bits))
+    unsigned = Symmetric(bits=int(settings.activation_bits), signed=False)
+    q, k, v = (round_trip(x, signed).values for x in (query * 8**-0.5, key, value))
     expected = (q @ k.transpose(2, 3) + mask).softmax(dim=-1)
     assert torch.equal(probabilities, expected)
     assert torch.allclose(probabilities.sum(dim=-1), torch.ones(2, 4, 5), rtol=0, atol=1e-6)
     assert not probabilities[1, ..., 3:].any()
-    assert torch.equal(output, (round_trip(expected, unsigned)[0] @ v).transpose(1, 2))
+    assert torch.equal(output, (round_trip(expected, unsigned).values @ v).transpose(1, 2))
+
+
+def test_bits_can_be_set_by_module_name_and_the_last_match_counts(prepared):
+    """First layer at 8 bits, its fc2 at 4, one projection left alone, the table with its head at 3."""
+    names = ["model.encoder.layers.0.*=8", "*.layers.0.fc2=4", "model.decoder.layers.1.fc1=32", "model.shared=3"]
+    model = prepared("2-2-8", bits=names)
+    bits = {name: getattr(layer, "weight_quantise", None) for name, layer in model.named_modules()}
+    bits = {name: quantise.quantiser.bits for name, quantise in bits.items() if quantise is not None}
+    assert bits["model.encoder.layers.0.fc1"] == bits["model.encoder.layers.0.self_attn.k_proj"] == 8
+    assert bits["model.encoder.layers.0.fc2"] == bits["model.decoder.layers.0.fc2"] == 4
+    assert bits["model.encoder.layers.1.fc1"] == 2
+    assert "model.decoder.layers.1.fc1" not in bits
+    assert {bits[name] for name in USERS} == {3}
 
 
 def test_two_bits_are_ternary_and_embeddings_always_have_a_scale_per_row(prepared):
@@ -150,7 +164,7 @@ def test_two_bits_are_ternary_and_embeddings_always_have_a_scale_per_row(prepare
         for name, module in model.named_modules()
         if isinstance(module, (nn.Linear, nn.Embedding))
     }
-    assert all(used[name] == Symmetric(bits=4, per_row=True) for name in USERS)
-    assert used["model.encoder.embed_positions"] == Symmetric(bits=8, per_row=True)
-    assert used["model.decoder.layers.0.fc1"] == Ternary(per_row=False)
-    assert prepared("2-2-8", weight_granularity="per_tensor").lm_head.weight_quantise.quantiser == Ternary(per_row=True)
+    assert all(used[name] == Symmetric(bits=4) for name in USERS)
+    assert used["model.encoder.embed_positions"] == Symmetric(bits=8)
+    assert used["model.decoder.layers.0.fc1"] == Ternary(blocks=TENSOR)
+    assert prepared("2-2-8", weight_granularity="per_tensor").lm_head.weight_quantise.quantiser == Ternary()

@@ -9,17 +9,36 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.config.errors import NonFiniteError
+from pipeline.quantization.blocks import ROW, TENSOR, Blocks
 from pipeline.quantization.fake_quantise import round_trip
-from pipeline.quantization.quantisers import MIN_SCALE, Quantiser, Symmetric, Ternary, quantise, round_scale
+from pipeline.quantization.learned import AnchoredClip, LearnedStep, StretchedElastic
+from pipeline.quantization.quantisers import (
+    MIN_SCALE,
+    Asymmetric,
+    Elastic,
+    Quantiser,
+    Symmetric,
+    Ternary,
+    grid_of,
+    quantise,
+    round_scale,
+)
 
 BITS = (2, 3, 4, 8)
+GROUPS = Blocks("group", 32)
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 def quantiser_of(bits: int, per_row: bool = True, clip: float | None = None) -> Quantiser:
+    blocks = ROW if per_row else TENSOR
     if bits == 2:
-        return Ternary(per_row=per_row, clip_value=clip)
-    return Symmetric(bits=bits, per_row=per_row, clip_value=clip)
+        return Ternary(blocks=blocks, clip_value=clip)
+    return Symmetric(bits=bits, blocks=blocks, clip_value=clip)
+
+
+def start(quantiser: Quantiser, x: torch.Tensor) -> torch.Tensor | None:
+    """The learned parameter, flat, where there is one."""
+    return quantiser.initial(quantiser.blocks.split(x)).flatten() if quantiser.learned else None
 
 
 def reference(x: np.ndarray, bits: int, per_row: bool, clip: float | None) -> np.ndarray:
@@ -56,7 +75,7 @@ def test_fake_quantisation_equals_the_float64_reference(bits, per_row, clip, dty
     for seed, shape in enumerate([(1, 1), (3, 7), (40, 24), (2, 5, 16)]):
         generator = torch.Generator().manual_seed(seed)
         x = torch.randint(-4096, 4097, shape, generator=generator).to(dtype) / 1024
-        values, _ = round_trip(x, quantiser_of(bits, per_row, clip))
+        values = round_trip(x, quantiser_of(bits, per_row, clip)).values
         assert values.dtype == dtype
         assert torch.equal(values, torch.from_numpy(reference(x.numpy(), bits, per_row, clip)))
 
@@ -68,15 +87,86 @@ def test_fake_quantisation_equals_the_float64_reference(bits, per_row, clip, dty
     )
 )
 def test_values_lie_on_the_grid_and_quantising_twice_changes_nothing(quantiser, rows):
-    """value == code * scale exactly, at most 2^b - 1 levels per scale (3 for ternary), idempotent."""
+    """value == (code - zero) x scale exactly, at most 2^b levels per scale (3 for ternary), idempotent.
+
+    Not idempotent: a scale that is the mean of what rounding changes, and an asymmetric grid that a clip cuts.
+    """
     x = torch.from_numpy(rows)
-    values, _ = round_trip(x, quantiser)
-    codes, scale = quantise(x, quantiser)
-    exact = codes.double() * scale.double()
-    assert torch.equal(values.double(), exact)
-    assert int(codes.abs().max()) <= 2 ** (quantiser.bits - 1) - 1
-    assert scale.shape == ((*x.shape[:-1], 1) if quantiser.per_row else ())
-    assert torch.equal(round_trip(values, quantiser)[0], values)
+    parameter = start(quantiser, x)
+    values = round_trip(x, quantiser, parameter).values
+    codes, scale, zero, *_ = quantise(x, quantiser, parameter)
+    exact = (codes.double() - zero) * scale.double()
+    assert torch.equal(values.double(), exact.view(x.shape))
+    ternary = quantiser.bits == 1.58 or (
+        quantiser.bits == 2 and isinstance(quantiser, (Ternary, Elastic, AnchoredClip))
+    )
+    lowest, highest = (-1, 1) if ternary else (-(2 ** (quantiser.bits - 1)), 2 ** (quantiser.bits - 1) - 1)
+    assert lowest <= int(codes.min())
+    assert int(codes.max()) <= highest
+    assert scale.shape == (*quantiser.blocks.split(x).shape[:-1], 1)
+    of_a_mean = isinstance(quantiser, AnchoredClip) or (isinstance(quantiser, Elastic) and quantiser.bits != 1)
+    if not of_a_mean and not (isinstance(quantiser, Asymmetric) and quantiser.clip_value is not None):
+        assert torch.equal(round_trip(values, quantiser, parameter).values, values)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda blocks: Symmetric(bits=4, blocks=blocks),
+        lambda blocks: Asymmetric(bits=3, blocks=blocks),
+        lambda blocks: Ternary(blocks=blocks),
+        lambda blocks: Elastic(bits=1, blocks=blocks),
+        lambda blocks: StretchedElastic(bits=2, blocks=blocks),
+        lambda blocks: LearnedStep(bits=3, blocks=blocks),
+    ],
+)
+def test_groups_are_short_rows_whose_scales_fit_bf16(make):
+    """A matrix in groups of 32 is quantised like the matrix cut into rows of 32."""
+    x = torch.randn(6, 96, generator=torch.Generator().manual_seed(0))
+    quantiser = make(GROUPS)
+    parameter = start(quantiser, x)
+    values, scale = round_trip(x, quantiser, parameter).values, quantise(x, quantiser, parameter).scale
+    assert scale.shape == (6, 3, 1)
+    assert torch.equal(scale.bfloat16().float(), scale)
+    cut = round_trip(x.view(18, 32), make(ROW), start(make(ROW), x.view(18, 32))).values
+    assert torch.allclose(values.view(18, 32), cut, rtol=2**-7, atol=1.01 * float(scale.max()))
+    assert torch.equal(round_trip(values, quantiser, parameter).values, values)
+    with pytest.raises(ValueError, match="groups of 32 in rows of 33"):
+        round_trip(torch.ones(2, 33), quantiser)
+
+
+@pytest.mark.parametrize(
+    ("make", "levels"),
+    [
+        (lambda: StretchedElastic(bits=2), [-0.75, -0.25, 0.25, 0.75]),
+        (lambda: StretchedElastic(bits=1.58), [-2 / 3, 0, 2 / 3]),
+        (lambda: LearnedStep(bits=2), [-2, -1, 0, 1]),
+        (lambda: LearnedStep(bits=3), [-4, -3, -2, -1, 0, 1, 2, 3]),
+        (lambda: Elastic(bits=1), [-0.5, 0.5]),
+        (lambda: Elastic(bits=2), [-2 / 3, 0, 2 / 3]),
+    ],
+)
+def test_the_levels_are_those_of_the_papers(make, levels):
+    """ParetoQ's and TBT's levels on evenly spread values in -1 .. 1 (mean size 1/2), LSQ's in steps."""
+    x = torch.linspace(-1, 1, 4001).unsqueeze(0)
+    quantiser = make()
+    parameter = start(quantiser, x)
+    unit = 0.25 if isinstance(quantiser, LearnedStep) else 1.0
+    if isinstance(quantiser, LearnedStep):
+        parameter = torch.tensor([unit]).log()
+    found = round_trip(x, quantiser, parameter).values.unique() / unit
+    assert torch.allclose(found, torch.tensor(levels, dtype=torch.float32), rtol=1e-3, atol=1e-6)
+
+
+@FEW
+@given(rows=hnp.arrays(np.float32, (3, 8), elements=st.floats(-0.1875, 8, width=32)))
+def test_an_asymmetric_grid_uses_its_levels_where_the_values_are(rows):
+    """Zero is a level, and the error is at most half a step of the range."""
+    x = torch.from_numpy(rows)
+    values = round_trip(x, Asymmetric(bits=8)).values
+    step = (x.amax(1, keepdim=True).clamp_min(0) - x.amin(1, keepdim=True).clamp_max(0)) / 255
+    assert ((values - x).abs() <= 0.502 * step + 1e-6).all()
+    assert torch.equal(values == 0, values.abs() < 0.4 * step) or (step < 1e-20).any()
 
 
 @FEW
@@ -84,13 +174,14 @@ def test_values_lie_on_the_grid_and_quantising_twice_changes_nothing(quantiser, 
 def test_an_unsigned_grid_uses_all_its_levels_upwards(rows, bits):
     """Probabilities get codes 0 .. 2^b - 1, the largest value the highest code."""
     x = torch.from_numpy(rows)
-    quantiser = Symmetric(bits=bits, per_row=True, signed=False)
-    codes, scale = quantise(x, quantiser)
+    quantiser = Symmetric(bits=bits, signed=False)
+    grid = grid_of(x, quantiser)
+    codes, scale = grid.codes, grid.scale
     assert int(codes.min()) >= 0
     assert int(codes.max()) <= 2**bits - 1
     large = x.amax(dim=1) > 1e-20
     assert (codes.amax(dim=1)[large] == 2**bits - 1).all()
-    assert torch.equal(round_trip(codes * scale, quantiser)[0], codes * scale)
+    assert torch.equal(round_trip(codes * scale, quantiser).values, codes * scale)
 
 
 @FEW
@@ -103,12 +194,15 @@ def test_a_rounded_scale_is_the_nearest_number_of_16_bits(value):
     assert abs(rounded - value) <= value * 2.0**-16
 
 
-@pytest.mark.parametrize("shape", [(0,), (0, 4), (3, 0), (1,), (1, 1), ()])
+@pytest.mark.parametrize("shape", [(0,), (0, 4), (3, 0), (1,), (1, 1)])
 def test_empty_and_single_element_tensors_keep_their_shape(quantiser, shape):
-    """Nothing to quantise is no error; a single element is its own scale."""
-    values, _ = round_trip(torch.full(shape, -0.75), quantiser)
+    """Nothing to quantise is no error; the smallest tensor is finite."""
+    x = torch.full(shape, -0.75)
+    values = round_trip(x, quantiser, start(quantiser, x)).values
     assert values.shape == shape
-    assert torch.allclose(values, torch.full(shape, -0.75), rtol=2**-16, atol=0)
+    assert torch.isfinite(values).all()
+    if isinstance(quantiser, (Symmetric, Asymmetric, Ternary)):
+        assert torch.allclose(values, x, rtol=2**-16, atol=0)
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -117,37 +211,48 @@ def test_empty_and_single_element_tensors_keep_their_shape(quantiser, shape):
 def test_a_constant_row_stays_itself(bits, per_row, value):
     """Up to the 16 bits of a scale, and down to the smallest scale; never NaN, never wiped out."""
     x = torch.full((2, 8), value)
-    values, _ = round_trip(x, quantiser_of(bits, per_row))
-    assert torch.isfinite(values).all()
-    assert torch.allclose(values, x, rtol=2**-15, atol=1.01 * MIN_SCALE)
+    for quantiser in (quantiser_of(bits, per_row), Asymmetric(bits=bits, blocks=ROW if per_row else TENSOR)):
+        values = round_trip(x, quantiser).values
+        assert torch.isfinite(values).all()
+        assert torch.allclose(values, x, rtol=2**-15, atol=1.01 * MIN_SCALE)
 
 
-def test_a_zero_row_stays_zero_beside_other_rows(quantiser):
-    """A row of zeros has a positive scale and no influence."""
-    x = torch.stack([torch.zeros(6), torch.linspace(-1, 1, 6)])
-    values, _ = round_trip(x, quantiser)
-    codes, scale = quantise(x, quantiser)
-    assert torch.equal(values[0], torch.zeros(6))
-    assert (scale > 0).all()
-    assert (codes[1] != 0).any()
+@pytest.mark.parametrize("value", [0.0, 1e-45, 1e-20, 0.3, 1e20, 1e38])
+def test_odd_rows_stay_finite(quantiser, value):
+    """A row of zeros, of denormals, of huge numbers, beside an ordinary one: finite, with positive scales."""
+    x = torch.stack([torch.full((6,), value), torch.linspace(-1, 1, 6)])
+    parameter = start(quantiser, x)
+    trip = round_trip(x, quantiser, parameter)
+    assert torch.isfinite(trip.values).all()
+    assert (quantise(x, quantiser, parameter).scale > 0).all()
+    if value == 0.0 and quantiser.bits != 1 and not (isinstance(quantiser, StretchedElastic) and quantiser.bits == 2):
+        assert not trip.values[0].any()
+    if value < 1:
+        assert trip.values[1].any()
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_a_non_finite_tensor_is_never_packed(quantiser, bad):
-    """`quantise` raises, whichever element it is."""
+    """`quantise` raises, whichever element it is, and also for the learned parameter."""
     x = torch.ones(3, 4)
+    parameter = start(quantiser, x)
+    if parameter is not None:
+        with pytest.raises(NonFiniteError, match="NaN or infinite"):
+            quantise(x, quantiser, parameter * bad)
     x[1, 2] = bad
     with pytest.raises(NonFiniteError, match="NaN or infinite"):
-        quantise(x, quantiser)
+        quantise(x, quantiser, parameter)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_a_nan_never_becomes_finite_silently(quantiser, bad):
     """Training must see it, so that the loop can drop the student; only a clip may make infinity finite."""
     x = torch.ones(3, 4)
+    parameter = start(quantiser, x)
     x[1, 2] = bad
-    values, _ = round_trip(x, quantiser)
-    if quantiser.clip_value is None or bad != bad:
+    values = round_trip(x, quantiser, parameter).values
+    clipped = quantiser.learned or getattr(quantiser, "clip_value", None) is not None
+    if not clipped or bad != bad:
         assert not torch.isfinite(values).all()
     else:
-        assert float(values[1, 2].sign()) == float(x[1, 2].sign())
+        assert not values[1, 2] > 0 if bad < 0 else not values[1, 2] < 0

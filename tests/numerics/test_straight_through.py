@@ -10,27 +10,60 @@ from pipeline.quantization.fake_quantise import (
     drop_weight_cache,
     round_trip,
 )
-from pipeline.quantization.quantisers import Symmetric
+from pipeline.quantization.learned import AnchoredClip, StretchedElastic
+from pipeline.quantization.quantisers import Symmetric, grid_of
 
 
-@pytest.mark.parametrize("layer", [ActivationFakeQuantise, WeightFakeQuantise])
-def test_the_gradient_is_the_upstream_one_inside_the_clip_and_zero_outside(quantiser, layer):
-    """Without a clip it passes everywhere, bit for bit."""
+def test_the_gradient_is_the_upstream_one_inside_the_range_and_zero_outside(quantiser):
+    """Without a clip it passes everywhere, bit for bit; learned quantisers clip where their levels end."""
     generator = torch.Generator().manual_seed(3)
     x = (3 * torch.randn(6, 10, generator=generator)).requires_grad_()
     upstream = torch.randn(6, 10, generator=generator)
-    layer(quantiser)(x).backward(upstream)
-    inside = torch.ones(6, 10) if quantiser.clip_value is None else (x.detach().abs() <= 2.5).float()
+    layer = WeightFakeQuantise(quantiser, x)
+    layer(x).backward(upstream)
+    trip = round_trip(x.detach(), quantiser, layer.parameter)
+    inside = torch.ones(6, 10) if trip.inside is None else trip.inside.float()
+    if getattr(quantiser, "clip_value", None) is not None:
+        assert torch.equal(inside, (x.detach().abs() <= 2.5).float())
     assert 0 < inside.mean() <= 1
     assert torch.equal(x.grad, upstream * inside)
+    if not quantiser.learned:
+        x.grad = None
+        ActivationFakeQuantise(quantiser)(x).backward(upstream)
+        assert torch.equal(x.grad, upstream * inside)
+
+
+def test_the_gradient_of_a_learned_scale_is_that_of_the_rounded_expression(learned):
+    """Autograd through s x (clip(x/s) + round's remainder as a constant), in float64, times the quantiser's factor."""
+    x = 0.7 * torch.randn(5, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    upstream = torch.randn(5, 12, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    layer = WeightFakeQuantise(learned, x)
+    layer(x).backward(upstream)
+    blocks = learned.blocks.split(x)
+    grid = grid_of(x, learned, layer.parameter.detach())
+    scale = grid.scale.clone().requires_grad_()
+    ends = {2: (-1, 1)} if isinstance(learned, AnchoredClip) else {}
+    lowest, highest = ends.get(
+        learned.bits, (-1, 1) if learned.bits < 2 else (-(2 ** (learned.bits - 1)), 2 ** (learned.bits - 1) - 1)
+    )
+    if isinstance(learned, AnchoredClip) and learned.bits > 2:
+        lowest = -highest
+    bound = (1.98, 1.98) if learned == StretchedElastic(bits=2, blocks=learned.blocks) else (1.485, 1.485)
+    low, high = (-bound[0], bound[1]) if isinstance(learned, StretchedElastic) else (lowest, highest)
+    clipped = (blocks / scale).clamp(low, high)
+    value = scale * (clipped + ((grid.codes - grid.zero) - clipped).detach())
+    value.backward(upstream.view(value.shape))
+    expected = (scale.grad * learned.slope_factor(blocks, layer.parameter.detach().view(scale.shape))).flatten()
+    assert torch.allclose(layer.parameter.grad, expected, rtol=1e-9, atol=1e-12)
+    assert layer.parameter.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_input_is_quantised_in_fp32_and_gets_its_gradient_back_in_its_own_type(dtype):
     """Scales of bf16 activations do not lose bits."""
     x = torch.linspace(-1, 1, 12, dtype=dtype).view(2, 6).requires_grad_()
-    values = ActivationFakeQuantise(Symmetric(bits=8, per_row=True))(x)
-    assert torch.equal(values, round_trip(x.detach().float(), Symmetric(bits=8, per_row=True))[0])
+    values = ActivationFakeQuantise(Symmetric(bits=8))(x)
+    assert torch.equal(values, round_trip(x.detach().float(), Symmetric(bits=8)).values)
     values.sum().backward()
     assert x.grad.dtype == dtype
     assert torch.equal(x.grad, torch.ones_like(x))
@@ -39,7 +72,8 @@ def test_half_precision_input_is_quantised_in_fp32_and_gets_its_gradient_back_in
 @pytest.mark.parametrize("change", ["add_", "copy_", "load_state_dict", "double", "optimiser", "data"])
 def test_a_cached_weight_is_never_stale(change):
     """Whoever changed the parameter, and however; behind autograd's back the owner says so with `drop_weight_cache`."""
-    quantise, layer = WeightFakeQuantise(Symmetric(bits=8, per_row=True)), nn.Linear(6, 4, bias=False)
+    layer = nn.Linear(6, 4, bias=False)
+    quantise = WeightFakeQuantise(Symmetric(bits=8), layer.weight)
     torch.manual_seed(1)
     new = torch.randn(4, 6)
     quantise(layer.weight)
@@ -59,4 +93,4 @@ def test_a_cached_weight_is_never_stale(change):
         else:
             layer.weight.data.copy_(new)
             drop_weight_cache(nn.Sequential(quantise))
-    assert torch.equal(quantise(layer.weight), round_trip(layer.weight.detach(), quantise.quantiser)[0])
+    assert torch.equal(quantise(layer.weight), round_trip(layer.weight.detach(), quantise.quantiser).values)

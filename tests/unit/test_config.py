@@ -9,6 +9,8 @@ from pipeline.config.build import build, to_dict
 from pipeline.config.errors import UserError
 from pipeline.config.load import CONF_DIR, GROUPS, config_hash, help_text, load_config, members, to_yaml
 from pipeline.config.schema import JobConfig, StudentConfig
+from pipeline.quantization.scheme import scheme_of
+from pipeline.stages.plan import recipe_of
 
 JOBS = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
 MEMBERS = [(group, name) for group in (*GROUPS, "experiment") for name in members(group)]
@@ -18,7 +20,7 @@ def test_every_yaml_has_a_role():
     """Base file of a job, member of a group, or experiment: nothing lies in conf/ that nobody loads."""
     files = {path.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.rglob("*.yaml")}
     assert files == {f"{job}.yaml" for job in JOBS} | {f"{group}/{name}.yaml" for group, name in MEMBERS}
-    assert len(files) == len(JOBS) + len(MEMBERS) == 16
+    assert len(files) == len(JOBS) + len(MEMBERS) == 20
     assert sorted(path.stem for path in (CONF_DIR.parent / "jobs").glob("*.py")) == JOBS
 
 
@@ -29,6 +31,14 @@ def test_every_base_file_and_every_member_loads_in_its_role(job):
     for group, name in MEMBERS:
         config = load_config(job, [f"{group}={name}"])
         assert (config.experiment if group == "experiment" else getattr(config, group).name) == name
+
+
+@pytest.mark.parametrize("experiment", members("experiment"))
+def test_every_student_of_every_experiment_has_a_recipe_that_holds(experiment):
+    """What a student changes is known, and its quantisers take the settings."""
+    config = load_config("dq_sweep", [f"experiment={experiment}"])
+    for student in config.sweep.students:
+        assert scheme_of(student.scheme, recipe_of(config, student).quantisation).name == student.scheme
 
 
 @pytest.fixture

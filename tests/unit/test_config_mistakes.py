@@ -81,7 +81,8 @@ def test_a_bound_is_allowed(word):
     [
         ("scheme: 5-8-8", "5 weight bits"),
         ("scheme: 8-16-8", "16 embedding bits"),
-        ("scheme: 8-8-2", "2 activation bits"),
+        ("scheme: 8-8-3", "3 activation bits"),
+        ("scheme: 1.5-8-8", "1.5 weight bits"),
         ("scheme: 2-2", "scheme '2-2'"),
         ("scheme: w2a8", "scheme 'w2a8'"),
         ("depth: 0-3", "depth '0-3'"),

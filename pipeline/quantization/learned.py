@@ -1,0 +1,135 @@
+"""Quantisers whose scale is learned: one parameter per block, updated with the shadow weights.
+
+The parameter is the logarithm of the scale: it cannot become negative, and one learning rate suits every size.
+
+All share one straight-through gradient. With v = scale x f(x / scale), rounding taken for the identity inside the range
+and the range's end constant outside, dv/dscale is (v - x) / scale inside and v / scale outside (LSQ, Esser 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.quantization.blocks import ROW, Blocks
+from pipeline.quantization.quantisers import MIN_SCALE, SHRINK, Grid, mean_of, round_scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedStep:
+    """LSQ: levels -2^(b-1) .. 2^(b-1) - 1 times a learned step (PAPERS section 3.4).
+
+    The step starts at 2 mean|x| / sqrt(2^(b-1) - 1); its gradient is divided by sqrt(n (2^(b-1) - 1)).
+
+    Args:
+        bits: bits of a code, two at least.
+        blocks: which values share a step.
+    """
+
+    bits: int
+    blocks: Blocks = ROW
+    learned: bool = True
+
+    def initial(self, x: Tensor) -> Tensor:
+        """See `Quantiser.initial`."""
+        return (2.0 * mean_size(x) / math.sqrt(2 ** (self.bits - 1) - 1)).log()
+
+    def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
+        """See `Quantiser.grid`."""
+        assert parameter is not None
+        scale = round_scale(parameter.exp(), self.blocks)
+        steps, lowest, highest = x / scale, -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
+        inside = (steps >= lowest) & (steps <= highest)
+        return Grid(steps.clamp_(lowest, highest).round_(), scale, inside=inside)
+
+    def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
+        """See `Quantiser.slope_factor`."""
+        return parameter.exp() / math.sqrt(max(x.size(-1), 1) * (2 ** (self.bits - 1) - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StretchedElastic:
+    """SEQ of ParetoQ (PAPERS section 3.3): four levels a {-3/4, -1/4, 1/4, 3/4}, or three, a {-2/3, 0, 2/3}.
+
+    The scale starts at max|x|; its gradient is divided by sqrt(n).
+
+    Args:
+        bits: 2 for four levels, 1.58 for three.
+        blocks: which values share a scale.
+    """
+
+    bits: float
+    blocks: Blocks = ROW
+    learned: bool = True
+
+    def initial(self, x: Tensor) -> Tensor:
+        """See `Quantiser.initial`."""
+        if x.size(-1) == 0:
+            return x.new_full((*x.shape[:-1], 1), MIN_SCALE).log()
+        return x.abs().amax(dim=-1, keepdim=True).clamp_min(MIN_SCALE).log()
+
+    def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
+        """See `Quantiser.grid`."""
+        assert parameter is not None
+        steps_per_scale, shift = (2.0, 0.5) if self.bits == 2 else (1.5, 0.0)
+        scale = round_scale(parameter.exp() / steps_per_scale, self.blocks)
+        bound = 0.99 * steps_per_scale
+        steps = x / scale
+        inside = steps.abs() < bound
+        return Grid((steps.clamp_(-bound, bound) - shift).round_(), scale, -shift, inside)
+
+    def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
+        """See `Quantiser.slope_factor`."""
+        steps_per_scale = 2.0 if self.bits == 2 else 1.5
+        return parameter.exp() / (steps_per_scale * math.sqrt(max(x.size(-1), 1)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchoredClip:
+    """QuantBART's clip (PAPERS section 3.2): a = gamma mean|x| with gamma learned; uniform levels within +-a.
+
+    Ternary rounds to {-a, 0, a}. gamma starts at the candidate with the least squared error over the whole tensor (the
+    published start of 1 suits ternary; at 8 bits it would cut off half of the weights).
+
+    Args:
+        bits: 1.58 or 2 (both ternary), 3, 4 or 8.
+        blocks: which values share a scale.
+    """
+
+    bits: float
+    blocks: Blocks = ROW
+    learned: bool = True
+
+    @property
+    def _highest(self) -> int:
+        return 1 if self.bits <= 2 else 2 ** (int(self.bits) - 1) - 1
+
+    def initial(self, x: Tensor) -> Tensor:
+        """See `Quantiser.initial`."""
+        ones = torch.ones_like(mean_size(x))
+
+        def error(gamma: float) -> float:
+            return float((self.grid(x, (gamma * ones).log()).values() - x).double().square().sum())
+
+        return (ones * min((1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0), key=error)).log()
+
+    def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
+        """See `Quantiser.grid`."""
+        assert parameter is not None
+        highest = self._highest
+        scale = round_scale(parameter.exp() * mean_size(x) / highest, self.blocks)
+        steps = x / scale
+        inside = steps.abs() <= highest
+        return Grid(steps.clamp_(-highest, highest).round_(), scale, inside=inside)
+
+    def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
+        """See `Quantiser.slope_factor`."""
+        return parameter.exp() * mean_size(x) / self._highest
+
+
+def mean_size(x: Tensor) -> Tensor:
+    """Mean absolute value of a block; not zero, so that a learned scale stays alive."""
+    return (mean_of(x.abs().mul_(SHRINK)) / SHRINK).clamp_min(MIN_SCALE)
