@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.config.errors import UserError
 
-# DQ-BART's released table for a 6-layer teacher (PAPERS section 1.4); no single rounding rule reproduces it.
+# DQ-BART's released table for a 6-layer teacher; no single rounding rule reproduces it.
 PUBLISHED = {
     6: {1: [5], 2: [0, 5], 3: [0, 2, 5], 4: [0, 2, 3, 5], 5: [0, 1, 3, 4, 5], 6: [0, 1, 2, 3, 4, 5]},
 }

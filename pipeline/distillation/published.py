@@ -1,4 +1,4 @@
-"""The losses of DQ-BART as its released code computes them (PAPERS sections 1.4 and 1.5).
+"""The losses of DQ-BART as its released code computes them (arXiv 2203.11239, amazon-science/dq-bart).
 
 Plain means over whole tensors of a micro-batch, padding included; layers summed; logits, attention probabilities and
 hidden states compared by squared error. Micro-batches and ranks are averaged, so it matters how a batch is cut.

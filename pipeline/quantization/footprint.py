@@ -1,4 +1,4 @@
-"""Sizes of BART-like students by formula: the papers' accounting beside our bytes on disk (PAPERS section 1.6)."""
+"""Sizes of BART-like students by formula: the papers' accounting beside our bytes on disk (DQ-BART)."""
 
 from __future__ import annotations
 

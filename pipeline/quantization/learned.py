@@ -20,7 +20,7 @@ from pipeline.quantization.quantisers import MIN_SCALE, SHRINK, Grid, mean_of, r
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedStep:
-    """LSQ: levels -2^(b-1) .. 2^(b-1) - 1 times a learned step (PAPERS section 3.4).
+    """LSQ: levels -2^(b-1) .. 2^(b-1) - 1 times a learned step (Esser et al. 2020).
 
     The step starts at 2 mean|x| / sqrt(2^(b-1) - 1); its gradient is divided by sqrt(n (2^(b-1) - 1)).
 
@@ -52,7 +52,7 @@ class LearnedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class StretchedElastic:
-    """SEQ of ParetoQ (PAPERS section 3.3): four levels a {-3/4, -1/4, 1/4, 3/4}, or three, a {-2/3, 0, 2/3}.
+    """SEQ of ParetoQ (Liu et al. 2025): four levels a {-3/4, -1/4, 1/4, 3/4}, or three, a {-2/3, 0, 2/3}.
 
     The scale starts at max|x|; its gradient is divided by sqrt(n).
 
@@ -65,6 +65,10 @@ class StretchedElastic:
     blocks: Blocks = ROW
     learned: bool = True
 
+    @property
+    def _steps_per_scale(self) -> float:
+        return 2.0 if self.bits == 2 else 1.5
+
     def initial(self, x: Tensor) -> Tensor:
         """See `Quantiser.initial`."""
         if x.size(-1) == 0:
@@ -74,22 +78,21 @@ class StretchedElastic:
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
         """See `Quantiser.grid`."""
         assert parameter is not None
-        steps_per_scale, shift = (2.0, 0.5) if self.bits == 2 else (1.5, 0.0)
-        scale = round_scale(parameter.exp() / steps_per_scale, self.blocks)
-        bound = 0.99 * steps_per_scale
+        shift = 0.5 if self.bits == 2 else 0.0
+        scale = round_scale(parameter.exp() / self._steps_per_scale, self.blocks)
+        bound = 0.99 * self._steps_per_scale
         steps = x / scale
         inside = steps.abs() < bound
         return Grid((steps.clamp_(-bound, bound) - shift).round_(), scale, -shift, inside)
 
     def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
         """See `Quantiser.slope_factor`."""
-        steps_per_scale = 2.0 if self.bits == 2 else 1.5
-        return parameter.exp() / (steps_per_scale * math.sqrt(max(x.size(-1), 1)))
+        return parameter.exp() / (self._steps_per_scale * math.sqrt(max(x.size(-1), 1)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnchoredClip:
-    """QuantBART's clip (PAPERS section 3.2): a = gamma mean|x| with gamma learned; uniform levels within +-a.
+    """QuantBART's clip (Tao et al. 2022): a = gamma mean|x| with gamma learned; uniform levels within +-a.
 
     Ternary rounds to {-a, 0, a}. gamma starts at the candidate with the least squared error over the whole tensor (the
     published start of 1 suits ternary; at 8 bits it would cut off half of the weights).

@@ -97,7 +97,7 @@ class Symmetric(Stateless):
         blocks: which values share a scale.
         clip_value: values are clipped to +-this first; no gradient outside.
         signed: false for tensors without negative values.
-        as_published: DQ-BART's arithmetic (PAPERS section 1.3): multiply and divide by the scale's inverse, in all its
+        as_published: the arithmetic of DQ-BART's code: multiply and divide by the scale's inverse, in all its
             bits; products of codes make ties, so that the last bit decides which way a value is rounded.
     """
 
@@ -156,7 +156,7 @@ class Asymmetric(Stateless):
 
 @dataclass(frozen=True, kw_only=True)
 class Ternary(Stateless):
-    """{-a, 0, a} after Ternary Weight Networks: D = 0.7 mean|w|, a = mean of |w| above D (PAPERS section 1.3).
+    """{-a, 0, a} after Ternary Weight Networks: D = 0.7 mean|w|, a = mean of |w| above D (Li et al. 2016).
 
     Args:
         blocks: which values share threshold and scale.
@@ -185,7 +185,7 @@ class Ternary(Stateless):
 
 @dataclass(frozen=True, kw_only=True)
 class Elastic(Stateless):
-    """Weights of TBT (PAPERS section 3.1), without subtracting the mean, as its released code does.
+    """Weights of TBT (Liu et al. 2023), without subtracting the mean, as its released code does.
 
     One bit: a x sign(w), a = mean|w|. Ternary: a x round(clip(w / a, -1, 1)), a = 4/3 mean|w|; the gradient is the
     identity.

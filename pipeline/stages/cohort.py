@@ -187,13 +187,15 @@ def _headline_metrics(
     """Scores and sizes of a student: bytes on disk, and the papers' formula beside them."""
     scheme, size_bytes = scheme_of_student(config, plan), file_bytes(packed)
     paper_bytes = rule_p_bytes(bart.shape_of(student_shape), scheme.weight_bits, scheme.embedding_bits)
-    return {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
+    metrics = {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
         "size_bytes": float(size_bytes),
         "size_ratio": teacher.size_bytes / size_bytes,
-        "rule_p_bytes": paper_bytes,
-        "rule_p_ratio": rule_p_bytes(bart.shape_of(teacher_shape), 32, 32) / paper_bytes,
         "rougeLsum_lost": teacher.scores["rougeLsum"] - scores["rougeLsum"],
     }
+    if not scheme.quantisation.bits:  # the papers' formula knows one number of bits for all linear layers
+        rule_p_ratio = rule_p_bytes(bart.shape_of(teacher_shape), 32, 32) / paper_bytes
+        metrics |= {"rule_p_bytes": paper_bytes, "rule_p_ratio": rule_p_ratio}
+    return metrics
 
 
 def _samples(examples: datasets.Dataset, predictions: list[str], num: int) -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
 """DeepSpeed ZeRO 0-3 behind the engine protocol; several engines live in one process. The door to deepspeed.
 
-DeepSpeed averages gradients over micro-batches and ranks; we want sums (DESIGN: losses are divided by global counts).
+DeepSpeed averages gradients over micro-batches and ranks; we want sums, because losses are divided by global counts.
 That is undone in one place, `backward`. Everything else here exists because DeepSpeed was written for one engine a
 process.
 """

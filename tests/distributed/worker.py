@@ -175,7 +175,10 @@ def bf16(teacher, batches, cluster):
 
 def resumed(teacher, batches, cluster, folder):
     """Weights after a run that was checkpointed and restored halfway, and after one that was not (with dropout)."""
-    make = lambda: [learner(teacher, scheme, scheme, cluster, dropout=0.1) for scheme in ("4-4-8", "2-2-8")]  # noqa: E731
+
+    def make():
+        return [learner(teacher, scheme, scheme, cluster, dropout=0.1) for scheme in ("4-4-8", "2-2-8")]
+
     straight = make()
     train(straight, batches, teacher)
     first, progress = make(), Progress()

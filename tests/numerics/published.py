@@ -1,4 +1,4 @@
-"""DQ-BART written out from its description (PAPERS sections 1.3 to 1.5): a BART in plain functions over a state dict.
+"""DQ-BART written out from paper and released code: a BART in plain functions over a state dict.
 
 It shares no code with the product: what `recipe=dqbart` trains is held against it.
 """
