@@ -7,7 +7,7 @@ The four groups `task`, `model`, `recipe`, `cluster` are sections that `conf/<gr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pipeline.config.errors import UserError
@@ -78,9 +78,12 @@ class TaskConfig:
     )
     corpus: CorpusConfig = option(CorpusConfig, "origin of the examples")
     source_prefix: str = option("", "text put before every source")
+    source_language: str | None = option(None, "language code of sources, for mBART's tokenizers, e.g. en_XX")
+    target_language: str | None = option(None, "language code of targets, for mBART's tokenizers, e.g. ro_RO")
     max_source_tokens: int = option(1024, "longer sources are cut (counted and logged)", minimum=2)
     max_target_tokens: int = option(128, "longer training targets are cut (counted and logged)", minimum=2)
     decoding: DecodingConfig = option(DecodingConfig, "generation settings for evaluation")
+    metric: str = option("rouge", "rouge (summaries) or bleu: BLEU and chrF (translation)", allowed=("rouge", "bleu"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,9 @@ class ModelConfig:
     """The teacher's starting point and tokenizer."""
 
     name: str = option("seed", "name of the model; the file conf/model/<name>.yaml")
-    family: str = option("bart", "model family", allowed=("bart",))
+    family: str | None = option(
+        None, "model family: of a model from scratch (none: bart); a pre-trained one says its own, checked if given"
+    )
     pretrained: str | None = option(None, "hub name or folder made by save_pretrained; empty: from scratch")
     tokenizer: str | None = option(
         None, "hub name or folder; empty: that of model.pretrained, or one trained on the training split"
@@ -144,7 +149,9 @@ class QuantisationConfig:
         "per_row", "which values of an embedding table share a scale", allowed=GRANULARITIES
     )
     activation_granularity: str = option(
-        "per_token", "one scale per token or per tensor", allowed=("per_token", "per_tensor")
+        "per_token",
+        "one scale per token or per tensor, taken from the values; learned: one per tensor, trained (for 2 and 4 bits)",
+        allowed=("per_token", "per_tensor", "learned"),
     )
     clip_value: float | None = option(
         None, "clip activations and weights (twn, symmetric, asymmetric) to +-this before quantising", minimum=0.01
@@ -153,7 +160,11 @@ class QuantisationConfig:
     probabilities: str = option(
         "unsigned", "grid of attention probabilities; signed leaves half of it unused", allowed=("unsigned", "signed")
     )
-    post_activation: str = option("symmetric", "grid of what follows GELU or ReLU", allowed=("symmetric", "asymmetric"))
+    post_activation: str = option(
+        "symmetric",
+        "grid of what follows GELU or ReLU; learned scales: signed or from 0 up",
+        allowed=("symmetric", "asymmetric"),
+    )
     lm_head: bool = option(True, "the output projection uses the embedding's codes (tied, stored once)")
     position_bits: float = option(8, "bits of learned position embeddings", allowed=WEIGHT_BITS)
     bits: list[str] = option(
@@ -164,9 +175,17 @@ class QuantisationConfig:
     )
 
 
+_LOSSES: tuple[str, ...] = ("task", "logits", "encoder_attention", "decoder_attention", "cross_attention")
+_LOSSES += ("encoder_hidden", "decoder_hidden", "encoder_relations", "decoder_relations", "contrastive")
+# What DQ-BART's loss does not know: with reduction=tensor each keeps its default (logits_kind is mse there).
+_TOKEN_ONLY: tuple[str, ...] = ("logits_kind", "attention_kind", "hidden_kind", "encoder_relations")
+_TOKEN_ONLY += ("decoder_relations", "relation_heads", "encoder_relation_layer", "decoder_relation_layer")
+_TOKEN_ONLY += ("contrastive", "contrastive_temperature")
+
+
 @dataclass(frozen=True, kw_only=True)
 class DistillationConfig:
-    """Weights of the training losses; 0 switches a term off."""
+    """Weights of the training losses, 0 switches a term off; and what each of them compares."""
 
     reduction: str = option(
         "token",
@@ -178,24 +197,93 @@ class DistillationConfig:
     logits: float = option(1.0, "distance of the logits to the teacher's", minimum=0.0)
     logits_kind: str = option("kl", "kl: KL divergence at the temperature; mse: squared error", allowed=("kl", "mse"))
     temperature: float = option(1.0, "temperature of the KL divergence", minimum=0.01)
-    encoder_attention: float = option(1.0, "squared error of encoder attention probabilities", minimum=0.0)
-    decoder_attention: float = option(1.0, "squared error of decoder self-attention probabilities", minimum=0.0)
-    cross_attention: float = option(1.0, "squared error of cross-attention probabilities", minimum=0.0)
-    encoder_hidden: float = option(1.0, "squared error of encoder hidden states", minimum=0.0)
-    decoder_hidden: float = option(1.0, "squared error of decoder hidden states", minimum=0.0)
+    encoder_attention: float = option(1.0, "distance of encoder attention probabilities", minimum=0.0)
+    decoder_attention: float = option(1.0, "distance of decoder self-attention probabilities", minimum=0.0)
+    cross_attention: float = option(1.0, "distance of cross-attention probabilities", minimum=0.0)
+    attention_kind: str = option(
+        "mse", "attention probabilities: mse: squared error; kl: KL divergence", allowed=("mse", "kl")
+    )
+    encoder_hidden: float = option(1.0, "distance of encoder hidden states", minimum=0.0)
+    decoder_hidden: float = option(1.0, "distance of decoder hidden states", minimum=0.0)
+    hidden_kind: str = option(
+        "mse",
+        "hidden states: mse: squared error; normalised: squared error after normalising both over their width",
+        allowed=("mse", "normalised"),
+    )
+    encoder_relations: float = option(
+        0.0, "KL divergence of encoder self-attention relations: q-q, k-k, v-v of one layer (MiniLMv2)", minimum=0.0
+    )
+    decoder_relations: float = option(0.0, "the same of decoder self-attention", minimum=0.0)
+    relation_heads: int | None = option(
+        None, "heads that q, k, v are cut into for relations; none: the teacher's attention heads", minimum=1
+    )
+    encoder_relation_layer: int | None = option(
+        None, "teacher layer of encoder_relations, from 0; none: the last. The student's is its last", minimum=0
+    )
+    decoder_relation_layer: int | None = option(
+        None, "teacher layer of decoder_relations, from 0; none: the last. The student's is its last", minimum=0
+    )
+    contrastive: float = option(
+        0.0, "last decoder states: tell the teacher's state of the token from those of other tokens", minimum=0.0
+    )
+    contrastive_temperature: float = option(0.1, "temperature of the contrastive term's similarities", minimum=0.01)
 
     def __post_init__(self) -> None:
-        settings = ("reduction", "logits_kind", "temperature")
-        if self.reduction == "tensor" and self.logits_kind != "mse":
-            raise UserError(
-                f"recipe.distillation.logits_kind={self.logits_kind} with reduction=tensor",
-                "mse, as published",
-                "set recipe.distillation.logits_kind=mse or reduction=token",
-            )
-        if not any(value for name, value in vars(self).items() if name not in settings):
+        if self.reduction == "tensor":
+            self._check_published()
+        if not any(getattr(self, name) for name in _LOSSES):
             raise UserError(
                 "recipe.distillation with every weight 0", "one weight above 0", "set ...distillation.task=1"
             )
+
+    def _check_published(self) -> None:
+        published = {setting.name: setting.default for setting in fields(self)} | {"logits_kind": "mse"}
+        for name in _TOKEN_ONLY:
+            given, allowed = getattr(self, name), published[name]
+            if given != allowed:
+                shown = "null" if allowed is None else allowed
+                raise UserError(
+                    f"recipe.distillation.{name}={given} with reduction=tensor",
+                    f"{shown}, as published",
+                    f"set recipe.distillation.{name}={shown} or reduction=token",
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceConfig:
+    """Sequence-level distillation (Kim & Rush 2016): the teacher's beam search writes training targets."""
+
+    kind: str = option(
+        "none",
+        "none: references; pure: the teacher's best text; interpolated: the one of its beams nearest to the reference; "
+        "filtered: its best text where that is near enough to the reference, which is kept elsewhere",
+        allowed=("none", "pure", "interpolated", "filtered"),
+    )
+    num_beams: int = option(4, "beam width of the teacher", minimum=1, maximum=64)
+    min_similarity: float = option(
+        10.0,
+        "filtered: least likeness of a kept text to the reference, in percent: ROUGE-2, or chrF where task.metric=bleu",
+        minimum=0.0,
+        maximum=100.0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruningConfig:
+    """How the heads are chosen that a student with `heads` below 1 keeps; the others are really removed."""
+
+    method: str = option(
+        "importance",
+        "importance: first-order, before training (Michel et al. 2019); gates: hard-concrete gates trained with the "
+        "student's own losses in full precision first (Voita et al. 2019)",
+        allowed=("importance", "gates"),
+    )
+    num_examples: int = option(
+        512, "importance: about so many training examples are looked at, by the first worker", minimum=1
+    )
+    num_steps: int = option(200, "gates: optimiser steps that gates and weights are trained for", minimum=1)
+    penalty: float = option(0.5, "gates: weight of the expected part of open gates", minimum=0.0)
+    pace: float = option(50.0, "gates: how much faster than weights they move", minimum=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +301,13 @@ class RecipeConfig:
 
     name: str = option("best", "name of the recipe; the file conf/recipe/<name>.yaml")
     quantisation: QuantisationConfig = option(QuantisationConfig, "quantiser settings")
+    schedule: list[str] = option(
+        list,
+        "schemes on the way to the student's own, each until a part of the steps (below 1) or a step, e.g. "
+        "['0.3=32-32-32', '0.5=8-8-8']: full precision, then 8 bits, then the student's scheme",
+    )
+    pruning: PruningConfig = option(PruningConfig, "how heads are chosen for removal")
+    sequence: SequenceConfig = option(SequenceConfig, "texts of the teacher as targets")
     distillation: DistillationConfig = option(DistillationConfig, "loss weights")
     dqbart: DqbartConfig = option(DqbartConfig, "settings of the published method")
 
@@ -283,6 +378,7 @@ class StudentConfig:
 
     scheme: str = option("8-8-8", "bits W-E-A: weights, embeddings, activations; 32 is not quantised")
     depth: str = option("6-3", "encoder-decoder layers of the student")
+    heads: float = option(1.0, "part of the attention heads that is kept (recipe.pruning chooses)", minimum=0.0)
     distil: bool = option(True, "false: task loss only, no teacher")
     encoder_map: list[int] | None = option(None, "teacher layer of each encoder layer; none: the rule of LayerMap")
     decoder_map: list[int] | None = option(None, "teacher layer of each decoder layer; none: the rule of LayerMap")
@@ -305,6 +401,8 @@ class StudentConfig:
         ):
             if bits not in allowed:
                 raise UserError(f"{bits:g} {name} bits in scheme '{self.scheme}'", f"{allowed}", change)
+        if not 0 < self.heads <= 1:
+            raise UserError(f"student {self.scheme} {self.depth} with heads={self.heads}", "above 0, at most 1", change)
         if not DEPTH_PATTERN.match(self.depth):
             raise UserError(f"depth '{self.depth}'", "encoder-decoder layers such as 6-3", change)
         if "name" in self.recipe:
@@ -320,6 +418,8 @@ class StudentConfig:
     def name(self) -> str:
         """What a person calls this student, e.g. `2-2-8 6-3 no-distil`."""
         parts = [self.scheme, self.depth, *([self.label] if self.label else [])]
+        if self.heads < 1:
+            parts.append(f"heads={self.heads:g}")
         if not self.distil:
             parts.append("no-distil")
         for name, layers in (("encoder", self.encoder_map), ("decoder", self.decoder_map)):
@@ -334,14 +434,21 @@ class StudentConfig:
 class SweepConfig:
     """The students of one sweep."""
 
-    students: list[StudentConfig] = option(lambda: [StudentConfig()], "the students, trained as one cohort")
+    students: list[StudentConfig] = option(
+        lambda: [StudentConfig()], "the students; those that can see the same batches are trained as one cohort"
+    )
+    seeds: list[int] = option(
+        list, "train every student once with each of these seeds (batches, dropout), one teacher; empty: with `seed`"
+    )
 
     def __post_init__(self) -> None:
-        keys = [repr(student) for student in self.students]
-        if not keys:
+        names = [student.name for student in self.students]
+        if not names:
             raise UserError("sweep.students is empty", "at least one student", "add {scheme: 8-8-8, depth: 6-3}")
-        if len(set(keys)) != len(keys):
-            raise UserError("sweep.students names a student twice", "distinct students", "remove the repetition")
+        if len(set(names)) != len(names):
+            raise UserError("sweep.students names a student twice", "distinct students", "remove one, or label them")
+        if len(set(self.seeds)) != len(self.seeds) or any(seed < 0 for seed in self.seeds):
+            raise UserError(f"sweep.seeds={self.seeds}", "distinct numbers from 0 on", "change sweep.seeds")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.schema import ModelConfig, TaskConfig
 from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub
+from pipeline.data.languages import set_languages, target_ids
 
 # BART's special tokens at BART's ids.
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -116,20 +117,39 @@ def load_tokenised(folder: Path, split: str) -> TokenisedSplit:
     )
 
 
+def with_targets(examples: datasets.Dataset, targets: list[str], tokenizer: Any, task: TaskConfig) -> datasets.Dataset:
+    """Tokenised examples with other targets; the texts of the references stay beside them."""
+    set_languages(tokenizer, task)
+    labels, cut = _cut(target_ids(tokenizer, targets), task.max_target_tokens, tokenizer)
+    kept = examples.remove_columns(["labels", "target_tokens"])
+    columns = {"labels": labels, "target_tokens": [len(ids) for ids in labels], "target_cut": cut}
+    columns["source_cut"] = [False] * len(labels)  # counted where the sources were cut
+    for name, values in columns.items():
+        kept = kept.add_column(name, values)
+    return kept
+
+
 def _token_ids(rows: dict[str, list[str]], tokenizer: Any, task: TaskConfig) -> dict[str, list[Any]]:
     denoising = task.objective == "denoising"
+    set_languages(tokenizer, task)
     texts = [task.source_prefix + text for text in rows["source"]]
-    targets = texts if denoising else rows["target"]
-    sources, source_cut = _encode(tokenizer, texts, task.max_source_tokens)
-    labels, target_cut = _encode(tokenizer, targets, task.max_source_tokens if denoising else task.max_target_tokens)
+    source_ids = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+    sources, source_cut = _cut(source_ids, task.max_source_tokens, tokenizer)
+    if denoising:
+        labels, target_cut = sources, source_cut
+    else:
+        labels, target_cut = _cut(target_ids(tokenizer, rows["target"]), task.max_target_tokens, tokenizer)
     lengths = {"source_tokens": [len(ids) for ids in sources], "target_tokens": [len(ids) for ids in labels]}
     return {"input_ids": sources, "labels": labels, "source_cut": source_cut, "target_cut": target_cut, **lengths}
 
 
-def _encode(tokenizer: Any, texts: list[str], limit: int) -> tuple[list[list[int]], list[bool]]:
-    """Token ids with special tokens, at most `limit` of them, and whether each was cut."""
-    whole = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
-    end = tokenizer.eos_token_id
-    cut = [len(ids) > limit for ids in whole]
-    ids = [[*ids[: limit - 1], end] if too_long else ids for ids, too_long in zip(whole, cut, strict=True)]
+def _cut(whole: list[list[int]], limit: int, tokenizer: Any) -> tuple[list[list[int]], list[bool]]:
+    """Token ids, at most `limit` of them, and whether each was cut; special tokens at the end stay."""
+    special = set(tokenizer.all_special_ids)
+    ids, cut = [], [len(row) > limit for row in whole]
+    for row, too_long in zip(whole, cut, strict=True):
+        if too_long:
+            end = next((i for i, token in enumerate(reversed(row)) if token not in special), 0)
+            row = [*row[: limit - end], *row[len(row) - end :]]
+        ids.append(row)
     return ids, cut

@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from pipeline.data.batches import IGNORED_LABEL
 
+LEAST_PROBABILITY = 1e-30  # its logarithm and its reciprocal, times any weight, are finite in fp32
+
 
 def cross_entropy_sum(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Cross-entropy with the reference, summed over target tokens.
@@ -55,6 +57,18 @@ def mean_square_sum(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, difference, 0.0).sum()
 
 
+def normalised_square_sum(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """`mean_square_sum` of vectors normalised to mean 0 and variance 1 over the width (Shleifer & Rush 2020).
+
+    Args:
+        student: (B, T, D).
+        teacher: (B, T, D).
+        mask: (B, T), True where a token counts.
+    """
+    mine, theirs = (functional.layer_norm(at_least_fp32(states), states.shape[-1:]) for states in (student, teacher))
+    return mean_square_sum(mine, theirs, mask)
+
+
 def attention_square_sum(student: Tensor, teacher: Tensor, query_mask: Tensor) -> Tensor:
     """Squared difference of attention probabilities, summed over keys and queries, averaged over heads.
 
@@ -67,3 +81,23 @@ def attention_square_sum(student: Tensor, teacher: Tensor, query_mask: Tensor) -
     """
     difference = (student - teacher.to(student.dtype)).float().square().sum(dim=-1).mean(dim=1)
     return torch.where(query_mask, difference, 0.0).sum()
+
+
+def attention_kl_sum(student: Tensor, teacher: Tensor, query_mask: Tensor) -> Tensor:
+    """KL(teacher || student) of attention probabilities, summed over queries, averaged over heads (Wang et al. 2020).
+
+    Masked keys have probability 0 in both and add 0. A student's 0 counts as `LEAST_PROBABILITY`.
+
+    Args:
+        student: (B, H, Q, K) probabilities.
+        teacher: (B, H, Q, K) probabilities.
+        query_mask: (B, Q), True where a query counts.
+    """
+    mine, theirs = at_least_fp32(student).clamp_min(LEAST_PROBABILITY), at_least_fp32(teacher)
+    divergence = (torch.xlogy(theirs, theirs) - torch.xlogy(theirs, mine)).sum(dim=-1).mean(dim=1)
+    return torch.where(query_mask, divergence, 0.0).sum()
+
+
+def at_least_fp32(values: Tensor) -> Tensor:
+    """The same values in fp32, or in their own wider type."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

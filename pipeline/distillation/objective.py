@@ -5,23 +5,34 @@ Layer distances are averaged over the student's layers, so a weight means the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.config.schema import DistillationConfig
 from pipeline.data.batches import Batch
 from pipeline.distillation import losses
+from pipeline.distillation.recording import Relation, modules_named, recorded_outputs
+from pipeline.distillation.relations import contrastive_sum, relation_kl_sum
 from pipeline.training.engine import Engine
 from pipeline.training.loop import TokenCounts
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+ATTENTION_LOSSES: dict[str, Loss] = {"mse": losses.attention_square_sum, "kl": losses.attention_kl_sum}
+HIDDEN_LOSSES: dict[str, Loss] = {"mse": losses.mean_square_sum, "normalised": losses.normalised_square_sum}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Signals:
-    """What a model shows for one batch. Hidden states start with the embedding output: index i + 1 is layer i."""
+    """What a model shows for one batch.
+
+    Hidden states start with the embedding output: index i + 1 is layer i. `outputs` are those of the modules that were
+    recorded, by name.
+    """
 
     logits: Tensor
     encoder_hidden: tuple[Tensor, ...]
@@ -29,18 +40,29 @@ class Signals:
     encoder_attention: tuple[Tensor, ...]
     decoder_attention: tuple[Tensor, ...]
     cross_attention: tuple[Tensor, ...]
+    outputs: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def signals_of(forward: Callable[..., Any], batch: Batch, internals: bool = True) -> Signals:
-    """Run a model on a batch, with attention maps and hidden states where `internals` asks for them."""
-    output = forward(
-        input_ids=batch.input_ids,
-        attention_mask=batch.attention_mask,
-        decoder_input_ids=batch.decoder_input_ids,
-        output_hidden_states=internals,
-        output_attentions=internals,
-        use_cache=False,
-    )
+def signals_of(
+    forward: Callable[..., Any], batch: Batch, internals: bool = True, recorded: Mapping[str, nn.Module] | None = None
+) -> Signals:
+    """Run a model on a batch.
+
+    Args:
+        forward: the model, or the forward pass of the engine around it.
+        batch: its inputs.
+        internals: whether attention maps and hidden states are wanted.
+        recorded: modules of the model whose outputs are wanted, too.
+    """
+    with recorded_outputs(recorded or {}) as outputs:
+        output = forward(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            decoder_input_ids=batch.decoder_input_ids,
+            output_hidden_states=internals,
+            output_attentions=internals,
+            use_cache=False,
+        )
     return Signals(
         logits=output.logits,
         encoder_hidden=output.encoder_hidden_states or (),
@@ -48,6 +70,7 @@ def signals_of(forward: Callable[..., Any], batch: Batch, internals: bool = True
         encoder_attention=output.encoder_attentions or (),
         decoder_attention=output.decoder_attentions or (),
         cross_attention=output.cross_attentions or (),
+        outputs=outputs,
     )
 
 
@@ -71,84 +94,94 @@ class TaskObjective:
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationObjective:
-    """Task loss plus distances to the teacher."""
+    """Task loss plus distances to the teacher.
+
+    Args:
+        weights: weight of every term and what it compares.
+        encoder_map: teacher layer of each encoder layer.
+        decoder_map: teacher layer of each decoder layer.
+        relations: side -> where its relations come from; there for every side whose weight is not 0.
+        heads: kind of attention (encoder, decoder, cross) -> student layer -> heads of the teacher's layer that the
+            student keeps; all of them where a layer is not named.
+        label_smoothing: of the task loss.
+        needs_teacher: always.
+    """
 
     weights: DistillationConfig
     encoder_map: list[int]
     decoder_map: list[int]
+    relations: Mapping[str, Relation] = field(default_factory=dict)
+    heads: Mapping[str, Mapping[int, list[int]]] = field(default_factory=dict)
     label_smoothing: float = 0.0
     needs_teacher: bool = True
 
+    @property
+    def teacher_modules(self) -> tuple[str, ...]:
+        """Names of the teacher's modules whose outputs the signals must hold."""
+        return tuple(name for relation in self.relations.values() for name in relation.teacher)
+
     def __call__(self, engine: Engine, batch: Batch, signals: Signals, counts: TokenCounts) -> dict[str, Tensor]:
         """See `training.loop.Objective`."""
-        student, weights = signals_of(engine.forward, batch), self.weights
-        terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
-            "task_loss": (
-                weights.task / counts.num_target,
-                lambda: losses.cross_entropy_sum(student.logits, batch.labels, self.label_smoothing),
-            ),
-            "logits_loss": (weights.logits / counts.num_target, lambda: self._logits(student, signals, batch)),
-            "encoder_attention_loss": (
-                weights.encoder_attention / counts.num_source,
-                lambda: _layer_mean(
-                    losses.attention_square_sum,
-                    student.encoder_attention,
-                    signals.encoder_attention,
-                    self.encoder_map,
-                    batch.source_mask,
-                ),
-            ),
-            "decoder_attention_loss": (
-                weights.decoder_attention / counts.num_target,
-                lambda: _layer_mean(
-                    losses.attention_square_sum,
-                    student.decoder_attention,
-                    signals.decoder_attention,
-                    self.decoder_map,
-                    batch.target_mask,
-                ),
-            ),
-            "cross_attention_loss": (
-                weights.cross_attention / counts.num_target,
-                lambda: _layer_mean(
-                    losses.attention_square_sum,
-                    student.cross_attention,
-                    signals.cross_attention,
-                    self.decoder_map,
-                    batch.target_mask,
-                ),
-            ),
-            "encoder_hidden_loss": (
-                weights.encoder_hidden / counts.num_source,
-                lambda: _layer_mean(
-                    losses.mean_square_sum,
-                    student.encoder_hidden,
-                    signals.encoder_hidden,
-                    with_embedding(self.encoder_map),
-                    batch.source_mask,
-                ),
-            ),
-            "decoder_hidden_loss": (
-                weights.decoder_hidden / counts.num_target,
-                lambda: _layer_mean(
-                    losses.mean_square_sum,
-                    student.decoder_hidden,
-                    signals.decoder_hidden,
-                    with_embedding(self.decoder_map),
-                    batch.target_mask,
-                ),
-            ),
+        names = (name for relation in self.relations.values() for name in relation.student)
+        student = signals_of(engine.forward, batch, recorded=modules_named(engine.module, names))
+        return {
+            f"{name}_loss": weight / num_tokens * term()
+            for name, (num_tokens, term) in self._terms(student, signals, batch, counts).items()
+            if (weight := getattr(self.weights, name)) > 0
         }
-        return {name: factor * term() for name, (factor, term) in terms.items() if factor > 0}
 
     def weight(self, term: str) -> float:
         """See `training.loop.Objective`."""
         return float(getattr(self.weights, term.removesuffix("_loss")))
 
-    def _logits(self, student: Signals, teacher: Signals, batch: Batch) -> Tensor:
+    def _terms(
+        self, student: Signals, teacher: Signals, batch: Batch, counts: TokenCounts
+    ) -> dict[str, tuple[float, Callable[[], Tensor]]]:
+        """Name of the weight -> tokens that the term is divided by, and the term."""
+        source, num_source, encoder = batch.source_mask, counts.num_source, self.encoder_map
+        target, num_target, decoder = batch.target_mask, counts.num_target, self.decoder_map
+        attention, hidden = ATTENTION_LOSSES[self.weights.attention_kind], HIDDEN_LOSSES[self.weights.hidden_kind]
+
+        def layers(name: str, loss: Loss, layer_map: list[int], mask: Tensor) -> Callable[[], Tensor]:
+            theirs = [getattr(teacher, name)[layer] for layer in layer_map]
+            for layer, heads in self.heads.get(name.removesuffix("_attention"), {}).items():
+                theirs[layer] = theirs[layer][:, heads]
+            return partial(_layer_mean, loss, getattr(student, name), theirs, mask)
+
+        return {
+            "task": (num_target, partial(self._task, student, batch.labels)),
+            "logits": (num_target, partial(self._logits, student, teacher, target)),
+            "encoder_attention": (num_source, layers("encoder_attention", attention, encoder, source)),
+            "decoder_attention": (num_target, layers("decoder_attention", attention, decoder, target)),
+            "cross_attention": (num_target, layers("cross_attention", attention, decoder, target)),
+            "encoder_hidden": (num_source, layers("encoder_hidden", hidden, with_embedding(encoder), source)),
+            "decoder_hidden": (num_target, layers("decoder_hidden", hidden, with_embedding(decoder), target)),
+            "encoder_relations": (num_source, partial(self._relations, "encoder", student, teacher, source)),
+            "decoder_relations": (num_target, partial(self._relations, "decoder", student, teacher, target)),
+            "contrastive": (num_target, partial(self._contrastive, student, teacher, target)),
+        }
+
+    def _task(self, student: Signals, labels: Tensor) -> Tensor:
+        return losses.cross_entropy_sum(student.logits, labels, self.label_smoothing)
+
+    def _logits(self, student: Signals, teacher: Signals, mask: Tensor) -> Tensor:
         if self.weights.logits_kind == "mse":
-            return losses.mean_square_sum(student.logits, teacher.logits, batch.target_mask)
-        return losses.logits_kl_sum(student.logits, teacher.logits, batch.target_mask, self.weights.temperature)
+            return losses.mean_square_sum(student.logits, teacher.logits, mask)
+        return losses.logits_kl_sum(student.logits, teacher.logits, mask, self.weights.temperature)
+
+    def _relations(self, side: str, student: Signals, teacher: Signals, mask: Tensor) -> Tensor:
+        """The mean over queries, keys and values."""
+        relation = self.relations[side]
+        num_heads = self.weights.relation_heads or getattr(teacher, f"{side}_attention")[-1].size(1)
+        pairs = [
+            (student.outputs[mine], teacher.outputs[theirs])
+            for mine, theirs in zip(relation.student, relation.teacher, strict=True)
+        ]
+        return torch.stack([relation_kl_sum(mine, theirs, mask, num_heads) for mine, theirs in pairs]).mean()
+
+    def _contrastive(self, student: Signals, teacher: Signals, mask: Tensor) -> Tensor:
+        temperature = self.weights.contrastive_temperature
+        return contrastive_sum(student.decoder_hidden[-1], teacher.decoder_hidden[-1], mask, temperature)
 
 
 def with_embedding(layer_map: list[int]) -> list[int]:
@@ -156,12 +189,6 @@ def with_embedding(layer_map: list[int]) -> list[int]:
     return [0, *(layer + 1 for layer in layer_map)]
 
 
-def _layer_mean(
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor],
-    student: tuple[Tensor, ...],
-    teacher: tuple[Tensor, ...],
-    teacher_layers: list[int],
-    mask: Tensor,
-) -> Tensor:
-    pairs = zip(student, teacher_layers, strict=True)
-    return torch.stack([loss(mine, teacher[layer], mask) for mine, layer in pairs]).mean()
+def _layer_mean(loss: Loss, student: tuple[Tensor, ...], teacher: list[Tensor], mask: Tensor) -> Tensor:
+    pairs = zip(student, teacher, strict=True)
+    return torch.stack([loss(mine, theirs, mask) for mine, theirs in pairs]).mean()

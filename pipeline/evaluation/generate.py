@@ -27,13 +27,44 @@ def generate_split(
     gather: Callable[[Any], list[Any]],
     on_batch: Callable[[int, int], None] = lambda _, __: None,
 ) -> list[str]:
-    """Predicted texts in the split's order, the same on every rank.
+    """Predicted texts in the split's order, the same on every rank; arguments as of `generate_candidates`."""
+    candidates = generate_candidates(
+        model,
+        tokenizer,
+        split,
+        decoding,
+        num_candidates=1,
+        batch_tokens=batch_tokens,
+        rank=rank,
+        num_ranks=num_ranks,
+        gather=gather,
+        on_batch=on_batch,
+    )
+    return [texts[0] for texts in candidates]
+
+
+@torch.inference_mode()
+def generate_candidates(
+    model: Any,
+    tokenizer: Any,
+    split: datasets.Dataset,
+    decoding: DecodingConfig,
+    *,
+    num_candidates: int,
+    batch_tokens: int,
+    rank: int,
+    num_ranks: int,
+    gather: Callable[[Any], list[Any]],
+    on_batch: Callable[[int, int], None] = lambda _, __: None,
+) -> list[list[str]]:
+    """The best texts of every example, best first, in the split's order, the same on every rank.
 
     Args:
         model: any model with `generate`.
         tokenizer: its tokenizer.
         split: examples with `input_ids` and their lengths `source_tokens`.
         decoding: beams and lengths.
+        num_candidates: texts per example, at most the number of beams.
         batch_tokens: most padded source tokens in a batch.
         rank: this rank.
         num_ranks: ranks that share the work.
@@ -44,25 +75,29 @@ def generate_split(
     model.eval()
     mine = generation_batches(split["source_tokens"][:], batch_tokens, num_ranks)[rank]
     sources = split.select_columns(["input_ids"])
-    predictions: dict[int, str] = {}
+    predictions: dict[int, list[str]] = {}
     for index, examples in enumerate(mine):
-        ids = generate_ids(model, sources[examples]["input_ids"], tokenizer.pad_token_id, decoding)
-        texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
-        predictions.update(zip(examples, (text.strip() for text in texts), strict=True))
+        ids = generate_ids(model, sources[examples]["input_ids"], tokenizer.pad_token_id, decoding, num_candidates)
+        texts = [text.strip() for text in tokenizer.batch_decode(ids, skip_special_tokens=True)]
+        for row, example in enumerate(examples):
+            predictions[example] = texts[row * num_candidates : (row + 1) * num_candidates]
         on_batch(index + 1, len(mine))
     model.train(was_training)
-    merged = {index: text for part in gather(predictions) for index, text in part.items()}
+    merged = {index: found for part in gather(predictions) for index, found in part.items()}
     return [merged[index] for index in range(len(split))]
 
 
-def generate_ids(model: Any, sources: list[list[int]], pad_id: int, decoding: DecodingConfig) -> Tensor:
-    """Generated token ids of one batch, (batch, generated tokens)."""
+def generate_ids(
+    model: Any, sources: list[list[int]], pad_id: int, decoding: DecodingConfig, num_candidates: int = 1
+) -> Tensor:
+    """Generated token ids of one batch, (batch x candidates, generated tokens)."""
     device = next(iter(model.state_dict().values())).device
     # Built whole, so that teacher and students decode alike whatever their checkpoints say.
     model.generation_config = generation_config(model.config, decoding)
     generated = model.generate(
         input_ids=pad(sources, pad_id).to(device),
         attention_mask=pad([[1] * len(ids) for ids in sources], 0).to(device),
+        num_return_sequences=num_candidates,
     )
     assert isinstance(generated, Tensor)
     return generated
@@ -82,6 +117,9 @@ def generation_config(shape: Any, decoding: DecodingConfig) -> GenerationConfig:
         eos_token_id=shape.eos_token_id,
         pad_token_id=shape.pad_token_id,
         decoder_start_token_id=shape.decoder_start_token_id,
+        forced_bos_token_id=getattr(shape, "first_target_token_id", None),  # mBART-50's language code
+        # A padding token that starts the decoding (Marian, T5) was never a target: it cannot be generated.
+        suppress_tokens=[shape.pad_token_id] if shape.decoder_start_token_id == shape.pad_token_id else None,
         forced_eos_token_id=shape.eos_token_id,  # a text that reaches max_length ends there
     )
 

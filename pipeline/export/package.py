@@ -25,15 +25,25 @@ from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.schema import DecodingConfig, QuantisationConfig
 from pipeline.evaluation.generate import generation_config
-from pipeline.models import bart
+from pipeline.models.families import family_of
+from pipeline.models.student import assemble_packed
 from pipeline.quantization.packed_layers import PackedWeight, packed_weights
 from pipeline.quantization.scheme import Scheme, scheme_of
 
-FORMAT = "dq-packed/2"
+FORMAT = "dq-packed/3"
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
-MANIFEST_KEYS = {"format", "sha256", "packed", "scheme", "scheme_name", "decoding", "encoder_map", "decoder_map"}
-MANIFEST_KEYS |= {"source_prefix", "max_source_tokens"}
+MANIFEST_KEYS = {"format", "sha256", "packed", "scheme", "scheme_name", "decoding"}
+OWN_KEYS = (
+    "encoder_map",
+    "decoder_map",
+    "heads",
+    "source_prefix",
+    "source_language",
+    "target_language",
+    "max_source_tokens",
+)
+MANIFEST_KEYS |= set(OWN_KEYS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +53,11 @@ class PackageInfo:
     scheme: Scheme
     encoder_map: list[int]
     decoder_map: list[int]
+    heads: dict[str, list[int]]  # attention module -> heads of the teacher's layer that are left; else all
     decoding: DecodingConfig
     source_prefix: str
+    source_language: str | None
+    target_language: str | None
     max_source_tokens: int
 
 
@@ -97,7 +110,7 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
     info = PackageInfo(
         scheme=scheme_of(manifest["scheme_name"], build(QuantisationConfig, manifest["scheme"]["quantisation"])),
         decoding=DecodingConfig(**manifest["decoding"]),
-        **{k: manifest[k] for k in ("encoder_map", "decoder_map", "source_prefix", "max_source_tokens")},
+        **{k: manifest[k] for k in OWN_KEYS},
     )
     try:
         tensors = load_file(folder / WEIGHTS)
@@ -117,12 +130,13 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
             form = {"bits": entry["bits"], "shape": tuple(entry["shape"]), "divides": entry["divides"]}
             shared[stored] = PackedWeight(codes, scale, zero_or_constant, **form)
         weights[name] = shared[stored]
-    model = bart.assemble_packed(AutoConfig.from_pretrained(folder), info.scheme, weights)
+    model = assemble_packed(AutoConfig.from_pretrained(folder), info.scheme, weights, info.heads)
     model.load_state_dict(tensors, strict=False)
     missing = set(_plain_tensors(model, weights)) - set(tensors)
     if missing:
         raise UserError(f"{folder} lacks {sorted(missing)[0]}", "a complete package", "export the student again")
-    model.generation_config = generation_config(model.config, info.decoding)  # decodes as it was evaluated
+    if family_of(model.config).decoder is not None:
+        model.generation_config = generation_config(model.config, info.decoding)  # decodes as it was evaluated
     return model.requires_grad_(False).eval(), info
 
 
@@ -131,8 +145,9 @@ def _plain_tensors(model: PreTrainedModel, packed: dict[str, PackedWeight]) -> d
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
     inside = tuple(f"{name}.packed." for name in packed)
+    computed = family_of(model.config).computed
     for name, tensor in model.state_dict().items():
-        if name.startswith(inside) or tensor.data_ptr() in seen:
+        if name.startswith(inside) or name in computed or tensor.data_ptr() in seen:
             continue
         if name == "final_logits_bias" and not tensor.any():
             continue

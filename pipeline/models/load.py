@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, BartConfig, BartForConditionalGeneration, PreTrainedModel
+from torch import nn
+from transformers import AutoConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ArchitectureConfig, ModelConfig, TaskConfig
+from pipeline.config.schema import ModelConfig, TaskConfig
 from pipeline.data.hub import expect_hub
+from pipeline.data.languages import decoding_start
+from pipeline.models.families import family_named, family_of
 
 disable_progress_bar()  # job logs are read by people
 
@@ -19,12 +23,13 @@ disable_progress_bar()  # job logs are read by people
 ATTENTION = "eager"
 
 
-def load_teacher(model: ModelConfig, tokenizer: Any, seed: int) -> PreTrainedModel:
+def load_teacher(model: ModelConfig, tokenizer: Any, task: TaskConfig, seed: int) -> PreTrainedModel:
     """The teacher before fine-tuning, in fp32.
 
     Args:
         model: where it comes from.
         tokenizer: its tokenizer; a model from scratch takes size and special tokens from it.
+        task: its languages decide with which token decoding starts.
         seed: seed of a model from scratch.
 
     Raises:
@@ -32,8 +37,12 @@ def load_teacher(model: ModelConfig, tokenizer: Any, seed: int) -> PreTrainedMod
     """
     if not model.pretrained:
         torch.manual_seed(seed)
-        return BartForConditionalGeneration(_bart_config(model.architecture, tokenizer))
-    return load_pretrained(model.pretrained, model.family, len(tokenizer))
+        config = _config_from_scratch(model, tokenizer)
+        teacher = family_of(config).model_class(config)
+    else:
+        teacher = load_pretrained(model.pretrained, model.family, len(tokenizer))
+    teacher.config.update(decoding_start(tokenizer, task))
+    return teacher
 
 
 def read_shape(model: ModelConfig, tokenizer: Any) -> Any:
@@ -43,11 +52,11 @@ def read_shape(model: ModelConfig, tokenizer: Any) -> Any:
         UserError: nothing readable at that name, or another family.
     """
     if not model.pretrained:
-        return _bart_config(model.architecture, tokenizer)
+        return _config_from_scratch(model, tokenizer)
     return _pretrained_config(model.pretrained, model.family)
 
 
-def load_pretrained(name: str, family: str, vocab_size: int) -> PreTrainedModel:
+def load_pretrained(name: str, family: str | None, vocab_size: int) -> PreTrainedModel:
     """A model of the family from a hub name or a folder, weights from safetensors only."""
     config = _pretrained_config(name, family)
     if config.vocab_size < vocab_size:
@@ -57,7 +66,7 @@ def load_pretrained(name: str, family: str, vocab_size: int) -> PreTrainedModel:
             "set model.tokenizer",
         )
     try:
-        return BartForConditionalGeneration.from_pretrained(
+        return family_of(config).model_class.from_pretrained(
             name, dtype=torch.float32, use_safetensors=True, attn_implementation=ATTENTION
         )
     except Exception as error:
@@ -68,7 +77,7 @@ def load_pretrained(name: str, family: str, vocab_size: int) -> PreTrainedModel:
         ) from error
 
 
-def _pretrained_config(name: str, family: str) -> Any:
+def _pretrained_config(name: str, family: str | None) -> Any:
     expect_hub(name)
     try:
         config = AutoConfig.from_pretrained(name)
@@ -78,14 +87,21 @@ def _pretrained_config(name: str, family: str) -> Any:
             "a folder made by save_pretrained or a reachable hub name",
             "set model.pretrained",
         ) from error
-    if config.model_type != family:
-        raise UserError(f"'{name}' is a {config.model_type} model", f"family {family}", "set model.family")
+    if family_of(config).name != (family or config.model_type):
+        raise UserError(f"'{name}' is a {config.model_type} model", f"family {family}", "leave model.family empty")
+    return config
+
+
+def _config_from_scratch(model: ModelConfig, tokenizer: Any) -> Any:
+    config = family_named(model.family or "bart").from_scratch(model.architecture, tokenizer)
+    config._attn_implementation = ATTENTION
     return config
 
 
 def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     """A model that this project saved, frozen, in evaluation mode."""
-    model = BartForConditionalGeneration.from_pretrained(
+    config = AutoConfig.from_pretrained(folder)
+    model = family_of(config).model_class.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, attn_implementation=ATTENTION
     )
     return model.requires_grad_(False).eval().to(device)
@@ -97,7 +113,9 @@ def check_positions(shape: Any, task: TaskConfig) -> None:
     Raises:
         UserError: sources, targets or generated texts may be longer than the model's positions.
     """
-    positions = shape.max_position_embeddings
+    positions = family_of(shape).num_positions(shape)
+    if positions is None:
+        return
     limits = {
         "task.max_source_tokens": task.max_source_tokens,
         "task.max_target_tokens": task.max_target_tokens,
@@ -108,36 +126,13 @@ def check_positions(shape: Any, task: TaskConfig) -> None:
             raise UserError(f"{key}={limit}", f"at most {positions} for this model", f"set {key}={positions}")
 
 
-def _bart_config(shape: ArchitectureConfig, tokenizer: Any) -> BartConfig:
-    if shape.d_model % shape.num_heads:
-        raise UserError(
-            f"d_model {shape.d_model} is not divisible by {shape.num_heads} heads",
-            "a multiple of the number of heads",
-            "set model.architecture.d_model or num_heads",
-        )
-    return BartConfig(
-        vocab_size=len(tokenizer),
-        d_model=shape.d_model,
-        encoder_ffn_dim=shape.ffn_dim,
-        decoder_ffn_dim=shape.ffn_dim,
-        encoder_layers=shape.encoder_layers,
-        decoder_layers=shape.decoder_layers,
-        encoder_attention_heads=shape.num_heads,
-        decoder_attention_heads=shape.num_heads,
-        max_position_embeddings=shape.max_positions,
-        init_std=shape.init_std,
-        bos_token_id=tokenizer.bos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.eos_token_id,
-        forced_eos_token_id=tokenizer.eos_token_id,
-        attn_implementation=ATTENTION,
-    )
-
-
 def set_dropout(model: PreTrainedModel, probability: float) -> None:
-    """Set the residual dropout of a model that is already built."""
-    model.config.dropout = probability
-    for module in model.modules():
-        if isinstance(getattr(module, "dropout", None), float) and not hasattr(module, "k_proj"):
-            module.dropout = probability  # attention modules keep their attention dropout
+    """Set the residual dropout of a model that is already built, as if its configuration had always said so."""
+    family = family_of(model.config)
+    setattr(model.config, family.dropout, probability)
+    with torch.device("meta"):
+        wanted = family.model_class(copy.deepcopy(model.config))
+    for name, module in wanted.named_modules():
+        attribute = "p" if isinstance(module, nn.Dropout) else "dropout"
+        if isinstance(value := getattr(module, attribute, None), float):
+            setattr(model.get_submodule(name), attribute, value)

@@ -24,6 +24,12 @@ class AttentionFakeQuantise(nn.Module):
         self.query, self.key, self.value = (ActivationFakeQuantise(operands) for _ in range(3))
         self.probabilities = ActivationFakeQuantise(probabilities)
 
+    def use(self, scheme: Scheme) -> None:
+        """Quantise to the grids of another scheme from now on, or not at all."""
+        for operand in (self.query, self.key, self.value):
+            operand.use(scheme.activation_quantiser())
+        self.probabilities.use(scheme.probability_quantiser())
+
 
 def quantised_attention(
     module: nn.Module,
@@ -33,6 +39,7 @@ def quantised_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
+    position_bias: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention on quantised operands.
@@ -45,6 +52,7 @@ def quantised_attention(
         attention_mask: additive, broadcastable to (batch, heads, queries, keys).
         scaling: factor of the queries; default head width ** -0.5.
         dropout: probability of dropping an attention weight in training.
+        position_bias: added to the scores like the mask (T5's relative positions).
 
     Returns:
         output (batch, queries, heads, head width) and the probabilities before quantisation, which are distilled.
@@ -53,8 +61,9 @@ def quantised_attention(
     assert isinstance(quantise, AttentionFakeQuantise)
     factor = query.size(-1) ** -0.5 if scaling is None else scaling
     scores = torch.matmul(quantise.query(query * factor), quantise.key(key).transpose(2, 3))
-    if attention_mask is not None:
-        scores = scores + attention_mask
+    for added in (position_bias, attention_mask):
+        if added is not None:
+            scores = scores + added
     probabilities = scores.softmax(dim=-1)
     dropped = nn.functional.dropout(quantise.probabilities(probabilities), p=dropout, training=module.training)
     output = torch.matmul(dropped, quantise.value(value))

@@ -6,6 +6,9 @@ value lies outside the clip. A learned scale gets the gradient that `learned.py`
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -63,17 +66,54 @@ def straight_through(x: Tensor, trip: RoundTrip, parameter: Tensor | None = None
 
 
 class ActivationFakeQuantise(nn.Module):
-    """Quantises activations on the fly; every call sees its own scales."""
+    """Quantises activations on the fly: every call sees its own scales, or all the learned one.
+
+    Args:
+        quantiser: the grid; `active` is what is used now, another or none on the way of a schedule. A learned
+            `parameter` is NaN until `calibration`.
+    """
 
     def __init__(self, quantiser: Quantiser) -> None:
         super().__init__()
-        self.quantiser = quantiser
+        self.quantiser, self.calibrating = quantiser, False
+        self.active: Quantiser | None = quantiser
+        self.parameter = nn.Parameter(torch.full((1,), math.nan)) if quantiser.learned else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Quantised `x`, same shape, fp32 at least."""
+        if self.calibrating and self.parameter is not None:
+            with torch.no_grad():
+                self.parameter.copy_(self.quantiser.initial(self.quantiser.blocks.split(x.float())).flatten())
+        if self.active is not self.quantiser and self.parameter is not None:
+            x = x + _nothing(self.parameter, x)
+        if self.active is None:
+            return x
+        parameter = self.parameter if self.active is self.quantiser else None
         with torch.no_grad():
-            trip = round_trip(x, self.quantiser)
-        return straight_through(x, trip)
+            trip = round_trip(x, self.active, parameter)
+        return straight_through(x, trip, parameter)
+
+    def use(self, quantiser: Quantiser | None) -> None:
+        """Quantise to another grid from now on, or not at all; its own brings back its learned scale."""
+        self.active = self.quantiser if quantiser == self.quantiser else quantiser
+
+
+@contextmanager
+def calibration(model: nn.Module) -> Iterator[None]:
+    """Forward passes inside set the learned scales of activations to what they see; the last one counts."""
+    modules = [module for module in model.modules() if isinstance(module, ActivationFakeQuantise)]
+    for module in modules:
+        module.calibrating = True
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.calibrating = False
+
+
+def learns_activations(model: nn.Module) -> bool:
+    """Whether a prepared model needs `calibration` before its first step."""
+    return any(isinstance(m, ActivationFakeQuantise) and m.parameter is not None for m in model.modules())
 
 
 class WeightFakeQuantise(nn.Module):
@@ -83,13 +123,14 @@ class WeightFakeQuantise(nn.Module):
     exist only for moments, `caching` is off.
 
     Args:
-        quantiser: the grid.
+        quantiser: the grid; `active` is what is used now, another or none on the way of a schedule.
         weight: the shadow weight, from which a learned parameter starts; `parameter` is flat, one value per block.
     """
 
     def __init__(self, quantiser: Quantiser, weight: Tensor) -> None:
         super().__init__()
         self.quantiser, self.caching = quantiser, True
+        self.active: Quantiser | None = quantiser
         self.parameter: nn.Parameter | None = None
         if quantiser.learned:
             start = quantiser.initial(quantiser.blocks.split(weight.detach()))
@@ -98,15 +139,25 @@ class WeightFakeQuantise(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Quantised `weight`, same shape."""
+        if self.active is not self.quantiser and self.parameter is not None:
+            weight = weight + _nothing(self.parameter, weight)
+        if self.active is None:
+            return weight
+        parameter = self.parameter if self.active is self.quantiser else None
         # Any in-place change that autograd knows of, a move and inference mode make the cache stale, too.
-        key = (_identity(weight), _identity(self.parameter), torch.is_inference_mode_enabled())
+        key = (_identity(weight), _identity(parameter), torch.is_inference_mode_enabled())
         if self._cached is None or self._cached[0] != key:
             with torch.no_grad():
-                trip = round_trip(weight.detach(), self.quantiser, self.parameter)
+                trip = round_trip(weight.detach(), self.active, parameter)
             self._cached = (key, trip) if self.caching else None
         else:
             trip = self._cached[1]
-        return straight_through(weight, trip, self.parameter)
+        return straight_through(weight, trip, parameter)
+
+    def use(self, quantiser: Quantiser | None) -> None:
+        """Quantise to another grid from now on, or not at all; the weight's own brings back its learned scale."""
+        self.active = self.quantiser if quantiser == self.quantiser else quantiser
+        self.drop_cache()
 
     def drop_cache(self) -> None:
         """The weight has changed."""
@@ -126,6 +177,11 @@ def set_weight_caching(model: nn.Module, enabled: bool) -> None:
         if isinstance(module, WeightFakeQuantise):
             module.caching = enabled
             module.drop_cache()
+
+
+def _nothing(parameter: Tensor, like: Tensor) -> Tensor:
+    """Zero, whose gradient is zero, not none: Adam counts its steps alike under every engine and number of ranks."""
+    return (0.0 * parameter.sum()).to(like.dtype)
 
 
 def _identity(tensor: Tensor | None) -> Any:

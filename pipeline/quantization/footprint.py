@@ -1,34 +1,28 @@
-"""Sizes of BART-like students by formula: the papers' accounting beside our bytes on disk (DQ-BART)."""
+"""Sizes of students by the papers' accounting (DQ-BART), beside our bytes on disk."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from torch import nn
+
+from pipeline.quantization.prepare import Sites
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """What the formulas need to know of a BART-like model."""
+def rule_p_bytes(model: nn.Module, sites: Sites, weight_bits: float, embedding_bits: float) -> float:
+    """Size of a model by the rule that reproduces DQ-BART's 16.5x and 27.7x.
 
-    vocab_size: int
-    d_model: int
-    encoder_ffn_dim: int
-    decoder_ffn_dim: int
-    num_positions: int
-    encoder_layers: int
-    decoder_layers: int
+    Token embedding (once) at the embedding bits; weights and biases of the linear layers at the weight bits; positions,
+    norms and what is left at 32 bits; no scales, no buffers.
 
-
-def rule_p_bytes(shape: Shape, weight_bits: float, embedding_bits: float) -> float:
-    """Size by the rule that reproduces DQ-BART's 16.5x and 27.7x.
-
-    Token embedding (once) at the embedding bits; linear weights and biases at the weight bits; positions and layer
-    norms at 32 bits; no scales, no logits bias.
+    Args:
+        model: the plain model; one on the meta device will do.
+        sites: where it can be quantised.
+        weight_bits: bits of linear layers.
+        embedding_bits: bits of the token embedding.
     """
-    d, e_ffn, d_ffn = shape.d_model, shape.encoder_ffn_dim, shape.decoder_ffn_dim
-    encoder, decoder = shape.encoder_layers, shape.decoder_layers
-    embedding = shape.vocab_size * d
-    linear = encoder * (4 * d * d + 2 * d * e_ffn) + decoder * (8 * d * d + 2 * d * d_ffn)
-    bias = encoder * (5 * d + e_ffn) + decoder * (9 * d + d_ffn)
-    norms = (encoder * 2 + decoder * 3 + 2) * 2 * d
-    positions = 2 * shape.num_positions * d
-    return embedding * embedding_bits / 8 + (linear + bias) * weight_bits / 8 + 4 * (norms + positions)
+    bits: dict[int, float] = {}
+    for names, count in (((*sites.embeddings, sites.lm_head), embedding_bits), (sites.linears, weight_bits)):
+        for name in filter(None, names):
+            bits |= {id(parameter): count for parameter in model.get_submodule(name).parameters()}
+    # What the architecture computes (sinusoids) is frozen and stored nowhere.
+    stored = (parameter for parameter in model.parameters() if parameter.requires_grad)
+    return sum(parameter.numel() * bits.get(id(parameter), 32) / 8 for parameter in stored)

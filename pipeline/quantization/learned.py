@@ -14,15 +14,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.quantization.blocks import ROW, Blocks
-from pipeline.quantization.quantisers import MIN_SCALE, SHRINK, Grid, mean_of, round_scale
+from pipeline.quantization.blocks import ROW, TENSOR, Blocks
+from pipeline.quantization.quantisers import MIN_SCALE, SHRINK, Grid, Quantiser, mean_of, round_scale
+
+PARTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedStep:
     """LSQ: levels -2^(b-1) .. 2^(b-1) - 1 times a learned step (Esser et al. 2020).
 
-    The step starts at 2 mean|x| / sqrt(2^(b-1) - 1); its gradient is divided by sqrt(n (2^(b-1) - 1)).
+    The step starts at 2 mean|x| / sqrt(2^(b-1) - 1), or a part of it with less squared error; its gradient is divided
+    by sqrt(n (2^(b-1) - 1)).
 
     Args:
         bits: bits of a code, two at least.
@@ -35,7 +38,7 @@ class LearnedStep:
 
     def initial(self, x: Tensor) -> Tensor:
         """See `Quantiser.initial`."""
-        return (2.0 * mean_size(x) / math.sqrt(2 ** (self.bits - 1) - 1)).log()
+        return least_error(self, x, (2.0 * mean_size(x) / math.sqrt(2 ** (self.bits - 1) - 1)).log())
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
         """See `Quantiser.grid`."""
@@ -54,7 +57,7 @@ class LearnedStep:
 class StretchedElastic:
     """SEQ of ParetoQ (Liu et al. 2025): four levels a {-3/4, -1/4, 1/4, 3/4}, or three, a {-2/3, 0, 2/3}.
 
-    The scale starts at max|x|; its gradient is divided by sqrt(n).
+    The scale starts at max|x|, or a part of it with less squared error; its gradient is divided by sqrt(n).
 
     Args:
         bits: 2 for four levels, 1.58 for three.
@@ -73,7 +76,7 @@ class StretchedElastic:
         """See `Quantiser.initial`."""
         if x.size(-1) == 0:
             return x.new_full((*x.shape[:-1], 1), MIN_SCALE).log()
-        return x.abs().amax(dim=-1, keepdim=True).clamp_min(MIN_SCALE).log()
+        return least_error(self, x, x.abs().amax(dim=-1, keepdim=True).clamp_min(MIN_SCALE).log())
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
         """See `Quantiser.grid`."""
@@ -131,6 +134,61 @@ class AnchoredClip:
     def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
         """See `Quantiser.slope_factor`."""
         return parameter.exp() * mean_size(x) / self._highest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElasticStep:
+    """Activations with a learned step, one for a whole tensor (TBT: Liu et al. 2023).
+
+    Levels -(2^(b-1) - 1) .. 2^(b-1) - 1, at 2 bits {-a, 0, a}; unsigned, for what has no negative values: 0 .. 2^b - 1
+    (the paper's ternary stops at 2). The step starts at 2 mean|x| / sqrt(Q), unsigned at twice that; its gradient is
+    divided by sqrt(Q); Q is the highest level. (The paper divides by the root of the number of values, too, which would
+    make a gradient depend on how a batch is cut; losses here are means over tokens already.)
+
+    Args:
+        bits: bits of a code, two at least.
+        signed: false for attention probabilities and what follows an activation function.
+        blocks: a tensor.
+    """
+
+    bits: int
+    signed: bool = True
+    blocks: Blocks = TENSOR
+    learned: bool = True
+
+    @property
+    def _highest(self) -> int:
+        return int(2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1)
+
+    def initial(self, x: Tensor) -> Tensor:
+        """See `Quantiser.initial`."""
+        return ((2.0 if self.signed else 4.0) * mean_size(x) / math.sqrt(self._highest)).log()
+
+    def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
+        """See `Quantiser.grid`."""
+        assert parameter is not None
+        scale = round_scale(parameter.exp(), self.blocks)
+        steps, lowest = x / scale, -self._highest if self.signed else 0
+        inside = (steps >= lowest) & (steps <= self._highest)
+        return Grid(steps.clamp_(lowest, self._highest).round_(), scale, inside=inside)
+
+    def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
+        """See `Quantiser.slope_factor`."""
+        return parameter.exp() / math.sqrt(self._highest)
+
+
+def least_error(quantiser: Quantiser, x: Tensor, published: Tensor) -> Tensor:
+    """The start of a learned logarithm, (..., 1): of the published one and parts of it, what has least squared error.
+
+    A logarithm moves by about the learning rate a step, so a start that is 40 % too large, as a row's largest value is
+    at two bits, would outlive a short training.
+    """
+    best, least = published, torch.full_like(published, math.inf)
+    for part in PARTS:
+        candidate = published + math.log(part)
+        error = (quantiser.grid(x, candidate).values() - x).square().sum(dim=-1, keepdim=True)
+        best, least = torch.where(error < least, candidate, best), torch.minimum(error, least)
+    return best
 
 
 def mean_size(x: Tensor) -> Tensor:

@@ -8,8 +8,21 @@ from torch import nn
 
 from pipeline.quantization.attention import AttentionFakeQuantise
 from pipeline.quantization.fake_quantise import ActivationFakeQuantise, WeightFakeQuantise
-from pipeline.quantization.layers import fake_quantise_input, fake_quantise_weight
+from pipeline.quantization.layers import FakeQuantisedWeight, QuantisedInput, fake_quantise_input, fake_quantise_weight
 from pipeline.quantization.scheme import NOT_QUANTISED, Scheme
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionSite:
+    """One attention module and its four linears, as absolute module names; `kind`: encoder, decoder or cross."""
+
+    kind: str
+    layer: int
+    module: str
+    query: str
+    key: str
+    value: str
+    output: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +33,8 @@ class Sites:
     post_activations: tuple[str, ...]  # those of the linears that follow an activation function
     embeddings: tuple[str, ...]  # users of the token embedding
     positions: tuple[str, ...]
-    lm_head: str
-    attentions: tuple[str, ...]
+    lm_head: str | None
+    attentions: tuple[AttentionSite, ...]
 
 
 def quantised_weights(sites: Sites, scheme: Scheme) -> dict[str, float]:
@@ -30,7 +43,7 @@ def quantised_weights(sites: Sites, scheme: Scheme) -> dict[str, float]:
     # All users of the token embedding go by its first name: they share one table.
     bits |= dict.fromkeys(sites.embeddings, scheme.bits_of(sites.embeddings[0], scheme.embedding_bits))
     bits |= {name: scheme.bits_of(name, scheme.position_bits) for name in sites.positions}
-    if scheme.quantisation.lm_head:
+    if scheme.quantisation.lm_head and sites.lm_head is not None:
         bits[sites.lm_head] = bits[sites.embeddings[0]]
     return {name: count for name, count in bits.items() if count != NOT_QUANTISED}
 
@@ -39,7 +52,8 @@ def quantised_inputs(sites: Sites, scheme: Scheme) -> tuple[str, ...]:
     """Names of the linear modules whose input the scheme quantises."""
     if scheme.activation_bits == NOT_QUANTISED:
         return ()
-    return (*sites.linears, sites.lm_head) if scheme.quantisation.lm_head else sites.linears
+    head = (sites.lm_head,) if scheme.quantisation.lm_head and sites.lm_head is not None else ()
+    return (*sites.linears, *head)
 
 
 def prepare(model: nn.Module, sites: Sites, scheme: Scheme) -> None:
@@ -69,5 +83,19 @@ def prepare_activations(model: nn.Module, sites: Sites, scheme: Scheme) -> None:
         quantiser = after_activation if name in sites.post_activations else general
         fake_quantise_input(model.get_submodule(name), ActivationFakeQuantise(quantiser))
     if scheme.quantisation.attention:
-        for name in sites.attentions:
-            model.get_submodule(name).attention_quantise = AttentionFakeQuantise(scheme)
+        for site in sites.attentions:
+            model.get_submodule(site.module).attention_quantise = AttentionFakeQuantise(scheme)
+
+
+def use_scheme(model: nn.Module, sites: Sites, scheme: Scheme) -> None:
+    """Quantise a prepared model to another scheme's grids from now on; what its own leaves alone stays alone."""
+    bits, tables = quantised_weights(sites, scheme), {*sites.embeddings, *sites.positions, sites.lm_head}
+    general, after_activation = scheme.activation_quantiser(), scheme.post_activation_quantiser()
+    for name, module in model.named_modules():
+        if isinstance(module, FakeQuantisedWeight):
+            quantiser = scheme.embedding_quantiser if name in tables else scheme.weight_quantiser
+            module.weight_quantise.use(quantiser(bits[name]) if name in bits else None)
+        if isinstance(module, QuantisedInput):
+            module.activation_quantise.use(after_activation if name in sites.post_activations else general)
+        if isinstance(module, AttentionFakeQuantise):
+            module.use(scheme)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pipeline.config.errors import UserError
 from pipeline.config.schema import SCHEME_PATTERN, WEIGHT_BITS, QuantisationConfig, QuantisersConfig
 from pipeline.quantization.blocks import ROW, TENSOR, Blocks, blocks_of
-from pipeline.quantization.learned import AnchoredClip, LearnedStep, StretchedElastic
+from pipeline.quantization.learned import AnchoredClip, ElasticStep, LearnedStep, StretchedElastic
 from pipeline.quantization.quantisers import Asymmetric, Elastic, Quantiser, Symmetric, Ternary
 
 NOT_QUANTISED = 32
@@ -49,6 +49,8 @@ class Scheme:
         """The quantiser of what enters linear layers, and of queries, keys and values."""
         if self.activation_bits == NOT_QUANTISED:
             return None
+        if self._learns_activations:
+            return ElasticStep(bits=int(self.activation_bits))
         return Symmetric(
             bits=int(self.activation_bits),
             blocks=self._activation_blocks,
@@ -60,14 +62,22 @@ class Scheme:
         """The quantiser of attention probabilities."""
         if self.quantisation.probabilities == "signed" or self.activation_bits == NOT_QUANTISED:
             return self.activation_quantiser()
+        if self._learns_activations:
+            return ElasticStep(bits=int(self.activation_bits), signed=False)
         return Symmetric(bits=int(self.activation_bits), blocks=self._activation_blocks, signed=False)
 
     def post_activation_quantiser(self) -> Quantiser | None:
         """The quantiser of what follows an activation function."""
         if self.quantisation.post_activation == "symmetric" or self.activation_bits == NOT_QUANTISED:
             return self.activation_quantiser()
+        if self._learns_activations:
+            return ElasticStep(bits=int(self.activation_bits), signed=False)
         clip = self.quantisation.clip_value
         return Asymmetric(bits=int(self.activation_bits), blocks=self._activation_blocks, clip_value=clip)
+
+    @property
+    def _learns_activations(self) -> bool:
+        return self.quantisation.activation_granularity == "learned"
 
     @property
     def _activation_blocks(self) -> Blocks:
@@ -115,6 +125,8 @@ def _check_used(quantisation: QuantisationConfig, weights: float, embeddings: fl
     bits = {bits for _, bits in patterns_of(quantisation)}
     used = {quantisation.weights.at(b) for b in {weights, *bits} - {NOT_QUANTISED}}
     used |= {quantisation.embeddings.at(b) for b in {embeddings, positions, *bits} - {NOT_QUANTISED}}
+    if quantisation.activation_granularity == "learned":
+        used |= {"elastic"}
     if quantisation.clip_value is not None and (deaf := used - {"symmetric", "asymmetric", "twn"}):
         raise UserError(
             f"recipe.quantisation.clip_value={quantisation.clip_value} with the quantiser '{min(deaf)}'",

@@ -12,50 +12,54 @@ import torch
 
 from pipeline.config.build import build
 from pipeline.config.load import to_public_dict, to_yaml
-from pipeline.config.schema import JobConfig, StudentConfig
-from pipeline.data.batches import Batch
-from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
-from pipeline.distillation.published import PublishedObjective
+from pipeline.config.schema import JobConfig
+from pipeline.data.tokenise import load_tokenised
+from pipeline.evaluation.metrics import HEADLINES
 from pipeline.export.package import PackageInfo, file_bytes, load_package, write_package
-from pipeline.models import bart
 from pipeline.models.load import load_model
+from pipeline.models.student import outline, sites_of
+from pipeline.pruning.removal import remove_heads
 from pipeline.quantization.footprint import rule_p_bytes
 from pipeline.quantization.packed_layers import convert
 from pipeline.stages.data import PreparedTask
 from pipeline.stages.evaluate import evaluate_examples, evaluation_examples
+from pipeline.stages.heads import read_heads
 from pipeline.stages.learner import (
-    make_engine,
     num_training_steps,
     train_with_checkpoints,
     training_batches,
     worker_device,
 )
+from pipeline.stages.objectives import teacher_pass
 from pipeline.stages.plan import StudentPlan, recipe_of, scheme_of_student
 from pipeline.stages.runs import common_tags, start_run
 from pipeline.stages.storage import whole_folder, write_json
+from pipeline.stages.students import prepared_student, student_learner
 from pipeline.stages.teacher import TeacherResult
 from pipeline.tracking.progress import say
 from pipeline.tracking.run import SilentRun
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
-from pipeline.training.loop import Learner, Objective
-from pipeline.training.optim import linear_schedule
-from pipeline.training.random_stream import RandomStream
+from pipeline.training.loop import Learner
 
 
 def train_students(payload: dict[str, Any]) -> None:
     """Worker: train this rank's share of a cohort, then pack and evaluate every student that is left."""
     config, task = build(JobConfig, payload["config"]), PreparedTask(**payload["task"])
     teacher_result, finished = TeacherResult(**payload["teacher"]), payload["finished"]
-    plans = [StudentPlan(**{**plan, "config": build(StudentConfig, plan["config"])}) for plan in payload["students"]]
+    plans = [StudentPlan.from_payload(plan) for plan in payload["students"]]
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.student
-    teacher = load_model(Path(teacher_result.folder), device)
-    batches = training_batches(task.split("train"), train, config, tokenizer, teacher.config.decoder_start_token_id)
+    teacher, folder = load_model(Path(teacher_result.folder), device), Path(payload["folder"])
+    split = load_tokenised(Path(payload["training_tokens"]), "train")
+    batches, everything = (
+        training_batches(split, train, config, tokenizer, teacher.config, plans[0].seed, sharded)
+        for sharded in (True, False)
+    )
     num_steps = num_training_steps(batches, train)
     with ExitStack() as runs:
         learners = [
-            _learner(config, plan, teacher, runs.enter_context(run), num_steps, device)
+            student_learner(config, plan, teacher, runs.enter_context(run), everything, num_steps, folder)
             for plan in plans
             for run in [SilentRun() if plan.key in finished else _start_run(config, plan, teacher_result, payload)]
         ]
@@ -67,13 +71,13 @@ def train_students(payload: dict[str, Any]) -> None:
             stage=f"cohort of {len(learners)}",
             folder=Path(payload["checkpoints"]),
             device=device,
-            teacher_pass=lambda batch: _teacher_pass(teacher, batch, config.cluster.precision),
+            teacher_pass=teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision),
         )
         for plan, learner in zip(plans, learners, strict=True):
             if plan.key in finished:
                 continue
-            packed = plan.packed(Path(payload["folder"]))
-            _pack(config, plan, learner, teacher, tokenizer, packed)
+            packed = plan.packed(folder)
+            _pack(config, plan, learner, teacher, tokenizer, folder)
             if learner.failure is not None:
                 _say_once(f"student {plan.name} FAILED: {learner.failure}")
                 continue
@@ -94,12 +98,13 @@ def _evaluate(
     """Score the package on disk and end the student's run; a failure of the next student is not its own."""
     run = learner.listener
     assert isinstance(run, SilentRun)
-    model, _ = load_package(packed)
+    model, info = load_package(packed)
     examples = evaluation_examples(task, config)
     scores, predictions = evaluate_examples(model.to(worker_device(config.cluster)), task.tokenizer(), examples, config)
-    metrics = _headline_metrics(config, plan, scores, packed, teacher, teacher_shape, model.config)
+    metrics = _headline_metrics(config, plan, scores, packed, teacher, teacher_shape, model.config, info.heads)
     run.metrics(metrics, num_steps)
-    _say_once(f"student {plan.name}: rougeLsum {scores['rougeLsum']:.2f}, {metrics['size_bytes']:.0f} bytes")
+    best = HEADLINES[config.task.metric]
+    _say_once(f"student {plan.name}: {best} {scores[best]:.2f}, {metrics['size_bytes']:.0f} bytes")
     if rank() == 0:
         samples = _samples(examples, predictions, config.evaluation.num_samples)
         write_json(packed.parent / "result.json", {"name": plan.name, "metrics": metrics})
@@ -110,41 +115,7 @@ def _evaluate(
     barrier()
 
 
-def _learner(
-    config: JobConfig, plan: StudentPlan, teacher: Any, run: SilentRun, num_steps: int, device: torch.device
-) -> Learner:
-    train = config.student
-    peak = train.learning_rate if plan.config.learning_rate is None else plan.config.learning_rate
-    student = bart.build_student(teacher, plan.encoder_map, plan.decoder_map, train.dropout)
-    bart.prepare_student(student, scheme_of_student(config, plan))
-    return Learner(
-        name=plan.name,
-        engine=make_engine(student.train().to(device), train, config.cluster),
-        objective=_objective(config, plan),
-        learning_rate=lambda step: linear_schedule(step, num_steps, train.warmup_fraction, peak),
-        listener=run,
-        random=RandomStream(config.seed + rank(), device),
-    )
-
-
-def _objective(config: JobConfig, plan: StudentPlan) -> Objective:
-    recipe, smoothing = recipe_of(config, plan.config), config.student.label_smoothing
-    if not plan.config.distil:
-        return TaskObjective(label_smoothing=smoothing)
-    common: dict[str, Any] = {"weights": recipe.distillation, "label_smoothing": smoothing}
-    common |= {"encoder_map": plan.encoder_map, "decoder_map": plan.decoder_map}
-    if recipe.distillation.reduction == "tensor":
-        return PublishedObjective(as_released=recipe.dqbart.as_released, **common)
-    return DistillationObjective(**common)
-
-
-@torch.no_grad()
-def _teacher_pass(teacher: Any, batch: Batch, precision: str) -> Signals:
-    with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        return signals_of(teacher, batch)
-
-
-def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, tokenizer: Any, target: Path) -> None:
+def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, tokenizer: Any, folder: Path) -> None:
     """Convert a replica of the trained student and write it as a package; frees the engine.
 
     The last update may have made a weight infinite, which no loss has seen: such a student fails here.
@@ -157,20 +128,21 @@ def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, 
         return
     learner.engine.close()
     if rank() == 0:
-        scheme = scheme_of_student(config, plan)
-        student = bart.build_student(teacher, plan.encoder_map, plan.decoder_map, config.student.dropout)
-        bart.prepare_student(student, scheme)
+        scheme, student = scheme_of_student(config, plan), prepared_student(config, plan, teacher, folder)
         student.load_state_dict(state)  # learned scales are part of it
-        convert(student, bart.sites_of(student), scheme)
+        convert(student, sites_of(student), scheme)
         info = PackageInfo(
             scheme=scheme,
             encoder_map=plan.encoder_map,
             decoder_map=plan.decoder_map,
+            heads=read_heads(plan.start_folder(folder)),
             decoding=config.task.decoding,
             source_prefix=config.task.source_prefix,
+            source_language=config.task.source_language,
+            target_language=config.task.target_language,
             max_source_tokens=config.task.max_source_tokens,
         )
-        with whole_folder(target) as partial:
+        with whole_folder(plan.packed(folder)) as partial:
             write_package(partial, student, tokenizer, info)
     barrier()
 
@@ -183,19 +155,26 @@ def _headline_metrics(
     teacher: TeacherResult,
     teacher_shape: Any,
     student_shape: Any,
+    heads: dict[str, list[int]],
 ) -> dict[str, float]:
     """Scores and sizes of a student: bytes on disk, and the papers' formula beside them."""
-    scheme, size_bytes = scheme_of_student(config, plan), file_bytes(packed)
-    paper_bytes = rule_p_bytes(bart.shape_of(student_shape), scheme.weight_bits, scheme.embedding_bits)
+    scheme, size_bytes, best = scheme_of_student(config, plan), file_bytes(packed), HEADLINES[config.task.metric]
+    paper_bytes = _rule_p_bytes(student_shape, heads, scheme.weight_bits, scheme.embedding_bits)
     metrics = {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
         "size_bytes": float(size_bytes),
         "size_ratio": teacher.size_bytes / size_bytes,
-        "rougeLsum_lost": teacher.scores["rougeLsum"] - scores["rougeLsum"],
+        f"{best}_lost": teacher.scores[best] - scores[best],
     }
     if not scheme.quantisation.bits:  # the papers' formula knows one number of bits for all linear layers
-        rule_p_ratio = rule_p_bytes(bart.shape_of(teacher_shape), 32, 32) / paper_bytes
+        rule_p_ratio = _rule_p_bytes(teacher_shape, {}, 32, 32) / paper_bytes
         metrics |= {"rule_p_bytes": paper_bytes, "rule_p_ratio": rule_p_ratio}
     return metrics
+
+
+def _rule_p_bytes(shape: Any, heads: dict[str, list[int]], weight_bits: float, embedding_bits: float) -> float:
+    model = outline(shape)
+    remove_heads(model, sites_of(model), heads)
+    return rule_p_bytes(model, sites_of(model), weight_bits, embedding_bits)
 
 
 def _samples(examples: datasets.Dataset, predictions: list[str], num: int) -> dict[str, list[str]]:
@@ -211,6 +190,7 @@ def _say_once(text: str) -> None:
 
 def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> SilentRun:
     tags = {"dq.teacher_run": teacher.run_id or "", "dq.data": payload["task"]["fingerprint"], **common_tags(config)}
+    tags["dq.group"] = plan.group
     tags["dq.recipe"] = f"{config.recipe.name} {plan.config.label}".strip()
     spec = RunSpec(
         name=plan.name,
@@ -220,6 +200,7 @@ def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, pay
         params={
             **{name: value for name, value in to_public_dict(config).items() if name != "sweep"},
             **{name: value for name, value in asdict(plan.config).items() if value is not None},
+            "seed": plan.seed,
             "recipe": asdict(recipe_of(config, plan.config)),
             "encoder_map": plan.encoder_map,
             "decoder_map": plan.decoder_map,

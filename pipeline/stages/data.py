@@ -6,11 +6,13 @@ import hashlib
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.config.load import CONF_DIR, config_hash
 from pipeline.config.schema import JobConfig
 from pipeline.data.corpora import load_corpus
+from pipeline.data.languages import check_languages
 from pipeline.data.tokenise import (
     TokenisedSplit,
     load_tokenised,
@@ -57,12 +59,8 @@ def with_local_model(config: JobConfig, storage: Storage) -> tuple[JobConfig, st
     source = next((path for path in candidates if (path / "config.json").is_file()), None)
     if source is None:
         return config, f"hub:{name}"
-    digest = hashlib.sha256()
-    files = sorted(path for path in source.iterdir() if path.is_file())
-    for path in files:
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    folder = storage.cache / "models" / digest.hexdigest()[:16]
+    files = _files(source)
+    folder = storage.cache / "models" / _digest(files)[:16]
     if not folder.is_dir():
         with whole_folder(folder) as partial:
             for path in files:
@@ -94,14 +92,14 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> PreparedTas
                 train_tokenizer(texts, config.model.vocab_size).save_pretrained(partial)
         tokenizer = read_tokenizer(folder)
     else:
-        digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
-        folder = storage.cache / "tokenizers" / digest[:10]
-        if not folder.is_dir():
-            with whole_folder(folder) as partial:
-                tokenizer.save_pretrained(partial)
+        folder = _keep_tokenizer(tokenizer, storage)
     task = config.task
-    limits = (task.objective, task.source_prefix, task.max_source_tokens, task.max_target_tokens)
-    tokens = storage.cache / "tokens" / config_hash(corpus.fingerprint, folder.name, *limits)
+    check_languages(tokenizer, task)
+    settings = (task.source_prefix, task.max_source_tokens, task.max_target_tokens)
+    languages = (task.source_language, task.target_language)
+    tokens = (
+        storage.cache / "tokens" / config_hash(corpus.fingerprint, folder.name, task.objective, settings, languages)
+    )
     splits = tokenise(corpus, task, tokenizer, tokens)
     return PreparedTask(
         tokenizer_folder=str(folder),
@@ -111,6 +109,32 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> PreparedTas
         num_cut_sources=sum(split.num_cut_sources for split in splits.values()),
         num_cut_targets=sum(split.num_cut_targets for split in splits.values()),
     )
+
+
+def _keep_tokenizer(tokenizer: Any, storage: Storage) -> Path:
+    """The folder of the cache that holds a tokenizer, named by what the tokenizer writes of itself."""
+    with TemporaryDirectory() as temporary:
+        tokenizer.save_pretrained(temporary)
+        files = _files(Path(temporary))
+        folder = storage.cache / "tokenizers" / _digest(files)[:10]
+        if not folder.is_dir():
+            with whole_folder(folder) as partial:
+                for path in files:
+                    shutil.copy(path, partial)
+    return folder
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
+
+
+def _digest(files: list[Path]) -> str:
+    """SHA-256 over names and contents."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def as_payload(config: JobConfig, task: PreparedTask, **more: Any) -> dict[str, Any]:

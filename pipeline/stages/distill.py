@@ -8,11 +8,13 @@ from pathlib import Path
 
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.load import config_hash
+from pipeline.config.schema import JobConfig
 from pipeline.export.package import MANIFEST
+from pipeline.stages import heads, pseudo_labels
 from pipeline.stages.cohort import train_students
 from pipeline.stages.data import as_payload
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.plan import StudentPlan, plan_students, sweep_key
+from pipeline.stages.plan import StudentPlan, plan_students, sequence_of, sweep_key
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.storage import write_json
 from pipeline.stages.teacher import TeacherResult
@@ -32,10 +34,11 @@ class StudentResult:
     failure: str | None
     metrics: dict[str, float]
     wanted: bool  # by this submission; false: an earlier one trained it
+    group: str  # what it is called without its seed
 
 
 def run(job: OpenedJob, teacher: TeacherResult, parent_run_id: str) -> list[StudentResult]:
-    """Train the students that are not finished, as one cohort; an interrupted cohort goes on as it was.
+    """Train the students that are not finished, cohort by cohort; an interrupted cohort goes on as it was.
 
     Raises:
         UserError: a depth or layer map that the teacher does not have.
@@ -50,20 +53,32 @@ def run(job: OpenedJob, teacher: TeacherResult, parent_run_id: str) -> list[Stud
             tracker.adopt(found, parent_run_id)
             finished.add(plan.key)
             say(f"student {plan.name}: found finished")
-    for cohort in _cohorts(plans, finished, folder / "checkpoints", config.cluster.layout):
-        _train_cohort(job, teacher, tracker, parent_run_id, cohort, finished)
+    first_error: Exception | None = None
+    for cohort in _cohorts(config, plans, finished, folder / "checkpoints"):
+        try:
+            _train_cohort(job, teacher, tracker, parent_run_id, cohort, finished)
+        except Exception as error:  # the other cohorts know nothing of it
+            say(f"a cohort of {len(cohort)} failed: {type(error).__name__}: {error}")
+            first_error = first_error or error
+    if first_error is not None:
+        raise first_error
     return _results(tracker, parent_run_id, [plan.key for plan in plans])
 
 
-def _cohorts(plans: list[StudentPlan], finished: set[str], checkpoints: Path, layout: str) -> list[list[StudentPlan]]:
-    """Interrupted cohorts that can go on, as they were, and one of the students that are left."""
+def _cohorts(
+    config: JobConfig, plans: list[StudentPlan], finished: set[str], checkpoints: Path
+) -> list[list[StudentPlan]]:
+    """Interrupted cohorts that can go on, as they were, and the students that are left, by what they train on."""
     wanted, cohorts = {plan.key: plan for plan in plans}, []
-    for record in sorted(checkpoints.glob(f"*-{layout}/{COHORT}")):
+    for record in sorted(checkpoints.glob(f"*-{config.cluster.layout}/{COHORT}")):
         keys = json.loads(record.read_text())
         if (record.parent / "latest").is_file() and set(keys) <= set(wanted) and not set(keys) <= finished:
             cohorts.append([wanted.pop(key) for key in keys])
-    left = [plan for plan in wanted.values() if plan.key not in finished]
-    return [*cohorts, left] if left else cohorts
+    left: dict[str, list[StudentPlan]] = {}
+    for plan in wanted.values():
+        if plan.key not in finished:  # one cohort sees one sequence of batches
+            left.setdefault(f"{plan.seed} {sequence_of(config, plan.config)}", []).append(plan)
+    return [*cohorts, *left.values()]
 
 
 def _train_cohort(
@@ -77,11 +92,15 @@ def _train_cohort(
     config, name = job.config, config_hash([plan.key for plan in cohort])
     folder = job.storage.sweep(sweep_key(config, teacher))
     checkpoints = folder / "checkpoints" / f"{name}-{config.cluster.layout}"
+    training_tokens = pseudo_labels.run(job, teacher, sequence_of(config, cohort[0].config))
+    for plan in cohort:
+        heads.run(job, teacher, plan, folder, training_tokens)
     payload = as_payload(
         config,
         job.task,
         teacher=asdict(teacher),
         students=[asdict(plan) for plan in cohort],
+        training_tokens=str(training_tokens),
         finished=sorted(finished),
         folder=str(folder),
         checkpoints=str(checkpoints),
@@ -110,6 +129,7 @@ def _results(tracker: Tracker, parent_run_id: str, wanted: list[str]) -> list[St
             failure=None if by_key[key].finished else by_key[key].tags.get("dq.failure", "not finished"),
             metrics=by_key[key].metrics,
             wanted=key in wanted,
+            group=by_key[key].tags.get("dq.group", ""),
         )
         for key in keys
     ]

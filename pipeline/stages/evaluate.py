@@ -8,7 +8,7 @@ import datasets
 
 from pipeline.config.schema import JobConfig
 from pipeline.evaluation.generate import generate_split
-from pipeline.evaluation.metrics import lead_baseline, rouge
+from pipeline.evaluation.metrics import lead_baseline, score_texts
 from pipeline.stages.data import PreparedTask
 from pipeline.tracking.progress import ProgressBar
 from pipeline.training.collective import gather_objects, rank, world_size
@@ -32,7 +32,7 @@ def evaluate_examples(
         on_batch=lambda done, total: bar.update(done, total=total),
     )
     bar.close()
-    return rouge(predictions, examples["target"][:]), predictions
+    return score_texts(config.task.metric, predictions, examples["target"][:]), predictions
 
 
 def evaluation_examples(task: PreparedTask, config: JobConfig) -> datasets.Dataset:
@@ -52,4 +52,4 @@ def baseline_scores(task: PreparedTask, config: JobConfig) -> dict[str, float]:
     """Scores of the trivial summary, the first words of the source."""
     examples = evaluation_examples(task, config)
     sources, targets = examples["source"][:], examples["target"][:]
-    return rouge(lead_baseline(sources, targets), targets)
+    return score_texts(config.task.metric, lead_baseline(sources, targets), targets)

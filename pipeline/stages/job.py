@@ -9,6 +9,7 @@ from pipeline.cluster.ray_train import connect
 from pipeline.config.errors import UserError
 from pipeline.config.load import without_login
 from pipeline.config.schema import JobConfig
+from pipeline.models.families import families, family_of
 from pipeline.models.load import check_positions, read_shape
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
 from pipeline.stages.runs import open_tracker, tracking_uri
@@ -50,9 +51,20 @@ def open_job(config: JobConfig) -> OpenedJob:
         )
     shape = read_shape(config.model, tokenizer)
     check_positions(shape, config.task)
+    _check_generates(shape)
     sizes = ", ".join(f"{name} {len(task.split(name).examples)}" for name in ("train", "validation", "test"))
     say(f"data {task.fingerprint}: {sizes}; cut: {task.num_cut_sources} sources, {task.num_cut_targets} targets")
     return OpenedJob(config=config, storage=storage, task=task, shape=shape)
+
+
+def _check_generates(shape: Any) -> None:
+    family = family_of(shape)
+    if family.decoder is None:
+        raise UserError(
+            f"a model of the family {family.name}, which cannot generate text",
+            f"one of {', '.join(name for name, other in sorted(families().items()) if other.decoder)}",
+            "set model.pretrained, or model.family for a model from scratch",
+        )
 
 
 def _check_tracking(config: JobConfig) -> None:

@@ -31,22 +31,31 @@ def worker_device(cluster: ClusterConfig) -> torch.device:
 
 
 def training_batches(
-    split: TokenisedSplit, train: TrainConfig, config: JobConfig, tokenizer: Any, decoder_start_id: int
+    split: TokenisedSplit,
+    train: TrainConfig,
+    config: JobConfig,
+    tokenizer: Any,
+    shape: Any,
+    seed: int,
+    sharded: bool = True,
 ) -> TrainingBatches:
-    """The training batches of this rank."""
+    """The training batches of this rank for a model of that configuration, in the order that the seed gives.
+
+    Unsharded, every rank gets all examples.
+    """
     plan = BatchPlan(
         lengths=split.lengths(),
         batch_tokens=train.batch_tokens,
         micro_batch_tokens=train.micro_batch_tokens,
-        num_ranks=world_size(),
-        seed=config.seed,
+        num_ranks=world_size() if sharded else 1,
+        seed=seed,
     )
     return TrainingBatches(
         split.examples,
         plan,
-        rank=rank(),
+        rank=rank() if sharded else 0,
         pad_id=tokenizer.pad_token_id,
-        decoder_start_id=decoder_start_id,
+        decoder_start_id=shape.decoder_start_token_id,
         mask_id=tokenizer.mask_token_id if config.task.objective == "denoising" else None,
     )
 

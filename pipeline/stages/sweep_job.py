@@ -1,4 +1,4 @@
-"""The job `dq_sweep`: data, teacher, a cohort of students, one table."""
+"""The job `dq_sweep`: data, teacher, cohorts of students, one table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.config.load import to_public_dict, to_yaml
 from pipeline.config.schema import JobConfig
+from pipeline.evaluation.metrics import COLUMNS, HEADLINES
 from pipeline.stages import distill, teacher
 from pipeline.stages.distill import StudentResult
 from pipeline.stages.evaluate import baseline_scores
@@ -15,7 +16,7 @@ from pipeline.stages.plan import check_possible, sweep_key
 from pipeline.stages.runs import common_tags, start_run
 from pipeline.stages.teacher import TeacherResult
 from pipeline.tracking.progress import say
-from pipeline.tracking.report import Row, markdown_table, text_table, write_report
+from pipeline.tracking.report import Results, Row, markdown_table, tables, text_table, write_report
 from pipeline.tracking.tracker import RunSpec
 
 
@@ -41,19 +42,26 @@ def run(config: JobConfig) -> dict[str, Any]:
     with start_run(config, spec) as parent:
         assert parent.run_id is not None
         students = distill.run(job, teacher_result, parent.run_id)
-        rows = _rows(job, teacher_result, students)
+        results = Results(
+            rows=_rows(job, teacher_result, students),
+            columns=COLUMNS[config.task.metric],
+            headline=HEADLINES[config.task.metric],
+            title=f"{config.task.name}: {config.model.name} teacher and its students",
+            split=config.evaluation.split,
+        )
         report = job.storage.sweep(key) / "report"
-        title = f"{config.task.name}: {config.model.name} teacher and its students"
-        write_report(rows, report, title, config.evaluation.split)
+        write_report(results, report)
         (report / "config.yaml").write_text(to_yaml(config))
         parent.artifacts(report, "report")
-        parent.tags({"mlflow.note.content": markdown_table(rows)})  # the run's description in the UI
+        note = "\n\n".join(markdown_table(table) for table in tables(results))
+        parent.tags({"mlflow.note.content": note})  # the run's description in the UI
         parent.metrics({f"teacher_{name}": value for name, value in teacher_result.scores.items()}, 0)
         # Those of earlier submissions stand in the table, too; they do not decide how this one ended.
         failed = [student for student in students if student.failure and student.wanted]
         if failed:
             parent.failed("; ".join(f"{student.name}: {student.failure}" for student in failed))
-    say("\n" + text_table(rows) + f"\n\nreport: {report}\nruns: {job.storage.root} (make ui)")
+    shown = "\n\n".join(text_table(table) for table in tables(results))
+    say(f"\n{shown}\n\nreport: {report}\nruns: {job.storage.root} (make ui)")
     return {
         "status": "failed" if failed else "finished",
         "sweep": key,
@@ -87,6 +95,7 @@ def _rows(job: OpenedJob, teacher_result: TeacherResult, students: list[StudentR
                 size_ratio=metrics.get("size_ratio"),
                 rule_p_ratio=metrics.get("rule_p_ratio"),
                 failure=student.failure,
+                group=student.group,
             )
         )
     return rows

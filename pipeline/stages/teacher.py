@@ -15,6 +15,7 @@ from pipeline.config.load import config_hash, to_public_dict, to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.distillation.objective import TaskObjective
 from pipeline.evaluation.generate import mean_loss
+from pipeline.evaluation.metrics import HEADLINES
 from pipeline.export.package import file_bytes
 from pipeline.models.load import load_model, load_teacher, set_dropout
 from pipeline.stages.data import PreparedTask, as_payload
@@ -56,6 +57,8 @@ def teacher_key(config: JobConfig, task: PreparedTask) -> str:
     model = {"start": task.start, "tokenizer": Path(task.tokenizer_folder).name}
     if task.start == "scratch":
         model |= asdict(config.model.architecture)
+        if config.model.family not in (None, "bart"):
+            model["family"] = config.model.family
     # The fingerprint stands for the corpus; of the evaluation only what is scored matters.
     settings = {name: value for name, value in asdict(config.task).items() if name != "corpus"}
     scored = (config.evaluation.split, config.evaluation.max_examples, config.evaluation.max_validation_examples)
@@ -89,10 +92,10 @@ def train_teacher(payload: dict[str, Any]) -> None:
     """Worker: fine-tune on this rank's shard; rank 0 writes `folder/model` and `folder/result.json`."""
     config, task, folder = build(JobConfig, payload["config"]), PreparedTask(**payload["task"]), Path(payload["folder"])
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.teacher
-    model = load_teacher(config.model, tokenizer, config.seed)
+    model = load_teacher(config.model, tokenizer, config.task, config.seed)
     set_dropout(model, train.dropout)
     replica = copy.deepcopy(model)
-    batches = training_batches(task.split("train"), train, config, tokenizer, model.config.decoder_start_token_id)
+    batches = training_batches(task.split("train"), train, config, tokenizer, model.config, config.seed)
     num_steps = num_training_steps(batches, train)
     with _start_run(config, payload["key"]) as run:
         learner = Learner(
@@ -179,7 +182,7 @@ class _KeepBest:
         if self.config.task.objective == "denoising":
             return {"loss": loss, "score": -loss}
         scores, _ = evaluate_examples(model, self.tokenizer, split, self.config)
-        return {"loss": loss, **scores, "score": scores["rougeLsum"]}
+        return {"loss": loss, **scores, "score": scores[HEADLINES[self.config.task.metric]]}
 
 
 def _start_run(config: JobConfig, key: str) -> SilentRun:

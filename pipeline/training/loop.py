@@ -70,6 +70,7 @@ class Learner:
     learning_rate: Callable[[int], float]
     listener: Listener
     random: RandomStream
+    before_step: Callable[[int], None] = lambda _: None  # told the number of the optimiser step that begins
     failure: str | None = None
     pending: dict[str, Tensor] = field(default_factory=dict)
 
@@ -127,6 +128,8 @@ def train_cohort(
     while progress.step < settings.num_steps and _active(learners):
         for micro_batches in batches.steps(progress.epoch, progress.step_in_epoch):
             counts = _global_counts(micro_batches, device)
+            for learner in _active(learners):
+                learner.before_step(progress.step)
             for index, batch in enumerate(micro_batches):
                 last = index == len(micro_batches) - 1
                 _accumulate(learners, batch.to(device), counts, teacher_pass, last)

@@ -23,9 +23,14 @@ from pipeline.config.schema import (
 )
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
-from pipeline.models import bart
+from pipeline.distillation.recording import modules_named, relations_of
+from pipeline.models.student import build_student, prepare_student, sites_of
+from pipeline.pruning.gates import HeadGates
+from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.quantization.scheme import scheme_of
+from pipeline.stages.heads import GatedObjective
 from pipeline.stages.learner import make_engine
+from pipeline.stages.students import calibrate
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
 from pipeline.training.random_stream import RandomStream
@@ -35,6 +40,11 @@ TRAIN = TrainConfig(batch_tokens=120, micro_batch_tokens=64, max_gradient_norm=0
 
 # 4-bit students learn their scales.
 QUANTISATION = QuantisationConfig(weights=QuantisersConfig(four_bit="lsq"), embeddings=QuantisersConfig(four_bit="lsq"))
+
+# Every term and kind that is off by default; the relations look into modules that ZeRO-3 shards.
+LATER = {"attention_kind": "kl", "hidden_kind": "normalised", "contrastive": 1.0}
+ELASTIC = QuantisationConfig(activation_granularity="learned")
+LATER |= {"encoder_relations": 1.0, "decoder_relations": 1.0, "encoder_relation_layer": 0}
 
 
 class Recorder:
@@ -70,16 +80,50 @@ def teacher_and_batches(rank, world_size):
     return teacher, TrainingBatches(split, plan, rank=rank, pad_id=1, decoder_start_id=2)
 
 
-def learner(teacher, scheme, name, cluster, dropout=0.0, poison_rank=None):
-    student = bart.build_student(teacher, [0, 1], [1], dropout).requires_grad_(True).train()
-    bart.prepare_student(student, scheme_of(scheme, QUANTISATION))
-    objective = DistillationObjective(weights=DistillationConfig(), encoder_map=[0, 1], decoder_map=[1])
+def learner(
+    teacher,
+    scheme,
+    name,
+    cluster,
+    dropout=0.0,
+    poison_rank=None,
+    schedule=(),
+    settings=QUANTISATION,
+    first=None,
+    **weights,
+):
+    student = build_student(teacher, [0, 1], [1], dropout).requires_grad_(True).train()
+    final, phases = scheme_of(scheme, settings), phases_of(list(schedule), settings)
+    prepare_student(student, final)
+    if first is not None:
+        calibrate(student, first)
+        student.train()
+    config = DistillationConfig(**weights)
+    relations = relations_of(config, sites_of(student), sites_of(teacher))
+    objective = DistillationObjective(weights=config, encoder_map=[0, 1], decoder_map=[1], relations=relations)
     if poison_rank is not None:
         objective = Poisoned(objective, poison_rank)
     return Learner(
         name=name,
         engine=make_engine(student, TRAIN, cluster),
         objective=objective,
+        learning_rate=lambda step: 1e-2 / (1 + step),
+        listener=Recorder(),
+        random=RandomStream(7, CPU),
+        before_step=BitSchedule(student, sites_of(student), phases, final, NUM_STEPS),
+    )
+
+
+def gated_learner(teacher, cluster):
+    """A student whose gates are trained with it; the draws of a rank are those of its random stream."""
+    student = build_student(teacher, [0, 1], [1], 0.0).requires_grad_(True).train()
+    gates = HeadGates(student, sites_of(student), pace=50.0)
+    gates.attach(student)
+    inner = DistillationObjective(weights=DistillationConfig(), encoder_map=[0, 1], decoder_map=[1])
+    return Learner(
+        name="gated",
+        engine=make_engine(student, TRAIN, cluster),
+        objective=GatedObjective(inner=inner, gates=gates, num_heads=8, penalty=0.5),
         learning_rate=lambda step: 1e-2 / (1 + step),
         listener=Recorder(),
         random=RandomStream(7, CPU),
@@ -105,10 +149,10 @@ class Poisoned:
         return self.objective.weight(term)
 
 
-def train(learners, batches, teacher, num_steps=NUM_STEPS, progress=None):
-    history = []
+def train(learners, batches, teacher, num_steps=NUM_STEPS, progress=None, record=()):
+    history, recorded = [], modules_named(teacher, record)
     with torch.no_grad():
-        passes = {"teacher_pass": lambda batch: signals_of(teacher, batch)}
+        passes = {"teacher_pass": lambda batch: signals_of(teacher, batch, recorded=recorded)}
     train_cohort(
         learners,
         batches,
@@ -132,6 +176,7 @@ def main():
     store = torch.distributed.FileStore(str(folder / f"store-{world_size}"), world_size)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
     teacher, batches = teacher_and_batches(rank, world_size)
+    first = next(teacher_and_batches(0, 1)[1].steps(0))[0]
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
     seen = {}
     engines = {"torch": ClusterConfig(engine="torch", precision="fp32")}
@@ -141,11 +186,23 @@ def main():
         losses = [step["a"] for step in train([alone], batches, teacher)]
         seen[name] = {"losses": losses, "norms": alone.listener.norms, "weights": weights_of(alone)}
         alone.engine.close()
+        later = learner(teacher, "32-32-32", "later", cluster, **LATER)
+        history = train([later], batches, teacher, record=later.objective.teacher_modules)
+        seen[name]["later"] = {"losses": [step["later"] for step in history], "norms": later.listener.norms}
+        later.engine.close()
         names = {"a": "32-32-32", "b": "8-8-8", "c": "2-2-8", "d": "4-4-8"}
         cohort = [learner(teacher, scheme, key, cluster) for key, scheme in names.items()]
         poisoned = learner(teacher, "8-8-8", "poisoned", cluster, poison_rank=world_size - 1)
         history = train([*cohort, poisoned], batches, teacher)
         seen[name]["cohort"] = {key: [step[key] for step in history] for key in names}
+        special = [learner(teacher, "4-4-8", "scheduled", cluster, schedule=["0.3=32-32-32", "0.6=8-8-8"])]
+        special.append(gated_learner(teacher, cluster))
+        special.append(learner(teacher, "32-32-8", "elastic", cluster, settings=ELASTIC, first=first))
+        history = train(special, batches, teacher)
+        seen[name]["special"] = {one.name: [step[one.name] for step in history] for one in special}
+        seen[name]["gates"] = [v for k, v in weights_of(special[1]).items() if "head_gates" in k]
+        for one in special:
+            one.engine.close()
         seen[name]["failure"] = poisoned.listener.failure
         for one in (*cohort, poisoned):
             one.engine.close()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.config.schema import QuantisationConfig
-from pipeline.models import bart
+from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import scheme_of
 from pipeline.training.random_stream import RandomStream
@@ -18,11 +18,11 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 def test_packed_equals_fake_quantised_on_the_gpu(tiny_teacher, tiny_batch, scheme):
     """The same codes, scales and arithmetic give the same logits, bit for bit."""
     device = torch.device("cuda")
-    student = bart.build_student(tiny_teacher, [0, 1], [1], 0.0).eval()
+    student = build_student(tiny_teacher, [0, 1], [1], 0.0).eval()
     plan, batch = scheme_of(scheme, QuantisationConfig()), tiny_batch.to(device)
-    bart.prepare_student(student, plan)
+    prepare_student(student, plan)
     packed = copy.deepcopy(student)
-    convert(packed, bart.sites_of(packed), plan)
+    convert(packed, sites_of(packed), plan)
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
     one, other = (
         model.to(device)(**inputs, decoder_input_ids=batch.decoder_input_ids).logits for model in (student, packed)

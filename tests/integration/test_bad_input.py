@@ -42,6 +42,41 @@ CASES = {
         ],
         "every weight 0",
     ),
+    "a relation layer beyond the teacher's": (["recipe.distillation.decoder_relation_layer=6"], "0 to 5, or null"),
+    "relation heads that do not divide the width": (
+        ["sweep.students=[{label: x, recipe: {distillation: {encoder_relations: 1, relation_heads: 3}}}]"],
+        "recipe.distillation.relation_heads=null",
+    ),
+    "an unknown family": (["model.family=gpt2"], "bart, bert, marian, mbart, pegasus, roberta, t5"),
+    "a family that cannot generate": (["model.family=bert"], "one of bart, marian, mbart, pegasus, t5"),
+    "no heads at all": (["sweep.students=[{scheme: 8-8-8, heads: 0}]"], "above 0, at most 1"),
+    "groups where heads are removed": (
+        [
+            *("sweep.students=[{scheme: 8-8-8, heads: 0.5}]", "recipe.quantisation.weight_granularity=group_32"),
+            "model.architecture.d_model=32",
+        ],
+        "recipe.quantisation.weight_granularity=per_row",
+    ),
+    "pruning of a student with all its heads": (
+        ["sweep.students=[{scheme: 8-8-8, label: x, recipe: {pruning: {num_examples: 9}}}]"],
+        "heads below 1",
+    ),
+    "published losses of some heads": (
+        ["sweep.students=[{scheme: 8-8-8, heads: 0.5}]", "recipe=dqbart"],
+        "recipe.distillation.reduction=token",
+    ),
+    "two students of one name": (
+        [
+            "sweep.students=[{label: x, recipe: {quantisation: {attention: false}}},"
+            " {label: x, recipe: {quantisation: {lm_head: false}}}]"
+        ],
+        "or label them",
+    ),
+    "a schedule that is none": (["recipe.schedule=['0.5:8-8-8']"], "until=W-E-A"),
+    "a schedule of bits that no weight has": (["recipe.schedule=['0.5=7-8-8']"], "(1, 1.58, 2, 3, 4, 8, 32)"),
+    "one seed twice": (["sweep.seeds=[1,1]"], "sweep.seeds"),
+    "a language that nobody reads": (["task.target_language=ro_RO"], "task.target_language=ro_RO"),
+    "an unknown metric": (["task.metric=blue"], "rouge"),
     "a GPU that is not there": (["cluster.gpus_per_worker=1"], "cluster.gpus_per_worker=1"),
     "a login in an unreachable address": (["tracking.uri=http://bob:secret@127.0.0.1:1"], "http://***@127.0.0.1:1"),
     "not a key=value": (["student"], "key=value"),

@@ -52,6 +52,23 @@ def test_a_sweep_leaves_packed_models_runs_and_a_table(swept):
     assert {"results.csv", "results.md", "quality_vs_size.png", "config.yaml"} <= report
 
 
+def test_students_may_ask_for_relations_of_different_teacher_layers(job, tmp_path):
+    """In one cohort, on one teacher pass; their curves are in their runs."""
+    entries = [
+        f"{{scheme: 2-2-8, depth: 1-1, label: layer {layer}, recipe: {{distillation: {{contrastive: 1, hidden_kind:"
+        f" normalised, encoder_relations: 1, decoder_relations: 1, encoder_relation_layer: {layer}}}}}}}"
+        for layer in (0, 4)
+    ]
+    arguments = [f"sweep.students=[{', '.join(entries)}]", f"storage.path={tmp_path}"]
+    code, out, err = job("dq_sweep", run, *arguments)
+    assert code == 0, err
+    _, runs = children(tmp_path, json.loads(out.splitlines()[-1]))
+    one, other = (run.data.metrics for run in runs.values())
+    for name in ("contrastive_loss", "encoder_relations_loss", "decoder_relations_loss"):
+        assert min(one[name], other[name]) > 0
+    assert one["encoder_relations_loss"] != other["encoder_relations_loss"]
+
+
 def test_the_second_sweep_trains_nothing(swept, job, monkeypatch):
     """A resubmitted sweep finds teacher and students and gives the same document."""
     storage, document, _ = swept
@@ -171,21 +188,25 @@ def test_students_of_one_sweep_can_have_recipes_of_their_own(job, tmp_path):
     published = (
         "{distillation: {reduction: tensor, logits_kind: mse}, quantisation: {as_published: true, lm_head: false,"
     )
-    published += " probabilities: signed}}"
-    learned = "{quantisation: {weights: {two_bit: seq}, embeddings: {two_bit: lsq}}}"
+    published += " probabilities: signed, post_activation: symmetric, weights: {two_bit: twn}, embeddings: {two_bit: twn}}}"
+    learned = "{quantisation: {weights: {two_bit: anchored}, embeddings: {two_bit: lsq}}}"
     students = f"sweep.students=[{{scheme: 2-2-8, depth: 1-1, label: published, recipe: {published}}},"
-    students += f" {{scheme: 2-2-8, depth: 1-1, label: learned, recipe: {learned}}}, {{scheme: 1-1.58-2, depth: 1-1}}]"
+    students += f" {{scheme: 2-2-8, depth: 1-1, label: learned, recipe: {learned}}}, {{scheme: 1-1.58-2, depth: 1-1}},"
+    students += (
+        " {scheme: 2-2-2, depth: 1-1, label: elastic, recipe: {quantisation: {activation_granularity: learned}}}]"
+    )
     code, out, err = job("dq_sweep", run, students, f"storage.path={tmp_path}")
     assert code == 0, err
     document = json.loads(out.splitlines()[-1])
     packed = {s["name"]: tmp_path / "sweeps" / document["sweep"] / "students" / s["key"] for s in document["students"]}
     infos = {name: load_package(folder / "packed")[1].scheme.quantisation for name, folder in packed.items()}
     assert not infos["2-2-8 1-1 published"].lm_head
-    assert infos["2-2-8 1-1 learned"].weights.two_bit == "seq"
-    assert infos["1-1.58-2 1-1"].weights.two_bit == "twn"
+    assert infos["2-2-8 1-1 learned"].weights.two_bit == "anchored"
+    assert infos["2-2-2 1-1 elastic"].activation_granularity == "learned"
+    assert infos["1-1.58-2 1-1"].weights.two_bit == "seq"
     _, runs = children(tmp_path, document)
     params = runs["2-2-8 1-1 learned"].data.params
-    assert (params["recipe.quantisation.weights.two_bit"], params["scheme"]) == ("seq", "2-2-8")
+    assert (params["recipe.quantisation.weights.two_bit"], params["scheme"]) == ("anchored", "2-2-8")
 
 
 def test_weights_that_the_last_update_breaks_fail_their_student(job, tmp_path):

@@ -5,7 +5,7 @@ import torch
 
 from pipeline.config.schema import DecodingConfig, QuantisationConfig
 from pipeline.export.package import WEIGHTS, PackageInfo, write_package
-from pipeline.models import bart
+from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.blocks import ROW, TENSOR
 from pipeline.quantization.learned import AnchoredClip, LearnedStep, StretchedElastic
 from pipeline.quantization.packed_layers import convert
@@ -43,17 +43,20 @@ def make_student(make_bart):
     """A prepared 2-1 student of a 3-3 teacher with its package information."""
 
     def make(scheme: str, seed: int = 0, logits_bias: bool = False, **quantisation):
-        student = bart.build_student(make_bart(3, 3, seed=seed), [0, 2], [2], 0.0).eval()
+        student = build_student(make_bart(3, 3, seed=seed), [0, 2], [2], 0.0).eval()
         if logits_bias:
             student.final_logits_bias.normal_(generator=torch.Generator().manual_seed(seed))
         settings = scheme_of(scheme, QuantisationConfig(**quantisation))
-        bart.prepare_student(student, settings)
+        prepare_student(student, settings)
         info = PackageInfo(
             scheme=settings,
             encoder_map=[0, 2],
             decoder_map=[2],
+            heads={},
             decoding=DecodingConfig(num_beams=3, max_length=12, length_penalty=0.8),
             source_prefix="summarise: ",
+            source_language=None,
+            target_language=None,
             max_source_tokens=64,
         )
         return student, info
@@ -62,14 +65,24 @@ def make_student(make_bart):
 
 
 @pytest.fixture
-def make_package(make_student, tiny_tokenizer, tmp_path):
+def make_package_of(tiny_tokenizer, tmp_path):
+    """The folder of a converted student's package."""
+
+    def make(student, info):
+        size = write_package(tmp_path / "packed", student, tiny_tokenizer, info)
+        assert size == (tmp_path / "packed" / WEIGHTS).stat().st_size
+        return tmp_path / "packed"
+
+    return make
+
+
+@pytest.fixture
+def make_package(make_student, make_package_of):
     """A package on disk: (folder, converted student)."""
 
     def make(scheme: str = "2-2-8", **options):
         student, info = make_student(scheme, **options)
-        convert(student, bart.sites_of(student), info.scheme)
-        size = write_package(tmp_path / "packed", student, tiny_tokenizer, info)
-        assert size == (tmp_path / "packed" / WEIGHTS).stat().st_size
-        return tmp_path / "packed", student
+        convert(student, sites_of(student), info.scheme)
+        return make_package_of(student, info), student
 
     return make

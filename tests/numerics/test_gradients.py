@@ -8,7 +8,8 @@ from torch.nn import functional
 from pipeline.config.schema import DistillationConfig, QuantisationConfig, TrainConfig
 from pipeline.data.batches import IGNORED_LABEL, Batch, BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
-from pipeline.models import bart
+from pipeline.distillation.recording import modules_named, relations_of
+from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.scheme import scheme_of
 from pipeline.training.engine import TorchEngine
 from pipeline.training.loop import Learner, LoopSettings, Progress, TokenCounts, train_cohort
@@ -32,14 +33,16 @@ def learner(tiny_teacher):
     """A 2-1 student of the teacher's precision, in training mode."""
 
     def make(scheme: str, dropout: float = 0.0, **weights) -> Learner:
-        student = bart.build_student(tiny_teacher, *MAPS.values(), dropout).to(tiny_teacher.dtype).train()
-        bart.prepare_student(student, scheme_of(scheme, QuantisationConfig()))
+        student = build_student(tiny_teacher, *MAPS.values(), dropout).to(tiny_teacher.dtype).train()
+        prepare_student(student, scheme_of(scheme, QuantisationConfig()))
+        config = DistillationConfig(**weights)
+        relations = relations_of(config, sites_of(student), sites_of(tiny_teacher))
         return Learner(
             name=scheme,
             engine=TorchEngine(
                 student, adamw(student.parameters(), TrainConfig()), precision="fp32", max_gradient_norm=1.0
             ),
-            objective=DistillationObjective(weights=DistillationConfig(**weights), **MAPS),
+            objective=DistillationObjective(weights=config, relations=relations, **MAPS),
             learning_rate=lambda step: 1e-3,
             listener=Silent(),
             random=RandomStream(0, CPU),
@@ -61,7 +64,8 @@ def gradient(tiny_teacher, learner):
         )
         for batch in micro_batches:
             with torch.no_grad():
-                signals = signals_of(tiny_teacher, batch)
+                recorded = modules_named(tiny_teacher, student.objective.teacher_modules)
+                signals = signals_of(tiny_teacher, batch, recorded=recorded)
             student.engine.backward(sum(student.objective(student.engine, batch, signals, counts).values()))
         return {name: parameter.grad for name, parameter in student.engine.module.named_parameters()}
 
@@ -83,10 +87,12 @@ def widen(batch: Batch, extra: int) -> Batch:
     )
 
 
-WEIGHTS = [{}, {"logits_kind": "mse", "decoder_hidden": 0.0}, {"temperature": 2.0, "task": 0.0}]
+LATER = {"attention_kind": "kl", "hidden_kind": "normalised", "contrastive": 1.0}
+LATER |= {"encoder_relations": 1.0, "decoder_relations": 1.0, "relation_heads": 2, "decoder_relation_layer": 0}
+WEIGHTS = [{}, {"logits_kind": "mse", "decoder_hidden": 0.0}, {"temperature": 2.0, "task": 0.0}, LATER]
 
 
-@pytest.mark.parametrize("weights", WEIGHTS, ids=["recipe", "mse", "temperature"])
+@pytest.mark.parametrize("weights", WEIGHTS, ids=["recipe", "mse", "temperature", "later"])
 @pytest.mark.parametrize("scheme", ["2-2-8", "8-8-8"])
 def test_splitting_a_batch_changes_no_gradient(gradient, make_rows, batch_of, scheme, weights):
     """Eight micro-batches of one example, four of two, one of eight; with and without an idle rank's filler."""
@@ -98,22 +104,25 @@ def test_splitting_a_batch_changes_no_gradient(gradient, make_rows, batch_of, sc
     assert_same(whole, gradient(scheme, [batch_of(rows), batch_of([])], **weights))
 
 
+@pytest.mark.parametrize("weights", [{}, LATER], ids=["recipe", "later"])
 @pytest.mark.parametrize("scheme", ["2-2-8", "8-8-8"])
 @pytest.mark.parametrize("extra", [1, 7, 30])
-def test_padding_a_batch_further_changes_no_gradient(gradient, tiny_batch, scheme, extra):
+def test_padding_a_batch_further_changes_no_gradient(gradient, tiny_batch, scheme, extra, weights):
     """Neither scales nor losses see padding."""
-    assert_same(gradient(scheme, [tiny_batch]), gradient(scheme, [widen(tiny_batch, extra)]))
+    wide = widen(tiny_batch, extra)
+    assert_same(gradient(scheme, [tiny_batch], **weights), gradient(scheme, [wide], **weights))
 
 
+@pytest.mark.parametrize("weights", [{}, LATER], ids=["recipe", "later"])
 @pytest.mark.parametrize("scheme", ["2-2-8", "8-8-8"])
-def test_batch_mates_change_no_gradient(gradient, make_rows, batch_of, scheme):
+def test_batch_mates_change_no_gradient(gradient, make_rows, batch_of, scheme, weights):
     """An example adds the same gradient whoever is beside it."""
     mine, counts = make_rows(2, seed=1), TokenCounts(num_source=60.0, num_target=40.0)
-    alone = gradient(scheme, [batch_of(mine)], counts)
+    alone = gradient(scheme, [batch_of(mine)], counts, **weights)
     for seed in (2, 3):
         mates = make_rows(4, seed=seed)
-        together = gradient(scheme, [batch_of([*mates[:2], *mine, *mates[2:]])], counts)
-        without = gradient(scheme, [batch_of(mates)], counts)
+        together = gradient(scheme, [batch_of([*mates[:2], *mine, *mates[2:]])], counts, **weights)
+        without = gradient(scheme, [batch_of(mates)], counts, **weights)
         assert_same(alone, {name: value - without[name] for name, value in together.items()})
 
 

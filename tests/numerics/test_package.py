@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.config.errors import UserError
 from pipeline.export.package import MANIFEST, WEIGHTS, load_package
-from pipeline.models import bart
+from pipeline.models.student import build_student
 from pipeline.quantization.packed_layers import packed_weights
 from pipeline.quantization.packing import packed_size
 
@@ -36,7 +36,7 @@ def test_the_file_has_the_size_of_the_formula(make_bart, make_package, scheme):
     weight_bits, embedding_bits, _ = (int(bits) for bits in scheme.split("-"))
     positions = 8 if scheme != "32-32-32" else 32
     expected = 0
-    for name, tensor in bart.build_student(make_bart(3, 3), [0, 2], [2], 0.0).named_parameters():
+    for name, tensor in build_student(make_bart(3, 3), [0, 2], [2], 0.0).named_parameters():
         if tensor.ndim == 1:
             bits = 32
         elif "shared" in name:

@@ -10,7 +10,7 @@ from pipeline.config.schema import DecodingConfig, QuantisersConfig
 from pipeline.distillation.objective import signals_of
 from pipeline.evaluation.generate import generate_ids
 from pipeline.export.package import load_package, write_package
-from pipeline.models import bart
+from pipeline.models.student import sites_of
 from pipeline.quantization.packed_layers import convert
 
 SCHEMES = ("8-8-8", "4-4-8", "3-3-8", "2-2-8", "2-8-4", "8-2-32", "32-8-8", "32-32-32", "1-1-8", "1.58-1.58-2")
@@ -60,7 +60,7 @@ def test_a_package_on_disk_gives_the_outputs_of_the_fake_quantised_model(
     for seed in range(2 if variant == "per_row" else 1):
         student, info = make_student(scheme, seed=seed, logits_bias=seed == 1, **quantisation)
         expected = outputs(student, tiny_batch)
-        convert(student, bart.sites_of(student), info.scheme)
+        convert(student, sites_of(student), info.scheme)
         write_package(tmp_path / f"{seed}", student, tiny_tokenizer, info)
         loaded, loaded_info = load_package(tmp_path / f"{seed}")
         assert loaded_info == info
@@ -87,7 +87,7 @@ def test_converting_changes_no_logit_over_many_seeds(make_student, tiny_batch, s
         student, info = make_student(scheme, seed=seed)
         with torch.no_grad():
             expected = signals_of(student, tiny_batch).logits
-            convert(student, bart.sites_of(student), info.scheme)
+            convert(student, sites_of(student), info.scheme)
             assert torch.equal(signals_of(student, tiny_batch).logits, expected)
 
 
@@ -105,4 +105,4 @@ def test_a_student_with_a_nan_weight_is_not_packed(make_student):
     with torch.no_grad():
         student.model.encoder.layers[0].fc1.shadow_weight[3, 4] = float("nan")
     with pytest.raises(NonFiniteError):
-        convert(student, bart.sites_of(student), info.scheme)
+        convert(student, sites_of(student), info.scheme)

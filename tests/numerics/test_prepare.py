@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from pipeline.config.schema import QuantisationConfig, TrainConfig
-from pipeline.models import bart
 from pipeline.models.load import set_dropout
+from pipeline.models.student import prepare_student
 from pipeline.quantization.attention import AttentionFakeQuantise, quantised_attention
 from pipeline.quantization.blocks import TENSOR
 from pipeline.quantization.fake_quantise import WeightFakeQuantise, round_trip, set_weight_caching
@@ -32,7 +32,7 @@ def forward(model, batch):
 def prepared(make_bart):
     def make(scheme: str, **quantisation):
         model = make_bart(2, 2)
-        bart.prepare_student(model, scheme_of(scheme, QuantisationConfig(**quantisation)))
+        prepare_student(model, scheme_of(scheme, QuantisationConfig(**quantisation)))
         return model
 
     return make

@@ -7,7 +7,7 @@ from published import Published, losses
 from pipeline.config.load import load_config
 from pipeline.distillation.objective import signals_of
 from pipeline.distillation.published import PublishedObjective
-from pipeline.models import bart
+from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
 from pipeline.training.engine import TorchEngine
 from pipeline.training.loop import TokenCounts
@@ -26,12 +26,12 @@ def test_the_recipe_has_the_published_logits_losses_and_gradients(
     tiny_batch = batch_of(make_rows(3, seed))
     recipe = load_config("dq_sweep", ["recipe=dqbart", f"recipe.dqbart.as_released={as_released}"]).recipe
     teacher = make_bart(3, 3).to(dtype).eval().requires_grad_(False)
-    student = bart.build_student(teacher, MAPS["encoder"], MAPS["decoder"], 0.0).to(dtype).eval().requires_grad_(True)
+    student = build_student(teacher, MAPS["encoder"], MAPS["decoder"], 0.0).to(dtype).eval().requires_grad_(True)
     with torch.no_grad():  # some weights beyond 2.5
         student.model.shared.weight[5, 3], student.model.encoder.layers[0].fc1.weight[2, 1] = 3.0, -2.7
     plain = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
     names = {name: plain[name].requires_grad_() for name, _ in student.named_parameters()}
-    bart.prepare_student(student, scheme_of(scheme, recipe.quantisation))
+    prepare_student(student, scheme_of(scheme, recipe.quantisation))
     engine = TorchEngine(student, torch.optim.SGD(student.parameters()), precision="fp32", max_gradient_norm=0.0)
     signals = signals_of(teacher, tiny_batch)
     objective = PublishedObjective(

@@ -1,11 +1,13 @@
 """A mistake on the command line: refused before anything starts, saying what was given, allowed and meant."""
 
 import pickle
+from dataclasses import fields
 
 import pytest
 
 from pipeline.config.errors import UserError
 from pipeline.config.load import load_config
+from pipeline.config.schema import DistillationConfig
 
 STUDENTS = "sweep.students"
 WRONG_TYPES = ["seed=abc", "seed=1.5", "seed=true", "seed=", "seed=null", "student.epochs=3.0", "student.dropout=much"]
@@ -16,6 +18,11 @@ NO_SECTIONS += ["sweep.students=[3]", "sweep.students[0].scheme=2-2-8", "sweep.s
 OUT_OF_RANGE = ["seed=-1", "student.dropout=0.91", "student.dropout=-0.1", "student.learning_rate=nan"]
 OUT_OF_RANGE += ["teacher.beta2=1", "student.learning_rate=.inf", "student.batch_tokens=15", "cluster.zero_stage=4"]
 OUT_OF_RANGE += ["recipe.quantisation.position_bits=5", "task.decoding.num_beams=0", "evaluation.split=train"]
+# Of the terms and kinds that DQ-BART's loss does not know: word, and what it must be.
+UNPUBLISHED = [("logits_kind=kl", "mse"), ("attention_kind=kl", "mse"), ("hidden_kind=normalised", "mse")]
+UNPUBLISHED += [("encoder_relations=1", "0.0"), ("decoder_relations=0.5", "0.0"), ("contrastive=1", "0.0")]
+UNPUBLISHED += [("encoder_relation_layer=0", "null"), ("decoder_relation_layer=2", "null")]
+UNPUBLISHED += [("relation_heads=4", "null"), ("contrastive_temperature=0.2", "0.1")]
 UNREADABLE = ["seed", "=3", "seed={", "model.pretrained=${foo}", "model.pretrained=${", "storage.path=${oc.env:NONE_}"]
 
 
@@ -96,6 +103,28 @@ def test_a_bad_scheme_or_depth_is_refused_with_an_example(student, part):
     message = refusal(f"{STUDENTS}=[{{{student}}}]")
     assert part in message
     assert STUDENTS in message
+
+
+@pytest.mark.parametrize(("word", "allowed"), UNPUBLISHED)
+def test_the_published_loss_takes_no_later_term(word, allowed):
+    """Refused with both ways out, and accepted with either."""
+    key = f"recipe.distillation.{word.split('=')[0]}"
+    message = refusal("recipe=dqbart", f"recipe.distillation.{word}")
+    assert message.startswith(f"{key}=")
+    assert f"Allowed: {allowed}, as published. Change: set {key}={allowed} or reduction=token." in message
+    load_config("dq_sweep", ["recipe=dqbart", f"{key}={allowed}"])
+    load_config("dq_sweep", ["recipe=dqbart", f"recipe.distillation.{word}", "recipe.distillation.reduction=token"])
+
+
+def test_losses_that_are_all_off_are_refused_whatever_their_settings():
+    """Kinds, heads, layers and temperatures are no losses; every option that may be 0 is one."""
+    weights = [f.name for f in fields(DistillationConfig) if f.type == "float" and f.metadata["minimum"] == 0]
+    assert len(weights) == 10
+    off = [f"recipe.distillation.{name}=0" for name in weights]
+    settings = ["relation_heads=2", "encoder_relation_layer=1", "hidden_kind=normalised", "contrastive_temperature=1"]
+    assert "every weight 0" in refusal(*off, *(f"recipe.distillation.{word}" for word in settings))
+    for name in weights:
+        load_config("dq_sweep", [*off, f"recipe.distillation.{name}=0.1"])
 
 
 def test_a_sweep_without_students_or_with_twins_is_refused():

@@ -2,11 +2,12 @@
 
 import datasets
 import pytest
+import sacrebleu
 from rouge_score import rouge_scorer
 
 from pipeline.config.schema import DecodingConfig
 from pipeline.evaluation.generate import generate_split, mean_loss
-from pipeline.evaluation.metrics import lead_baseline, rouge
+from pipeline.evaluation.metrics import COLUMNS, HEADLINES, lead_baseline, rouge, score_texts
 
 PAIRS = [("the cat sat.", "the cat sat on the mat."), ("dogs bark. cats purr.", "cats purr. dogs barked."), ("", "x")]
 
@@ -20,6 +21,23 @@ def test_rouge_is_the_package_s_own():
         expected = sum(100 * scorer.score(r, p)[name].fmeasure for p, r in lines) / len(PAIRS)
         assert scores[name] == pytest.approx(expected)
     assert scores["rouge1"] > 0
+
+
+def test_bleu_and_chrf_are_sacrebleu_s_own():
+    """Corpus scores with the package's defaults, as its command line computes them."""
+    predictions, references = ["the cat sat on a mat.", "hello there world"], ["the cat sat on the mat.", "hello world"]
+    scores = score_texts("bleu", predictions, references)
+    assert scores["bleu"] == sacrebleu.corpus_bleu(predictions, [references]).score > 0
+    assert scores["chrf"] == sacrebleu.corpus_chrf(predictions, [references]).score > 0
+    assert scores["generated_words"] == 4.5
+
+
+@pytest.mark.parametrize("metric", COLUMNS)
+def test_every_column_is_scored(metric):
+    """The table finds what it shows; the headline is one of them."""
+    scores = score_texts(metric, ["a b c d e"], ["a b c d e"])
+    assert set(COLUMNS[metric]) == set(scores)
+    assert scores[HEADLINES[metric]] > 0
 
 
 def test_the_baseline_is_as_long_as_references_are_on_average():

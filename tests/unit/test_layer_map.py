@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.errors import UserError
 from pipeline.distillation.layer_map import PUBLISHED, layer_map
-from pipeline.models import bart
+from pipeline.models.student import build_student
 
 WIDTH = {"d_model": 8, "encoder_ffn_dim": 12, "decoder_ffn_dim": 12, "encoder_attention_heads": 2}
 
@@ -18,7 +18,7 @@ def test_a_student_layer_is_its_teacher_layer_and_the_rest_is_copied_whole(make_
     """Bit for bit, with independent depths of encoder and decoder."""
     teacher = make_bart(num_teacher, num_teacher, decoder_attention_heads=2, **WIDTH)
     maps = [layer_map(num_teacher, layers) for layers in depth]
-    student = bart.build_student(teacher, *maps, 0.25)
+    student = build_student(teacher, *maps, 0.25)
     theirs, mine = teacher.state_dict(), student.state_dict()
     for part, layers in zip(("encoder", "decoder"), maps, strict=True):
         stack = student.get_submodule(f"model.{part}.layers")
@@ -36,7 +36,7 @@ def test_a_student_is_a_copy_that_leaves_the_teacher_alone(make_bart):
     """Its parameters are its own, and the teacher's configuration keeps its depth."""
     teacher = make_bart(3, 3)
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-    student = bart.build_student(teacher, [0, 2], [1], 0.0)
+    student = build_student(teacher, [0, 2], [1], 0.0)
     with torch.no_grad():
         for parameter in student.parameters():
             parameter.zero_()

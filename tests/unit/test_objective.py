@@ -6,6 +6,7 @@ import torch
 from pipeline.config.schema import DistillationConfig
 from pipeline.distillation import losses
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
+from pipeline.models.student import build_student
 from pipeline.training.loop import TokenCounts
 
 SQUARED = [f"{name}_loss" for name in ("encoder_attention", "decoder_attention", "cross_attention")]
@@ -104,3 +105,28 @@ def test_without_a_teacher_only_the_task_counts(make_bart, tiny_batch):
     terms = TaskObjective()(Engine(model), tiny_batch, None, counts)
     assert list(terms) == ["task_loss"]
     assert torch.equal(terms["task_loss"], losses.cross_entropy_sum(logits, tiny_batch.labels) / 50)
+
+
+def test_removed_heads_are_compared_with_the_teacher_s_same_heads(make_bart, tiny_batch):
+    """In the first layer, whose input is the teacher's, what is left attends as it did there: distance 0."""
+    teacher = make_bart(1, 1)
+    heads = {"model.encoder.layers.0.self_attn": [1, 3]}
+    student = build_student(teacher, [0], [0], 0.0, heads).eval()
+    off = dict.fromkeys(
+        ("task", "logits", "decoder_attention", "cross_attention", "encoder_hidden", "decoder_hidden"), 0
+    )
+    signals, counts = signals_of(teacher, tiny_batch), TokenCounts(num_source=9, num_target=9)
+
+    def distance(kept):
+        objective = DistillationObjective(
+            weights=DistillationConfig(**off),
+            encoder_map=[0],
+            decoder_map=[0],
+            heads={"encoder": {0: kept}} if kept else {},
+        )
+        return objective(Engine(student), tiny_batch, signals, counts)["encoder_attention_loss"].item()
+
+    assert distance([1, 3]) < 1e-12
+    assert distance([0, 2]) > 1e-6
+    with pytest.raises(RuntimeError):
+        distance(None)

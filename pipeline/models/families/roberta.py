@@ -1,0 +1,29 @@
+"""RoBERTa, a classifier: BERT's layout, positions counted from behind the padding token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import RobertaConfig, RobertaForSequenceClassification
+from transformers.models.roberta.modeling_roberta import RobertaSelfAttention
+
+from pipeline.config.schema import ArchitectureConfig
+from pipeline.models.families.bert import bert_layout, settings_from_scratch
+from pipeline.models.family import Family
+
+
+def from_scratch(shape: ArchitectureConfig, tokenizer: Any) -> RobertaConfig:
+    """The configuration of a model with random weights."""
+    settings = settings_from_scratch(shape, tokenizer)
+    positions = shape.max_positions + tokenizer.pad_token_id + 1
+    return RobertaConfig(**settings, max_position_embeddings=positions, type_vocab_size=1)
+
+
+FAMILY = Family(
+    name="roberta",
+    model_class=RobertaForSequenceClassification,
+    attention_class=RobertaSelfAttention,
+    num_positions=lambda shape: int(shape.max_position_embeddings - shape.pad_token_id - 1),
+    from_scratch=from_scratch,
+    **bert_layout("roberta"),
+)

@@ -1,0 +1,105 @@
+"""Bits that fall during training: full precision first, then coarser grids, last the student's own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import nn
+
+from pipeline.config.errors import UserError
+from pipeline.config.schema import ACTIVATION_BITS, SCHEME_PATTERN, WEIGHT_BITS, QuantisationConfig
+from pipeline.quantization.prepare import Sites, use_scheme
+from pipeline.quantization.scheme import NOT_QUANTISED, Scheme, scheme_of
+
+CHANGE = "change recipe.schedule"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A scheme that holds until an optimiser step, or until a part of them (below 1)."""
+
+    until: float
+    scheme: Scheme
+
+    def ends_at(self, num_steps: int) -> int:
+        """The first optimiser step of what follows."""
+        return math.ceil(round(self.until * num_steps, 9)) if self.until < 1 else int(self.until)
+
+
+def phases_of(schedule: list[str], quantisation: QuantisationConfig) -> list[Phase]:
+    """The phases of entries `until=W-E-A`.
+
+    Raises:
+        UserError: an entry that is none, ends that do not rise, a phase whose quantisers would have to learn a scale.
+    """
+    phases: list[Phase] = []
+    for entry in schedule:
+        number, _, name = entry.partition("=")
+        until = _number(number)
+        if until is None or not SCHEME_PATTERN.match(name):
+            raise UserError(f"recipe.schedule entry '{entry}'", "until=W-E-A such as 0.3=32-32-32 or 500=8-8-8", CHANGE)
+        if phases and (until <= phases[-1].until or (until < 1) != (phases[-1].until < 1)):
+            raise UserError(f"recipe.schedule={schedule}", "rising ends, all parts below 1 or all steps", CHANGE)
+        _check_bits(entry, name)
+        scheme = scheme_of(name, quantisation)
+        tables = {scheme.embedding_bits, scheme.position_bits}
+        used = [scheme.weight_quantiser(bits) for bits in {scheme.weight_bits} - {NOT_QUANTISED}]
+        used += [scheme.embedding_quantiser(bits) for bits in tables - {NOT_QUANTISED}]
+        if any(quantiser.learned for quantiser in used):
+            raise UserError(
+                f"recipe.schedule entry '{entry}' with a quantiser that learns its scale",
+                "quantisers without parameters on the way; the student's own scheme may learn",
+                CHANGE,
+            )
+        phases.append(Phase(until=until, scheme=scheme))
+    return phases
+
+
+class BitSchedule:
+    """Switches a prepared model between its phases; what its own scheme leaves alone is always left alone.
+
+    Args:
+        model: a prepared model.
+        sites: where it can be quantised.
+        phases: schemes on the way.
+        final: the scheme that the model was prepared for.
+        num_steps: optimiser steps of the training.
+
+    Raises:
+        UserError: a phase that ends after the training does.
+    """
+
+    def __init__(self, model: nn.Module, sites: Sites, phases: list[Phase], final: Scheme, num_steps: int) -> None:
+        self.model, self.sites, self.final = model, sites, final
+        self.ends = [(phase.ends_at(num_steps), phase.scheme) for phase in phases]
+        if self.ends and self.ends[-1][0] >= num_steps:
+            raise UserError(
+                f"recipe.schedule ends at step {self.ends[-1][0]} of {num_steps}",
+                "an end before the last step, so that the student's own scheme is trained",
+                CHANGE,
+            )
+        self.current = final
+
+    def __call__(self, step: int) -> None:
+        """Switch to the scheme of an optimiser step, counted from 0; after a resumption, too."""
+        scheme = next((scheme for end, scheme in self.ends if step < end), self.final)
+        if scheme is self.current:
+            return
+        self.current = scheme
+        use_scheme(self.model, self.sites, scheme)
+
+
+def _check_bits(entry: str, name: str) -> None:
+    *weights, activations = (float(bits) for bits in name.split("-"))
+    for given, allowed in ((weights, WEIGHT_BITS), ([activations], ACTIVATION_BITS)):
+        if not set(given) <= set(allowed):
+            raise UserError(f"recipe.schedule entry '{entry}'", f"bits of {allowed}", CHANGE)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < 1 or (number >= 1 and number.is_integer()) else None
