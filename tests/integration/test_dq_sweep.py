@@ -188,7 +188,8 @@ def test_students_of_one_sweep_can_have_recipes_of_their_own(job, tmp_path):
     published = (
         "{distillation: {reduction: tensor, logits_kind: mse}, quantisation: {as_published: true, lm_head: false,"
     )
-    published += " probabilities: signed, post_activation: symmetric, weights: {two_bit: twn}, embeddings: {two_bit: twn}}}"
+    published += " probabilities: signed, post_activation: symmetric, weights: {two_bit: twn},"
+    published += " embeddings: {two_bit: twn}}}"
     learned = "{quantisation: {weights: {two_bit: anchored}, embeddings: {two_bit: lsq}}}"
     students = f"sweep.students=[{{scheme: 2-2-8, depth: 1-1, label: published, recipe: {published}}},"
     students += f" {{scheme: 2-2-8, depth: 1-1, label: learned, recipe: {learned}}}, {{scheme: 1-1.58-2, depth: 1-1}},"
