@@ -2,6 +2,7 @@
 
 heads.json          attention module -> heads of the teacher's layer that are kept
 model.safetensors   only after gates: the weights that were trained with them, in full precision
+failure.json        instead of both: why the gates failed; the cohort says so, and the next submission tries again
 """
 
 from __future__ import annotations
@@ -161,13 +162,15 @@ class GatedObjective:
     def __call__(self, engine: Engine, batch: Batch, signals: Any, counts: TokenCounts) -> dict[str, Tensor]:
         """See `training.loop.Objective`."""
         terms = self.inner(engine, batch, signals, counts)
+        if self.penalty == 0:
+            return terms
         # Micro-batches and ranks add up; a filler counts nothing.
         share = self.penalty / counts.num_micro_batches if batch.num_target_tokens else 0.0
         return {**terms, "gates_loss": share * self.gates.penalty() / self.num_heads}
 
     def weight(self, term: str) -> float:
         """See `training.loop.Objective`."""
-        return max(self.penalty, 1e-12) if term == "gates_loss" else self.inner.weight(term)
+        return self.penalty if term == "gates_loss" else self.inner.weight(term)
 
 
 def _train_gates(
@@ -178,10 +181,10 @@ def _train_gates(
     Returns:
         a whole copy of the student with its gates, and why it failed if it did.
     """
-    pace = recipe_of(config, plan.config).pruning.pace
-    num_steps = min(recipe_of(config, plan.config).pruning.num_steps, num_training_steps(batches, config.student))
+    pruning, train = recipe_of(config, plan.config).pruning, config.student
+    num_steps = min(pruning.num_steps, num_training_steps(batches, train))
     objective = _gated_objective(config, plan, student, teacher)
-    peak, train = peak_learning_rate(config, plan.config), config.student
+    peak = peak_learning_rate(config, plan.config)
     learner = Learner(
         name=f"{plan.name} gates",
         engine=make_engine(student.train(), train, config.cluster),
@@ -202,8 +205,8 @@ def _train_gates(
         teacher_pass=teacher_pass(teacher, [objective.inner], config.cluster.precision),
     )
     # ZeRO-3 has taken the parameters apart; a replica is whole.
-    replica = build_student(teacher, plan.encoder_map, plan.decoder_map, config.student.dropout)
-    HeadGates(replica, sites_of(replica), pace=pace).attach(replica)
+    replica = build_student(teacher, plan.encoder_map, plan.decoder_map, train.dropout)
+    HeadGates(replica, sites_of(replica), pace=pruning.pace).attach(replica)
     if learner.failure is None:
         replica.load_state_dict(learner.engine.whole_state())
     learner.engine.close()

@@ -11,8 +11,10 @@ from pipeline.config.schema import ArchitectureConfig
 from pipeline.models.family import Family, LayerList, check_heads
 
 
-def settings_from_scratch(shape: ArchitectureConfig, tokenizer: Any) -> dict[str, Any]:
-    """Settings that BART, mBART, Marian and Pegasus share."""
+def settings_from_scratch(
+    shape: ArchitectureConfig, tokenizer: Any, starts_with_padding: bool = False
+) -> dict[str, Any]:
+    """Settings that BART, mBART, Marian and Pegasus share; decoding starts with the end or the padding token."""
     check_heads(shape)
     return {
         "vocab_size": len(tokenizer),
@@ -28,7 +30,7 @@ def settings_from_scratch(shape: ArchitectureConfig, tokenizer: Any) -> dict[str
         "bos_token_id": tokenizer.bos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
-        "decoder_start_token_id": tokenizer.eos_token_id,
+        "decoder_start_token_id": tokenizer.pad_token_id if starts_with_padding else tokenizer.eos_token_id,
         "forced_eos_token_id": tokenizer.eos_token_id,
     }
 
