@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
-from pipeline.data.batches import Batch, collate
+from pipeline.data.batch import Batch, collate
 from pipeline.data.tokenise import train_tokenizer
 
 torch.set_num_threads(1)

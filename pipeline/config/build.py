@@ -142,7 +142,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if hint in (int, bool, str) and type(value) is hint:
         return value
     expected = getattr(hint, "__name__", str(hint)).replace("str", "text")
-    raise UserError(f"{key}={value!r} ({type(value).__name__})", f"a value of type {expected}", f"set {key} again")
+    change = f"write '{value}' in quotes" if hint is str and isinstance(value, (int, float)) else f"set {key} again"
+    raise UserError(f"{key}={value!r} ({type(value).__name__})", f"a value of type {expected}", change)
 
 
 def _checked(value: Any, metadata: Any, key: str) -> Any:

@@ -77,14 +77,15 @@ def config_hash(*parts: Any, length: int = 10) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def help_text(job: str, summary: str) -> str:
+def help_text(job: str, summary: str, positional: tuple[str, ...] = ()) -> str:
     """What `--help` prints: usage, groups, and every key with default and meaning."""
     rows = [(name, default, meaning) for name, default, meaning in describe(JobConfig)]
     width = max(len(name) for name, _, _ in rows)
+    places = "".join(f"[{key}] " for key in positional)
     lines = [
         summary.strip(),
         "",
-        f"usage: python jobs/{job}.py [key=value ...] [--print-config] [--help]",
+        f"usage: python jobs/{job}.py {places}[key=value ...] [--print-config] [--help]",
         "",
         *(f"{group + '=':12} {', '.join(members(group))}" for group in (*GROUPS, "experiment")),
         "",

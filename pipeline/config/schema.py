@@ -7,29 +7,13 @@ The four groups `task`, `model`, `recipe`, `cluster` are sections that `conf/<gr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config.errors import UserError
-
-WEIGHT_BITS = (1, 1.58, 2, 3, 4, 8, 32)  # 1.58: ternary, stored five to a byte
-ACTIVATION_BITS = (2, 4, 8, 32)
-GRANULARITIES = ("per_row", "per_tensor", "group_32", "group_64", "group_128")
-
-
-def option(
-    default: Any,
-    meaning: str,
-    *,
-    allowed: tuple[Any, ...] | None = None,
-    minimum: float | None = None,
-    maximum: float | None = None,
-) -> Any:
-    """A dataclass field that knows what it means and which values it takes (bounds are inclusive)."""
-    metadata = {"meaning": meaning, "allowed": allowed, "minimum": minimum, "maximum": maximum}
-    if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+from pipeline.config.option import option
+from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS, RecipeConfig
+from pipeline.config.task import TaskConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,53 +21,6 @@ class DataConfig:
     """Where data lies on this installation."""
 
     root: str = option("data", "folder that relative data file paths of a task start from")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CorpusConfig:
-    """Where the examples of a task come from."""
-
-    kind: str = option("docstrings", "origin of the examples", allowed=("docstrings", "files", "hub"))
-    name: str = option("", "hub data set name (kind=hub), e.g. EdinburghNLP/xsum")
-    subset: str | None = option(None, "hub configuration name (kind=hub), e.g. 3.0.0")
-    files: dict[str, str] = option(dict, "split -> path of a .jsonl/.json/.csv/.parquet file (kind=files)")
-    source_column: str = option("source", "column that holds the model's input text")
-    target_column: str = option("target", "column that holds the reference text")
-    max_train_examples: int | None = option(None, "keep at most this many training examples", minimum=1)
-    max_validation_examples: int | None = option(None, "keep at most this many validation examples", minimum=1)
-    max_test_examples: int | None = option(None, "keep at most this many test examples", minimum=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodingConfig:
-    """How text is generated for evaluation."""
-
-    num_beams: int = option(1, "beam width; 1 is greedy", minimum=1, maximum=64)
-    min_length: int = option(0, "least tokens generated, as transformers counts it", minimum=0)
-    max_length: int = option(32, "most tokens generated, start token included", minimum=2)
-    length_penalty: float = option(1.0, "exponent of the length in beam scores")
-    early_stopping: bool = option(True, "beam search stops when num_beams texts are complete")
-    no_repeat_ngram_size: int = option(0, "forbid repeating n-grams of this size; 0 allows", minimum=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskConfig:
-    """A task: examples, length limits, decoding."""
-
-    name: str = option("docstrings", "name of the task; the file conf/task/<name>.yaml")
-    objective: str = option(
-        "supervised",
-        "supervised: source -> target; denoising: noised source -> the source itself (BART pre-training)",
-        allowed=("supervised", "denoising"),
-    )
-    corpus: CorpusConfig = option(CorpusConfig, "origin of the examples")
-    source_prefix: str = option("", "text put before every source")
-    source_language: str | None = option(None, "language code of sources, for mBART's tokenizers, e.g. en_XX")
-    target_language: str | None = option(None, "language code of targets, for mBART's tokenizers, e.g. ro_RO")
-    max_source_tokens: int = option(1024, "longer sources are cut (counted and logged)", minimum=2)
-    max_target_tokens: int = option(128, "longer training targets are cut (counted and logged)", minimum=2)
-    decoding: DecodingConfig = option(DecodingConfig, "generation settings for evaluation")
-    metric: str = option("rouge", "rouge (summaries) or bleu: BLEU and chrF (translation)", allowed=("rouge", "bleu"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,211 +50,6 @@ class ModelConfig:
     )
     vocab_size: int = option(4096, "vocabulary of a tokenizer trained here, in tokens", minimum=300)
     architecture: ArchitectureConfig = option(ArchitectureConfig, "shape of a model built from scratch")
-
-
-_TERNARY = ("twn", "elastic", "seq", "anchored")
-_UNIFORM = ("symmetric", "asymmetric", "lsq", "anchored")
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuantisersConfig:
-    """Which quantiser a matrix gets at each number of bits; pipeline/quantization/README.md explains them."""
-
-    one_bit: str = option("elastic", "at 1 bit", allowed=("elastic",))
-    ternary: str = option("twn", "at 1.58 bits", allowed=_TERNARY)
-    two_bit: str = option(
-        "twn", "at 2 bits; twn, elastic and anchored use three levels", allowed=(*_TERNARY, "asymmetric", "lsq")
-    )
-    three_bit: str = option("symmetric", "at 3 bits", allowed=_UNIFORM)
-    four_bit: str = option("symmetric", "at 4 bits", allowed=_UNIFORM)
-    eight_bit: str = option("symmetric", "at 8 bits", allowed=_UNIFORM)
-
-    def at(self, bits: float) -> str:
-        """The quantiser's name at a number of bits below 32."""
-        names = {1: self.one_bit, 1.58: self.ternary, 2: self.two_bit}
-        return (names | {3: self.three_bit, 4: self.four_bit, 8: self.eight_bit})[bits]
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuantisationConfig:
-    """How students are quantised; bits come from each student's scheme W-E-A."""
-
-    weights: QuantisersConfig = option(QuantisersConfig, "quantisers of linear layers")
-    embeddings: QuantisersConfig = option(QuantisersConfig, "quantisers of token and position embeddings")
-    weight_granularity: str = option("per_row", "which weights of a linear layer share a scale", allowed=GRANULARITIES)
-    embedding_granularity: str = option(
-        "per_row", "which values of an embedding table share a scale", allowed=GRANULARITIES
-    )
-    activation_granularity: str = option(
-        "per_token",
-        "one scale per token or per tensor, taken from the values; learned: one per tensor, trained (for 2 and 4 bits)",
-        allowed=("per_token", "per_tensor", "learned"),
-    )
-    clip_value: float | None = option(
-        None, "clip activations and weights (twn, symmetric, asymmetric) to +-this before quantising", minimum=0.01
-    )
-    attention: bool = option(True, "quantise q, k, v and attention probabilities to the activation bits")
-    probabilities: str = option(
-        "unsigned", "grid of attention probabilities; signed leaves half of it unused", allowed=("unsigned", "signed")
-    )
-    post_activation: str = option(
-        "symmetric",
-        "grid of what follows GELU or ReLU; learned scales: signed or from 0 up",
-        allowed=("symmetric", "asymmetric"),
-    )
-    lm_head: bool = option(True, "the output projection uses the embedding's codes (tied, stored once)")
-    position_bits: float = option(8, "bits of learned position embeddings", allowed=WEIGHT_BITS)
-    bits: list[str] = option(
-        list, "bits of single modules by name pattern, e.g. ['model.encoder.layers.0.*=8']; the last match counts"
-    )
-    as_published: bool = option(
-        False, "DQ-BART's arithmetic to the last rounding: scales keep all bits (twn and symmetric only)"
-    )
-
-
-_LOSSES: tuple[str, ...] = ("task", "logits", "encoder_attention", "decoder_attention", "cross_attention")
-_LOSSES += ("encoder_hidden", "decoder_hidden", "encoder_relations", "decoder_relations", "contrastive")
-# What DQ-BART's loss does not know: with reduction=tensor each keeps its default (logits_kind is mse there).
-_TOKEN_ONLY: tuple[str, ...] = ("logits_kind", "attention_kind", "hidden_kind", "encoder_relations")
-_TOKEN_ONLY += ("decoder_relations", "relation_heads", "encoder_relation_layer", "decoder_relation_layer")
-_TOKEN_ONLY += ("contrastive", "contrastive_temperature")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillationConfig:
-    """Weights of the training losses, 0 switches a term off; and what each of them compares."""
-
-    reduction: str = option(
-        "token",
-        "token: masked, divided by token counts, averaged over layers; tensor: plain means over padded tensors, "
-        "summed over layers (DQ-BART)",
-        allowed=("token", "tensor"),
-    )
-    task: float = option(1.0, "cross-entropy with the reference", minimum=0.0)
-    logits: float = option(1.0, "distance of the logits to the teacher's", minimum=0.0)
-    logits_kind: str = option("kl", "kl: KL divergence at the temperature; mse: squared error", allowed=("kl", "mse"))
-    temperature: float = option(1.0, "temperature of the KL divergence", minimum=0.01)
-    encoder_attention: float = option(1.0, "distance of encoder attention probabilities", minimum=0.0)
-    decoder_attention: float = option(1.0, "distance of decoder self-attention probabilities", minimum=0.0)
-    cross_attention: float = option(1.0, "distance of cross-attention probabilities", minimum=0.0)
-    attention_kind: str = option(
-        "mse", "attention probabilities: mse: squared error; kl: KL divergence", allowed=("mse", "kl")
-    )
-    encoder_hidden: float = option(1.0, "distance of encoder hidden states", minimum=0.0)
-    decoder_hidden: float = option(1.0, "distance of decoder hidden states", minimum=0.0)
-    hidden_kind: str = option(
-        "mse",
-        "hidden states: mse: squared error; normalised: squared error after normalising both over their width",
-        allowed=("mse", "normalised"),
-    )
-    encoder_relations: float = option(
-        0.0, "KL divergence of encoder self-attention relations: q-q, k-k, v-v of one layer (MiniLMv2)", minimum=0.0
-    )
-    decoder_relations: float = option(0.0, "the same of decoder self-attention", minimum=0.0)
-    relation_heads: int | None = option(
-        None, "heads that q, k, v are cut into for relations; none: the teacher's attention heads", minimum=1
-    )
-    encoder_relation_layer: int | None = option(
-        None, "teacher layer of encoder_relations, from 0; none: the last. The student's is its last", minimum=0
-    )
-    decoder_relation_layer: int | None = option(
-        None, "teacher layer of decoder_relations, from 0; none: the last. The student's is its last", minimum=0
-    )
-    contrastive: float = option(
-        0.0, "last decoder states: tell the teacher's state of the token from those of other tokens", minimum=0.0
-    )
-    contrastive_temperature: float = option(0.1, "temperature of the contrastive term's similarities", minimum=0.01)
-
-    def __post_init__(self) -> None:
-        if self.reduction == "tensor":
-            self._check_published()
-        if not any(getattr(self, name) for name in _LOSSES):
-            raise UserError(
-                "recipe.distillation with every weight 0", "one weight above 0", "set ...distillation.task=1"
-            )
-
-    def _check_published(self) -> None:
-        published = {setting.name: setting.default for setting in fields(self)} | {"logits_kind": "mse"}
-        for name in _TOKEN_ONLY:
-            given, allowed = getattr(self, name), published[name]
-            if given != allowed:
-                shown = "null" if allowed is None else allowed
-                raise UserError(
-                    f"recipe.distillation.{name}={given} with reduction=tensor",
-                    f"{shown}, as published",
-                    f"set recipe.distillation.{name}={shown} or reduction=token",
-                )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceConfig:
-    """Sequence-level distillation (Kim & Rush 2016): the teacher's beam search writes training targets."""
-
-    kind: str = option(
-        "none",
-        "none: references; pure: the teacher's best text; interpolated: the one of its beams nearest to the reference; "
-        "filtered: its best text where that is near enough to the reference, which is kept elsewhere",
-        allowed=("none", "pure", "interpolated", "filtered"),
-    )
-    num_beams: int = option(4, "beam width of the teacher", minimum=1, maximum=64)
-    min_similarity: float = option(
-        10.0,
-        "filtered: least likeness of a kept text to the reference, in percent: ROUGE-2, or chrF where task.metric=bleu",
-        minimum=0.0,
-        maximum=100.0,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PruningConfig:
-    """How the heads are chosen that a student with `heads` below 1 keeps; the others are really removed."""
-
-    method: str = option(
-        "importance",
-        "importance: first-order, before training (Michel et al. 2019); gates: hard-concrete gates trained with the "
-        "student's own losses in full precision first (Voita et al. 2019)",
-        allowed=("importance", "gates"),
-    )
-    num_examples: int = option(
-        512, "importance: about so many training examples are looked at, by the first worker", minimum=1
-    )
-    num_steps: int = option(200, "gates: optimiser steps that gates and weights are trained for", minimum=1)
-    penalty: float = option(0.5, "gates: weight of the expected part of open gates", minimum=0.0)
-    pace: float = option(50.0, "gates: how much faster than weights they move", minimum=1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DqbartConfig:
-    """What only the published method knows."""
-
-    as_released: bool = option(
-        False, "with reduction=tensor: also the loss term that the released code computes by mistake"
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeConfig:
-    """One name for quantiser settings and losses."""
-
-    name: str = option("best", "name of the recipe; the file conf/recipe/<name>.yaml")
-    quantisation: QuantisationConfig = option(QuantisationConfig, "quantiser settings")
-    schedule: list[str] = option(
-        list,
-        "schemes on the way to the student's own, each until a part of the steps (below 1) or a step, e.g. "
-        "['0.3=32-32-32', '0.5=8-8-8']: full precision, then 8 bits, then the student's scheme",
-    )
-    pruning: PruningConfig = option(PruningConfig, "how heads are chosen for removal")
-    sequence: SequenceConfig = option(SequenceConfig, "texts of the teacher as targets")
-    distillation: DistillationConfig = option(DistillationConfig, "loss weights")
-    dqbart: DqbartConfig = option(DqbartConfig, "settings of the published method")
-
-    def __post_init__(self) -> None:
-        if self.dqbart.as_released and self.distillation.reduction != "tensor":
-            raise UserError(
-                "recipe.dqbart.as_released=true with recipe.distillation.reduction=token",
-                "as_released goes with reduction=tensor",
-                "set recipe=dqbart, or recipe.dqbart.as_released=false",
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -369,7 +101,7 @@ class TrainConfig:
 
 
 SCHEME_PATTERN = re.compile(r"^([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)$")
-DEPTH_PATTERN = re.compile(r"^([1-9]\d*)-([1-9]\d*)$")
+DEPTH_PATTERN = re.compile(r"^([1-9]\d*)(?:-([1-9]\d*))?$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,7 +109,7 @@ class StudentConfig:
     """One point of a sweep: bits, depth and what differs from the sweep's defaults."""
 
     scheme: str = option("8-8-8", "bits W-E-A: weights, embeddings, activations; 32 is not quantised")
-    depth: str = option("6-3", "encoder-decoder layers of the student")
+    depth: str = option("6-3", "encoder-decoder layers of the student; of an encoder alone one number")
     heads: float = option(1.0, "part of the attention heads that is kept (recipe.pruning chooses)", minimum=0.0)
     distil: bool = option(True, "false: task loss only, no teacher")
     encoder_map: list[int] | None = option(None, "teacher layer of each encoder layer; none: the rule of LayerMap")
@@ -404,7 +136,9 @@ class StudentConfig:
         if not 0 < self.heads <= 1:
             raise UserError(f"student {self.scheme} {self.depth} with heads={self.heads}", "above 0, at most 1", change)
         if not DEPTH_PATTERN.match(self.depth):
-            raise UserError(f"depth '{self.depth}'", "encoder-decoder layers such as 6-3", change)
+            raise UserError(
+                f"depth '{self.depth}'", "encoder-decoder layers such as 6-3, or 3 for an encoder alone", change
+            )
         if "name" in self.recipe:
             raise UserError(
                 f"student {self.scheme} {self.depth} with recipe.name", "settings, not a name", "write what differs"
@@ -413,6 +147,12 @@ class StudentConfig:
             raise UserError(
                 f"student {self.scheme} {self.depth} with a recipe of its own and no label", "a label", "add label: ..."
             )
+
+    @property
+    def num_layers(self) -> tuple[int, int | None]:
+        """Encoder and decoder layers; the latter are not given for an encoder alone."""
+        encoder, _, decoder = self.depth.partition("-")
+        return int(encoder), int(decoder) if decoder else None
 
     @property
     def name(self) -> str:
@@ -462,6 +202,29 @@ class EvaluationConfig:
     )
     batch_tokens: int = option(8192, "padded source tokens per generated batch", minimum=16)
     num_samples: int = option(50, "predictions kept as a table", minimum=0)
+    latency_examples: int = option(
+        20, "examples that each student and its teacher are timed on, one by one and in turns; 0: no times", minimum=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonConfig:
+    """What jobs/compare.py compares."""
+
+    first: str = option("", "run id, or a run's name where it is the only one of that name")
+    second: str = option("", "the other run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig:
+    """What jobs/benchmark.py measures."""
+
+    kind: str = option("generation", "generation: weights quantised once or at every step", allowed=("generation",))
+    scheme: str = option("2-2-8", "scheme of the student")
+    depth: str = option("6-3", "encoder-decoder layers of the student")
+    num_examples: int = option(5, "sequences that are timed", minimum=1)
+    source_tokens: int = option(128, "tokens of each", minimum=1)
+    new_tokens: int = option(16, "tokens generated for each", minimum=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -497,5 +260,7 @@ class JobConfig:
     student: TrainConfig = option(TrainConfig, "training of the students")
     sweep: SweepConfig = option(SweepConfig, "which students")
     evaluation: EvaluationConfig = option(EvaluationConfig, "what is measured")
+    comparison: ComparisonConfig = option(ComparisonConfig, "for jobs/compare.py")
+    benchmark: BenchmarkConfig = option(BenchmarkConfig, "for jobs/benchmark.py")
     storage: StorageConfig = option(StorageConfig, "where results lie")
     tracking: TrackingConfig = option(TrackingConfig, "where runs are recorded")

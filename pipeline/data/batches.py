@@ -12,52 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import datasets
-import torch
-from torch import Tensor
 
+from pipeline.data.batch import Batch, collate_rows, model_columns
 from pipeline.data.noise import infill
 
-IGNORED_LABEL = -100
 # Batches are cut from runs of this many examples sorted by length: little padding, still well mixed.
 BUCKET_EXAMPLES = 2048
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """A padded micro-batch.
-
-    Shapes: `input_ids`, `attention_mask` (batch, source tokens); `decoder_input_ids`, `labels` (batch, target tokens).
-    Padding is 0 in the mask and -100 in the labels.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    decoder_input_ids: Tensor
-    labels: Tensor
-
-    @property
-    def target_mask(self) -> Tensor:
-        """True at target positions that count, (batch, target tokens)."""
-        return self.labels != IGNORED_LABEL
-
-    @property
-    def source_mask(self) -> Tensor:
-        """True at source positions that count, (batch, source tokens); a row without targets is a filler."""
-        return self.attention_mask.bool() & self.target_mask.any(dim=1, keepdim=True)
-
-    @property
-    def num_source_tokens(self) -> int:
-        """Source tokens without padding."""
-        return int(self.source_mask.sum())
-
-    @property
-    def num_target_tokens(self) -> int:
-        """Target tokens without padding."""
-        return int(self.target_mask.sum())
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
-        return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,35 +105,6 @@ def generation_batches(lengths: Sequence[int], batch_tokens: int, num_ranks: int
     return [batches[rank::num_ranks] for rank in range(num_ranks)]
 
 
-def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """Rows of token ids as one (rows, longest) int64 tensor."""
-    width = max((len(row) for row in rows), default=1)
-    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.int64)
-
-
-def collate(
-    sources: Sequence[Sequence[int]], labels: Sequence[Sequence[int]], pad_id: int, decoder_start_id: int
-) -> Batch:
-    """Pad a micro-batch and shift its labels right for teacher forcing.
-
-    An empty micro-batch (a rank that has run out of examples) becomes one filler row without targets, so that its
-    forward and backward passes still take part in collective communication.
-    """
-    empty = not sources
-    if empty:
-        sources, labels = [[pad_id]], [[IGNORED_LABEL]]
-    padded_labels = pad(labels, IGNORED_LABEL)
-    shifted = padded_labels.roll(1, dims=1)
-    shifted = shifted.masked_fill(shifted == IGNORED_LABEL, pad_id)
-    shifted[:, 0] = decoder_start_id
-    return Batch(
-        input_ids=pad(sources, pad_id),
-        attention_mask=pad([[1] * len(row) for row in sources], 0),
-        decoder_input_ids=shifted,
-        labels=padded_labels,
-    )
-
-
 class TrainingBatches:
     """The micro-batches of one rank, optimiser step by optimiser step.
 
@@ -182,7 +113,7 @@ class TrainingBatches:
         plan: which examples form which step.
         rank: this data-parallel rank.
         pad_id: padding token.
-        decoder_start_id: first token of the decoder.
+        decoder_start_id: first token of the decoder; none for a classifier.
         mask_id: mask token; given, sources are noised anew in every epoch (denoising objective).
     """
 
@@ -193,10 +124,10 @@ class TrainingBatches:
         *,
         rank: int,
         pad_id: int,
-        decoder_start_id: int,
+        decoder_start_id: int | None,
         mask_id: int | None = None,
     ) -> None:
-        self.split, self.plan, self.rank = split.select_columns(["input_ids", "labels"]), plan, rank
+        self.split, self.plan, self.rank = model_columns(split), plan, rank
         self.pad_id, self.decoder_start_id, self.mask_id = pad_id, decoder_start_id, mask_id
 
     def num_steps(self, epoch: int) -> int:
@@ -209,9 +140,9 @@ class TrainingBatches:
             yield [self._batch(examples, epoch) for examples in step.micro_batches[self.rank]]
 
     def _batch(self, examples: list[int], epoch: int) -> Batch:
-        rows = self.split[examples] if examples else {"input_ids": [], "labels": []}
-        sources = rows["input_ids"]
+        rows = self.split[examples] if examples else {name: [] for name in self.split.column_names}
         if self.mask_id is not None:
             randoms = (random.Random(f"{self.plan.seed}:{epoch}:{i}") for i in examples)
-            sources = [infill(ids, self.mask_id, rng) for ids, rng in zip(sources, randoms, strict=True)]
-        return collate(sources, rows["labels"], self.pad_id, self.decoder_start_id)
+            noised = [infill(ids, self.mask_id, rng) for ids, rng in zip(rows["input_ids"], randoms, strict=True)]
+            rows = {**rows, "input_ids": noised}
+        return collate_rows(rows, self.pad_id, self.decoder_start_id)

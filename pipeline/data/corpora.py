@@ -16,7 +16,8 @@ import datasets
 
 from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
-from pipeline.config.schema import CorpusConfig, TaskConfig
+from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.data.columns import examples_of
 from pipeline.data.docstrings import docstring_examples, installed_versions
 from pipeline.data.hub import expect_hub
 
@@ -26,7 +27,7 @@ LOADERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parque
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """Examples of a task: columns `source` and `target` (text) in every split."""
+    """Examples of a task: in every split the columns that `columns.examples_of` gives it."""
 
     splits: dict[str, datasets.Dataset]
     fingerprint: str
@@ -44,6 +45,7 @@ def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path) -> Corpus:
         UserError: missing or unreadable file, unknown hub name, missing column or split, empty split.
     """
     corpus = task.corpus
+    _check_split_names(corpus)
     if corpus.kind == "docstrings":
         raw = _docstrings(cache_dir)
     elif corpus.kind == "files":
@@ -53,39 +55,31 @@ def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path) -> Corpus:
     limits = (corpus.max_train_examples, corpus.max_validation_examples, corpus.max_test_examples)
     splits = {}
     for split, limit in zip(SPLITS, limits, strict=True):
-        if split not in raw:
+        name = corpus.splits.get(split, split)
+        if name not in raw:
+            way = "task.corpus.splits.{0}=<name>" if corpus.kind == "hub" else "task.corpus.files.{0}=<path>"
             raise UserError(
-                f"task '{task.name}' has no split '{split}' (it has {', '.join(raw)})",
+                f"task '{task.name}' has no split '{name}' (it has {', '.join(raw)})",
                 "a train, a validation and a test split",
-                f"add task.corpus.files.{split}=<path>",
+                f"add {way.format(split)}",
             )
-        columns = _columns(raw[split], corpus, task)
-        splits[split] = columns if limit is None else columns.select(range(min(limit, len(columns))))
+        rows = raw[name]
+        if limit is not None and not corpus.group_references:  # before work is done on what is left out
+            rows = rows.select(range(min(limit, len(rows))))
+        examples = examples_of(rows, task, split)
+        splits[split] = examples if limit is None else examples.select(range(min(limit, len(examples))))
     return Corpus(splits=splits, fingerprint=_fingerprint(splits))
 
 
-def _columns(split: datasets.Dataset, corpus: CorpusConfig, task: TaskConfig) -> datasets.Dataset:
-    """Only `source` and `target`, named so."""
-    if len(split) == 0:
-        raise UserError(f"an empty split of task '{task.name}'", "at least one example a split", "check the files")
-    for option, column in (("source_column", corpus.source_column), ("target_column", corpus.target_column)):
-        if column not in split.column_names:
-            raise UserError(
-                f"no column '{column}' in the data of task '{task.name}'",
-                f"one of {', '.join(split.column_names)}",
-                f"set task.corpus.{option}={nearest(column, split.column_names)}",
-            )
-        texts = (text for batch in split.select_columns([column]).iter(batch_size=1000) for text in batch[column])
-        if not all(isinstance(text, str) for text in texts):
-            raise UserError(
-                f"column '{column}' of task '{task.name}' does not hold text", "text", f"set task.corpus.{option}"
-            )
-    if corpus.source_column == corpus.target_column:  # text alone, for denoising
-        split = split.select_columns([corpus.source_column]).rename_column(corpus.source_column, "source")
-        return split.add_column("target", split["source"][:])
-    split = split.select_columns([corpus.source_column, corpus.target_column])
-    names = {corpus.source_column: "source", corpus.target_column: "target"}
-    return split.rename_columns({old: new for old, new in names.items() if old != new})
+def _check_split_names(corpus: CorpusConfig) -> None:
+    for option, names in (("files", corpus.files), ("splits", corpus.splits)):
+        if unknown := [split for split in names if split not in SPLITS]:
+            best = nearest(unknown[0], list(SPLITS))
+            raise UserError(f"task.corpus.{option}.{unknown[0]}", ", ".join(SPLITS), f"rename it {best}")
+    if corpus.splits and corpus.kind != "hub":
+        raise UserError(
+            f"task.corpus.splits with kind={corpus.kind}", "splits go with kind=hub", "set task.corpus.files"
+        )
 
 
 def _docstrings(cache_dir: Path) -> dict[str, datasets.Dataset]:
@@ -104,10 +98,6 @@ def _docstrings(cache_dir: Path) -> dict[str, datasets.Dataset]:
 def _files(corpus: CorpusConfig, root: Path, cache_dir: Path) -> dict[str, datasets.Dataset]:
     splits = {}
     for split, name in corpus.files.items():
-        if split not in SPLITS:
-            raise UserError(
-                f"task.corpus.files.{split}", ", ".join(SPLITS), f"rename it {nearest(split, list(SPLITS))}"
-            )
         path = Path(name) if Path(name).is_absolute() else root / name
         if not path.is_file():
             raise UserError(
@@ -151,7 +141,7 @@ def _fingerprint(splits: dict[str, datasets.Dataset]) -> str:
     digest = hashlib.sha256()
     for name in sorted(splits):
         digest.update(name.encode())
-        for column in ("source", "target"):
-            for batch in splits[name].iter(batch_size=1000):
+        for column in sorted(splits[name].column_names):
+            for batch in splits[name].select_columns([column]).iter(batch_size=1000):
                 digest.update(json.dumps(batch[column]).encode())
     return digest.hexdigest()[:16]

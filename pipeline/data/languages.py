@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import TaskConfig
+from pipeline.config.task import TaskConfig
 
 
-def check_languages(tokenizer: Any, task: TaskConfig) -> None:
-    """Refuse a multilingual tokenizer without codes, codes that it does not know, and codes that nobody reads.
+def usable_languages(tokenizer: Any, task: TaskConfig) -> tuple[TaskConfig, bool]:
+    """A task whose language codes the tokenizer reads, and whether codes were left out because it has none.
 
     Raises:
-        UserError: as said.
+        UserError: a multilingual tokenizer without codes, or with codes that it does not know.
     """
     codes = {"task.source_language": task.source_language, "task.target_language": task.target_language}
     if not hasattr(tokenizer, "src_lang"):
-        if given := [f"{key}={code}" for key, code in codes.items() if code]:
-            raise UserError(
-                f"{given[0]} with a tokenizer without language codes", "codes with mBART's tokenizers", "leave it empty"
-            )
-        return
+        return replace(task, source_language=None, target_language=None), any(codes.values())
     known = [token for token in tokenizer.all_special_tokens if "_" in token]
     for key, code in codes.items():
         if not code or code not in known:
             raise UserError(f"{key}={code}", f"a language code such as {', '.join(known[:8])}", f"set {key}")
+    return task, False
 
 
 def set_languages(tokenizer: Any, task: TaskConfig) -> None:

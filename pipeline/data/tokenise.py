@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from tokenizers import ByteLevelBPETokenizer, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ModelConfig, TaskConfig
+from pipeline.config.schema import ModelConfig
+from pipeline.config.task import TaskConfig
 from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import set_languages, target_ids
@@ -26,7 +28,10 @@ MASK_TOKEN = "<mask>"
 
 @dataclass(frozen=True, kw_only=True)
 class TokenisedSplit:
-    """One split as token ids: columns `input_ids`, `labels`, their lengths, `source`, `target` (text)."""
+    """One split as token ids: columns `input_ids`, `labels`, their lengths, and the texts of `columns.examples_of`.
+
+    The label of a classification task is one token, its number; pairs may have `token_type_ids`.
+    """
 
     examples: datasets.Dataset
     num_cut_sources: int
@@ -80,7 +85,9 @@ def train_tokenizer(texts: Any, vocab_size: int) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, mask_token=MASK_TOKEN, **SPECIAL_TOKENS)
 
 
-def tokenise(corpus: Corpus, task: TaskConfig, tokenizer: Any, folder: Path) -> dict[str, TokenisedSplit]:
+def tokenise(
+    corpus: Corpus, task: TaskConfig, tokenizer: Any, folder: Path, labels: Sequence[str] = ()
+) -> dict[str, TokenisedSplit]:
     """Token ids of every split, written to `folder` once and memory-mapped afterwards.
 
     Args:
@@ -88,15 +95,15 @@ def tokenise(corpus: Corpus, task: TaskConfig, tokenizer: Any, folder: Path) -> 
         task: limits, prefix and objective; denoising takes the source itself as its target.
         tokenizer: the model's tokenizer.
         folder: where the result lies; named by whoever knows the fingerprint.
+        labels: of a classification task.
     """
+    settings = {"tokenizer": tokenizer, "task": task, "labels": labels}
     splits = {}
     for name, split in corpus.splits.items():
         path = folder / name
         if not (path / "dataset_info.json").is_file():
             datasets.disable_progress_bars()
-            mapped = split.map(
-                _token_ids, batched=True, fn_kwargs={"tokenizer": tokenizer, "task": task}, load_from_cache_file=False
-            )
+            mapped = split.map(_token_ids, batched=True, fn_kwargs=settings, load_from_cache_file=False)
             partial = path.with_name(f".{name}.{socket.gethostname()}.{os.getpid()}")
             mapped.save_to_disk(str(partial))
             try:
@@ -129,18 +136,43 @@ def with_targets(examples: datasets.Dataset, targets: list[str], tokenizer: Any,
     return kept
 
 
-def _token_ids(rows: dict[str, list[str]], tokenizer: Any, task: TaskConfig) -> dict[str, list[Any]]:
-    denoising = task.objective == "denoising"
+def _token_ids(
+    rows: dict[str, list[str]], tokenizer: Any, task: TaskConfig, labels: Sequence[str]
+) -> dict[str, list[Any]]:
     set_languages(tokenizer, task)
     texts = [task.source_prefix + text for text in rows["source"]]
-    source_ids = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
-    sources, source_cut = _cut(source_ids, task.max_source_tokens, tokenizer)
-    if denoising:
-        labels, target_cut = sources, source_cut
+    columns: dict[str, list[Any]]
+    if "second" in rows:
+        columns = _pair_ids(texts, rows["second"], task.max_source_tokens, tokenizer)
     else:
-        labels, target_cut = _cut(target_ids(tokenizer, rows["target"]), task.max_target_tokens, tokenizer)
-    lengths = {"source_tokens": [len(ids) for ids in sources], "target_tokens": [len(ids) for ids in labels]}
-    return {"input_ids": sources, "labels": labels, "source_cut": source_cut, "target_cut": target_cut, **lengths}
+        whole = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+        columns = dict(zip(("input_ids", "source_cut"), _cut(whole, task.max_source_tokens, tokenizer), strict=True))
+    if task.objective == "denoising":
+        target, target_cut = columns["input_ids"], columns["source_cut"]
+    elif task.objective == "classification":
+        target, target_cut = [[labels.index(label)] for label in rows["target"]], [False] * len(texts)
+    else:
+        target, target_cut = _cut(target_ids(tokenizer, rows["target"]), task.max_target_tokens, tokenizer)
+    columns |= {"labels": target, "target_cut": target_cut}
+    lengths = {
+        "source_tokens": [len(ids) for ids in columns["input_ids"]],
+        "target_tokens": [len(ids) for ids in target],
+    }
+    return {**columns, **lengths}
+
+
+def _pair_ids(first: list[str], second: list[str], limit: int, tokenizer: Any) -> dict[str, list[Any]]:
+    """Pairs as one sequence; of a pair that is too long, the longer text loses its end."""
+    whole = tokenizer(first, second, truncation=False, verbose=False)["input_ids"]
+    pairs = tokenizer(first, second, truncation="longest_first", max_length=limit, verbose=False)
+    if (longest := max(map(len, pairs["input_ids"]))) > limit:
+        raise UserError(
+            f"task.max_source_tokens={limit} for pairs of texts",
+            f"at least {longest}, so that something is left of both",
+            "set task.max_source_tokens",
+        )
+    columns = {"input_ids": pairs["input_ids"], "source_cut": [len(ids) > limit for ids in whole]}
+    return columns | {name: pairs[name] for name in ("token_type_ids",) if name in pairs}
 
 
 def _cut(whole: list[list[int]], limit: int, tokenizer: Any) -> tuple[list[list[int]], list[bool]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.data.batches import IGNORED_LABEL
+from pipeline.data.batch import IGNORED_LABEL
 
 LEAST_PROBABILITY = 1e-30  # its logarithm and its reciprocal, times any weight, are finite in fp32
 

@@ -13,17 +13,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.config.schema import DistillationConfig
-from pipeline.data.batches import Batch
+from pipeline.config.recipe import DistillationConfig
+from pipeline.data.batch import Batch
 from pipeline.distillation import losses
 from pipeline.distillation.recording import Relation, modules_named, recorded_outputs
 from pipeline.distillation.relations import contrastive_sum, relation_kl_sum
+from pipeline.models.forward import position_logits
 from pipeline.training.engine import Engine
 from pipeline.training.loop import TokenCounts
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 ATTENTION_LOSSES: dict[str, Loss] = {"mse": losses.attention_square_sum, "kl": losses.attention_kl_sum}
 HIDDEN_LOSSES: dict[str, Loss] = {"mse": losses.mean_square_sum, "normalised": losses.normalised_square_sum}
+# What transformers calls them in the output of a model with a decoder, and of an encoder alone.
+SIGNALS = {
+    "encoder_hidden": "encoder_hidden_states",
+    "decoder_hidden": "decoder_hidden_states",
+    "encoder_attention": "encoder_attentions",
+    "decoder_attention": "decoder_attentions",
+    "cross_attention": "cross_attentions",
+}
+ENCODER_SIGNALS = {"encoder_hidden": "hidden_states", "encoder_attention": "attentions"}
+DECODER_TERMS = ("decoder_attention", "cross_attention", "decoder_hidden", "decoder_relations", "contrastive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +42,15 @@ class Signals:
     """What a model shows for one batch.
 
     Hidden states start with the embedding output: index i + 1 is layer i. `outputs` are those of the modules that were
-    recorded, by name.
+    recorded, by name. A classifier has logits at one position and nothing of a decoder.
     """
 
     logits: Tensor
-    encoder_hidden: tuple[Tensor, ...]
-    decoder_hidden: tuple[Tensor, ...]
-    encoder_attention: tuple[Tensor, ...]
-    decoder_attention: tuple[Tensor, ...]
-    cross_attention: tuple[Tensor, ...]
+    encoder_hidden: tuple[Tensor, ...] = ()
+    decoder_hidden: tuple[Tensor, ...] = ()
+    encoder_attention: tuple[Tensor, ...] = ()
+    decoder_attention: tuple[Tensor, ...] = ()
+    cross_attention: tuple[Tensor, ...] = ()
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -55,23 +66,10 @@ def signals_of(
         recorded: modules of the model whose outputs are wanted, too.
     """
     with recorded_outputs(recorded or {}) as outputs:
-        output = forward(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            decoder_input_ids=batch.decoder_input_ids,
-            output_hidden_states=internals,
-            output_attentions=internals,
-            use_cache=False,
-        )
-    return Signals(
-        logits=output.logits,
-        encoder_hidden=output.encoder_hidden_states or (),
-        decoder_hidden=output.decoder_hidden_states or (),
-        encoder_attention=output.encoder_attentions or (),
-        decoder_attention=output.decoder_attentions or (),
-        cross_attention=output.cross_attentions or (),
-        outputs=outputs,
-    )
+        output = forward(**batch.inputs, output_hidden_states=internals, output_attentions=internals)
+    names = SIGNALS if batch.decoder_input_ids is not None else ENCODER_SIGNALS
+    internal = {name: getattr(output, of_output) or () for name, of_output in names.items()}
+    return Signals(logits=position_logits(output), outputs=outputs, **internal)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,10 +141,13 @@ class DistillationObjective:
         attention, hidden = ATTENTION_LOSSES[self.weights.attention_kind], HIDDEN_LOSSES[self.weights.hidden_kind]
 
         def layers(name: str, loss: Loss, layer_map: list[int], mask: Tensor) -> Callable[[], Tensor]:
-            theirs = [getattr(teacher, name)[layer] for layer in layer_map]
-            for layer, heads in self.heads.get(name.removesuffix("_attention"), {}).items():
-                theirs[layer] = theirs[layer][:, heads]
-            return partial(_layer_mean, loss, getattr(student, name), theirs, mask)
+            def term() -> Tensor:
+                theirs = [getattr(teacher, name)[layer] for layer in layer_map]
+                for layer, heads in self.heads.get(name.removesuffix("_attention"), {}).items():
+                    theirs[layer] = theirs[layer][:, heads]
+                return _layer_mean(loss, getattr(student, name), theirs, mask)
+
+            return term
 
         return {
             "task": (num_target, partial(self._task, student, batch.labels)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.config.schema import SequenceConfig
+from pipeline.config.recipe import SequenceConfig
 from pipeline.evaluation.metrics import chrf_each, rouge_each
 
 
@@ -35,7 +35,7 @@ def choose_target(candidates: Sequence[str], reference: str, settings: SequenceC
     if metric == "bleu":
         near = similar = chrf_each(candidates, references)
     else:
-        scores = rouge_each(candidates, references)
+        scores = rouge_each(candidates, [[reference] for reference in references])
         near = [score["rouge1"] + score["rouge2"] + score["rougeL"] for score in scores]
         similar = [score["rouge2"] for score in scores]
     index = near.index(max(near)) if settings.kind == "interpolated" else 0

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.config.schema import DistillationConfig
-from pipeline.data.batches import Batch
+from pipeline.config.recipe import DistillationConfig
+from pipeline.data.batch import Batch
 from pipeline.distillation.losses import cross_entropy_sum
 from pipeline.distillation.objective import Signals, signals_of, with_embedding
 from pipeline.training.engine import Engine

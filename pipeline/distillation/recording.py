@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import DistillationConfig
+from pipeline.config.recipe import DistillationConfig
 from pipeline.quantization.prepare import Sites
 
 SIDES = ("encoder", "decoder")
@@ -56,7 +56,7 @@ def check_relations(weights: DistillationConfig, num_layers: Mapping[str, int], 
     for side in SIDES:
         name, count = f"{side}_relation_layer", num_layers[side]
         layer = getattr(weights, name)
-        if layer is not None and layer >= count:
+        if layer is not None and 0 < count <= layer:  # without a decoder its relations are left out
             raise UserError(
                 f"recipe.distillation.{name}={layer} for a teacher of {count} {side} layers",
                 f"0 to {count - 1}, or null for the last",

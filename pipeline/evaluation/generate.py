@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from pipeline.config.schema import DecodingConfig
-from pipeline.data.batches import IGNORED_LABEL, collate, generation_batches, pad
+from pipeline.config.task import DecodingConfig
+from pipeline.data.batch import pad
+from pipeline.data.batches import generation_batches
 
 
 @torch.inference_mode()
@@ -122,39 +123,3 @@ def generation_config(shape: Any, decoding: DecodingConfig) -> GenerationConfig:
         suppress_tokens=[shape.pad_token_id] if shape.decoder_start_token_id == shape.pad_token_id else None,
         forced_eos_token_id=shape.eos_token_id,  # a text that reaches max_length ends there
     )
-
-
-@torch.inference_mode()
-def mean_loss(
-    model: Any,
-    split: datasets.Dataset,
-    *,
-    batch_tokens: int,
-    rank: int,
-    num_ranks: int,
-    gather: Callable[[Any], list[Any]],
-) -> float:
-    """Mean cross-entropy per target token of a whole split, teacher-forced; arguments as of `generate_split`."""
-    was_training = model.training
-    model.eval()
-    rows, shape = split.select_columns(["input_ids", "labels"]), model.config
-    device = next(iter(model.state_dict().values())).device
-    lengths = [s + t for s, t in zip(split["source_tokens"][:], split["target_tokens"][:], strict=True)]
-    total, num_tokens = 0.0, 0
-    for examples in generation_batches(lengths, batch_tokens, num_ranks)[rank]:
-        chosen = rows[examples]
-        batch = collate(chosen["input_ids"], chosen["labels"], shape.pad_token_id, shape.decoder_start_token_id)
-        batch = batch.to(device)
-        logits = model(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            decoder_input_ids=batch.decoder_input_ids,
-            use_cache=False,
-        ).logits
-        losses = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), batch.labels.flatten(), ignore_index=IGNORED_LABEL, reduction="sum"
-        )
-        total, num_tokens = total + float(losses), num_tokens + batch.num_target_tokens
-    model.train(was_training)
-    parts = gather((total, num_tokens))
-    return float(sum(loss for loss, _ in parts) / max(1, sum(tokens for _, tokens in parts)))

@@ -1,47 +1,108 @@
-"""Text metrics by the field's own packages."""
+"""Scores of texts and labels by the field's own packages: rouge-score, sacrebleu, scikit-learn."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import re
 import statistics
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from rouge_score import rouge_scorer
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+from pipeline.evaluation.bootstrap import NUM_RESAMPLES, interval_of_mean
 
 logging.getLogger("absl").setLevel(logging.WARNING)  # rouge-score announces its tokenizer
+logging.getLogger("sacrebleu").setLevel(logging.ERROR)  # "that's 100 lines that end in a tokenized period"
+
+References = Sequence[Sequence[str]]  # of every example at least one
 
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 # By the task's `metric`: what the table shows, with column titles; and what models are chosen and compared by.
 COLUMNS = {
     "rouge": {"rouge1": "R1", "rouge2": "R2", "rougeL": "RL", "rougeLsum": "RLsum", "generated_words": "words"},
     "bleu": {"bleu": "BLEU", "chrf": "chrF", "generated_words": "words"},
+    "accuracy": {"accuracy": "accuracy", "macro_f1": "macro F1", "mcc": "MCC"},
 }
-HEADLINES = {"rouge": "rougeLsum", "bleu": "bleu"}
+HEADLINES = {"rouge": "rougeLsum", "bleu": "bleu", "accuracy": "accuracy"}
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
-def score_texts(metric: str, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """The scores of a kind of metric, in percent, and the mean generated length in words.
+def score_texts(
+    metric: str, predictions: Sequence[str], references: References, intervals: bool = True
+) -> dict[str, float]:
+    """The scores of a kind of metric, in percent.
+
+    Beside them `<headline>_low` and `<headline>_high`, the 95 % bootstrap interval of the headline, and of texts their
+    length: `generated_words` (mean), `length_ratio` (to the first reference), `empty_predictions` (count).
 
     Args:
-        metric: rouge, or bleu for translation.
-        predictions: generated texts.
-        references: one each.
+        metric: rouge, bleu (translation) or accuracy (labels).
+        predictions: generated texts, or names of labels.
+        references: those of each.
+        intervals: whether the interval is wanted; it takes a while.
     """
-    scores = rouge(predictions, references) if metric == "rouge" else bleu(predictions, references)
-    return {**scores, "generated_words": statistics.fmean(len(p.split()) for p in predictions)}
-
-
-def bleu(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Corpus BLEU and chrF by sacrebleu with its defaults."""
-    corpus = [list(references)]
-    return {
-        "bleu": BLEU().corpus_score(list(predictions), corpus).score,
-        "chrf": CHRF().corpus_score(list(predictions), corpus).score,
+    if metric == "accuracy":
+        labels = [texts[0] for texts in references]
+        scores = classification(predictions, labels)
+        if intervals:
+            hits = np.array([100.0 * (a == b) for a, b in zip(predictions, labels, strict=True)])
+            scores |= _ends("accuracy", interval_of_mean(hits))
+        return scores
+    scorer = {"rouge": rouge, "bleu": bleu}[metric]
+    scores = scorer(predictions, references, intervals)
+    words = [len(text.split()) for text in predictions]
+    lengths = {
+        "generated_words": statistics.fmean(words),
+        "length_ratio": sum(words) / max(1, sum(len(texts[0].split()) for texts in references)),
+        "empty_predictions": float(words.count(0)),
     }
+    return {**scores, **lengths}
+
+
+def signature(metric: str, references: References) -> str:
+    """Everything that must be equal for two scores to be comparable, as the packages write it."""
+    if metric == "bleu":
+        scorers = (BLEU(references=reference_streams(references)), CHRF(references=reference_streams(references)))
+        bleu_signature, chrf_signature = (scorer.get_signature() for scorer in scorers)
+        return f"BLEU {bleu_signature}; chrF {chrf_signature}"
+    if metric == "rouge":
+        counts = {len(texts) for texts in references}
+        version = importlib.metadata.version("rouge-score")
+        number = counts.pop() if len(counts) == 1 else "var"
+        return f"rouge-score {version}|F1|stemmer|Lsum sentences at .!?|refs:{number}, best"
+    return f"scikit-learn {importlib.metadata.version('scikit-learn')}|F1 macro"
+
+
+def classification(predictions: Any, labels: Any) -> dict[str, float]:
+    """Accuracy, F1 averaged over the labels that occur, Matthews' correlation coefficient; in percent.
+
+    Both are sequences or arrays of labels, as names or numbers.
+    """
+    return {
+        "accuracy": 100.0 * float(accuracy_score(labels, predictions)),
+        "macro_f1": 100.0 * float(f1_score(labels, predictions, average="macro", zero_division=0.0)),
+        "mcc": 100.0 * float(matthews_corrcoef(labels, predictions)),
+    }
+
+
+def bleu(predictions: Sequence[str], references: References, interval: bool = False) -> dict[str, float]:
+    """Corpus BLEU and chrF by sacrebleu with its defaults; the interval is its own bootstrap."""
+    streams = reference_streams(references)
+    # A resample of one sentence is that sentence.
+    resamples = NUM_RESAMPLES if interval and len(predictions) > 1 else 1
+    score = BLEU().corpus_score(list(predictions), streams, n_bootstrap=resamples)
+    scores = {"bleu": score.score, "chrf": CHRF().corpus_score(list(predictions), streams).score}
+    if interval:
+        middle, half = (score._mean, score._ci) if resamples > 1 else (score.score, 0.0)
+        scores |= _ends("bleu", (middle - half, middle + half))
+    return scores
 
 
 def chrf_each(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
@@ -50,29 +111,57 @@ def chrf_each(predictions: Sequence[str], references: Sequence[str]) -> list[flo
     return [chrf.sentence_score(p, [r]).score for p, r in zip(predictions, references, strict=True)]
 
 
-def rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """ROUGE F1 with stemming, in percent: rouge1, rouge2, rougeL, rougeLsum.
+def rouge(predictions: Sequence[str], references: References, interval: bool = False) -> dict[str, float]:
+    """ROUGE F1 with stemming, in percent: rouge1, rouge2, rougeL, rougeLsum, each by the best of its references.
 
     rougeLsum wants a sentence a line; sentences are split at closing punctuation, which needs no download.
     """
     each = rouge_each(predictions, references)
-    return {name: statistics.fmean(scores[name] for scores in each) for name in ROUGE_TYPES}
+    means = {name: statistics.fmean(scores[name] for scores in each) for name in ROUGE_TYPES}
+    if interval:
+        means |= _ends("rougeLsum", interval_of_mean(np.array([scores["rougeLsum"] for scores in each])))
+    return means
 
 
-def rouge_each(predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, float]]:
-    """The scores of `rouge` for every pair."""
+def rouge_each(predictions: Sequence[str], references: References) -> list[dict[str, float]]:
+    """The scores of `rouge` for every prediction."""
     scorer = rouge_scorer.RougeScorer(list(ROUGE_TYPES), use_stemmer=True)
     results = (
-        scorer.score(_sentence_lines(reference), _sentence_lines(prediction))
-        for prediction, reference in zip(predictions, references, strict=True)
+        scorer.score_multi([_sentence_lines(text) for text in texts], _sentence_lines(prediction))
+        for prediction, texts in zip(predictions, references, strict=True)
     )
     return [{name: 100.0 * result[name].fmeasure for name in ROUGE_TYPES} for result in results]
 
 
-def lead_baseline(sources: Sequence[str], references: Sequence[str]) -> list[str]:
-    """The trivial summary: the first words of the source, as many as references have on average."""
-    num_words = round(statistics.fmean(len(reference.split()) for reference in references))
+def baseline_of(metric: str) -> str:
+    """What `trivial_predictions` does, for a table."""
+    names = {"rouge": "first words of the source", "bleu": "the source itself", "accuracy": "the most frequent label"}
+    return names[metric]
+
+
+def trivial_predictions(
+    metric: str, sources: Sequence[str], references: References, training_targets: Sequence[str]
+) -> list[str]:
+    """What needs no model: the first words of the source, as many as references have on average; the source itself; or
+    the most frequent label of the training split.
+    """
+    if metric == "accuracy":
+        return [Counter(training_targets).most_common(1)[0][0]] * len(sources)
+    if metric == "bleu":
+        return list(sources)
+    num_words = round(statistics.fmean(len(texts[0].split()) for texts in references))
     return [" ".join(source.split()[:num_words]) for source in sources]
+
+
+def _ends(name: str, interval: tuple[float, float]) -> dict[str, float]:
+    return {f"{name}_low": interval[0], f"{name}_high": interval[1]}
+
+
+def reference_streams(references: References) -> list[list[str]]:
+    """The references as sacrebleu wants them: the first of every example, the second of every example..."""
+    most = max(len(texts) for texts in references)
+    streams: list[list[Any]] = [[texts[i] if i < len(texts) else None for texts in references] for i in range(most)]
+    return streams  # None, which its annotations leave out, is no reference
 
 
 def _sentence_lines(text: str) -> str:

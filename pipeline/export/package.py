@@ -23,7 +23,8 @@ from transformers import AutoConfig, PreTrainedModel
 
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
-from pipeline.config.schema import DecodingConfig, QuantisationConfig
+from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
 from pipeline.models.families import family_of
 from pipeline.models.student import assemble_packed

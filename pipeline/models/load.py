@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from transformers import AutoConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ModelConfig, TaskConfig
+from pipeline.config.schema import ModelConfig
+from pipeline.config.task import TaskConfig
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import decoding_start
 from pipeline.models.families import family_named, family_of
@@ -23,42 +25,72 @@ disable_progress_bar()  # job logs are read by people
 ATTENTION = "eager"
 
 
-def load_teacher(model: ModelConfig, tokenizer: Any, task: TaskConfig, seed: int) -> PreTrainedModel:
+def load_teacher(
+    model: ModelConfig, tokenizer: Any, task: TaskConfig, seed: int, labels: Sequence[str] = ()
+) -> PreTrainedModel:
     """The teacher before fine-tuning, in fp32.
 
     Args:
         model: where it comes from.
         tokenizer: its tokenizer; a model from scratch takes size and special tokens from it.
         task: its languages decide with which token decoding starts.
-        seed: seed of a model from scratch.
+        seed: seed of weights from scratch, also of a classifier's on top of a pre-trained encoder.
+        labels: of a classification task.
 
     Raises:
         UserError: nothing readable at that name, another family, or a vocabulary smaller than the tokenizer's.
     """
+    torch.manual_seed(seed)
     if not model.pretrained:
-        torch.manual_seed(seed)
-        config = _config_from_scratch(model, tokenizer)
+        config = read_shape(model, tokenizer, labels)
         teacher = family_of(config).model_class(config)
     else:
-        teacher = load_pretrained(model.pretrained, model.family, len(tokenizer))
+        teacher = load_pretrained(model, len(tokenizer), labels)
     teacher.config.update(decoding_start(tokenizer, task))
     return teacher
 
 
-def read_shape(model: ModelConfig, tokenizer: Any) -> Any:
-    """The teacher's configuration without its weights: layers, width, positions.
+def read_shape(model: ModelConfig, tokenizer: Any, labels: Sequence[str] = ()) -> Any:
+    """The teacher's configuration without its weights: layers, width, positions, labels.
+
+    Raises:
+        UserError: nothing readable at that name, or another family.
+    """
+    if model.pretrained:
+        config = _pretrained_config(model.pretrained, model.family)
+    else:
+        config = family_named(family_name(model)).from_scratch(model.architecture, tokenizer)
+        config._attn_implementation = ATTENTION
+    if labels:
+        config.num_labels = len(labels)  # before the names: it makes default ones
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: number for number, label in enumerate(labels)}
+        config.problem_type = "single_label_classification"
+    return config
+
+
+def family_name(model: ModelConfig) -> str:
+    """The family of a model, without its weights.
 
     Raises:
         UserError: nothing readable at that name, or another family.
     """
     if not model.pretrained:
-        return _config_from_scratch(model, tokenizer)
-    return _pretrained_config(model.pretrained, model.family)
+        return model.family or "bart"
+    return family_of(_pretrained_config(model.pretrained, model.family)).name
 
 
-def load_pretrained(name: str, family: str | None, vocab_size: int) -> PreTrainedModel:
-    """A model of the family from a hub name or a folder, weights from safetensors only."""
-    config = _pretrained_config(name, family)
+def pretrained_labels(model: ModelConfig) -> list[str] | None:
+    """The labels that a pre-trained model's configuration names, in their order; none for a model from scratch."""
+    if not model.pretrained:
+        return None
+    names: dict[int, str] = _pretrained_config(model.pretrained, model.family).id2label
+    return [names[number] for number in sorted(names)]
+
+
+def load_pretrained(model: ModelConfig, vocab_size: int, labels: Sequence[str] = ()) -> PreTrainedModel:
+    """A model from a hub name or a folder, weights from safetensors only; a missing classifier starts from scratch."""
+    name, config = str(model.pretrained), read_shape(model, None, labels)
     if config.vocab_size < vocab_size:
         raise UserError(
             f"'{name}' has {config.vocab_size} embeddings for a tokenizer of {vocab_size} tokens",
@@ -67,7 +99,12 @@ def load_pretrained(name: str, family: str | None, vocab_size: int) -> PreTraine
         )
     try:
         return family_of(config).model_class.from_pretrained(
-            name, dtype=torch.float32, use_safetensors=True, attn_implementation=ATTENTION
+            name,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            attn_implementation=ATTENTION,
+            ignore_mismatched_sizes=bool(labels),  # a classifier of other labels
         )
     except Exception as error:
         raise UserError(
@@ -92,12 +129,6 @@ def _pretrained_config(name: str, family: str | None) -> Any:
     return config
 
 
-def _config_from_scratch(model: ModelConfig, tokenizer: Any) -> Any:
-    config = family_named(model.family or "bart").from_scratch(model.architecture, tokenizer)
-    config._attn_implementation = ATTENTION
-    return config
-
-
 def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     """A model that this project saved, frozen, in evaluation mode."""
     config = AutoConfig.from_pretrained(folder)
@@ -116,11 +147,10 @@ def check_positions(shape: Any, task: TaskConfig) -> None:
     positions = family_of(shape).num_positions(shape)
     if positions is None:
         return
-    limits = {
-        "task.max_source_tokens": task.max_source_tokens,
-        "task.max_target_tokens": task.max_target_tokens,
-        "task.decoding.max_length": task.decoding.max_length,
-    }
+    limits = {"task.max_source_tokens": task.max_source_tokens}
+    if task.objective != "classification":
+        limits["task.max_target_tokens"] = task.max_target_tokens
+        limits["task.decoding.max_length"] = task.decoding.max_length
     for key, limit in limits.items():
         if limit > positions:
             raise UserError(f"{key}={limit}", f"at most {positions} for this model", f"set {key}={positions}")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ACTIVATION_BITS, SCHEME_PATTERN, WEIGHT_BITS, QuantisationConfig
+from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS, QuantisationConfig
+from pipeline.config.schema import SCHEME_PATTERN
 from pipeline.quantization.prepare import Sites, use_scheme
 from pipeline.quantization.scheme import NOT_QUANTISED, Scheme, scheme_of
 

@@ -11,7 +11,7 @@ import datasets
 import torch
 
 from pipeline.config.build import build
-from pipeline.config.load import to_public_dict, to_yaml
+from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.data.tokenise import load_tokenised
 from pipeline.evaluation.metrics import HEADLINES
@@ -22,7 +22,13 @@ from pipeline.pruning.removal import remove_heads
 from pipeline.quantization.footprint import rule_p_bytes
 from pipeline.quantization.packed_layers import convert
 from pipeline.stages.data import PreparedTask
-from pipeline.stages.evaluate import evaluate_examples, evaluation_examples
+from pipeline.stages.evaluate import (
+    PREDICTIONS,
+    evaluate_examples,
+    evaluation_examples,
+    metric_tags,
+    write_predictions,
+)
 from pipeline.stages.heads import read_heads
 from pipeline.stages.learner import (
     num_training_steps,
@@ -32,7 +38,8 @@ from pipeline.stages.learner import (
 )
 from pipeline.stages.objectives import teacher_pass
 from pipeline.stages.plan import StudentPlan, recipe_of, scheme_of_student
-from pipeline.stages.runs import common_tags, start_run
+from pipeline.stages.runs import common_params, common_tags, start_run
+from pipeline.stages.speed import speed_metrics
 from pipeline.stages.storage import whole_folder, write_json
 from pipeline.stages.students import prepared_student, student_learner
 from pipeline.stages.teacher import TeacherResult
@@ -81,7 +88,7 @@ def train_students(payload: dict[str, Any]) -> None:
             if learner.failure is not None:
                 _say_once(f"student {plan.name} FAILED: {learner.failure}")
                 continue
-            _evaluate(config, plan, learner, task, teacher_result, teacher.config, packed, num_steps)
+            _evaluate(config, plan, learner, task, teacher_result, teacher, packed, num_steps)
     Checkpointer(Path(payload["checkpoints"])).clear()
 
 
@@ -90,8 +97,8 @@ def _evaluate(
     plan: StudentPlan,
     learner: Learner,
     task: PreparedTask,
-    teacher: TeacherResult,
-    teacher_shape: Any,
+    teacher_result: TeacherResult,
+    teacher: Any,
     packed: Path,
     num_steps: int,
 ) -> None:
@@ -99,20 +106,33 @@ def _evaluate(
     run = learner.listener
     assert isinstance(run, SilentRun)
     model, info = load_package(packed)
-    examples = evaluation_examples(task, config)
-    scores, predictions = evaluate_examples(model.to(worker_device(config.cluster)), task.tokenizer(), examples, config)
-    metrics = _headline_metrics(config, plan, scores, packed, teacher, teacher_shape, model.config, info.heads)
-    run.metrics(metrics, num_steps)
+    model, tokenizer, examples = model.to(teacher.device), task.tokenizer(), evaluation_examples(task, config)
+    scores, predictions = evaluate_examples(model, tokenizer, examples, config, task.labels)
+    shapes = (teacher.config, model.config)
+    metrics = _headline_metrics(config, plan, scores, packed, teacher_result, shapes, info.heads)
     best = HEADLINES[config.task.metric]
     _say_once(f"student {plan.name}: {best} {scores[best]:.2f}, {metrics['size_bytes']:.0f} bytes")
+    run.metrics(metrics, num_steps)
+    run.tags(metric_tags(examples, config))
     if rank() == 0:
-        samples = _samples(examples, predictions, config.evaluation.num_samples)
+        _record(config, run, packed, examples, predictions)
+    barrier()  # the others have nothing to do while times are taken
+    if rank() == 0:
+        metrics |= (times := speed_metrics(model, teacher, examples, tokenizer.pad_token_id, config))
+        run.metrics(times, num_steps)
         write_json(packed.parent / "result.json", {"name": plan.name, "metrics": metrics})
-        write_json(packed.parent / "predictions.json", samples)
-        run.artifacts(packed, "packed")
-        run.table(samples, "predictions.json")
     run.close()
     barrier()
+
+
+def _record(
+    config: JobConfig, run: SilentRun, packed: Path, examples: datasets.Dataset, predictions: list[str]
+) -> None:
+    """What a student is and says, in its folder and in its run."""
+    write_predictions(packed.parent / PREDICTIONS, examples, predictions)
+    run.artifacts(packed, "packed")
+    run.artifacts(packed.parent / PREDICTIONS)
+    run.table(_samples(examples, predictions, config.evaluation.num_samples), "samples.json")
 
 
 def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, tokenizer: Any, folder: Path) -> None:
@@ -153,20 +173,22 @@ def _headline_metrics(
     scores: dict[str, float],
     packed: Path,
     teacher: TeacherResult,
-    teacher_shape: Any,
-    student_shape: Any,
+    shapes: tuple[Any, Any],
     heads: dict[str, list[int]],
 ) -> dict[str, float]:
-    """Scores and sizes of a student: bytes on disk, and the papers' formula beside them."""
+    """Scores and sizes of a student: bytes on disk, and the papers' formula beside them.
+
+    `shapes` are the configurations of teacher and student.
+    """
     scheme, size_bytes, best = scheme_of_student(config, plan), file_bytes(packed), HEADLINES[config.task.metric]
-    paper_bytes = _rule_p_bytes(student_shape, heads, scheme.weight_bits, scheme.embedding_bits)
+    paper_bytes = _rule_p_bytes(shapes[1], heads, scheme.weight_bits, scheme.embedding_bits)
     metrics = {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
         "size_bytes": float(size_bytes),
         "size_ratio": teacher.size_bytes / size_bytes,
         f"{best}_lost": teacher.scores[best] - scores[best],
     }
     if not scheme.quantisation.bits:  # the papers' formula knows one number of bits for all linear layers
-        rule_p_ratio = _rule_p_bytes(teacher_shape, {}, 32, 32) / paper_bytes
+        rule_p_ratio = _rule_p_bytes(shapes[0], {}, 32, 32) / paper_bytes
         metrics |= {"rule_p_bytes": paper_bytes, "rule_p_ratio": rule_p_ratio}
     return metrics
 
@@ -198,7 +220,7 @@ def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, pay
         kind="student",
         parent_run_id=payload["parent_run_id"],
         params={
-            **{name: value for name, value in to_public_dict(config).items() if name != "sweep"},
+            **common_params(config, without=("sweep",)),
             **{name: value for name, value in asdict(plan.config).items() if value is not None},
             "seed": plan.seed,
             "recipe": asdict(recipe_of(config, plan.config)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 import traceback
@@ -14,6 +15,19 @@ from pipeline.config.errors import UserError
 from pipeline.config.load import help_text, load_config, to_yaml
 from pipeline.config.schema import JobConfig
 
+# Keys whose values may stand first without their names, by job.
+POSITIONAL = {"compare": ("comparison.first", "comparison.second"), "benchmark": ("benchmark.kind",)}
+
+
+def named(job: str, words: list[str]) -> list[str]:
+    """Words that are no `key=value` get the keys of their places; more of them than places are refused later.
+
+    A run's name may hold `=`: `2-2-8 6-3 seed=1`.
+    """
+    keys = iter(POSITIONAL.get(job, ()))
+    given = (re.match(r"[A-Za-z_][\w.]*=", word) or (key := next(keys, None)) is None for word in words)
+    return [word if keyed else f"{key}={word}" for word, keyed in zip(words, given, strict=True)]
+
 
 def main(job: str, summary: str | None, run: Callable[[JobConfig], dict[str, Any]]) -> int:
     """Run a job from the command line.
@@ -23,10 +37,11 @@ def main(job: str, summary: str | None, run: Callable[[JobConfig], dict[str, Any
     """
     arguments = sys.argv[1:]
     if {"--help", "-h"} & set(arguments):
-        print(help_text(job, summary or job))
+        print(help_text(job, summary or job, POSITIONAL.get(job, ())))
         return 0
     try:
-        config = load_config(job, [word for word in arguments if word != "--print-config"])
+        words = [word for word in arguments if word != "--print-config"]
+        config = load_config(job, named(job, words))
         if "--print-config" in arguments:
             print(to_yaml(config), end="")
             return 0

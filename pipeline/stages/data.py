@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pipeline.config.errors import UserError
 from pipeline.config.load import CONF_DIR, config_hash
 from pipeline.config.schema import JobConfig
 from pipeline.data.corpora import load_corpus
-from pipeline.data.languages import check_languages
+from pipeline.data.labels import labels_of
+from pipeline.data.languages import usable_languages
 from pipeline.data.tokenise import (
     TokenisedSplit,
     load_tokenised,
@@ -21,7 +23,10 @@ from pipeline.data.tokenise import (
     tokenise,
     train_tokenizer,
 )
+from pipeline.models.families import family_named
+from pipeline.models.load import family_name, pretrained_labels
 from pipeline.stages.storage import Storage, whole_folder
+from pipeline.tracking.progress import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,7 @@ class PreparedTask:
     start: str  # what the teacher starts from: digest of a local folder, hub name, or "scratch"
     num_cut_sources: int
     num_cut_targets: int
+    labels: list[str] = field(default_factory=list)  # of a classification task
 
     def tokenizer(self) -> Any:
         """The tokenizer."""
@@ -69,7 +75,7 @@ def with_local_model(config: JobConfig, storage: Storage) -> tuple[JobConfig, st
     return replace(config, model=model), f"folder:{folder.name}"
 
 
-def prepare_task(config: JobConfig, storage: Storage, start: str) -> PreparedTask:
+def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobConfig, PreparedTask]:
     """Load, tokenise and cache the examples of a task.
 
     Args:
@@ -77,38 +83,70 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> PreparedTas
         storage: where the cache lies.
         start: identity of the teacher's starting point, from `with_local_model`.
 
+    Returns:
+        the configuration, its task changed to what this model needs of prefix and languages, and where the data lies.
+
     Raises:
         UserError: whatever is wrong with data or tokenizer.
     """
     tokenizer = load_tokenizer(config.model)  # before the data: a wrong name shows at once
-    corpus = load_corpus(config.task, config.data.root, storage.cache)
+    for name in config.task.family_prefixes:
+        family_named(name)  # a mistyped one would never apply
+    prefix = config.task.source_prefix or config.task.family_prefixes.get(family_name(config.model), "")
+    task = replace(config.task, source_prefix=prefix, family_prefixes={})
+    corpus = load_corpus(task, config.data.root, storage.cache)
+    labels = _in_model_order(labels_of(corpus, task), config)
     if tokenizer is None:
         key = config_hash(corpus.fingerprint, config.model.vocab_size)
         folder = storage.cache / "tokenizers" / key
         if not folder.is_dir():
             train = corpus.splits["train"]
-            texts = (text for column in ("source", "target") for text in train[column])
+            texts = (text for column in train.column_names for text in train[column])
             with whole_folder(folder) as partial:
                 train_tokenizer(texts, config.model.vocab_size).save_pretrained(partial)
         tokenizer = read_tokenizer(folder)
     else:
         folder = _keep_tokenizer(tokenizer, storage)
-    task = config.task
-    check_languages(tokenizer, task)
+    task, ignored = usable_languages(tokenizer, task)
+    if ignored:
+        say("task.source_language and target_language are ignored: this model's tokenizer has no language codes")
     settings = (task.source_prefix, task.max_source_tokens, task.max_target_tokens)
     languages = (task.source_language, task.target_language)
     tokens = (
-        storage.cache / "tokens" / config_hash(corpus.fingerprint, folder.name, task.objective, settings, languages)
+        storage.cache
+        / "tokens"
+        / config_hash(corpus.fingerprint, folder.name, task.objective, settings, languages, labels)
     )
-    splits = tokenise(corpus, task, tokenizer, tokens)
-    return PreparedTask(
+    splits = tokenise(corpus, task, tokenizer, tokens, labels)
+    prepared = PreparedTask(
         tokenizer_folder=str(folder),
         tokens_folder=str(tokens),
         fingerprint=corpus.fingerprint,
         start=start,
         num_cut_sources=sum(split.num_cut_sources for split in splits.values()),
         num_cut_targets=sum(split.num_cut_targets for split in splits.values()),
+        labels=labels,
     )
+    return replace(config, task=task), prepared
+
+
+def _in_model_order(labels: list[str], config: JobConfig) -> list[str]:
+    """The labels in the order of a pre-trained classifier of just these labels.
+
+    Raises:
+        UserError: there is none, and nothing would train a new one.
+    """
+    known = pretrained_labels(config.model) if labels else None
+    if known is None or sorted(known) == sorted(labels):
+        return known or labels
+    if config.teacher.epochs == 0 or config.teacher.max_steps == 0:
+        raise UserError(
+            f"a teacher that is not trained, whose labels are {', '.join(known)}",
+            f"a classifier of {', '.join(labels)}",
+            "set teacher.epochs, or model.pretrained",
+        )
+    say(f"the classifier of model {config.model.name} starts from scratch: its labels were {', '.join(known)}")
+    return labels
 
 
 def _keep_tokenizer(tokenizer: Any, storage: Storage) -> Path:

@@ -1,38 +1,58 @@
-"""Stage: generate a split with a model and score it, sharded over the ranks."""
+"""Stage: what a model says about a split, and how good that is; sharded over the ranks."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import datasets
 
 from pipeline.config.schema import JobConfig
 from pipeline.evaluation.generate import generate_split
-from pipeline.evaluation.metrics import lead_baseline, score_texts
+from pipeline.evaluation.metrics import References, score_texts, signature, trivial_predictions
+from pipeline.evaluation.predict import predict_labels
 from pipeline.stages.data import PreparedTask
 from pipeline.tracking.progress import ProgressBar
 from pipeline.training.collective import gather_objects, rank, world_size
 
+PREDICTIONS = "predictions.jsonl"  # a line an example: what a model said and what was expected
+
 
 def evaluate_examples(
-    model: Any, tokenizer: Any, examples: datasets.Dataset, config: JobConfig
+    model: Any,
+    tokenizer: Any,
+    examples: datasets.Dataset,
+    config: JobConfig,
+    labels: list[str],
+    intervals: bool = True,
 ) -> tuple[dict[str, float], list[str]]:
-    """Scores and predictions of a model on examples; every rank calls it and gets the same."""
-    bar = ProgressBar("generating", 1, shown=rank() == 0)
+    """Scores and predictions of a model on examples; every rank calls it and gets the same.
 
-    predictions = generate_split(
-        model,
-        tokenizer,
-        examples,
-        config.task.decoding,
-        batch_tokens=config.evaluation.batch_tokens,
-        rank=rank(),
-        num_ranks=world_size(),
-        gather=gather_objects,
-        on_batch=lambda done, total: bar.update(done, total=total),
-    )
-    bar.close()
-    return score_texts(config.task.metric, predictions, examples["target"][:]), predictions
+    Args:
+        model: it generates, or classifies.
+        tokenizer: its tokenizer.
+        examples: tokenised examples.
+        config: the job; its task says which.
+        labels: of a classification task.
+        intervals: whether the headline's bootstrap interval is among the scores.
+    """
+    shares: dict[str, Any] = {"rank": rank(), "num_ranks": world_size(), "gather": gather_objects}
+    shares["batch_tokens"] = config.evaluation.batch_tokens
+    if config.task.objective == "classification":
+        predictions = predict_labels(model, examples, labels, **shares)
+    else:
+        bar = ProgressBar("generating", 1, shown=rank() == 0)
+        predictions = generate_split(
+            model,
+            tokenizer,
+            examples,
+            config.task.decoding,
+            on_batch=lambda done, total: bar.update(done, total=total),
+            **shares,
+        )
+        bar.close()
+    return score_texts(config.task.metric, predictions, references_of(examples), intervals), predictions
 
 
 def evaluation_examples(task: PreparedTask, config: JobConfig) -> datasets.Dataset:
@@ -41,15 +61,37 @@ def evaluation_examples(task: PreparedTask, config: JobConfig) -> datasets.Datas
     return examples if limit is None else examples.select(range(min(limit, len(examples))))
 
 
-def evaluate_split(model: Any, tokenizer: Any, task: PreparedTask, config: JobConfig) -> dict[str, float]:
-    """Scores of a model on the reported split; nothing to score where the objective is denoising."""
-    if config.task.objective == "denoising":
-        return {}
-    return evaluate_examples(model, tokenizer, evaluation_examples(task, config), config)[0]
+def references_of(examples: datasets.Dataset) -> References:
+    """The references of every example."""
+    references: References = examples["references"][:]
+    return references
+
+
+def metric_tags(examples: datasets.Dataset, config: JobConfig) -> dict[str, str]:
+    """What makes scores comparable: which split of which data, and the metric's signature."""
+    metric = config.task.metric
+    return {
+        "dq.split": config.evaluation.split,
+        "dq.metric": metric,
+        "dq.metric_signature": signature(metric, references_of(examples)),
+    }
 
 
 def baseline_scores(task: PreparedTask, config: JobConfig) -> dict[str, float]:
-    """Scores of the trivial summary, the first words of the source."""
-    examples = evaluation_examples(task, config)
-    sources, targets = examples["source"][:], examples["target"][:]
-    return score_texts(config.task.metric, lead_baseline(sources, targets), targets)
+    """Scores of what needs no model."""
+    examples, metric = evaluation_examples(task, config), config.task.metric
+    references, training = references_of(examples), task.split("train").examples["target"][:]
+    return score_texts(metric, trivial_predictions(metric, examples["source"][:], references, training), references)
+
+
+def write_predictions(path: Path, examples: datasets.Dataset, predictions: list[str]) -> None:
+    """All predictions beside their references, in the split's order, for `jobs/compare.py` and for people."""
+    pairs = zip(predictions, references_of(examples), strict=True)
+    lines = (json.dumps({"prediction": p, "references": r}, ensure_ascii=False) for p, r in pairs)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def read_predictions(path: Path) -> tuple[list[str], References]:
+    """Predictions and references that `write_predictions` wrote."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return [row["prediction"] for row in rows], [row["references"] for row in rows]

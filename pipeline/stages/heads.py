@@ -19,9 +19,11 @@ from torch import Tensor
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
 from pipeline.config.schema import JobConfig
-from pipeline.data.batches import Batch, TrainingBatches
+from pipeline.data.batch import Batch
+from pipeline.data.batches import TrainingBatches
 from pipeline.data.tokenise import load_tokenised
 from pipeline.distillation.losses import cross_entropy_sum
+from pipeline.models.forward import position_logits
 from pipeline.models.load import load_model
 from pipeline.models.student import build_student, sites_of
 from pipeline.pruning.gates import HeadGates
@@ -138,9 +140,7 @@ def _most_important(student: Any, batches: TrainingBatches, num_examples: int, k
                 yield batch.to(student.device)
 
     def loss_of(batch: Batch) -> Tensor:
-        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        logits = student(**inputs, decoder_input_ids=batch.decoder_input_ids, use_cache=False).logits
-        return cross_entropy_sum(logits, batch.labels)
+        return cross_entropy_sum(position_logits(student(**batch.inputs)), batch.labels)
 
     return heads_to_keep(head_importance(student, sites_of(student), examples(), loss_of), keep)
 

@@ -9,8 +9,8 @@ from pipeline.cluster.ray_train import connect
 from pipeline.config.errors import UserError
 from pipeline.config.load import without_login
 from pipeline.config.schema import JobConfig
-from pipeline.models.families import families, family_of
-from pipeline.models.load import check_positions, read_shape
+from pipeline.models.families import families, family_named
+from pipeline.models.load import check_positions, family_name, read_shape
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.storage import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
@@ -40,8 +40,9 @@ def open_job(config: JobConfig) -> OpenedJob:
     _check_tracking(config)
     connect(config.cluster)
     config, start = with_local_model(config, storage)
+    _check_objective(config)  # before the data: it shows at once
     say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
-    task = prepare_task(config, storage, start)
+    config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
     if config.task.objective == "denoising" and tokenizer.mask_token_id is None:
         raise UserError(
@@ -49,21 +50,22 @@ def open_job(config: JobConfig) -> OpenedJob:
             "a tokenizer with one",
             "set model.tokenizer, or leave model.pretrained empty to train one",
         )
-    shape = read_shape(config.model, tokenizer)
+    shape = read_shape(config.model, tokenizer, task.labels)
     check_positions(shape, config.task)
-    _check_generates(shape)
     sizes = ", ".join(f"{name} {len(task.split(name).examples)}" for name in ("train", "validation", "test"))
     say(f"data {task.fingerprint}: {sizes}; cut: {task.num_cut_sources} sources, {task.num_cut_targets} targets")
     return OpenedJob(config=config, storage=storage, task=task, shape=shape)
 
 
-def _check_generates(shape: Any) -> None:
-    family = family_of(shape)
-    if family.decoder is None:
+def _check_objective(config: JobConfig) -> None:
+    """Texts need a decoder, labels a classifier."""
+    family, classifies = family_named(family_name(config.model)), config.task.objective == "classification"
+    if (family.decoder is None) != classifies:
+        suitable = [name for name, other in sorted(families().items()) if (other.decoder is None) == classifies]
         raise UserError(
-            f"a model of the family {family.name}, which cannot generate text",
-            f"one of {', '.join(name for name, other in sorted(families().items()) if other.decoder)}",
-            "set model.pretrained, or model.family for a model from scratch",
+            f"a model of the family {family.name} for task.objective={config.task.objective}",
+            f"one of {', '.join(suitable)}",
+            "set model, e.g. model=tiny_encoder" if classifies else "set model.pretrained, or model.family",
         )
 
 

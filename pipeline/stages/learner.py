@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
-from pipeline.data.batches import Batch, BatchPlan, TrainingBatches
+from pipeline.data.batch import Batch
+from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.data.tokenise import TokenisedSplit
+from pipeline.models.forward import start_token
 from pipeline.tracking.progress import ProgressBar
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import rank, world_size
@@ -55,7 +57,7 @@ def training_batches(
         plan,
         rank=rank() if sharded else 0,
         pad_id=tokenizer.pad_token_id,
-        decoder_start_id=shape.decoder_start_token_id,
+        decoder_start_id=start_token(shape),
         mask_id=tokenizer.mask_token_id if config.task.objective == "denoising" else None,
     )
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
+from pipeline.config.build import changed
 from pipeline.config.errors import UserError
-from pipeline.config.schema import RecipeConfig
-from pipeline.data.batches import Batch
-from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
+from pipeline.config.recipe import RecipeConfig
+from pipeline.data.batch import Batch
+from pipeline.distillation.objective import DECODER_TERMS, DistillationObjective, Signals, TaskObjective, signals_of
 from pipeline.distillation.published import PublishedObjective
 from pipeline.distillation.recording import Relation, modules_named, relations_of
+from pipeline.models.forward import start_token
 from pipeline.models.student import sites_of
 from pipeline.pruning.heads import count_heads
 from pipeline.quantization.prepare import Sites
@@ -43,13 +45,16 @@ def objective_of(
     """
     if not plan.config.distil:
         return TaskObjective(label_smoothing=label_smoothing)
-    common: dict[str, Any] = {"weights": recipe.distillation, "label_smoothing": label_smoothing}
+    weights = recipe.distillation
+    if start_token(teacher.config) is None:  # a classifier; the plan has named what does not concern it
+        weights = changed(weights, dict.fromkeys(DECODER_TERMS, 0.0), "recipe.distillation")
+    common: dict[str, Any] = {"weights": weights, "label_smoothing": label_smoothing}
     common |= {"encoder_map": plan.encoder_map, "decoder_map": plan.decoder_map}
     if recipe.distillation.reduction == "tensor":
         return PublishedObjective(as_released=recipe.dqbart.as_released, **common)
     sites, theirs = sites_of(student), sites_of(teacher)
-    relations = relations_of(recipe.distillation, sites, theirs)
-    _check_widths(relations, student, recipe.distillation.relation_heads or count_heads(teacher, theirs.attentions[0]))
+    relations = relations_of(weights, sites, theirs)
+    _check_widths(relations, student, weights.relation_heads or count_heads(teacher, theirs.attentions[0]))
     return DistillationObjective(relations=relations, heads=_heads_by_layer(sites, heads), **common)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
 from pipeline.config.load import config_hash
-from pipeline.config.schema import JobConfig, SequenceConfig
+from pipeline.config.recipe import SequenceConfig
+from pipeline.config.schema import JobConfig
 from pipeline.data.tokenise import with_targets
 from pipeline.distillation.pseudo_labels import Target, choose_target
 from pipeline.evaluation.generate import generate_candidates

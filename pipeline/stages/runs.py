@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.load import to_public_dict
 from pipeline.config.schema import JobConfig
 from pipeline.stages.storage import open_storage
 from pipeline.tracking.lineage import lineage
@@ -12,7 +16,7 @@ from pipeline.training.collective import rank
 
 def tracking_uri(config: JobConfig) -> str:
     """The configured tracking URI, or the store in the storage folder."""
-    return config.tracking.uri or local_tracking_uri(open_storage(config.storage.path).root)
+    return config.tracking.uri or local_tracking_uri(Path(config.storage.path).absolute())
 
 
 def open_tracker(config: JobConfig, patience_seconds: float = PATIENCE_SECONDS) -> Tracker:
@@ -24,6 +28,12 @@ def open_tracker(config: JobConfig, patience_seconds: float = PATIENCE_SECONDS) 
 def start_run(config: JobConfig, spec: RunSpec) -> SilentRun:
     """A run on rank 0, silence on the others."""
     return open_tracker(config).start(spec) if rank() == 0 else SilentRun()
+
+
+def common_params(config: JobConfig, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The settings that say how a run was made, but for those sections that do not concern it."""
+    unrelated = ("comparison", "benchmark", *without)
+    return {name: value for name, value in to_public_dict(config).items() if name not in unrelated}
 
 
 def common_tags(config: JobConfig) -> dict[str, str]:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from pipeline.config.schema import JobConfig
-from pipeline.data.batches import Batch, TrainingBatches
+from pipeline.data.batch import Batch
+from pipeline.data.batches import TrainingBatches
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.fake_quantise import calibration, learns_activations
 from pipeline.quantization.schedule import BitSchedule, phases_of
@@ -78,9 +79,4 @@ def calibrate(student: Any, batch: Batch) -> None:
     """Let learned activation scales start from what a batch shows, in evaluation mode and full precision."""
     student.eval()
     with calibration(student):
-        student(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            decoder_input_ids=batch.decoder_input_ids,
-            use_cache=False,
-        )
+        student(**batch.inputs)

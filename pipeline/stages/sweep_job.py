@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.config.load import to_public_dict, to_yaml
+from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
-from pipeline.evaluation.metrics import COLUMNS, HEADLINES
+from pipeline.evaluation.metrics import COLUMNS, HEADLINES, baseline_of
 from pipeline.stages import distill, teacher
 from pipeline.stages.distill import StudentResult
 from pipeline.stages.evaluate import baseline_scores
 from pipeline.stages.job import OpenedJob, open_job
-from pipeline.stages.plan import check_possible, sweep_key
-from pipeline.stages.runs import common_tags, start_run
+from pipeline.stages.plan import sweep_key
+from pipeline.stages.possible import check_possible
+from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.teacher import TeacherResult
 from pipeline.tracking.progress import say
 from pipeline.tracking.report import Results, Row, markdown_table, tables, text_table, write_report
@@ -35,7 +36,7 @@ def run(config: JobConfig) -> dict[str, Any]:
         name=f"sweep {config.task.name} {config.model.name} {config.recipe.name}",
         key=key,
         kind="sweep",
-        params={name: value for name, value in to_public_dict(config).items() if name != "sweep"},
+        params=common_params(config, without=("sweep",)),
         config=to_yaml(config),
         tags={**common_tags(config), "dq.data": job.task.fingerprint, "dq.teacher_run": teacher_result.run_id or ""},
     )
@@ -75,13 +76,14 @@ def run(config: JobConfig) -> dict[str, Any]:
 def _rows(job: OpenedJob, teacher_result: TeacherResult, students: list[StudentResult]) -> list[Row]:
     prefix = f"{job.config.evaluation.split}_"
     rows = [
-        Row(name="first words of the source", scores=baseline_scores(job.task, job.config)),
+        Row(name=baseline_of(job.config.task.metric), scores=baseline_scores(job.task, job.config)),
         Row(
             name="teacher (fp32)",
             scores=teacher_result.scores,
             size_bytes=teacher_result.size_bytes,
             size_ratio=1.0,
             rule_p_ratio=1.0,
+            speed_ratio=1.0,
         ),
     ]
     for student in students:
@@ -94,6 +96,7 @@ def _rows(job: OpenedJob, teacher_result: TeacherResult, students: list[StudentR
                 size_bytes=metrics.get("size_bytes"),
                 size_ratio=metrics.get("size_ratio"),
                 rule_p_ratio=metrics.get("rule_p_ratio"),
+                speed_ratio=metrics.get("speed_ratio"),
                 failure=student.failure,
                 group=student.group,
             )

@@ -11,15 +11,21 @@ from typing import Any
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
-from pipeline.config.load import config_hash, to_public_dict, to_yaml
+from pipeline.config.load import config_hash, to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.distillation.objective import TaskObjective
-from pipeline.evaluation.generate import mean_loss
 from pipeline.evaluation.metrics import HEADLINES
+from pipeline.evaluation.predict import mean_loss
 from pipeline.export.package import file_bytes
 from pipeline.models.load import load_model, load_teacher, set_dropout
 from pipeline.stages.data import PreparedTask, as_payload
-from pipeline.stages.evaluate import evaluate_examples, evaluate_split
+from pipeline.stages.evaluate import (
+    PREDICTIONS,
+    evaluate_examples,
+    evaluation_examples,
+    metric_tags,
+    write_predictions,
+)
 from pipeline.stages.learner import (
     make_engine,
     num_training_steps,
@@ -27,7 +33,7 @@ from pipeline.stages.learner import (
     training_batches,
     worker_device,
 )
-from pipeline.stages.runs import common_tags, open_tracker, start_run
+from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.storage import Storage, whole_folder, write_json
 from pipeline.tracking.progress import say
 from pipeline.tracking.run import SilentRun
@@ -92,12 +98,12 @@ def train_teacher(payload: dict[str, Any]) -> None:
     """Worker: fine-tune on this rank's shard; rank 0 writes `folder/model` and `folder/result.json`."""
     config, task, folder = build(JobConfig, payload["config"]), PreparedTask(**payload["task"]), Path(payload["folder"])
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.teacher
-    model = load_teacher(config.model, tokenizer, config.task, config.seed)
+    model = load_teacher(config.model, tokenizer, config.task, config.seed, task.labels)
     set_dropout(model, train.dropout)
     replica = copy.deepcopy(model)
     batches = training_batches(task.split("train"), train, config, tokenizer, model.config, config.seed)
     num_steps = num_training_steps(batches, train)
-    with _start_run(config, payload["key"]) as run:
+    with _start_run(config, payload["key"], task) as run:
         learner = Learner(
             name="teacher",
             engine=make_engine(model.to(device), train, config.cluster),
@@ -120,12 +126,27 @@ def train_teacher(payload: dict[str, Any]) -> None:
         if learner.failure is not None:
             raise UserError(f"the teacher diverged: {learner.failure}", "finite losses", "lower teacher.learning_rate")
         keep_best.finally_validate(num_steps)
-        scores = evaluate_split(load_model(folder / "model", device), tokenizer, task, config)
-        run.metrics({f"{config.evaluation.split}_{name}": value for name, value in scores.items()}, num_steps)
+        scores = _score(config, task, tokenizer, folder, run, num_steps)
         if rank() == 0:
             _write_result(config, folder, payload["key"], scores, run.run_id)
             Checkpointer(folder / "checkpoints").clear()
         barrier()
+
+
+def _score(
+    config: JobConfig, task: PreparedTask, tokenizer: Any, folder: Path, run: SilentRun, num_steps: int
+) -> dict[str, float]:
+    """Scores of the best model on the reported split; nothing to score where the objective is denoising."""
+    if config.task.objective == "denoising":
+        return {}
+    model, examples = load_model(folder / "model", worker_device(config.cluster)), evaluation_examples(task, config)
+    scores, predictions = evaluate_examples(model, tokenizer, examples, config, task.labels)
+    run.metrics({f"{config.evaluation.split}_{name}": value for name, value in scores.items()}, num_steps)
+    run.tags(metric_tags(examples, config))
+    if rank() == 0:
+        write_predictions(folder / PREDICTIONS, examples, predictions)
+        run.artifacts(folder / PREDICTIONS)
+    return scores
 
 
 class _KeepBest:
@@ -167,7 +188,7 @@ class _KeepBest:
         barrier()
 
     def _validate(self) -> dict[str, float]:
-        """Loss, and for supervised tasks ROUGE; `score` selects the checkpoint."""
+        """Loss, and except for denoising the task's metrics; `score` selects the checkpoint."""
         model, limit = self.replica, self.config.evaluation.max_validation_examples
         split = self.task.split("validation").examples
         split = split if limit is None else split.select(range(min(limit, len(split))))
@@ -181,18 +202,18 @@ class _KeepBest:
         )
         if self.config.task.objective == "denoising":
             return {"loss": loss, "score": -loss}
-        scores, _ = evaluate_examples(model, self.tokenizer, split, self.config)
+        scores, _ = evaluate_examples(model, self.tokenizer, split, self.config, self.task.labels, intervals=False)
         return {"loss": loss, **scores, "score": scores[HEADLINES[self.config.task.metric]]}
 
 
-def _start_run(config: JobConfig, key: str) -> SilentRun:
+def _start_run(config: JobConfig, key: str, task: PreparedTask) -> SilentRun:
     spec = RunSpec(
         name=f"teacher {config.task.name} {config.model.name}",
         key=key,
         kind="teacher",
-        params={name: value for name, value in to_public_dict(config).items() if name not in ("sweep", "student")},
+        params=common_params(config, without=("sweep", "student")),
         config=to_yaml(config),
-        tags=common_tags(config),
+        tags={**common_tags(config), "dq.data": task.fingerprint},
     )
     return start_run(config, spec)
 

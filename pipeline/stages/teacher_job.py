@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.config.schema import JobConfig
 from pipeline.stages import teacher
 from pipeline.stages.job import open_job
-from pipeline.stages.plan import check_room
+from pipeline.stages.possible import check_room
 
 
 def run(config: JobConfig) -> dict[str, Any]:

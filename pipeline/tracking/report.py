@@ -20,6 +20,7 @@ class Row:
     size_bytes: float | None = None
     size_ratio: float | None = None
     rule_p_ratio: float | None = None
+    speed_ratio: float | None = None
     failure: str | None = None
     group: str = ""  # students that differ by seed alone have one; what stands before # is shown
 
@@ -45,13 +46,24 @@ class Results:
 
 def table_rows(results: Results) -> list[list[str]]:
     """Header and lines as text."""
-    lines = [["model", *results.columns.values(), "MiB on disk", "smaller", "rule P", "note"]]
+    lines = [["model", *results.columns.values(), "95 %", "MiB on disk", "smaller", "rule P", "faster", "note"]]
     for row in results.rows:
         scores = [f"{row.scores[name]:.2f}" if name in row.scores else "-" for name in results.columns]
         size = "-" if row.size_bytes is None else f"{row.size_bytes / MIB:.3f}"
-        ratios = ["-" if ratio is None else f"{ratio:.2f}x" for ratio in (row.size_ratio, row.rule_p_ratio)]
-        lines.append([row.name, *scores, size, *ratios, "FAILED: " + row.failure if row.failure else ""])
+        ratios = [_times(ratio) for ratio in (row.size_ratio, row.rule_p_ratio, row.speed_ratio)]
+        note = f"FAILED: {row.failure}" if row.failure else ""
+        lines.append([row.name, *scores, _interval(row, results.headline), size, *ratios, note])
     return lines
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}x"
+
+
+def _interval(row: Row, headline: str) -> str:
+    """The bootstrap interval of the headline."""
+    low, high = row.scores.get(f"{headline}_low"), row.scores.get(f"{headline}_high")
+    return "-" if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def seed_rows(results: Results) -> list[list[str]]:

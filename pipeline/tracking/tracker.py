@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -81,6 +82,18 @@ def check_reachable(uri: str) -> None:
         ) from None
 
 
+def check_store_exists(uri: str) -> None:
+    """Before reading: a server that answers, or a local database that is there, so that none is made by looking.
+
+    Raises:
+        UserError: neither.
+    """
+    check_reachable(uri)
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not path.is_file():
+        raise UserError(f"no runs at {path}", "the storage folder of finished runs", "set storage.path or tracking.uri")
+
+
 class Tracker:
     """One experiment of one MLflow server or store.
 
@@ -122,6 +135,37 @@ class Tracker:
         runs = self._search(f"tags.`dq.key` = '{key}' and tags.`dq.kind` = '{kind}'")
         return runs[0] if runs else None
 
+    def one_run(self, name: str) -> FoundRun:
+        """The run of an id, or of a name that only one run has.
+
+        Raises:
+            UserError: no such run, or several.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if re.fullmatch("[0-9a-f]{32}", name):
+            try:
+                return _found(self.client.get_run(name))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+        quote = '"' if "'" in name else "'"
+        runs = self._search(f"attributes.run_name = {quote}{name}{quote}")
+        if len(runs) != 1:
+            several = ", ".join(run.run_id for run in runs[:5])
+            raise UserError(
+                f"{f'{len(runs)} runs' if runs else 'no run'} of the id or name '{name}'",
+                f"one of their ids: {several}" if runs else "the id or name of a run of this experiment",
+                "copy the run id from the MLflow UI, or set tracking.experiment or storage.path",
+            )
+        return runs[0]
+
+    def download(self, run: FoundRun, file: str, folder: Path) -> Path | None:
+        """A run's artifact as a file in a folder; none if the run does not have it."""
+        if not any(artifact.path == file for artifact in self.client.list_artifacts(run.run_id)):
+            return None
+        return Path(self.client.download_artifacts(run.run_id, file, str(folder)))
+
     def children(self, parent_run_id: str) -> list[FoundRun]:
         """The runs below a run, one per key, the newest of it."""
         newest: dict[str, FoundRun] = {}
@@ -154,17 +198,7 @@ class Tracker:
                     page_token=token,
                 )
             )
-            found += [
-                FoundRun(
-                    run_id=run.info.run_id,
-                    name=str(run.info.run_name),
-                    status=run.info.status,
-                    metrics=dict(run.data.metrics),
-                    params=dict(run.data.params),
-                    tags=dict(run.data.tags),
-                )
-                for run in page
-            ]
+            found += [_found(run) for run in page]
             token = page.token
             if not token:
                 return found
@@ -188,3 +222,14 @@ class Tracker:
         run.params(spec.params, written=frozenset(found.params) if found is not None else frozenset())
         run.text(spec.config, "config.yaml")
         return run
+
+
+def _found(run: Any) -> FoundRun:
+    return FoundRun(
+        run_id=run.info.run_id,
+        name=str(run.info.run_name),
+        status=run.info.status,
+        metrics=dict(run.data.metrics),
+        params=dict(run.data.params),
+        tags=dict(run.data.tags),
+    )

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from pipeline.config.errors import NonFiniteError
-from pipeline.data.batches import Batch, TrainingBatches
+from pipeline.data.batch import Batch
+from pipeline.data.batches import TrainingBatches
 from pipeline.training.collective import sum_over_ranks
 from pipeline.training.engine import Engine
 from pipeline.training.random_stream import RandomStream

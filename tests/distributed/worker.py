@@ -14,13 +14,8 @@ import datasets
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
-from pipeline.config.schema import (
-    ClusterConfig,
-    DistillationConfig,
-    QuantisationConfig,
-    QuantisersConfig,
-    TrainConfig,
-)
+from pipeline.config.recipe import DistillationConfig, QuantisationConfig, QuantisersConfig
+from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from pipeline.config.schema import QuantisationConfig
+from pipeline.config.recipe import QuantisationConfig
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import scheme_of

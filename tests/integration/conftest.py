@@ -9,11 +9,12 @@ import pytest
 from pipeline.stages.command import main
 
 WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
-SMALL = [
-    *("task.max_source_tokens=24", "task.max_target_tokens=12", "task.decoding.max_length=12"),
-    *("model=tiny", "model.vocab_size=400", "model.architecture={d_model: 16, ffn_dim: 32, num_heads: 2}"),
+LENGTHS = ["task.max_source_tokens=24", "task.max_target_tokens=12", "task.decoding.max_length=12", "model=tiny"]
+SIZES = [
+    *("model.vocab_size=400", "model.architecture={d_model: 16, ffn_dim: 32, num_heads: 2}"),
     *("teacher.epochs=1", "teacher.batch_tokens=512", "teacher.micro_batch_tokens=512"),
     *("student.epochs=1", "student.max_steps=4", "student.batch_tokens=512", "student.log_every_steps=1"),
+    "evaluation.latency_examples=1",
 ]
 
 
@@ -33,11 +34,17 @@ def corpus(tmp_path_factory):
 
 
 @pytest.fixture
+def sizes():
+    """Arguments that make models and training small, for tests with a task and a model of their own."""
+    return [*SIZES, "cluster=process"]
+
+
+@pytest.fixture
 def job(monkeypatch, capsys, corpus):
     """Run a job in this process: `job(name, run, *arguments) -> (exit code, stdout, stderr)`."""
 
     def call(name, run, *arguments, base=True):
-        words = [corpus, *SMALL, "cluster=process"] if base else []
+        words = [corpus, *LENGTHS, *SIZES, "cluster=process"] if base else []
         monkeypatch.setattr(sys, "argv", [name, *words, *arguments])
         code = main(name, "a job", run)
         captured = capsys.readouterr()

@@ -43,7 +43,9 @@ def test_a_sweep_leaves_packed_models_runs_and_a_table(swept):
         assert child.data.metrics["size_bytes"] == (packed / "model.safetensors").stat().st_size
         assert {"test_rougeLsum", "size_ratio", "rule_p_ratio", "rougeLsum_lost"} <= set(child.data.metrics)
         assert len(client.get_metric_history(child.info.run_id, "task_loss")) == 4
-        assert {"packed", "predictions.json"} <= {item.path for item in client.list_artifacts(child.info.run_id)}
+        assert {"packed", "predictions.jsonl", "samples.json"} <= {
+            item.path for item in client.list_artifacts(child.info.run_id)
+        }
         assert student["name"] in err
     distilled = runs["8-8-8 6-3"].data.metrics
     names = ("logits", "encoder_attention", "decoder_attention", "cross_attention", "encoder_hidden", "decoder_hidden")

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pipeline.config.schema import DecodingConfig, QuantisationConfig
+from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.task import DecodingConfig
 from pipeline.export.package import WEIGHTS, PackageInfo, write_package
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.blocks import ROW, TENSOR

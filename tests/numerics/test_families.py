@@ -7,7 +7,9 @@ import torch
 from transformers import AutoConfig, T5Config, T5ForConditionalGeneration
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ArchitectureConfig, DecodingConfig, ModelConfig, QuantisationConfig
+from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.schema import ArchitectureConfig, ModelConfig
+from pipeline.config.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
 from pipeline.export.package import PackageInfo, load_package, write_package
 from pipeline.models.families import families, family_named
@@ -217,11 +219,11 @@ def test_what_the_architecture_computes_is_neither_trained_nor_counted(family, t
 def test_a_saved_model_is_read_back_as_its_family(family, teacher, inputs, tmp_path):
     """Without being told which; another family asked for is refused."""
     teacher.save_pretrained(tmp_path)
-    loaded = load_pretrained(str(tmp_path), None, 203).eval()
+    loaded = load_pretrained(ModelConfig(pretrained=str(tmp_path)), 203).eval()
     assert torch.equal(loaded(**inputs).logits, teacher(**inputs).logits)
     other = "t5" if family.name != "t5" else "bart"
     with pytest.raises(UserError, match=r"model\.family"):
-        load_pretrained(str(tmp_path), other, 203)
+        load_pretrained(ModelConfig(pretrained=str(tmp_path), family=other), 203)
 
 
 def test_heads_that_do_not_divide_the_width_are_refused(family):
@@ -246,7 +248,7 @@ def test_t5_with_unscaled_outputs_stays_so(tmp_path):
     model.set_attn_implementation("eager")
     student = build_student(model, [0], [0], 0.0)
     student.save_pretrained(tmp_path)
-    loaded = load_pretrained(str(tmp_path), None, 50)
+    loaded = load_pretrained(ModelConfig(pretrained=str(tmp_path)), 50)
     ids = torch.arange(6).view(1, -1)
     for other in (student, loaded):
         assert torch.equal(

@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pipeline.config.schema import DistillationConfig, QuantisationConfig, TrainConfig
-from pipeline.data.batches import IGNORED_LABEL, Batch, BatchPlan, TrainingBatches
+from pipeline.config.recipe import DistillationConfig, QuantisationConfig
+from pipeline.config.schema import TrainConfig
+from pipeline.data.batch import IGNORED_LABEL, Batch
+from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of
 from pipeline.models.student import build_student, prepare_student, sites_of

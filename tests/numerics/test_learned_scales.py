@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import QuantisationConfig
+from pipeline.config.recipe import QuantisationConfig
 from pipeline.export.package import load_package
 from pipeline.models.student import sites_of
 from pipeline.quantization.fake_quantise import ActivationFakeQuantise, calibration, learns_activations

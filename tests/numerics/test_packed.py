@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pipeline.config.errors import NonFiniteError
-from pipeline.config.schema import DecodingConfig, QuantisersConfig
+from pipeline.config.recipe import QuantisersConfig
+from pipeline.config.task import DecodingConfig
 from pipeline.distillation.objective import signals_of
 from pipeline.evaluation.generate import generate_ids
 from pipeline.export.package import load_package, write_package

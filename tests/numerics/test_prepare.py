@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.config.schema import QuantisationConfig, TrainConfig
+from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.schema import TrainConfig
 from pipeline.models.load import set_dropout
 from pipeline.models.student import prepare_student
 from pipeline.quantization.attention import AttentionFakeQuantise, quantised_attention

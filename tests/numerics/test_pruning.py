@@ -30,7 +30,7 @@ from transformers import (
 )
 
 from pipeline.config.errors import NonFiniteError, UserError
-from pipeline.config.schema import QuantisationConfig
+from pipeline.config.recipe import QuantisationConfig
 from pipeline.models.load import set_dropout
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.pruning.gates import HeadGates, hard_concrete, open_probability, settled

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import QuantisationConfig, QuantisersConfig
+from pipeline.config.recipe import QuantisationConfig, QuantisersConfig
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.quantization.scheme import scheme_of

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config.errors import UserError
 from pipeline.config.load import load_config
-from pipeline.config.schema import DistillationConfig
+from pipeline.config.recipe import DistillationConfig
 
 STUDENTS = "sweep.students"
 WRONG_TYPES = ["seed=abc", "seed=1.5", "seed=true", "seed=", "seed=null", "student.epochs=3.0", "student.dropout=much"]
@@ -94,7 +94,7 @@ def test_a_bound_is_allowed(word):
         ("scheme: w2a8", "scheme 'w2a8'"),
         ("depth: 0-3", "depth '0-3'"),
         ("depth: 6-", "depth '6-'"),
-        ("depth: '6'", "depth '6'"),
+        ("depth: '6-3-1'", "depth '6-3-1'"),
         ("encoder_map: 5", "encoder_map=5"),
     ],
 )

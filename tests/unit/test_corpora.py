@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import CorpusConfig, TaskConfig
+from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.data.corpora import Corpus, load_corpus
 
 ROWS = [{"document": f"text {i}, with\nan 'ü' and \"quotes\"", "summary": f"sum {i}", "id": i} for i in range(5)]
@@ -55,7 +55,7 @@ def test_every_format_gives_the_same_examples_under_the_same_fingerprint(load, s
     corpus = load(suffix)
     assert list(corpus.splits) == ["train", "validation", "test"]
     for split in corpus.splits.values():
-        assert split.column_names == ["source", "target"]
+        assert split.column_names[:2] == ["source", "target"]
         assert split["source"][:] == [row["document"] for row in ROWS]
         assert split["target"][:] == [row["summary"] for row in ROWS]
     assert corpus.fingerprint == load(".jsonl").fingerprint
@@ -92,7 +92,7 @@ def test_examples_can_be_limited_per_split(load):
     [
         ({"source_column": "documnet"}, "no column 'documnet'.*task.corpus.source_column=document"),
         ({"target_column": "sumary"}, "no column 'sumary'.*task.corpus.target_column=summary"),
-        ({"target_column": "id"}, "'id'.* not hold text"),
+        ({"target_column": "id"}, "'id' holds '0' \\(int\\) in row 1 of split 'train'"),
         ({"files": {"train": "train.jsonl", "test": "test.jsonl"}}, "no split 'validation'.*files.validation="),
         ({"files": {"train": "train.jsonl", "valid": "test.jsonl"}}, "files.valid.*rename it validation"),
         ({"files": {"train": "nothing.jsonl"}}, "nothing.jsonl does not exist"),
@@ -137,7 +137,7 @@ def test_another_format_is_refused(load, tmp_path):
 
 @pytest.mark.parametrize("row", [0, 99, 120])
 def test_an_example_without_text_is_refused_wherever_it_stands(load, row):
-    """A null among strings, early or late."""
+    """A null among strings, early or late; the row is named."""
     rows = [{"document": "text", "summary": None if i == row else "sum"} for i in range(130)]
-    with pytest.raises(UserError, match=r"'summary'.*does not hold text"):
+    with pytest.raises(UserError, match=rf"'summary' holds nothing in row {row + 1} of split 'train'"):
         load(train=rows)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config.schema import CorpusConfig, TaskConfig
+from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.data import corpora, docstrings
 from pipeline.data.corpora import load_corpus
 

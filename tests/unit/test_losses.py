@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pipeline.data.batches import IGNORED_LABEL
+from pipeline.data.batch import IGNORED_LABEL
 from pipeline.distillation import losses
 
 B, T, V, H, K = 3, 4, 7, 2, 5

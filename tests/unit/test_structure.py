@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.load import load_config
+from pipeline.stages.command import named
 
 ROOT = Path(__file__).parents[2]
 # Lowest first; a package may import from itself and from those before it.
@@ -98,5 +99,6 @@ def test_the_commands_of_the_documentation_are_accepted(page):
             if word.startswith("jobs/"):
                 found += 1
                 assert (ROOT / word).is_file()
-                load_config(Path(word).stem, [word for word in words[index + 1 :] if not word.startswith("--")])
+                arguments = [word for word in words[index + 1 :] if not word.startswith("--")]
+                load_config(Path(word).stem, named(Path(word).stem, arguments))
     assert found

@@ -1,0 +1,9 @@
+"""Compare two runs on the same examples: every metric, the difference, and whether it may be chance."""
+
+import sys
+
+from pipeline.stages import compare_job
+from pipeline.stages.command import main
+
+if __name__ == "__main__":
+    sys.exit(main("compare", __doc__, compare_job.run))

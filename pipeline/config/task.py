@@ -1,0 +1,101 @@
+"""Settings of tasks: examples, lengths, decoding, metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.config.errors import UserError
+from pipeline.config.option import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """Where the examples of a task come from."""
+
+    kind: str = option("docstrings", "origin of the examples", allowed=("docstrings", "files", "hub"))
+    name: str = option("", "hub data set name (kind=hub), e.g. EdinburghNLP/xsum")
+    subset: str | None = option(None, "hub configuration name (kind=hub), e.g. 3.0.0")
+    files: dict[str, str] = option(dict, "split -> path of a .jsonl/.json/.csv/.parquet file (kind=files)")
+    splits: dict[str, str] = option(
+        dict, "train, validation, test -> the hub's name of that split where it differs, e.g. {validation: validation1}"
+    )
+    source_column: str = option("source", "column of the input text; dots reach into it, e.g. translation.en")
+    second_column: str | None = option(
+        None, "column of a second input text: the other one of a pair (classification), or put on a line of its own"
+    )
+    target_column: str = option(
+        "target", "column of the reference text (of several in a list, the first is trained on), or of the label"
+    )
+    references_column: str | None = option(
+        None, "column with a list of texts: references to score against beside the target, where a row has them"
+    )
+    group_references: bool = option(
+        False, "validation, test: examples of the same source become one with several references"
+    )
+    max_train_examples: int | None = option(None, "keep at most this many training examples", minimum=1)
+    max_validation_examples: int | None = option(None, "keep at most this many validation examples", minimum=1)
+    max_test_examples: int | None = option(None, "keep at most this many test examples", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingConfig:
+    """How text is generated for evaluation."""
+
+    num_beams: int = option(1, "beam width; 1 is greedy", minimum=1, maximum=64)
+    min_length: int = option(0, "least tokens generated, as transformers counts it", minimum=0)
+    max_length: int = option(32, "most tokens generated, start token included", minimum=2)
+    length_penalty: float = option(1.0, "exponent of the length in beam scores")
+    early_stopping: bool = option(True, "beam search stops when num_beams texts are complete")
+    no_repeat_ngram_size: int = option(0, "forbid repeating n-grams of this size; 0 allows", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """A task: examples, length limits, decoding."""
+
+    name: str = option("docstrings", "name of the task; the file conf/task/<name>.yaml")
+    objective: str = option(
+        "supervised",
+        "supervised: source -> target; denoising: noised source -> the source itself (BART pre-training); "
+        "classification: source, or a pair of texts -> label (BERT, RoBERTa)",
+        allowed=("supervised", "denoising", "classification"),
+    )
+    corpus: CorpusConfig = option(CorpusConfig, "origin of the examples")
+    labels: list[str] = option(list, "classification: the labels in their order; empty: those of the training split")
+    source_prefix: str = option("", "text put before every source")
+    family_prefixes: dict[str, str] = option(
+        dict, "model family -> its source_prefix where none is set, e.g. {t5: 'summarize: '}"
+    )
+    source_language: str | None = option(
+        None, "language code of sources, e.g. en_XX; tokenizers without codes ignore it"
+    )
+    target_language: str | None = option(
+        None, "language code of targets, e.g. ro_RO; tokenizers without codes ignore it"
+    )
+    max_source_tokens: int = option(1024, "longer sources are cut (counted and logged)", minimum=2)
+    max_target_tokens: int = option(128, "longer training targets are cut (counted and logged)", minimum=2)
+    decoding: DecodingConfig = option(DecodingConfig, "generation settings for evaluation")
+    metric: str = option(
+        "rouge",
+        "rouge (summaries, answers), bleu: BLEU and chrF (translation), accuracy: with macro F1 and MCC (labels)",
+        allowed=("rouge", "bleu", "accuracy"),
+    )
+
+    def __post_init__(self) -> None:
+        if (self.objective == "classification") != (self.metric == "accuracy"):
+            raise UserError(
+                f"task.objective={self.objective} with task.metric={self.metric}",
+                "accuracy for classification, rouge or bleu for texts",
+                "set task.metric, or choose another task",
+            )
+        if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
+            raise UserError(f"task.labels={self.labels}", "at least two, each once", "set task.labels")
+        classifies, corpus = self.objective == "classification", self.corpus
+        if self.labels and not classifies:
+            raise UserError(f"task.labels with task.objective={self.objective}", "none", "remove task.labels")
+        if classifies and (corpus.group_references or corpus.references_column):
+            raise UserError(
+                "several references with task.objective=classification",
+                "one label an example",
+                "set task.corpus.group_references=false and references_column=null",
+            )

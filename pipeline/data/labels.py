@@ -1,0 +1,30 @@
+"""The labels of a classification task."""
+
+from __future__ import annotations
+
+from pipeline.config.errors import UserError
+from pipeline.config.task import TaskConfig
+from pipeline.data.corpora import Corpus
+
+
+def labels_of(corpus: Corpus, task: TaskConfig) -> list[str]:
+    """The labels of a classification task in their order; of other tasks none.
+
+    Raises:
+        UserError: fewer than two labels, or one in a split that is not among them.
+    """
+    if task.objective != "classification":
+        return []
+    labels = task.labels or sorted(set(corpus.splits["train"]["target"][:]))
+    if len(labels) < 2:
+        raise UserError(
+            f"the label '{labels[0]}' alone in the training split", "at least two", "check task.corpus.target_column"
+        )
+    for name, split in corpus.splits.items():
+        if odd := sorted(set(split["target"][:]) - set(labels)):
+            raise UserError(
+                f"label '{odd[0]}' in split '{name}' of task '{task.name}'",
+                f"one of {', '.join(labels)}",
+                "mend the data, or name all labels in task.labels",
+            )
+    return labels

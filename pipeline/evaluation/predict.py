@@ -1,0 +1,82 @@
+"""What a model says without generating: labels of a classifier, the mean loss of any model. Sharded over the ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import datasets
+import torch
+from torch import Tensor
+
+from pipeline.data.batch import IGNORED_LABEL, Batch, collate_rows, model_columns
+from pipeline.data.batches import generation_batches
+from pipeline.models.forward import position_logits, start_token
+
+
+@torch.inference_mode()
+def predict_labels(
+    model: Any,
+    split: datasets.Dataset,
+    labels: list[str],
+    *,
+    batch_tokens: int,
+    rank: int,
+    num_ranks: int,
+    gather: Callable[[Any], list[Any]],
+) -> list[str]:
+    """The likeliest label of every example, in the split's order, the same on every rank.
+
+    Args:
+        model: a classifier.
+        split: tokenised examples.
+        labels: names by number.
+        batch_tokens: most padded source tokens in a batch.
+        rank: this rank.
+        num_ranks: ranks that share the work.
+        gather: collects one object of every rank on every rank.
+    """
+    lengths = split["source_tokens"][:]
+    found = {
+        example: labels[choice]
+        for examples, _, logits in _forward(model, split, lengths, batch_tokens, rank, num_ranks)
+        for example, choice in zip(examples, logits[:, 0].argmax(dim=-1).tolist(), strict=True)
+    }
+    merged = {index: label for part in gather(found) for index, label in part.items()}
+    return [merged[index] for index in range(len(split))]
+
+
+@torch.inference_mode()
+def mean_loss(
+    model: Any,
+    split: datasets.Dataset,
+    *,
+    batch_tokens: int,
+    rank: int,
+    num_ranks: int,
+    gather: Callable[[Any], list[Any]],
+) -> float:
+    """Mean cross-entropy per target token of a whole split, teacher-forced; arguments as of `predict_labels`."""
+    lengths = [s + t for s, t in zip(split["source_tokens"][:], split["target_tokens"][:], strict=True)]
+    total, num_tokens = 0.0, 0
+    for _, batch, logits in _forward(model, split, lengths, batch_tokens, rank, num_ranks):
+        losses = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1).float(), batch.labels.flatten(), ignore_index=IGNORED_LABEL, reduction="sum"
+        )
+        total, num_tokens = total + float(losses), num_tokens + batch.num_target_tokens
+    parts = gather((total, num_tokens))
+    return float(sum(loss for loss, _ in parts) / max(1, sum(tokens for _, tokens in parts)))
+
+
+def _forward(
+    model: Any, split: datasets.Dataset, lengths: list[int], batch_tokens: int, rank: int, num_ranks: int
+) -> Iterator[tuple[list[int], Batch, Tensor]]:
+    """This rank's batches: which examples, the batch, its logits."""
+    was_training = model.training
+    model.eval()
+    rows, start = model_columns(split), start_token(model.config)
+    device = next(iter(model.state_dict().values())).device
+    for examples in generation_batches(lengths, batch_tokens, num_ranks)[rank]:
+        batch = collate_rows(rows[examples], model.config.pad_token_id, start).to(device)
+        yield examples, batch, position_logits(model(**batch.inputs))
+    model.train(was_training)

@@ -1,0 +1,20 @@
+"""What models with and without a decoder have in common in a forward pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from pipeline.models.families import family_of
+
+
+def start_token(shape: Any) -> int | None:
+    """The token that a model's decoder starts with; none for an encoder alone."""
+    return None if family_of(shape).decoder is None else int(shape.decoder_start_token_id)
+
+
+def position_logits(output: Any) -> Tensor:
+    """Logits of a model's output, (batch, target tokens, vocabulary); of a classifier (batch, 1, labels)."""
+    logits: Tensor = output.logits
+    return logits.unsqueeze(1) if logits.dim() == 2 else logits

@@ -1,0 +1,194 @@
+"""Other tasks through whole jobs: labels, hub data sets in their own format, comparisons, benchmarks."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+from mlflow import MlflowClient
+
+from pipeline.export.package import load_package
+from pipeline.stages import benchmark_job, compare_job
+from pipeline.stages.sweep_job import run
+
+WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
+
+
+@pytest.fixture
+def pairs(tmp_path, sizes):
+    """Arguments of a classification task whose label says which word the second text starts with."""
+    draw = random.Random(0)
+    for split, count in (("train", 200), ("validation", 12), ("test", 30)):
+        rows = []
+        for _ in range(count):
+            first, second, word = draw.choice(WORDS), draw.choice(WORDS[:2]), draw.choice(WORDS[2:])
+            rows.append(json.dumps({"text_a": first, "text_b": f"{second} {word}", "label": f"is {second}"}))
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
+    places = [f"data.root={tmp_path}", f"storage.path={tmp_path / 'runs'}"]
+    return ["task=classification", "model=tiny_encoder", *sizes, *places]
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_classifiers_go_through_the_main_job(job, pairs, tmp_path, family):
+    """Teacher, distilled and quantised students, one with half of its heads; packed, scored, compared."""
+    students = "[{scheme: 8-8-8, depth: '3'}, {scheme: 2-2-8, depth: '1'}, {scheme: 2-2-8, depth: '1', heads: 0.5}]"
+    arguments = [*pairs, f"model.family={family}", f"sweep.students={students}", "teacher.epochs=12"]
+    arguments += ["teacher.learning_rate=3e-3", "student.max_steps=60", "student.epochs=20"]
+    code, out, err = job("dq_sweep", run, *arguments, base=False)
+    assert code == 0, err
+    assert "a classifier has no decoder, ignored: decoder_attention" in err
+    assert "the most frequent label" in err
+    document = json.loads(out.splitlines()[-1])
+    for student in document["students"]:
+        metrics = student["metrics"]
+        assert {"test_accuracy", "test_macro_f1", "test_mcc", "encoder_hidden_loss", "speed_ratio"} <= set(metrics)
+        assert metrics["size_ratio"] > 3
+        assert metrics["test_accuracy"] > 70  # about half would be chance
+    folder = tmp_path / "runs" / "sweeps" / document["sweep"] / "students" / document["students"][1]["key"] / "packed"
+    model, _ = load_package(folder)
+    assert (model.config.model_type, model.config.id2label) == (family, {0: "is green", 1: "is red"})
+    ids = [student["run_id"] for student in document["students"][:2]]
+    code, out, err = job("compare", compare_job.run, *ids, pairs[-1], base=False)
+    assert code == 0, err
+    compared = {result["name"]: result for result in json.loads(out.splitlines()[-1])["results"]}
+    scores = [student["metrics"]["test_accuracy"] for student in document["students"][:2]]
+    assert [compared["accuracy"]["first"], compared["accuracy"]["second"]] == pytest.approx(scores)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model=tiny"], "family bart for task.objective=classification. Allowed: one of bert, roberta"),
+        (["task.labels=[is red, is blue]"], "label 'is green' in split 'train' of task 'classification'"),
+        (["sweep.students=[{scheme: 8-8-8, depth: 3-1}]"], "depth '3-1' of a model without decoder"),
+        (["sweep.students=[{scheme: 8-8-8, depth: '7'}]"], "7 student layers for a teacher of 6"),
+        (["recipe=dqbart"], "a classifier, with reduction=tensor"),
+        (["recipe.sequence.kind=pure"], "writes no texts"),
+        (["task.metric=rouge"], "task.objective=classification with task.metric=rouge"),
+        (["task.max_source_tokens=300"], "task.max_source_tokens=300"),
+        (["task.corpus.files.test=nothing.jsonl"], "nothing.jsonl does not exist"),
+    ],
+)
+def test_what_a_classifier_cannot_do_is_refused(job, pairs, arguments, message):
+    """Before anything is trained, with what is allowed."""
+    students = "sweep.students=[{scheme: 8-8-8, depth: '3'}]"
+    code, _, err = job("dq_sweep", run, *pairs, students, *arguments, base=False)
+    assert code == 2
+    assert message in " ".join(err.split())
+
+
+@pytest.fixture
+def on_the_hub(tmp_path):
+    """Writes rows as a data set of the hub: Parquet files and a card that names configuration and splits."""
+
+    def write(rows, subset="default", splits=("train", "validation", "test"), features=None):
+        folder = tmp_path / "hub"
+        for split in splits:
+            path = folder / subset / f"{split}-00000-of-00001.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Dataset.from_list(rows, features=features).to_parquet(path)
+        files = "".join(f"  - split: {s}\n    path: {subset}/{s}-*\n" for s in splits)
+        (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: {subset}\n  data_files:\n{files}---\n")
+        return f"task.corpus.name={folder}"
+
+    return write
+
+
+GENERATES = ["model=tiny", "task.max_source_tokens=24", "task.max_target_tokens=12"]
+GENERATES += [
+    "task.decoding={num_beams: 2, min_length: 2, max_length: 12}",
+    "sweep.students=[{scheme: 2-2-8, depth: 1-1}]",
+]
+
+
+def test_translation_in_wmt_s_format(job, sizes, on_the_hub, tmp_path):
+    """Both languages in one column; a model without language codes says that it ignores them."""
+    rows = [{"translation": {"en": f"a {word} house", "ro": f"o casă {word}"}} for word in WORDS] * 3
+    arguments = ["task=wmt16_en_ro", on_the_hub(rows, subset="ro-en"), *GENERATES, *sizes]
+    code, out, err = job("dq_sweep", run, *arguments, f"storage.path={tmp_path / 'runs'}", base=False)
+    assert code == 0, err
+    assert "target_language are ignored" in err
+    student = json.loads(out.splitlines()[-1])["students"][0]
+    assert {"test_bleu", "test_chrf", "bleu_lost"} <= set(student["metrics"])
+    tags = (
+        MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}").get_run(student["run_id"]).data.tags
+    )
+    assert "nrefs:1|case:mixed" in tags["dq.metric_signature"]
+
+
+def test_questions_in_eli5_s_format(job, sizes, on_the_hub, tmp_path):
+    """Several answers to a question; a validation split of another name; T5 gets its prefix."""
+    answers = {"a_id": ["1", "2"], "text": ["because it is so", "nobody knows"], "score": [5, 1]}
+    rows = [{"title": f"why is the {w} so?", "selftext": "", "answers": answers} for w in WORDS] * 3
+    name = on_the_hub(rows, splits=("train", "validation1", "validation2", "test"))
+    arguments = ["task=eli5", name, *GENERATES, *sizes, "model.family=t5", f"storage.path={tmp_path / 'runs'}"]
+    code, out, err = job("dq_sweep", run, *arguments, base=False)
+    assert code == 0, err
+    document = json.loads(out.splitlines()[-1])
+    student = document["students"][0]
+    folder = tmp_path / "runs" / "sweeps" / document["sweep"] / "students" / student["key"]
+    assert json.loads((folder / "packed" / "manifest.json").read_text())["source_prefix"] == "question: "
+    first = json.loads((folder / "predictions.jsonl").read_text().splitlines()[0])
+    assert first["references"] == answers["text"]
+    code, _, err = job("dq_sweep", run, *arguments, "task.corpus.splits={validation: validation3}", base=False)
+    assert code == 2
+    assert "no split 'validation3' (it has train, validation1, validation2, test)" in " ".join(err.split())
+
+
+def test_labels_of_the_hub_have_names(job, sizes, on_the_hub, tmp_path):
+    """Numbers in the files, names in the card of the data set."""
+    rows = [{"text_a": word, "text_b": "x", "label": i % 2} for i, word in enumerate(WORDS * 3)]
+    features = Features(
+        {"text_a": Value("string"), "text_b": Value("string"), "label": ClassLabel(names=["no", "yes"])}
+    )
+    name, students = on_the_hub(rows, features=features), "sweep.students=[{scheme: 8-8-8, depth: '1'}]"
+    arguments = ["task=classification", "task.corpus.kind=hub", name, "model=tiny_encoder", *sizes, students]
+    code, out, err = job("dq_sweep", run, *arguments, f"storage.path={tmp_path / 'runs'}", base=False)
+    assert code == 0, err
+    teacher = Path(json.loads(out.splitlines()[-1])["teacher"]["folder"])
+    assert json.loads((teacher / "config.json").read_text())["id2label"] == {"0": "no", "1": "yes"}
+
+
+def test_what_cannot_be_compared_is_refused(job, tmp_path):
+    """One run, unknown runs, several runs of one name, a run without predictions, runs on different data."""
+    storage = f"storage.path={tmp_path}"
+    students = "sweep.students=[{scheme: 8-8-8, depth: 1-1}]"
+    documents = []
+    for limit in (10, 12):
+        code, out, err = job("dq_sweep", run, students, storage, f"task.corpus.max_test_examples={limit}")
+        assert code == 0, err
+        documents.append(json.loads(out.splitlines()[-1]))
+    one, other = (document["students"][0]["run_id"] for document in documents)
+    for names, message in (
+        ([one], "fewer than two runs"),
+        ([one, "nobody"], "no run of the id or name 'nobody'"),
+        ([one, "8-8-8 1-1"], "2 runs of the id or name '8-8-8 1-1'"),
+        ([one, other], "the references of the two runs differ"),
+        ([documents[0]["run_id"], documents[0]["run_id"]], "has no predictions.jsonl"),
+        ([one, other, one], "argument '"),
+        ([one, "8-8-8 1-1 seed=1"], "no run of the id or name '8-8-8 1-1 seed=1'"),
+    ):
+        code, _, err = job("compare", compare_job.run, *names, storage, base=False)
+        assert (code, message in " ".join(err.split())) == (2, True), err
+    code, _, err = job("compare", compare_job.run, one, other, f"storage.path={tmp_path / 'nowhere'}", base=False)
+    assert (code, "no runs at" in err, (tmp_path / "nowhere").exists()) == (2, True, False)
+    teacher = documents[0]["teacher"]["run_id"]
+    code, out, err = job("compare", compare_job.run, teacher, one, storage, base=False)
+    assert code == 0, err
+    [lsum] = [r for r in json.loads(out.splitlines()[-1])["results"] if r["name"] == "rougeLsum"]
+    assert lsum["second"] == pytest.approx(documents[0]["students"][0]["metrics"]["test_rougeLsum"])
+
+
+def test_the_generation_benchmark_compares_three_forms_that_say_the_same(job, tmp_path):
+    """Quantised at every step, quantised once, packed."""
+    shape = "model.architecture={d_model: 16, ffn_dim: 32, num_heads: 2, encoder_layers: 2, decoder_layers: 2}"
+    small = [shape, "model.vocab_size=300", "benchmark={depth: 1-1, num_examples: 2, source_tokens: 5, new_tokens: 4}"]
+    code, out, err = job("benchmark", benchmark_job.run, "generation", *small, base=False)
+    assert code == 0, err
+    document = json.loads(out.splitlines()[-1])
+    assert document["same_tokens"]
+    for wrong in ("depth='1'", "depth=3-1", "scheme=foo", "source_tokens=9999"):
+        code, _, err = job("benchmark", benchmark_job.run, *small, f"benchmark.{wrong}", base=False)
+        assert (code, "Allowed:" in err) == (2, True), err
+    assert set(document["speeds"]) == {"quantised at every step", "quantised once", "packed", "teacher, fp32"}
