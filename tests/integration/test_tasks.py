@@ -26,7 +26,8 @@ def pairs(tmp_path, sizes):
             rows.append(json.dumps({"text_a": first, "text_b": f"{second} {word}", "label": f"is {second}"}))
         (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
     places = [f"data.root={tmp_path}", f"storage.path={tmp_path / 'runs'}"]
-    return ["task=classification", "model=tiny_encoder", *sizes, *places]
+    deep = ["model.architecture.encoder_layers=6", "model.architecture.init_std=0.08"]
+    return ["task=classification", "model=tiny_encoder", *sizes, *deep, *places]
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
