@@ -109,6 +109,7 @@ class Tracker:
     ) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # our buffer retries
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # logs are read by people
         from mlflow import MlflowClient  # importing mlflow takes seconds
 
         for noisy in ("mlflow", "alembic"):
