@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from heads import EOS, FAMILIES, PAD, VOCAB_SIZE, attention_sites, in_float64
 
 from pipeline.config.recipe import QuantisationConfig
 from pipeline.config.task import DecodingConfig
@@ -85,5 +86,26 @@ def make_package(make_student, make_package_of):
         student, info = make_student(scheme, **options)
         convert(student, sites_of(student), info.scheme)
         return make_package_of(student, info), student
+
+    return make
+
+
+@pytest.fixture
+def make_model(make_bart):
+    """A tiny model of a family in float64 with non-zero biases, and its sites."""
+
+    def make(family: str, attention: str = "eager"):
+        if family == "bart":
+            model = make_bart(3, 3, attn_implementation=attention).double()
+            return model, sites_of(model)
+        of_model, of_config, shape, linears = FAMILIES[family]
+        tokens = {"bos_token_id": 0, "pad_token_id": PAD, "eos_token_id": EOS, "decoder_start_token_id": EOS}
+        config = of_config(vocab_size=VOCAB_SIZE, **shape, **tokens, attn_implementation=attention)
+        torch.manual_seed(0)
+        model = in_float64(of_model(config)).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+        return model, attention_sites(model, linears)
 
     return make
