@@ -1,33 +1,15 @@
 """Laws 8, 9, 10: engines, ranks and company change nothing; a killed run continues bit for bit (gloo, CPU)."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-WORKER = Path(__file__).with_name("worker.py")
 ENGINES = ["torch", "zero0", "zero1", "zero2", "zero3"]
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
+def seen(run_ranks):
     """What `worker.py` saw with one and with two ranks."""
-    folder = tmp_path_factory.mktemp("ranks")
-    environment = {**os.environ, "PYTHONPATH": str(WORKER.parents[2]), "OMP_NUM_THREADS": "1"}
-    for world_size in (1, 2):
-        command = [[sys.executable, str(WORKER), str(rank), str(world_size), str(folder)] for rank in range(world_size)]
-        processes = [
-            subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            for words in command
-        ]
-        for process in processes:
-            output, _ = process.communicate(timeout=400)
-            assert process.returncode == 0, output[-4000:]
-    return {size: json.loads((folder / f"seen-{size}.json").read_text()) for size in (1, 2)}
+    return run_ranks("worker.py")
 
 
 def mean_difference(one, other):
