@@ -1,4 +1,4 @@
-"""Compare two runs on the same examples: every metric, the difference, and whether it may be chance."""
+"""Compare two runs, or two sweeps, on the same examples: scores, size, speed, settings, and what may be chance."""
 
 import sys
 

@@ -6,4 +6,4 @@ from pipeline.stages import sweep_job
 from pipeline.stages.command import main
 
 if __name__ == "__main__":
-    sys.exit(main("dq_sweep", __doc__, sweep_job.run))
+    sys.exit(main("dq_sweep", __doc__, sweep_job.run, sweep_job.dry_run))

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from pipeline.cluster.groups import run_watched
+from pipeline.cluster.room import bundle, wait_for_resources
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ClusterConfig
 
@@ -24,6 +24,7 @@ def run_workers(
     *,
     name: str,
     storage_path: Path,
+    memory_bytes: float = 0.0,
 ) -> None:
     """Call `worker(payload)` on every rank and wait.
 
@@ -33,6 +34,7 @@ def run_workers(
         cluster: number of workers and their resources.
         name: identity of the Ray Train run.
         storage_path: folder that all nodes share.
+        memory_bytes: what one worker needs; Ray places it where so much is not promised to others.
 
     Raises:
         UserError: raised in a worker.
@@ -43,6 +45,8 @@ def run_workers(
         return
     gpu = cluster.gpus_per_worker > 0
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # else every worker line appears twice
+    # A group waits in Ray's queue until the others make room; `run_watched` notices where that cannot happen.
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(30 * 24 * 3600))
     # Watches for draining cloud nodes; on plain CPU clusters it only prints an error about itself.
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1" if gpu else "0")
     import ray.train
@@ -55,7 +59,7 @@ def run_workers(
         scaling_config=ray.train.ScalingConfig(
             num_workers=cluster.num_workers,
             use_gpu=gpu,
-            resources_per_worker={"CPU": cluster.cpus_per_worker, **({"GPU": 1} if gpu else {})},
+            resources_per_worker=bundle(cluster, memory_bytes),
         ),
         run_config=ray.train.RunConfig(
             name=name,
@@ -65,7 +69,7 @@ def run_workers(
         ),
     )
     try:
-        trainer.fit()
+        run_watched(lambda: trainer.fit() and None, name, cluster, memory_bytes)
     except ray.train.TrainingFailedError as error:
         failures = getattr(error, "worker_failures", None) or {0: getattr(error, "controller_failure", error)}
         for cause in failures.values():
@@ -106,35 +110,7 @@ def connect(cluster: ClusterConfig) -> None:
                 "a running Ray cluster, or cluster.address=local",
                 "start one with `make ray`, or set cluster.address or RAY_ADDRESS",
             ) from error
-    _check_resources(cluster, [node["Resources"] for node in ray.nodes() if node["Alive"]])
-
-
-def check_memory(required_bytes: float, cluster: ClusterConfig) -> None:
-    """Refuse a job whose workers cannot fit into memory.
-
-    Args:
-        required_bytes: estimate for all workers together.
-        cluster: where they would run.
-
-    Raises:
-        UserError: the machine or cluster has less.
-    """
-    if cluster.gpus_per_worker:
-        return  # device memory is not known to the driver
-    if cluster.launcher == "process":
-        rooms = [float(psutil.virtual_memory().available)]
-    else:
-        import ray
-
-        resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        rooms = [node.get("memory", 0.0) + node.get("object_store_memory", 0.0) for node in resources]
-    per_worker = required_bytes / cluster.num_workers
-    if sum(int(room // per_worker) for room in rooms) < cluster.num_workers:  # whole workers per node
-        raise UserError(
-            f"{cluster.num_workers} workers need about {required_bytes / 2**30:.1f} GiB of memory",
-            f"{', '.join(f'{room / 2**30:.1f}' for room in rooms)} GiB here",
-            "lower cluster.num_workers or train fewer students in one sweep",
-        )
+    wait_for_resources(cluster)
 
 
 def _num_gpus() -> int:
@@ -154,17 +130,3 @@ def _check_reachable(source: str, address: str) -> None:
             "host:port of a running cluster, auto or local",
             f"start Ray there or set {source}",
         ) from error
-
-
-def _check_resources(cluster: ClusterConfig, nodes: list[dict[str, float]]) -> None:
-    """Every worker must fit into one node."""
-    for resource, per_worker in (("CPU", cluster.cpus_per_worker), ("GPU", cluster.gpus_per_worker)):
-        if not per_worker:
-            continue
-        there = [node.get(resource, 0.0) for node in nodes]
-        if sum(int(amount // per_worker) for amount in there) < cluster.num_workers:
-            raise UserError(
-                f"{cluster.num_workers} workers with {per_worker} {resource} each",
-                f"nodes with {', '.join(f'{amount:.0f}' for amount in there)} {resource} in this Ray cluster",
-                f"set cluster.num_workers or cluster.{resource.lower()}s_per_worker",
-            )

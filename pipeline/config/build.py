@@ -125,7 +125,9 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return build(typing.cast(type[Any], hint), value, key)
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return None if value is None else _convert(next(t for t in inner if t is not type(None)), value, key)
+        kinds = [kind for kind in inner if kind is not type(None)]
+        fitting = [kind for kind in kinds if (typing.get_origin(kind) is list) == isinstance(value, list)]
+        return None if value is None else _convert((fitting or kinds)[0], value, key)
     if origin is list and isinstance(value, list):
         return [_convert(inner[0], item, f"{key}[{i}]") for i, item in enumerate(value)]
     if origin is dict and isinstance(value, dict):

@@ -10,14 +10,15 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from pipeline.config.build import build, describe, nearest, to_dict
+from pipeline.config.build import build, changed, describe, nearest, to_dict
 from pipeline.config.errors import UserError
+from pipeline.config.recipe import RecipeConfig
 from pipeline.config.schema import JobConfig
 
 CONF_DIR = Path(__file__).parents[2] / "conf"
@@ -51,7 +52,49 @@ def load_config(job: str, overrides: list[str], conf_dir: Path = CONF_DIR) -> Jo
         plain = OmegaConf.to_container(merged, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0], "values that resolve", "mend the ${...} in it") from None
+    _name_variants(plain, conf_dir, [experiment, *values])
     return build(JobConfig, plain)
+
+
+def _name_variants(plain: Any, conf_dir: Path, later: list[DictConfig]) -> None:
+    """Say in `sweep.variants` what the recipes of `sweep.recipes` change in the job's own.
+
+    What experiment and command line say of the recipe (`later`) holds for each of them.
+
+    Raises:
+        UserError: no such recipe, or a variant of its name.
+    """
+    names = plain["sweep"]["recipes"]
+    if not isinstance(names, list) or not isinstance(plain["sweep"]["variants"], dict):
+        return  # the schema says what is wrong
+    own = to_dict(build(RecipeConfig, plain["recipe"], "recipe"))
+    recipes = {}
+    for name in map(str, names):
+        layers = [_read(_member(conf_dir, "recipe", name)), *(layer.get("recipe") or {} for layer in later)]
+        values = OmegaConf.to_container(OmegaConf.merge(*layers), resolve=True)
+        recipe = to_dict(changed(RecipeConfig(), cast(dict[str, Any], values), f"recipe {name}"))
+        recipes[name] = _difference(own, {**recipe, "name": own["name"]})
+    given = plain["sweep"]["variants"]
+    if twice := sorted(name for name in recipes if name in given and given[name] != recipes[name]):
+        raise UserError(f"sweep.variants.{twice[0]} and sweep.recipes={twice[0]}", "one of them", "rename the variant")
+    plain["sweep"]["variants"] = recipes | given
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What must change in nested settings, section by section, to make them others of the same schema.
+
+    Raises:
+        UserError: a name would have to go, which changes cannot say.
+    """
+    if gone := sorted(set(old) - set(new)):
+        raise UserError(
+            f"sweep.recipes beside a recipe that sets '{gone[0]}'", "recipes that can replace it", "set it in a variant"
+        )
+    return {
+        name: _difference(old[name], value) if isinstance(value, dict) and name in old else value
+        for name, value in new.items()
+        if name not in old or old[name] != value
+    }
 
 
 def to_public_dict(config: JobConfig) -> dict[str, Any]:
@@ -85,7 +128,7 @@ def help_text(job: str, summary: str, positional: tuple[str, ...] = ()) -> str:
     lines = [
         summary.strip(),
         "",
-        f"usage: python jobs/{job}.py {places}[key=value ...] [--print-config] [--help]",
+        f"usage: python jobs/{job}.py {places}[key=value ...] [--print-config] [--dry-run] [--help]",
         "",
         *(f"{group + '=':12} {', '.join(members(group))}" for group in (*GROUPS, "experiment")),
         "",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.config.errors import UserError
 from pipeline.config.option import option
-from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS, RecipeConfig
+from pipeline.config.recipe import RecipeConfig
+from pipeline.config.sweep import SweepConfig
 from pipeline.config.task import TaskConfig
 
 
@@ -72,6 +72,13 @@ class ClusterConfig:
     zero_stage: int = option(2, "DeepSpeed ZeRO stage", allowed=(0, 1, 2, 3))
     precision: str = option("bf16", "matmul precision over fp32 parameters", allowed=("bf16", "fp32"))
     max_failures: int = option(1, "restarts of lost workers before the job fails", minimum=0)
+    worker_memory_gib: float | None = option(
+        None, "memory of one worker, of its device where it uses a GPU; none: what Ray knows of the nodes", minimum=0.0
+    )
+    wait_seconds: float = option(0.0, "how long nodes that are not there yet are waited for at the start", minimum=0.0)
+    lost_node_seconds: float = option(
+        300.0, "how long nodes that were lost are waited for, where nothing can go on without", minimum=0.0
+    )
 
     @property
     def layout(self) -> str:
@@ -100,97 +107,6 @@ class TrainConfig:
     checkpoint_every_steps: int = option(500, "optimiser steps between checkpoints", minimum=1)
 
 
-SCHEME_PATTERN = re.compile(r"^([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)$")
-DEPTH_PATTERN = re.compile(r"^([1-9]\d*)(?:-([1-9]\d*))?$")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudentConfig:
-    """One point of a sweep: bits, depth and what differs from the sweep's defaults."""
-
-    scheme: str = option("8-8-8", "bits W-E-A: weights, embeddings, activations; 32 is not quantised")
-    depth: str = option("6-3", "encoder-decoder layers of the student; of an encoder alone one number")
-    heads: float = option(1.0, "part of the attention heads that is kept (recipe.pruning chooses)", minimum=0.0)
-    distil: bool = option(True, "false: task loss only, no teacher")
-    encoder_map: list[int] | None = option(None, "teacher layer of each encoder layer; none: the rule of LayerMap")
-    decoder_map: list[int] | None = option(None, "teacher layer of each decoder layer; none: the rule of LayerMap")
-    learning_rate: float | None = option(None, "overrides student.learning_rate", minimum=0.0)
-    recipe: dict[str, Any] = option(dict, "what differs from the sweep's recipe, e.g. {quantisation: {lm_head: false}}")
-    label: str = option("", "tells students of the same scheme and depth apart in tables; needed beside `recipe`")
-
-    def __post_init__(self) -> None:
-        match = SCHEME_PATTERN.match(self.scheme)
-        change = "write sweep.students entries like {scheme: 2-2-8, depth: 6-3}"
-        if not match:
-            raise UserError(
-                f"scheme '{self.scheme}'", "three numbers W-E-A such as 8-8-8, 2-2-8, 1.58-1.58-8 or 32-32-32", change
-            )
-        weights, embeddings, activations = (float(bits) for bits in match.groups())
-        for name, bits, allowed in (
-            ("weight", weights, WEIGHT_BITS),
-            ("embedding", embeddings, WEIGHT_BITS),
-            ("activation", activations, ACTIVATION_BITS),
-        ):
-            if bits not in allowed:
-                raise UserError(f"{bits:g} {name} bits in scheme '{self.scheme}'", f"{allowed}", change)
-        if not 0 < self.heads <= 1:
-            raise UserError(f"student {self.scheme} {self.depth} with heads={self.heads}", "above 0, at most 1", change)
-        if not DEPTH_PATTERN.match(self.depth):
-            raise UserError(
-                f"depth '{self.depth}'", "encoder-decoder layers such as 6-3, or 3 for an encoder alone", change
-            )
-        if "name" in self.recipe:
-            raise UserError(
-                f"student {self.scheme} {self.depth} with recipe.name", "settings, not a name", "write what differs"
-            )
-        if self.recipe and not self.label:
-            raise UserError(
-                f"student {self.scheme} {self.depth} with a recipe of its own and no label", "a label", "add label: ..."
-            )
-
-    @property
-    def num_layers(self) -> tuple[int, int | None]:
-        """Encoder and decoder layers; the latter are not given for an encoder alone."""
-        encoder, _, decoder = self.depth.partition("-")
-        return int(encoder), int(decoder) if decoder else None
-
-    @property
-    def name(self) -> str:
-        """What a person calls this student, e.g. `2-2-8 6-3 no-distil`."""
-        parts = [self.scheme, self.depth, *([self.label] if self.label else [])]
-        if self.heads < 1:
-            parts.append(f"heads={self.heads:g}")
-        if not self.distil:
-            parts.append("no-distil")
-        for name, layers in (("encoder", self.encoder_map), ("decoder", self.decoder_map)):
-            if layers is not None:
-                parts.append(f"{name}={','.join(map(str, layers))}")
-        if self.learning_rate is not None:
-            parts.append(f"lr={self.learning_rate!r}")
-        return " ".join(parts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepConfig:
-    """The students of one sweep."""
-
-    students: list[StudentConfig] = option(
-        lambda: [StudentConfig()], "the students; those that can see the same batches are trained as one cohort"
-    )
-    seeds: list[int] = option(
-        list, "train every student once with each of these seeds (batches, dropout), one teacher; empty: with `seed`"
-    )
-
-    def __post_init__(self) -> None:
-        names = [student.name for student in self.students]
-        if not names:
-            raise UserError("sweep.students is empty", "at least one student", "add {scheme: 8-8-8, depth: 6-3}")
-        if len(set(names)) != len(names):
-            raise UserError("sweep.students names a student twice", "distinct students", "remove one, or label them")
-        if len(set(self.seeds)) != len(self.seeds) or any(seed < 0 for seed in self.seeds):
-            raise UserError(f"sweep.seeds={self.seeds}", "distinct numbers from 0 on", "change sweep.seeds")
-
-
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
     """What is measured after training."""
@@ -211,20 +127,41 @@ class EvaluationConfig:
 class ComparisonConfig:
     """What jobs/compare.py compares."""
 
-    first: str = option("", "run id, or a run's name where it is the only one of that name")
-    second: str = option("", "the other run")
+    first: str = option("", "id of a run or a sweep, or its name where it is the only one of that name")
+    second: str = option("", "the other run or sweep")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
     """What jobs/benchmark.py measures."""
 
-    kind: str = option("generation", "generation: weights quantised once or at every step", allowed=("generation",))
-    scheme: str = option("2-2-8", "scheme of the student")
-    depth: str = option("6-3", "encoder-decoder layers of the student")
-    num_examples: int = option(5, "sequences that are timed", minimum=1)
-    source_tokens: int = option(128, "tokens of each", minimum=1)
-    new_tokens: int = option(16, "tokens generated for each", minimum=2)
+    kind: str = option(
+        "generation",
+        "generation: weights quantised once or at every step; cohort: one teacher pass for all students, or one each",
+        allowed=("generation", "cohort"),
+    )
+    shapes: dict[str, dict[str, int]] = option(
+        dict, "by kind: what conf/benchmark.yaml sets model.vocab_size and model.architecture to"
+    )
+    scheme: str = option("2-2-8", "scheme of the students")
+    source_tokens: int = option(128, "source tokens of a sequence", minimum=1)
+    depth: str = option("6-3", "generation: encoder-decoder layers of the student")
+    num_examples: int = option(5, "generation: sequences that are timed", minimum=1)
+    new_tokens: int = option(16, "generation: tokens generated for each", minimum=2)
+    depths: list[str] = option(
+        lambda: ["6-3", "3-1", "1-1"], "cohort: encoder-decoder layers of the students, one cohort of each"
+    )
+    num_students: int = option(4, "cohort: students of a cohort", minimum=1)
+    scaling: list[int] = option(lambda: [1, 2, 8], "cohort: further numbers of students, of the last of the depths")
+    batch_examples: int = option(8, "cohort: sequences of an optimiser step", minimum=1)
+    target_tokens: int = option(32, "cohort: target tokens of a sequence", minimum=1)
+    num_steps: int = option(4, "cohort: optimiser steps that are timed, of either kind", minimum=1)
+
+    def __post_init__(self) -> None:
+        if not self.depths:
+            raise UserError("benchmark.depths is empty", "at least one depth such as 1-1", "set benchmark.depths")
+        if any(number < 1 for number in self.scaling):
+            raise UserError(f"benchmark.scaling={self.scaling}", "numbers from 1 on", "set benchmark.scaling")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +180,20 @@ class TrackingConfig:
 
     uri: str = option("${oc.env:MLFLOW_TRACKING_URI,''}", "MLflow tracking URI; empty: sqlite in the storage folder")
     experiment: str = option("dq-bart", "MLflow experiment name")
+    register: str | None = option(
+        None,
+        "name of a registered model: every finished student of the submission becomes a version of it, once; of the "
+        "versions scored on the same examples, the alias `best` names the one with the best headline score, `smallest` "
+        "the one with the fewest bytes",
+    )
+
+    def __post_init__(self) -> None:
+        if self.register is not None and not re.fullmatch(r"\w[\w .-]*", self.register):
+            raise UserError(
+                f"tracking.register='{self.register}'",
+                "letters, digits, spaces and _ . - after the first",
+                "set tracking.register",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ class DecodingConfig:
     num_beams: int = option(1, "beam width; 1 is greedy", minimum=1, maximum=64)
     min_length: int = option(0, "least tokens generated, as transformers counts it", minimum=0)
     max_length: int = option(32, "most tokens generated, start token included", minimum=2)
-    length_penalty: float = option(1.0, "exponent of the length in beam scores")
+    length_penalty: float = option(1.0, "exponent of the length in beam scores", minimum=-10.0, maximum=10.0)
     early_stopping: bool = option(True, "beam search stops when num_beams texts are complete")
     no_repeat_ngram_size: int = option(0, "forbid repeating n-grams of this size; 0 allows", minimum=0)
 

@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ModelConfig
 from pipeline.config.task import TaskConfig
+from pipeline.data.batch import IGNORED_LABEL
 from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import set_languages, target_ids
@@ -136,29 +137,44 @@ def with_targets(examples: datasets.Dataset, targets: list[str], tokenizer: Any,
     return kept
 
 
-def _token_ids(
-    rows: dict[str, list[str]], tokenizer: Any, task: TaskConfig, labels: Sequence[str]
-) -> dict[str, list[Any]]:
+def tokenised_sources(
+    sources: list[str], second: list[str] | None, tokenizer: Any, task: TaskConfig
+) -> datasets.Dataset:
+    """Texts to be answered, as `tokenise` makes them of a split's sources; their labels are still unknown.
+
+    Args:
+        sources: the texts.
+        second: the second text of every pair, if they are pairs.
+        tokenizer: the model's tokenizer.
+        task: prefix, languages and limit.
+    """
+    columns = _source_ids(sources, second, tokenizer, task)
+    return datasets.Dataset.from_dict({**columns, "labels": [[IGNORED_LABEL]] * len(sources)})
+
+
+def _source_ids(sources: list[str], second: list[str] | None, tokenizer: Any, task: TaskConfig) -> dict[str, list[Any]]:
     set_languages(tokenizer, task)
-    texts = [task.source_prefix + text for text in rows["source"]]
+    texts = [task.source_prefix + text for text in sources]
     columns: dict[str, list[Any]]
-    if "second" in rows:
-        columns = _pair_ids(texts, rows["second"], task.max_source_tokens, tokenizer)
+    if second is not None:
+        columns = _pair_ids(texts, second, task.max_source_tokens, tokenizer)
     else:
         whole = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
         columns = dict(zip(("input_ids", "source_cut"), _cut(whole, task.max_source_tokens, tokenizer), strict=True))
+    return {**columns, "source_tokens": [len(ids) for ids in columns["input_ids"]]}
+
+
+def _token_ids(
+    rows: dict[str, list[str]], tokenizer: Any, task: TaskConfig, labels: Sequence[str]
+) -> dict[str, list[Any]]:
+    columns = _source_ids(rows["source"], rows.get("second"), tokenizer, task)
     if task.objective == "denoising":
         target, target_cut = columns["input_ids"], columns["source_cut"]
     elif task.objective == "classification":
-        target, target_cut = [[labels.index(label)] for label in rows["target"]], [False] * len(texts)
+        target, target_cut = [[labels.index(label)] for label in rows["target"]], [False] * len(rows["target"])
     else:
         target, target_cut = _cut(target_ids(tokenizer, rows["target"]), task.max_target_tokens, tokenizer)
-    columns |= {"labels": target, "target_cut": target_cut}
-    lengths = {
-        "source_tokens": [len(ids) for ids in columns["input_ids"]],
-        "target_tokens": [len(ids) for ids in target],
-    }
-    return {**columns, **lengths}
+    return {**columns, "labels": target, "target_cut": target_cut, "target_tokens": [len(ids) for ids in target]}
 
 
 def _pair_ids(first: list[str], second: list[str], limit: int, tokenizer: Any) -> dict[str, list[Any]]:

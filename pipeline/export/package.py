@@ -108,11 +108,7 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
         UserError: not a package, a newer format, a missing or changed file.
     """
     manifest = _read_manifest(folder)
-    info = PackageInfo(
-        scheme=scheme_of(manifest["scheme_name"], build(QuantisationConfig, manifest["scheme"]["quantisation"])),
-        decoding=DecodingConfig(**manifest["decoding"]),
-        **{k: manifest[k] for k in OWN_KEYS},
-    )
+    info = _info(manifest)
     try:
         tensors = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
@@ -139,6 +135,24 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
     if family_of(model.config).decoder is not None:
         model.generation_config = generation_config(model.config, info.decoding)  # decodes as it was evaluated
     return model.requires_grad_(False).eval(), info
+
+
+def default_decoding(folder: Path) -> DecodingConfig | None:
+    """How a package decodes unless it is told otherwise, without reading its weights; nothing for a classifier.
+
+    Raises:
+        UserError: not a package, a newer format, a missing or changed file.
+    """
+    info = _info(_read_manifest(folder))
+    return None if family_of(AutoConfig.from_pretrained(folder)).decoder is None else info.decoding
+
+
+def _info(manifest: dict[str, Any]) -> PackageInfo:
+    return PackageInfo(
+        scheme=scheme_of(manifest["scheme_name"], build(QuantisationConfig, manifest["scheme"]["quantisation"])),
+        decoding=DecodingConfig(**manifest["decoding"]),
+        **{k: manifest[k] for k in OWN_KEYS},
+    )
 
 
 def _plain_tensors(model: PreTrainedModel, packed: dict[str, PackedWeight]) -> dict[str, Tensor]:

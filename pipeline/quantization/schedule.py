@@ -9,7 +9,7 @@ from torch import nn
 
 from pipeline.config.errors import UserError
 from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS, QuantisationConfig
-from pipeline.config.schema import SCHEME_PATTERN
+from pipeline.config.sweep import SCHEME_PATTERN
 from pipeline.quantization.prepare import Sites, use_scheme
 from pipeline.quantization.scheme import NOT_QUANTISED, Scheme, scheme_of
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from pipeline.config.errors import UserError
 from pipeline.config.recipe import WEIGHT_BITS, QuantisationConfig, QuantisersConfig
-from pipeline.config.schema import SCHEME_PATTERN
+from pipeline.config.sweep import SCHEME_PATTERN
 from pipeline.quantization.blocks import ROW, TENSOR, Blocks, blocks_of
 from pipeline.quantization.learned import AnchoredClip, ElasticStep, LearnedStep, StretchedElastic
 from pipeline.quantization.quantisers import Asymmetric, Elastic, Quantiser, Symmetric, Ternary

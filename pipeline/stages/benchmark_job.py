@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.config.schema import JobConfig
-from pipeline.stages import generation_benchmark
+from pipeline.stages import cohort_benchmark, generation_benchmark
 
-BENCHMARKS = {"generation": generation_benchmark.run}
+BENCHMARKS = {"generation": generation_benchmark.run, "cohort": cohort_benchmark.run}
 
 
 def run(config: JobConfig) -> dict[str, Any]:

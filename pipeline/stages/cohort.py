@@ -36,10 +36,12 @@ from pipeline.stages.learner import (
     training_batches,
     worker_device,
 )
+from pipeline.stages.logged_model import logged_model_or_warning
 from pipeline.stages.objectives import teacher_pass
 from pipeline.stages.plan import StudentPlan, recipe_of, scheme_of_student
-from pipeline.stages.runs import common_params, common_tags, start_run
+from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.speed import speed_metrics
+from pipeline.stages.stopping import rungs
 from pipeline.stages.storage import whole_folder, write_json
 from pipeline.stages.students import prepared_student, student_learner
 from pipeline.stages.teacher import TeacherResult
@@ -54,7 +56,7 @@ from pipeline.training.loop import Learner
 def train_students(payload: dict[str, Any]) -> None:
     """Worker: train this rank's share of a cohort, then pack and evaluate every student that is left."""
     config, task = build(JobConfig, payload["config"]), PreparedTask(**payload["task"])
-    teacher_result, finished = TeacherResult(**payload["teacher"]), payload["finished"]
+    teacher_result, settled = TeacherResult(**payload["teacher"]), payload["settled"]
     plans = [StudentPlan.from_payload(plan) for plan in payload["students"]]
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.student
     teacher, folder = load_model(Path(teacher_result.folder), device), Path(payload["folder"])
@@ -68,25 +70,27 @@ def train_students(payload: dict[str, Any]) -> None:
         learners = [
             student_learner(config, plan, teacher, runs.enter_context(run), everything, num_steps, folder)
             for plan in plans
-            for run in [SilentRun() if plan.key in finished else _start_run(config, plan, teacher_result, payload)]
+            for run in [SilentRun() if plan.key in settled else _start_run(config, plan, teacher_result, payload)]
         ]
         train_with_checkpoints(
             learners,
             batches,
             num_steps,
             train,
-            stage=f"cohort of {len(learners)}",
+            stage=payload["name"],
             folder=Path(payload["checkpoints"]),
             device=device,
+            on_rung=rungs(config, task, plans, learners, teacher, folder, num_steps),
             teacher_pass=teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision),
         )
         for plan, learner in zip(plans, learners, strict=True):
-            if plan.key in finished:
+            if plan.key in settled:
                 continue
             packed = plan.packed(folder)
             _pack(config, plan, learner, teacher, tokenizer, folder)
             if learner.failure is not None:
                 _say_once(f"student {plan.name} FAILED: {learner.failure}")
+            if not learner.active:
                 continue
             _evaluate(config, plan, learner, task, teacher_result, teacher, packed, num_steps)
     Checkpointer(Path(payload["checkpoints"])).clear()
@@ -122,6 +126,9 @@ def _evaluate(
         run.metrics(times, num_steps)
         write_json(packed.parent / "result.json", {"name": plan.name, "metrics": metrics})
     run.close()
+    if rank() == 0:  # after the results: what fails here is tried again when all students are done
+        assert run.run_id is not None
+        logged_model_or_warning(open_tracker(config), run.run_id, packed, examples, plan.name)
     barrier()
 
 
@@ -130,7 +137,6 @@ def _record(
 ) -> None:
     """What a student is and says, in its folder and in its run."""
     write_predictions(packed.parent / PREDICTIONS, examples, predictions)
-    run.artifacts(packed, "packed")
     run.artifacts(packed.parent / PREDICTIONS)
     run.table(_samples(examples, predictions, config.evaluation.num_samples), "samples.json")
 
@@ -140,7 +146,7 @@ def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, 
 
     The last update may have made a weight infinite, which no loss has seen: such a student fails here.
     """
-    if learner.failure is not None:
+    if not learner.active:
         return
     state = learner.engine.whole_state()
     if broken := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
@@ -213,7 +219,8 @@ def _say_once(text: str) -> None:
 def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> SilentRun:
     tags = {"dq.teacher_run": teacher.run_id or "", "dq.data": payload["task"]["fingerprint"], **common_tags(config)}
     tags["dq.group"] = plan.group
-    tags["dq.recipe"] = f"{config.recipe.name} {plan.config.label}".strip()
+    of_grid = plan.config.label in config.sweep.recipes
+    tags["dq.recipe"] = plan.config.label if of_grid else f"{config.recipe.name} {plan.config.label}".strip()
     spec = RunSpec(
         name=plan.name,
         key=plan.key,
@@ -223,7 +230,7 @@ def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, pay
             **common_params(config, without=("sweep",)),
             **{name: value for name, value in asdict(plan.config).items() if value is not None},
             "seed": plan.seed,
-            "recipe": asdict(recipe_of(config, plan.config)),
+            "recipe": {**asdict(recipe_of(config, plan.config)), "name": tags["dq.recipe"]},
             "encoder_map": plan.encoder_map,
             "decoder_map": plan.decoder_map,
             "teacher_key": teacher.key,

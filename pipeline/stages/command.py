@@ -29,8 +29,19 @@ def named(job: str, words: list[str]) -> list[str]:
     return [word if keyed else f"{key}={word}" for word, keyed in zip(words, given, strict=True)]
 
 
-def main(job: str, summary: str | None, run: Callable[[JobConfig], dict[str, Any]]) -> int:
+def main(
+    job: str,
+    summary: str | None,
+    run: Callable[[JobConfig], dict[str, Any]],
+    dry_run: Callable[[JobConfig], dict[str, Any]] | None = None,
+) -> int:
     """Run a job from the command line.
+
+    Args:
+        job: its name.
+        summary: one line for `--help`.
+        run: what it does.
+        dry_run: what it does under `--dry-run`; none if it knows no such thing.
 
     Returns:
         0: done; 1: done, but a student failed; 2: the user can mend it, one paragraph on stderr says how; 3: a crash.
@@ -40,12 +51,16 @@ def main(job: str, summary: str | None, run: Callable[[JobConfig], dict[str, Any
         print(help_text(job, summary or job, POSITIONAL.get(job, ())))
         return 0
     try:
-        words = [word for word in arguments if word != "--print-config"]
+        words = [word for word in arguments if word not in ("--print-config", "--dry-run")]
         config = load_config(job, named(job, words))
         if "--print-config" in arguments:
             print(to_yaml(config), end="")
             return 0
         warnings.filterwarnings("ignore", category=FutureWarning)
+        if "--dry-run" in arguments:
+            if dry_run is None:
+                raise UserError(f"--dry-run of {job}", "dq_sweep, which has a plan", "leave it out")
+            run = dry_run
         result = run(config)
     except UserError as error:
         paragraph = textwrap.fill(f"{job}: {error}", width=110, break_long_words=False, break_on_hyphens=False)
@@ -57,4 +72,4 @@ def main(job: str, summary: str | None, run: Callable[[JobConfig], dict[str, Any
         print(json.dumps({"status": "error", "error": f"{type(error).__name__}: {error}"}), flush=True)
         return 3
     print(json.dumps(result, sort_keys=True), flush=True)
-    return 0 if result["status"] == "finished" else 1
+    return 0 if result["status"] in ("finished", "planned") else 1

@@ -1,135 +1,152 @@
-"""Stage: which students are to be trained, in which cohorts, and what became of them."""
+"""Stage: train the cohorts of a sweep side by side, and say what became of its students."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import partial
 
+from pipeline.cluster.groups import run_side_by_side
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.load import config_hash
-from pipeline.config.schema import JobConfig
-from pipeline.export.package import MANIFEST
 from pipeline.stages import heads, pseudo_labels
 from pipeline.stages.cohort import train_students
+from pipeline.stages.cohorts import COHORT, CohortPlan, SweepPlan
 from pipeline.stages.data import as_payload
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.plan import StudentPlan, plan_students, sequence_of, sweep_key
+from pipeline.stages.plan import StudentPlan, sequence_of
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.storage import write_json
 from pipeline.stages.teacher import TeacherResult
 from pipeline.tracking.progress import say
-from pipeline.tracking.tracker import Tracker
-
-COHORT = "students.json"  # keys of the cohort that a checkpoint folder belongs to
+from pipeline.tracking.tracker import FoundRun, Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudentResult:
-    """A student after training: its run, its metrics, why it failed if it did."""
+    """A student after training: its run, its metrics, why it failed or was given up."""
 
     name: str
     key: str
     run_id: str | None
     failure: str | None
+    stopped: str | None  # given up early, as the sweep's settings want it: no failure
     metrics: dict[str, float]
     wanted: bool  # by this submission; false: an earlier one trained it
     group: str  # what it is called without its seed
 
 
-def run(job: OpenedJob, teacher: TeacherResult, parent_run_id: str) -> list[StudentResult]:
-    """Train the students that are not finished, cohort by cohort; an interrupted cohort goes on as it was.
+def run(
+    job: OpenedJob, plan: SweepPlan, teacher: TeacherResult, parent_run_id: str
+) -> tuple[list[StudentResult], list[Exception]]:
+    """Train the students that are left, cohorts at the same time as far as the cluster has room.
 
-    Raises:
-        UserError: a depth or layer map that the teacher does not have.
+    Returns:
+        all students of the sweep, and the errors of cohorts that failed as a whole; the others are trained anyway.
     """
-    config, folder = job.config, job.storage.sweep(sweep_key(job.config, teacher))
-    plans = plan_students(job, teacher)
-    tracker = open_tracker(config)
-    finished = set()
-    for plan in plans:
-        found = tracker.find("student", plan.key)
-        if found is not None and found.finished and (plan.packed(folder) / MANIFEST).is_file():
-            tracker.adopt(found, parent_run_id)
-            finished.add(plan.key)
-            say(f"student {plan.name}: found finished")
-    first_error: Exception | None = None
-    for cohort in _cohorts(config, plans, finished, folder / "checkpoints"):
+    tracker = open_tracker(job.config)
+    for student in plan.students:
+        if student.key in plan.settled:
+            tracker.adopt(plan.settled[student.key], parent_run_id)
+            say(f"student {student.name}: found {plan.settled[student.key].state}")
+    errors: list[Exception] = []
+
+    def ended(name: str, error: Exception | None) -> None:
+        if error is not None:  # the other cohorts know nothing of it
+            say(f"{name} failed: {type(error).__name__}: {error}")
+            errors.append(error)
+
+    calls: dict[str, Callable[[], None]] = {}
+    for number, cohort in enumerate(plan.cohorts, 1):
+        name = f"cohort {number} of {len(plan.cohorts)}"
         try:
-            _train_cohort(job, teacher, tracker, parent_run_id, cohort, finished)
-        except Exception as error:  # the other cohorts know nothing of it
-            say(f"a cohort of {len(cohort)} failed: {type(error).__name__}: {error}")
-            first_error = first_error or error
-    if first_error is not None:
-        raise first_error
-    return _results(tracker, parent_run_id, [plan.key for plan in plans])
+            payload = _prepare(job, plan, cohort, teacher, parent_run_id, name)
+        except Exception as error:
+            ended(name, error)
+            continue
+        calls[name] = partial(_train, job, cohort, payload, tracker)
+    try:
+        run_side_by_side(calls, job.config.cluster, ended)
+    except BaseException as error:  # an interrupt: what still claims to run does not
+        for student in plan.students:
+            tracker.fail_if_running("student", student.key, f"{type(error).__name__}: {error}")
+        raise
+    return _results(tracker, parent_run_id, plan), errors
 
 
-def _cohorts(
-    config: JobConfig, plans: list[StudentPlan], finished: set[str], checkpoints: Path
-) -> list[list[StudentPlan]]:
-    """Interrupted cohorts that can go on, as they were, and the students that are left, by what they train on."""
-    wanted, cohorts = {plan.key: plan for plan in plans}, []
-    for record in sorted(checkpoints.glob(f"*-{config.cluster.layout}/{COHORT}")):
-        keys = json.loads(record.read_text())
-        if (record.parent / "latest").is_file() and set(keys) <= set(wanted) and not set(keys) <= finished:
-            cohorts.append([wanted.pop(key) for key in keys])
-    left: dict[str, list[StudentPlan]] = {}
-    for plan in wanted.values():
-        if plan.key not in finished:  # one cohort sees one sequence of batches
-            left.setdefault(f"{plan.seed} {sequence_of(config, plan.config)}", []).append(plan)
-    return [*cohorts, *left.values()]
-
-
-def _train_cohort(
-    job: OpenedJob,
-    teacher: TeacherResult,
-    tracker: Tracker,
-    parent_run_id: str,
-    cohort: list[StudentPlan],
-    finished: set[str],
-) -> None:
-    config, name = job.config, config_hash([plan.key for plan in cohort])
-    folder = job.storage.sweep(sweep_key(config, teacher))
-    checkpoints = folder / "checkpoints" / f"{name}-{config.cluster.layout}"
-    training_tokens = pseudo_labels.run(job, teacher, sequence_of(config, cohort[0].config))
-    for plan in cohort:
-        heads.run(job, teacher, plan, folder, training_tokens)
-    payload = as_payload(
+def _prepare(
+    job: OpenedJob, plan: SweepPlan, cohort: CohortPlan, teacher: TeacherResult, parent_run_id: str, name: str
+) -> dict[str, object]:
+    """What comes before training: the texts to learn, the heads to keep; what the workers are sent."""
+    config, keys = job.config, [student.key for student in cohort.students]
+    training_tokens = pseudo_labels.run(job, teacher, sequence_of(config, cohort.students[0].config))
+    for student in cohort.students:
+        heads.run(job, teacher, student, plan.folder, training_tokens)
+    checkpoints = plan.folder / "checkpoints" / f"{config_hash(keys)}-{config.cluster.layout}"
+    write_json(checkpoints / COHORT, keys)
+    return as_payload(
         config,
         job.task,
+        name=name,
         teacher=asdict(teacher),
-        students=[asdict(plan) for plan in cohort],
+        students=[asdict(student) for student in cohort.students],
         training_tokens=str(training_tokens),
-        finished=sorted(finished),
-        folder=str(folder),
+        settled=sorted(plan.settled),
+        folder=str(plan.folder),
         checkpoints=str(checkpoints),
         parent_run_id=parent_run_id,
     )
-    write_json(checkpoints / COHORT, [plan.key for plan in cohort])
+
+
+def _train(job: OpenedJob, cohort: CohortPlan, payload: dict[str, object], tracker: Tracker) -> None:
+    keys = [student.key for student in cohort.students]
     try:
         run_workers(
-            train_students, payload, config.cluster, name=f"cohort-{name}", storage_path=job.storage.root / "ray"
+            train_students,
+            payload,
+            job.config.cluster,
+            name=f"cohort-{config_hash(keys)}",
+            storage_path=job.storage.root / "ray",
+            memory_bytes=cohort.memory_bytes,
         )
     except BaseException as error:  # a worker that was killed could not say so itself
-        for plan in cohort:
-            tracker.fail_if_running("student", plan.key, f"{type(error).__name__}: {error}")
+        for key in keys:
+            tracker.fail_if_running("student", key, f"{type(error).__name__}: {error}")
         raise
 
 
-def _results(tracker: Tracker, parent_run_id: str, wanted: list[str]) -> list[StudentResult]:
+def _results(tracker: Tracker, parent_run_id: str, plan: SweepPlan) -> list[StudentResult]:
     """All students of the sweep: those asked for now in their order, then those of earlier submissions."""
     by_key = {child.tags["dq.key"]: child for child in tracker.children(parent_run_id)}
-    keys = [*wanted, *sorted(set(by_key) - set(wanted), key=lambda key: by_key[key].name)]
-    return [
-        StudentResult(
-            name=by_key[key].name,
-            key=key,
-            run_id=by_key[key].run_id,
-            failure=None if by_key[key].finished else by_key[key].tags.get("dq.failure", "not finished"),
-            metrics=by_key[key].metrics,
-            wanted=key in wanted,
-            group=by_key[key].tags.get("dq.group", ""),
-        )
-        for key in keys
-    ]
+    wanted = {student.key: student for student in plan.students}
+    earlier = sorted(set(by_key) - set(wanted), key=lambda key: by_key[key].name)
+    mine = [_result(by_key[key], True) if key in by_key else _never_began(student) for key, student in wanted.items()]
+    return [*mine, *(_result(by_key[key], False) for key in earlier)]
+
+
+def _never_began(student: StudentPlan) -> StudentResult:
+    """Its cohort failed before it had a run."""
+    return StudentResult(
+        name=student.name,
+        key=student.key,
+        run_id=None,
+        failure="its cohort failed before it began",
+        stopped=None,
+        metrics={},
+        wanted=True,
+        group=student.group,
+    )
+
+
+def _result(run: FoundRun, wanted: bool) -> StudentResult:
+    settled = run.finished or run.stopped is not None
+    return StudentResult(
+        name=run.name,
+        key=run.tags["dq.key"],
+        run_id=run.run_id,
+        failure=None if settled else run.tags.get("dq.failure", "not finished"),
+        stopped=run.stopped,
+        metrics=run.metrics,
+        wanted=wanted,
+        group=run.tags.get("dq.group", ""),
+    )

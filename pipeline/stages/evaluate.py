@@ -10,8 +10,8 @@ import datasets
 
 from pipeline.config.schema import JobConfig
 from pipeline.evaluation.generate import generate_split
-from pipeline.evaluation.metrics import References, score_texts, signature, trivial_predictions
-from pipeline.evaluation.predict import predict_labels
+from pipeline.evaluation.metrics import HEADLINES, References, score_texts, signature, trivial_predictions
+from pipeline.evaluation.predict import mean_loss, predict_labels
 from pipeline.stages.data import PreparedTask
 from pipeline.tracking.progress import ProgressBar
 from pipeline.training.collective import gather_objects, rank, world_size
@@ -53,6 +53,27 @@ def evaluate_examples(
         )
         bar.close()
     return score_texts(config.task.metric, predictions, references_of(examples), intervals), predictions
+
+
+def validate(model: Any, task: PreparedTask, config: JobConfig, with_scores: bool = True) -> dict[str, float]:
+    """A model in training on the validation split: loss, the task's metrics, and `score`, the higher the better.
+
+    Denoising has no metrics; its score is the loss, as it is without `with_scores`. Every rank calls it.
+    """
+    split, limit = task.split("validation").examples, config.evaluation.max_validation_examples
+    split = split if limit is None else split.select(range(min(limit, len(split))))
+    loss = mean_loss(
+        model,
+        split,
+        batch_tokens=config.evaluation.batch_tokens,
+        rank=rank(),
+        num_ranks=world_size(),
+        gather=gather_objects,
+    )
+    if config.task.objective == "denoising" or not with_scores:
+        return {"loss": loss, "score": -loss}
+    scores, _ = evaluate_examples(model, task.tokenizer(), split, config, task.labels, intervals=False)
+    return {"loss": loss, **scores, "score": scores[HEADLINES[config.task.metric]]}
 
 
 def evaluation_examples(task: PreparedTask, config: JobConfig) -> datasets.Dataset:

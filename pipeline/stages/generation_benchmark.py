@@ -5,57 +5,39 @@ from __future__ import annotations
 import copy
 import platform
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from pipeline.config.errors import UserError
-from pipeline.config.schema import BenchmarkConfig, JobConfig, StudentConfig
+from pipeline.config.schema import JobConfig
+from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import DecodingConfig, TaskConfig
 from pipeline.evaluation.generate import generate_ids
 from pipeline.evaluation.latency import generation_run, measure_side_by_side
-from pipeline.models.families import family_of
 from pipeline.models.load import load_teacher, read_shape
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.fake_quantise import set_weight_caching
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.stages.plan import layer_maps
+from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.tracking.progress import say
 from pipeline.tracking.report import text_table
-
-PAD = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Vocabulary:
-    """What a model from scratch asks of a tokenizer; times need no text."""
-
-    size: int
-    bos_token_id: int = 0
-    pad_token_id: int = PAD
-    eos_token_id: int = 2
-
-    def __len__(self) -> int:
-        return self.size
 
 
 def run(config: JobConfig) -> dict[str, Any]:
     """Time the generation of one student in three forms, beside its teacher, and print a table."""
     settings, vocabulary = config.benchmark, Vocabulary(size=config.model.vocab_size)
     shape = read_shape(config.model, vocabulary)
-    _check_fits(shape, settings)
+    length = settings.new_tokens + 1  # the first one is given
+    check_generates(shape, max(settings.source_tokens, length), "set benchmark.source_tokens and benchmark.new_tokens")
     student = StudentConfig(scheme=settings.scheme, depth=settings.depth)
     [maps] = layer_maps([student], shape)
     teacher = load_teacher(config.model, vocabulary, TaskConfig(), config.seed).eval()
-    length = settings.new_tokens + 1  # the first one is given
     decoding = DecodingConfig(min_length=length, max_length=length)
-    rng = random.Random(config.seed)
-    sources = [
-        {"input_ids": [rng.randrange(4, shape.vocab_size) for _ in range(settings.source_tokens)]}
-        for _ in range(settings.num_examples)
-    ]
+    rows = random_rows(settings.num_examples, settings.source_tokens, vocabulary, random.Random(config.seed))
+    sources = [{"input_ids": row} for row in rows]
     forms = _student_forms(scheme_of(settings.scheme, config.recipe.quantisation), maps, teacher)
     models = {**forms, "teacher, fp32": teacher}
     # Different forms of one student must say the same.
@@ -75,19 +57,6 @@ def run(config: JobConfig) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "machine": platform.processor() or platform.machine(),
     }
-
-
-def _check_fits(shape: Any, settings: BenchmarkConfig) -> None:
-    family = family_of(shape)
-    if family.decoder is None:
-        raise UserError(f"a {family.name} model, which does not generate", "a model with a decoder", "set model.family")
-    positions, needed = family.num_positions(shape), max(settings.source_tokens, settings.new_tokens + 1)
-    if positions is not None and needed > positions:
-        raise UserError(
-            f"{needed} tokens for a model of {positions} positions",
-            f"at most {positions}",
-            "set benchmark.source_tokens and benchmark.new_tokens",
-        )
 
 
 def _student_forms(scheme: Scheme, maps: tuple[list[int], list[int]], teacher: Any) -> dict[str, Any]:

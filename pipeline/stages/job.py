@@ -12,6 +12,7 @@ from pipeline.config.schema import JobConfig
 from pipeline.models.families import families, family_named
 from pipeline.models.load import check_positions, family_name, read_shape
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
+from pipeline.stages.lease import lease
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.storage import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
 from pipeline.tracking.progress import say
@@ -37,7 +38,8 @@ def open_job(config: JobConfig) -> OpenedJob:
     storage = open_storage(config.storage.path)
     check_free(storage.root, MIN_FREE_BYTES)
     config = replace(config, storage=replace(config.storage, path=str(storage.root)))
-    _check_tracking(config)
+    with lease(storage.cache / "tracking", "opening the MLflow store", wait=True):  # two must not make its tables
+        _check_tracking(config)
     connect(config.cluster)
     config, start = with_local_model(config, storage)
     _check_objective(config)  # before the data: it shows at once

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,7 @@ def train_with_checkpoints(
     device: torch.device,
     teacher_pass: Callable[[Batch], Any] | None = None,
     on_epoch_end: Callable[[Progress], None] = lambda _: None,
+    on_rung: Mapping[int, Callable[[], None]] | None = None,
 ) -> None:
     """Train a cohort from its newest checkpoint on, with a progress bar on rank 0."""
     checkpointer = Checkpointer(folder)
@@ -117,6 +118,7 @@ def train_with_checkpoints(
         teacher_pass=teacher_pass,
         on_checkpoint=lambda now: checkpointer.save(learners, now),
         on_epoch_end=on_epoch_end,
+        on_rung=on_rung,
         on_step=show,
     )
     checkpointer.save(learners, progress)  # what follows may be interrupted, too

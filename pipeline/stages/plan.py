@@ -10,12 +10,12 @@ from pipeline.config.build import build, changed
 from pipeline.config.errors import UserError
 from pipeline.config.load import config_hash
 from pipeline.config.recipe import RecipeConfig, SequenceConfig
-from pipeline.config.schema import JobConfig, StudentConfig
+from pipeline.config.schema import JobConfig
+from pipeline.config.sweep import StudentConfig
 from pipeline.distillation.layer_map import layer_map
 from pipeline.models.families import family_of
 from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.teacher import TeacherResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +53,10 @@ class StudentPlan:
         return sweep / "students" / self.key / "packed"
 
 
-def sweep_key(config: JobConfig, teacher: TeacherResult) -> str:
+def sweep_key(config: JobConfig, teacher_key: str) -> str:
     """The name of a sweep: teacher, recipe and training, but not the list of students, which may grow."""
     training = {name: value for name, value in asdict(config.student).items() if not name.endswith("_every_steps")}
-    return config_hash(teacher.key, asdict(config.recipe), training)
+    return config_hash(teacher_key, asdict(config.recipe), training)
 
 
 def sequence_of(config: JobConfig, student: StudentConfig) -> SequenceConfig:
@@ -105,13 +105,14 @@ def layer_maps(students: list[StudentConfig], shape: Any) -> list[tuple[list[int
     return maps
 
 
-def plan_students(job: OpenedJob, teacher: TeacherResult) -> list[StudentPlan]:
+def plan_students(job: OpenedJob, teacher_key: str) -> list[StudentPlan]:
     """The students of a sweep in their order, seed by seed.
 
     Raises:
         UserError: a depth or layer map that the teacher does not have.
     """
-    key, config = sweep_key(job.config, teacher), job.config
+    key, config = sweep_key(job.config, teacher_key), job.config
+    points, seeds = config.sweep.points(), config.sweep.seed_list(config.seed)
     return [
         StudentPlan(
             config=student,
@@ -121,10 +122,8 @@ def plan_students(job: OpenedJob, teacher: TeacherResult) -> list[StudentPlan]:
             encoder_map=encoder,
             decoder_map=decoder,
         )
-        for seed in config.sweep.seeds or [config.seed]
-        for student, (encoder, decoder) in zip(
-            config.sweep.students, layer_maps(config.sweep.students, job.shape), strict=True
-        )
+        for seed in seeds
+        for student, (encoder, decoder) in zip(points, layer_maps(points, job.shape), strict=True)
     ]
 
 

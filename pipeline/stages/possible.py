@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 from torch import nn
 
-from pipeline.cluster.ray_train import check_memory
+from pipeline.cluster.room import GIB, worker_memory_bytes
 from pipeline.config.build import changed
 from pipeline.config.errors import UserError
 from pipeline.config.recipe import RecipeConfig
-from pipeline.config.schema import JobConfig, StudentConfig
+from pipeline.config.schema import JobConfig
+from pipeline.config.sweep import StudentConfig
 from pipeline.distillation.objective import DECODER_TERMS
 from pipeline.distillation.recording import check_relations
 from pipeline.models.families import family_of
@@ -19,21 +17,17 @@ from pipeline.models.student import check_scheme, outline, sites_of
 from pipeline.quantization.schedule import phases_of
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.job import OpenedJob
+from pipeline.stages.memory import checkpoint_bytes, num_parameters, teacher_bytes
 from pipeline.stages.plan import layer_maps, recipe_of
 from pipeline.stages.storage import MIN_FREE_BYTES, check_free
 from pipeline.tracking.progress import say
-
-# Bytes of an idle worker process with its libraries, seen on CPU.
-WORKER_BYTES = 1.0 * 2**30
-BYTES_PER_PARAMETER = 16  # fp32 shadow weight, gradient, two AdamW moments
 
 
 def check_possible(job: OpenedJob) -> None:
     """Refuse an impossible sweep before the teacher is trained.
 
     Raises:
-        UserError: a depth or a relation that the teacher does not have, another objective than the task's, or too
-            little memory or disk.
+        UserError: a depth or a relation that the teacher does not have, another objective than the task's.
     """
     if job.config.task.objective == "denoising":
         raise UserError(
@@ -41,19 +35,19 @@ def check_possible(job: OpenedJob) -> None:
             "supervised or classification; denoising is for jobs/finetune_teacher.py",
             "set task.objective=supervised",
         )
-    layer_maps(job.config.sweep.students, job.shape)
+    points = job.config.sweep.points()
+    layer_maps(points, job.shape)
     num_layers = dict(zip(("encoder", "decoder"), family_of(job.shape).num_layers(job.shape), strict=True))
     model = outline(job.shape)
     query = model.get_submodule(sites_of(model).attentions[0].query)
     assert isinstance(query, nn.Linear)
-    for student in job.config.sweep.students:
+    for student in points:
         recipe = recipe_of(job.config, student)
         check_scheme(job.shape, scheme_of(student.scheme, recipe.quantisation))
         phases_of(recipe.schedule, recipe.quantisation)
         _check_heads(job.config, student, recipe)
         _check_encoder_alone(job, student, recipe)
         check_relations(recipe.distillation, num_layers, query.out_features)
-    check_room(job, len(job.config.sweep.students))
 
 
 def _check_heads(config: JobConfig, student: StudentConfig, recipe: RecipeConfig) -> None:
@@ -104,22 +98,18 @@ def _check_encoder_alone(job: OpenedJob, student: StudentConfig, recipe: RecipeC
         say(f"student {student.name}: a classifier has no decoder, ignored: {', '.join(ignored)}")
 
 
-def check_room(job: OpenedJob, num_models: int) -> None:
-    """Refuse what fits neither disk nor memory: so many models as large as the teacher, trained at once.
+def check_teacher_room(job: OpenedJob) -> None:
+    """Refuse a teacher that cannot be fine-tuned here.
 
     Raises:
-        UserError: too little of either.
+        UserError: too little disk, or too little memory in a worker.
     """
-    num_parameters, config = _num_parameters(job.shape), job.config
-    # Two checkpoints exist while one replaces the other.
-    checkpoints = 2 * num_models * BYTES_PER_PARAMETER * num_parameters
-    check_free(job.storage.root, MIN_FREE_BYTES + checkpoints)
-    trained = num_models * BYTES_PER_PARAMETER * num_parameters
-    replica = 4 * num_parameters  # the teacher beside its students, or the copy that validates it
-    tokens = max(config.student.micro_batch_tokens, config.teacher.micro_batch_tokens)
-    activations = 64.0 * tokens * math.sqrt(num_parameters)  # grows with width x depth
-    check_memory(config.cluster.num_workers * (WORKER_BYTES + trained + replica + activations), config.cluster)
-
-
-def _num_parameters(shape: Any) -> float:
-    return float(sum(parameter.numel() for parameter in outline(shape).parameters()))
+    num, config = num_parameters(job.shape), job.config
+    check_free(job.storage.root, MIN_FREE_BYTES + checkpoint_bytes([num]))
+    needed, room = teacher_bytes(num, job.shape, config), worker_memory_bytes(config.cluster)
+    if needed > room:
+        raise UserError(
+            f"the teacher needs about {needed / GIB:.1f} GiB in each of {config.cluster.num_workers} workers",
+            f"{room / GIB:.1f} GiB for each here",
+            "lower cluster.num_workers or teacher.micro_batch_tokens, or set cluster.worker_memory_gib",
+        )

@@ -9,7 +9,8 @@ from pipeline.config.load import to_public_dict
 from pipeline.config.schema import JobConfig
 from pipeline.stages.storage import open_storage
 from pipeline.tracking.lineage import lineage
-from pipeline.tracking.run import PATIENCE_SECONDS, SilentRun
+from pipeline.tracking.patience import PATIENCE_SECONDS
+from pipeline.tracking.run import SilentRun
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 from pipeline.training.collective import rank
 
@@ -21,7 +22,7 @@ def tracking_uri(config: JobConfig) -> str:
 
 def open_tracker(config: JobConfig, patience_seconds: float = PATIENCE_SECONDS) -> Tracker:
     """The tracker of a job."""
-    folder = open_storage(config.storage.path).root / "mlartifacts"
+    folder = open_storage(config.storage.path).root
     return Tracker(tracking_uri(config), config.tracking.experiment, folder, patience_seconds)
 
 

@@ -88,13 +88,22 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `target` when the block ends well, and vanishes when it does not."""
+    """A temporary folder that becomes `target` when the block ends well, and vanishes when it does not.
+
+    A target that another job made meanwhile stays: folders that jobs share are named by what they hold.
+    """
+    existed = target.is_dir()
     partial = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
-        shutil.rmtree(target, ignore_errors=True)
-        partial.replace(target)
+        if existed:
+            shutil.rmtree(target, ignore_errors=True)
+        try:
+            partial.replace(target)
+        except OSError:
+            if existed or not target.is_dir():
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

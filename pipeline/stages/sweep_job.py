@@ -7,18 +7,42 @@ from typing import Any
 
 from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
-from pipeline.evaluation.metrics import COLUMNS, HEADLINES, baseline_of
-from pipeline.stages import distill, teacher
-from pipeline.stages.distill import StudentResult
-from pipeline.stages.evaluate import baseline_scores
+from pipeline.stages import distill, registration, teacher
+from pipeline.stages.cohorts import SweepPlan, plan_summary, plan_sweep, plan_table
 from pipeline.stages.job import OpenedJob, open_job
-from pipeline.stages.plan import sweep_key
+from pipeline.stages.lease import lease
 from pipeline.stages.possible import check_possible
+from pipeline.stages.report import gather, write_report
 from pipeline.stages.runs import common_params, common_tags, start_run
-from pipeline.stages.teacher import TeacherResult
 from pipeline.tracking.progress import say
-from pipeline.tracking.report import Results, Row, markdown_table, tables, text_table, write_report
+from pipeline.tracking.report import markdown_table, sample_table, tables, text_table
 from pipeline.tracking.tracker import RunSpec
+
+REPORT_NOTE = "Plots, curves, samples and configuration: artifact `report/report.html`."
+
+
+def dry_run(config: JobConfig) -> dict[str, Any]:
+    """Say what `run` would do: the students, their cohorts, memory and steps.
+
+    Returns:
+        the document printed by the job.
+    """
+    _, plan = _open(config)
+    cohorts = [
+        {
+            "students": [student.name for student in cohort.students],
+            "memory_bytes": cohort.memory_bytes,
+            "continues": cohort.continues,
+        }
+        for cohort in plan.cohorts
+    ]
+    return {
+        "status": "planned",
+        "sweep": plan.key,
+        "settled": [student.name for student in plan.students if student.key in plan.settled],
+        "cohorts": cohorts,
+        "num_steps": plan.num_steps,
+    }
 
 
 def run(config: JobConfig) -> dict[str, Any]:
@@ -27,11 +51,9 @@ def run(config: JobConfig) -> dict[str, Any]:
     Returns:
         the document printed by the job: status, table rows, where reports and runs are.
     """
-    job = open_job(config)
-    config = job.config
-    check_possible(job)
+    job, plan = _open(config)
+    config, key = job.config, plan.key
     teacher_result = teacher.run(config, job.storage, job.task)
-    key = sweep_key(config, teacher_result)
     spec = RunSpec(
         name=f"sweep {config.task.name} {config.model.name} {config.recipe.name}",
         key=key,
@@ -40,29 +62,29 @@ def run(config: JobConfig) -> dict[str, Any]:
         config=to_yaml(config),
         tags={**common_tags(config), "dq.data": job.task.fingerprint, "dq.teacher_run": teacher_result.run_id or ""},
     )
-    with start_run(config, spec) as parent:
+    with lease(job.storage.sweep(key), f"sweep {key}"), start_run(config, spec) as parent:
         assert parent.run_id is not None
-        students = distill.run(job, teacher_result, parent.run_id)
-        results = Results(
-            rows=_rows(job, teacher_result, students),
-            columns=COLUMNS[config.task.metric],
-            headline=HEADLINES[config.task.metric],
-            title=f"{config.task.name}: {config.model.name} teacher and its students",
-            split=config.evaluation.split,
-        )
+        shown_plan = plan_table(plan)
+        plan = plan_sweep(job)  # another submission may have finished something meanwhile
+        students, errors = distill.run(job, plan, teacher_result, parent.run_id)
+        results = gather(job, key, teacher_result, students, parent.run_id, shown_plan)
         report = job.storage.sweep(key) / "report"
         write_report(results, report)
-        (report / "config.yaml").write_text(to_yaml(config))
         parent.artifacts(report, "report")
-        note = "\n\n".join(markdown_table(table) for table in tables(results))
+        if results.samples:
+            parent.table(sample_table(results), "report/samples.json")  # the UI shows it as a table
+        note = "\n\n".join([REPORT_NOTE, *(markdown_table(table) for table in tables(results))])
         parent.tags({"mlflow.note.content": note})  # the run's description in the UI
         parent.metrics({f"teacher_{name}": value for name, value in teacher_result.scores.items()}, 0)
         # Those of earlier submissions stand in the table, too; they do not decide how this one ended.
         failed = [student for student in students if student.failure and student.wanted]
         if failed:
             parent.failed("; ".join(f"{student.name}: {student.failure}" for student in failed))
+        versions = registration.run(job, plan, students)
+        if errors:  # what is done is reported; the job has failed all the same
+            raise errors[0]
     shown = "\n\n".join(text_table(table) for table in tables(results))
-    say(f"\n{shown}\n\nreport: {report}\nruns: {job.storage.root} (make ui)")
+    say(f"\n{shown}\n\nreport: {report / 'report.html'}\nruns: {job.storage.root} (make ui)")
     return {
         "status": "failed" if failed else "finished",
         "sweep": key,
@@ -70,35 +92,14 @@ def run(config: JobConfig) -> dict[str, Any]:
         "report": str(report),
         "teacher": asdict(teacher_result),
         "students": [asdict(student) for student in students],
+        "versions": versions,
     }
 
 
-def _rows(job: OpenedJob, teacher_result: TeacherResult, students: list[StudentResult]) -> list[Row]:
-    prefix = f"{job.config.evaluation.split}_"
-    rows = [
-        Row(name=baseline_of(job.config.task.metric), scores=baseline_scores(job.task, job.config)),
-        Row(
-            name="teacher (fp32)",
-            scores=teacher_result.scores,
-            size_bytes=teacher_result.size_bytes,
-            size_ratio=1.0,
-            rule_p_ratio=1.0,
-            speed_ratio=1.0,
-        ),
-    ]
-    for student in students:
-        metrics = student.metrics
-        scores = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
-        rows.append(
-            Row(
-                name=student.name,
-                scores={} if student.failure else scores,
-                size_bytes=metrics.get("size_bytes"),
-                size_ratio=metrics.get("size_ratio"),
-                rule_p_ratio=metrics.get("rule_p_ratio"),
-                speed_ratio=metrics.get("speed_ratio"),
-                failure=student.failure,
-                group=student.group,
-            )
-        )
-    return rows
+def _open(config: JobConfig) -> tuple[OpenedJob, SweepPlan]:
+    """Everything that is checked, and the plan that is printed, before anything is trained."""
+    job = open_job(config)
+    check_possible(job)
+    plan = plan_sweep(job)
+    say(f"\n{plan_summary(plan)}\n\n{text_table(plan_table(plan))}\n")
+    return job, plan

@@ -14,8 +14,6 @@ from pipeline.config.errors import UserError
 from pipeline.config.load import config_hash, to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.distillation.objective import TaskObjective
-from pipeline.evaluation.metrics import HEADLINES
-from pipeline.evaluation.predict import mean_loss
 from pipeline.export.package import file_bytes
 from pipeline.models.load import load_model, load_teacher, set_dropout
 from pipeline.stages.data import PreparedTask, as_payload
@@ -24,6 +22,7 @@ from pipeline.stages.evaluate import (
     evaluate_examples,
     evaluation_examples,
     metric_tags,
+    validate,
     write_predictions,
 )
 from pipeline.stages.learner import (
@@ -33,13 +32,14 @@ from pipeline.stages.learner import (
     training_batches,
     worker_device,
 )
+from pipeline.stages.lease import lease
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.storage import Storage, whole_folder, write_json
 from pipeline.tracking.progress import say
 from pipeline.tracking.run import SilentRun
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
-from pipeline.training.collective import barrier, gather_objects, rank, world_size
+from pipeline.training.collective import barrier, rank
 from pipeline.training.loop import Learner, Progress
 from pipeline.training.optim import linear_schedule
 from pipeline.training.random_stream import RandomStream
@@ -80,18 +80,30 @@ def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResul
     key = teacher_key(config, task)
     folder = storage.teacher(key)
     result = folder / "result.json"
-    if result.is_file():
-        say(f"teacher {key}: found finished in {folder}")
-    else:
-        payload = as_payload(config, task, folder=str(folder), key=key)
-        try:
-            run_workers(
-                train_teacher, payload, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray"
-            )
-        except BaseException as error:
-            open_tracker(config).fail_if_running("teacher", key, f"{type(error).__name__}: {error}")
-            raise
+    if not result.is_file():
+        with lease(folder, f"teacher {key}", wait=True):
+            if not result.is_file():  # else the one waited for has finished it
+                _train(config, storage, task, key, folder)
+                return TeacherResult(**json.loads(result.read_text()))
+    say(f"teacher {key}: found finished in {folder}")
+    _finish_run(config, result)
     return TeacherResult(**json.loads(result.read_text()))
+
+
+def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
+    payload = as_payload(config, task, folder=str(folder), key=key)
+    try:
+        run_workers(train_teacher, payload, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
+    except BaseException as error:
+        open_tracker(config).fail_if_running("teacher", key, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _finish_run(config: JobConfig, result: Path) -> None:
+    """Nothing else would continue the run of a finished teacher, should MLflow have been away at its end."""
+    run_id = TeacherResult(**json.loads(result.read_text())).run_id
+    if run_id is not None:
+        open_tracker(config).finish_left(run_id)
 
 
 def train_teacher(payload: dict[str, Any]) -> None:
@@ -170,12 +182,12 @@ class _KeepBest:
             self._validate_and_keep(num_steps)
 
     def _validate_and_keep(self, step: int) -> None:
-        if self.learner.failure is not None:
+        if not self.learner.active:
             return
         self.validated_step = step
         # A replica, because a sharded model can neither generate nor be saved as it is.
         self.replica.load_state_dict(self.learner.engine.whole_state())
-        metrics = self._validate()
+        metrics = validate(self.replica, self.task, self.config)
         self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, step)
         if rank() == 0:
             say(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
@@ -186,24 +198,6 @@ class _KeepBest:
                     self.tokenizer.save_pretrained(partial)
                 write_json(best, metrics)
         barrier()
-
-    def _validate(self) -> dict[str, float]:
-        """Loss, and except for denoising the task's metrics; `score` selects the checkpoint."""
-        model, limit = self.replica, self.config.evaluation.max_validation_examples
-        split = self.task.split("validation").examples
-        split = split if limit is None else split.select(range(min(limit, len(split))))
-        loss = mean_loss(
-            model,
-            split,
-            batch_tokens=self.config.evaluation.batch_tokens,
-            rank=rank(),
-            num_ranks=world_size(),
-            gather=gather_objects,
-        )
-        if self.config.task.objective == "denoising":
-            return {"loss": loss, "score": -loss}
-        scores, _ = evaluate_examples(model, self.tokenizer, split, self.config, self.task.labels, intervals=False)
-        return {"loss": loss, **scores, "score": scores[HEADLINES[self.config.task.metric]]}
 
 
 def _start_run(config: JobConfig, key: str, task: PreparedTask) -> SilentRun:

@@ -8,11 +8,11 @@ from typing import Any
 from pipeline.config.schema import JobConfig
 from pipeline.stages import teacher
 from pipeline.stages.job import open_job
-from pipeline.stages.possible import check_room
+from pipeline.stages.possible import check_teacher_room
 
 
 def run(config: JobConfig) -> dict[str, Any]:
     """Fine-tune a teacher; the document says where it lies and how good it is."""
     job = open_job(config)
-    check_room(job, num_models=1)
+    check_teacher_room(job)
     return {"status": "finished", **asdict(teacher.run(job.config, job.storage, job.task))}

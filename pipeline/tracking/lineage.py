@@ -19,7 +19,7 @@ def lineage() -> dict[str, str]:
     tags = {
         "mlflow.user": _user(),
         "dq.host_cpus": str(psutil.cpu_count()),
-        "dq.host_cpu": platform.processor() or platform.machine(),
+        "dq.host_cpu": _cpu(),
         "dq.python": platform.python_version(),
     }
     for package in PACKAGES:
@@ -36,6 +36,14 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         return f"uid-{os.getuid()}"
+
+
+def _cpu() -> str:
+    """The processor's name, which Linux tells and Python does not."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names and names[0] else platform.processor() or platform.machine()
 
 
 def _git_commit() -> str | None:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import logging
 import math
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-Answer = TypeVar("Answer")
+from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
+from pipeline.tracking.patience import INTERRUPTS, patiently, reason_of
+from pipeline.tracking.progress import say
 
 FLUSH_SECONDS = 2.0
-PATIENCE_SECONDS = 600.0  # how long a finished run waits for a server that is away
 MAX_PARAM_CHARACTERS = 6000
-MAX_METRICS_PER_BATCH, MAX_PARAMS_PER_BATCH = 1000, 100
-# What the client reports when a server is away or overloaded; other errors would be the same on every try.
-PASSING_ERRORS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
-
-log = logging.getLogger(__name__)
+STOPPED = "dq.stopped"  # tag: why a student was given up early
+MAX_PARAMS_PER_BATCH = 100
 
 
 class SilentRun:
@@ -54,21 +50,30 @@ class SilentRun:
     def failed(self, reason: str) -> None:
         """See `MlflowRun.failed`."""
 
+    def stopped(self, reason: str) -> None:
+        """See `MlflowRun.stopped`."""
+
 
 class MlflowRun(SilentRun):
-    """One MLflow run; metrics go through a buffer and a thread, so training never waits for the server.
+    """One MLflow run; metrics and tags go through a buffer on disk and a thread, so training never waits for a server.
 
-    Leaving the `with` block writes what is left and sets the status: FINISHED, FAILED, or KILLED on an interrupt.
+    Leaving the `with` block delivers what is left and sets the status: FINISHED, FAILED, or KILLED on an interrupt.
+    What a server that stays away does not take remains in the buffer.
+
+    Args:
+        client: MLflow's.
+        run_id: the run.
+        buffer: of this run and this process.
     """
 
-    def __init__(self, client: Any, run_id: str) -> None:
-        self.client, self.run_id = client, run_id
-        self.pending: list[Any] = []
-        self.pending_tags: dict[str, str] = {}
-        self.lock, self.closing = threading.Lock(), threading.Event()
+    def __init__(self, client: Any, run_id: str, buffer: RunBuffer) -> None:
+        self.client, self.run_id, self.buffer = client, run_id, buffer
+        self.closing = threading.Event()
         self.failure: str | None = None
+        self.given_up = False
         self.thread: threading.Thread | None = None
-        self.closed = False
+        self.closed = self.away = False
+        self.told_dropped = 0
 
     def __enter__(self) -> MlflowRun:
         self.thread = threading.Thread(target=self._flush_regularly, daemon=True)
@@ -84,31 +89,43 @@ class MlflowRun(SilentRun):
             return
         self.closed = True
         self.closing.set()
-        if self.thread is not None:
-            self.thread.join()
         if error is not None and self.failure is None:
             self.failed(f"{type(error).__name__}: {error}")
-        self._persist(self._flush)
         status = "FINISHED" if self.failure is None else "FAILED"
-        if kind in (KeyboardInterrupt, SystemExit):  # Ray stops a job by the latter
+        if self.given_up or isinstance(error, INTERRUPTS):
             status = "KILLED"
-        self._persist(lambda: self.client.set_terminated(self.run_id, status=status))
+        try:
+            patiently(functools.partial(self._end, status))
+        except Exception as problem:
+            self._say_left(problem)
+            if error is None:  # else what ended the block is what matters
+                raise
 
     def metrics(self, values: dict[str, float], step: int) -> None:
         """Numbers of an optimiser step; NaN and infinity become a tag, because some stores refuse them."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        with self.lock:
-            self.pending += [Metric(k, float(v), now, step) for k, v in values.items() if math.isfinite(v)]
+        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        self.buffer.metrics(finite, step, int(time.time() * 1000))
         odd = {f"dq.non_finite.{k}": f"{v} at step {step}" for k, v in values.items() if not math.isfinite(v)}
         if odd:
             self.tags(odd)
 
     def tags(self, values: dict[str, str]) -> None:
-        """Tags of the run; buffered like metrics."""
-        with self.lock:
-            self.pending_tags |= {name: value[:MAX_PARAM_CHARACTERS] for name, value in values.items()}
+        """Tags of the run, cut to what MLflow takes; buffered like metrics."""
+        self.buffer.tags({name: value[:MAX_PARAM_CHARACTERS] for name, value in values.items()})
+
+    def replay(self) -> None:
+        """Deliver what an earlier process left in the buffer, and remove it.
+
+        Raises:
+            MlflowException: MLflow did not take it.
+            OSError: likewise.
+        """
+        try:
+            patiently(self._flush)
+        except Exception as problem:
+            self._say_left(problem)
+            raise
+        self.buffer.remove()
 
     def params(self, values: dict[str, Any], written: frozenset[str] = frozenset()) -> None:
         """Settings, nested dictionaries as dotted names, values cut to MLflow's limit.
@@ -148,44 +165,55 @@ class MlflowRun(SilentRun):
         self.failure = reason
         self.tags({"dq.failure": reason})
 
+    def stopped(self, reason: str) -> None:
+        """The run is given up as the sweep's settings want it; its status will be KILLED, its tag says why."""
+        self.given_up = True
+        self.tags({STOPPED: reason})
+
+    def dropped_before(self, num: int) -> None:
+        """So many values were dropped by earlier processes; the run's tag counts all."""
+        self.buffer.dropped = self.told_dropped = num
+
     def _flush_regularly(self) -> None:
         while not self.closing.wait(FLUSH_SECONDS):
-            # Whatever happens to the server must not reach training; what was not written stays pending.
-            with contextlib.suppress(Exception):
+            try:
                 self._flush()
+            except Exception as problem:  # whatever happens to the server must not reach training
+                if not self.away:
+                    say(f"MLflow takes nothing ({reason_of(problem)}); values of a run wait in {self.buffer.path}")
+                self.away = True
+            else:
+                if self.away:
+                    say(f"MLflow is back and has everything of run {self.run_id}")
+                self.away = False
 
     def _flush(self) -> None:
-        from mlflow.entities import RunTag
+        from mlflow.entities import Metric, RunTag
 
-        while True:
-            with self.lock:
-                batch, tags = self.pending[:MAX_METRICS_PER_BATCH], dict(self.pending_tags)
-            if not batch and not tags:
-                return
-            self.client.log_batch(self.run_id, metrics=batch, tags=[RunTag(k, v) for k, v in tags.items()])
-            with self.lock:
-                del self.pending[: len(batch)]
-                self.pending_tags = {k: v for k, v in self.pending_tags.items() if tags.get(k) != v}
+        while (batch := self.buffer.next_batch()).end > self.buffer.position:
+            metrics, tags = [Metric(**m) for m in batch.metrics], [RunTag(k, v) for k, v in batch.tags.items()]
+            self.client.log_batch(self.run_id, metrics=metrics, tags=tags)
+            self.buffer.delivered(batch)
+        if (dropped := self.buffer.dropped) > self.told_dropped:
+            self.client.set_tag(self.run_id, DROPPED_TAG, str(dropped))
+            say(f"{dropped - self.told_dropped} values of run {self.run_id} were dropped: {self.buffer.path} was full")
+            self.told_dropped = dropped
+
+    def _end(self, status: str) -> None:
+        if self.thread is not None:
+            self.thread.join()
+        self._flush()
+        self.client.set_terminated(self.run_id, status=status)
+        self.buffer.remove()
+
+    def _say_left(self, problem: Exception) -> None:
+        say(
+            f"MLflow did not take everything of run {self.run_id} ({reason_of(problem)}); what is left lies in"
+            f" {self.buffer.path} and is delivered when the same job is submitted again"
+        )
 
     def _persist(self, write: Callable[[], Any]) -> None:
         patiently(write)
-
-
-def patiently(call: Callable[[], Answer], patience_seconds: float = PATIENCE_SECONDS) -> Answer:
-    """Repeat a call to MLflow until it succeeds or patience ends; its last error is raised then."""
-    from mlflow.exceptions import MlflowException
-
-    deadline, pause = time.monotonic() + patience_seconds, 1.0
-    while True:
-        try:
-            return call()
-        except (MlflowException, OSError) as error:
-            lasting = getattr(error, "error_code", None) not in (None, *PASSING_ERRORS)
-            if lasting or time.monotonic() + pause > deadline:
-                raise
-            log.warning("MLflow does not answer (%s); trying again in %.0f s", str(error)[:200], pause)
-            time.sleep(pause)
-            pause = min(2 * pause, 30.0)
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,7 +16,10 @@ from typing import Any
 
 from pipeline.config.errors import UserError
 from pipeline.config.load import without_login
-from pipeline.tracking.run import MAX_PARAM_CHARACTERS, PATIENCE_SECONDS, MlflowRun, patiently
+from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
+from pipeline.tracking.patience import PATIENCE_SECONDS, patiently, reason_of
+from pipeline.tracking.progress import say
+from pipeline.tracking.run import STOPPED, MlflowRun
 
 # Lets the UI open on training runs instead of on traces of chat applications.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -49,6 +53,16 @@ class FoundRun:
     def finished(self) -> bool:
         """Whether it ended well."""
         return self.status == "FINISHED"
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it was given up early; none if it was not."""
+        return self.tags.get(STOPPED) if self.status == "KILLED" else None
+
+    @property
+    def state(self) -> str:
+        """How it ended, for people."""
+        return "stopped early" if self.stopped else self.status.lower()
 
 
 def local_tracking_uri(storage: Path) -> str:
@@ -100,13 +114,11 @@ class Tracker:
     Args:
         uri: tracking URI.
         experiment: experiment name, created if need be.
-        artifact_folder: where artifacts go when the store is a local database.
+        folder: below it lie artifacts when the store is a local database, and values that a server has not taken yet.
         patience_seconds: how long a server that is away is waited for.
     """
 
-    def __init__(
-        self, uri: str, experiment: str, artifact_folder: Path, patience_seconds: float = PATIENCE_SECONDS
-    ) -> None:
+    def __init__(self, uri: str, experiment: str, folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # our buffer retries
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # logs are read by people
@@ -115,7 +127,8 @@ class Tracker:
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         self.client = MlflowClient(tracking_uri=uri)
-        location = None if uri.startswith("http") else str(artifact_folder)
+        self.buffers = folder / "tracking"
+        location = None if uri.startswith("http") else str(folder / "mlartifacts")
         self.experiment_id = patiently(lambda: self._experiment(experiment, location), patience_seconds)
 
     def _experiment(self, name: str, artifact_location: str | None) -> str:
@@ -142,14 +155,9 @@ class Tracker:
         Raises:
             UserError: no such run, or several.
         """
-        from mlflow.exceptions import MlflowException
-
-        if re.fullmatch("[0-9a-f]{32}", name):
-            try:
-                return _found(self.client.get_run(name))
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
+        found = self.by_id(name)
+        if found is not None:
+            return found
         quote = '"' if "'" in name else "'"
         runs = self._search(f"attributes.run_name = {quote}{name}{quote}")
         if len(runs) != 1:
@@ -160,6 +168,23 @@ class Tracker:
                 "copy the run id from the MLflow UI, or set tracking.experiment or storage.path",
             )
         return runs[0]
+
+    def by_id(self, run_id: str) -> FoundRun | None:
+        """The run of an id, in whatever experiment; none if there is none."""
+        from mlflow.exceptions import MlflowException
+
+        if not re.fullmatch("[0-9a-f]{32}", run_id):
+            return None
+        try:
+            return _found(self.client.get_run(run_id))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        return None
+
+    def teacher_of(self, run: FoundRun) -> FoundRun | None:
+        """The teacher of a student or of a sweep; none if its run is gone."""
+        return self.by_id(run.tags.get("dq.teacher_run", ""))
 
     def download(self, run: FoundRun, file: str, folder: Path) -> Path | None:
         """A run's artifact as a file in a folder; none if the run does not have it."""
@@ -174,12 +199,46 @@ class Tracker:
             newest.setdefault(run.tags["dq.key"], run)
         return list(newest.values())
 
+    def logged_models(self, run_id: str) -> list[Any]:
+        """The logged models of a run, those that are not ready among them."""
+        search = functools.partial(
+            self.client.search_logged_models, [self.experiment_id], filter_string=f"source_run_id = '{run_id}'"
+        )
+        return list(patiently(search))
+
+    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        """All values of a metric by rising step; of a step that was repeated after a crash, the newest."""
+        # The client fetches page by page.
+        entries = patiently(lambda: self.client.get_metric_history(run_id, metric))
+        newest = {entry.step: entry.value for entry in sorted(entries, key=lambda entry: entry.timestamp)}
+        return sorted(newest.items())
+
     def fail_if_running(self, kind: str, key: str, reason: str) -> None:
-        """Mark a run as failed that still claims to run: its process was killed and could not."""
-        run = self.find(kind, key)
-        if run is not None and run.status == "RUNNING":
-            self.client.set_tag(run.run_id, "dq.failure", reason[:MAX_PARAM_CHARACTERS])
-            self.client.set_terminated(run.run_id, status="FAILED")
+        """Mark a run as failed that still claims to run: its process was killed and could not.
+
+        Called while an error is handled: where MLflow does not answer, that is said, and the error goes on.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self.find(kind, key)
+            if run is not None and run.status == "RUNNING":
+                self._deliver_left(run.run_id)
+                failed = self._run(run.run_id)
+                failed.failed(reason)
+                failed.close()
+        except (MlflowException, OSError) as error:
+            say(f"{kind} {key} may still be shown as running: {reason_of(error)}")
+
+    def finish_left(self, run_id: str) -> None:
+        """End a run that came to its end when MLflow did not answer, if its last values wait here."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if self._deliver_left(run_id):
+                patiently(lambda: self.client.set_terminated(run_id, status="FINISHED"))
+        except (MlflowException, OSError) as error:  # what was trained is there all the same
+            say(f"run {run_id} may still be shown as running: {reason_of(error)}")
 
     def adopt(self, run: FoundRun, parent_run_id: str) -> None:
         """Put a run below a parent; the one that it had may have been deleted."""
@@ -212,17 +271,38 @@ class Tracker:
         found = self.find(spec.kind, spec.key)
         if found is None:
             created = patiently(lambda: self.client.create_run(self.experiment_id, run_name=spec.name, tags=tags))
-            run_id = str(created.info.run_id)
+            run = self._run(str(created.info.run_id))
         else:
-            run_id = found.run_id
-            patiently(lambda: self.client.update_run(run_id, status="RUNNING"))
-            if "dq.failure" in found.tags:
-                patiently(lambda: self.client.delete_tag(run_id, "dq.failure"))
-        run = MlflowRun(self.client, run_id)
+            run = self._continued(found)
         run.tags(tags)
         run.params(spec.params, written=frozenset(found.params) if found is not None else frozenset())
         run.text(spec.config, "config.yaml")
         return run
+
+    def _continued(self, found: FoundRun) -> MlflowRun:
+        """A run that exists, with what earlier processes left of it, but not how it ended there."""
+        patiently(lambda: self.client.update_run(found.run_id, status="RUNNING"))
+        tags = found.tags
+        if self._deliver_left(found.run_id):
+            tags = patiently(lambda: self.client.get_run(found.run_id)).data.tags
+        for old in {"dq.failure", STOPPED} & set(tags):
+            patiently(functools.partial(self.client.delete_tag, found.run_id, old))
+        run = self._run(found.run_id)
+        run.dropped_before(int(tags.get(DROPPED_TAG, 0)))
+        return run
+
+    def _run(self, run_id: str) -> MlflowRun:
+        """A run that writes to a file of its own: a process that is thought dead may still write to another."""
+        return MlflowRun(self.client, run_id, RunBuffer(self.buffers / f"{run_id}.{time.time_ns()}.jsonl"))
+
+    def _deliver_left(self, run_id: str) -> bool:
+        """Deliver what earlier processes left of a run, in the order of their starts; whether they left anything."""
+        files = sorted(self.buffers.glob(f"{run_id}.*.jsonl"))
+        for file in files:
+            MlflowRun(self.client, run_id, RunBuffer(file)).replay()
+        if files:
+            say(f"run {run_id}: values delivered that an earlier process left")
+        return bool(files)
 
 
 def _found(run: Any) -> FoundRun:

@@ -9,11 +9,21 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from pipeline.training.collective import barrier, rank
 from pipeline.training.loop import Learner, Progress
+
+
+def read_progress(folder: Path) -> dict[str, Any]:
+    """What the newest checkpoint in a folder remembers beside the engines; nothing where there is none."""
+    pointer = folder / "latest"
+    summary: dict[str, Any] = {}
+    if pointer.is_file():
+        summary = json.loads((folder / pointer.read_text() / "progress.json").read_text())
+    return summary
 
 
 class Checkpointer:
@@ -36,13 +46,14 @@ class Checkpointer:
             target.mkdir(parents=True)
         barrier()
         for index, learner in enumerate(learners):
-            if learner.failure is None:
+            if learner.active:
                 learner.engine.save(target / f"learner-{index}")
         streams = {str(i): learner.random.state() for i, learner in enumerate(learners)}
         torch.save(streams, target / f"random-{rank()}.pt")
         barrier()
         if rank() == 0:
-            summary = {**asdict(progress), "failures": [learner.failure for learner in learners]}
+            left = {"failures": [one.failure for one in learners], "stopped": [one.stopped for one in learners]}
+            summary = {**asdict(progress), **left}
             (target / "progress.json").write_text(json.dumps(summary))
             self._publish(target)
         barrier()
@@ -52,14 +63,17 @@ class Checkpointer:
         source = self._latest()
         if source is None:
             return Progress()
-        summary = json.loads((source / "progress.json").read_text())
+        summary = read_progress(self.folder)
         streams = torch.load(source / f"random-{rank()}.pt", weights_only=True)
-        for index, (learner, failure) in enumerate(zip(learners, summary.pop("failures"), strict=True)):
+        failures, stopped = summary.pop("failures"), summary.pop("stopped", [None] * len(learners))
+        for index, (learner, failure, reason) in enumerate(zip(learners, failures, stopped, strict=True)):
             learner.random.restore(streams[str(index)])
-            if failure is None:
-                learner.engine.load(source / f"learner-{index}")
-            else:
+            if failure is not None:
                 learner.fail(failure)
+            elif reason is not None:
+                learner.stop(reason)
+            else:
+                learner.engine.load(source / f"learner-{index}")
         return Progress(**summary)
 
     def clear(self) -> None:

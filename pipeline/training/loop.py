@@ -7,7 +7,7 @@ fine-tuned is a cohort of one learner without a teacher of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -60,6 +60,10 @@ class Listener(Protocol):
         """The learner has left the cohort."""
         ...
 
+    def stopped(self, reason: str) -> None:
+        """The learner has been taken out of the cohort, which is no failure of its own."""
+        ...
+
 
 @dataclass(kw_only=True)
 class Learner:
@@ -73,6 +77,7 @@ class Learner:
     random: RandomStream
     before_step: Callable[[int], None] = lambda _: None  # told the number of the optimiser step that begins
     failure: str | None = None
+    stopped: str | None = None
     pending: dict[str, Tensor] = field(default_factory=dict)
 
     def fail(self, reason: str) -> None:
@@ -80,6 +85,17 @@ class Learner:
         self.failure = reason
         self.engine.discard()
         self.listener.failed(reason)
+
+    def stop(self, reason: str) -> None:
+        """Be taken out of the cohort early."""
+        self.stopped = reason
+        self.engine.discard()
+        self.listener.stopped(reason)
+
+    @property
+    def active(self) -> bool:
+        """Whether it is still trained."""
+        return self.failure is None and self.stopped is None
 
 
 @dataclass(kw_only=True)
@@ -110,6 +126,7 @@ def train_cohort(
     teacher_pass: Callable[[Batch], Any] | None = None,
     on_checkpoint: Callable[[Progress], None] = lambda _: None,
     on_epoch_end: Callable[[Progress], None] = lambda _: None,
+    on_rung: Mapping[int, Callable[[], None]] | None = None,
     on_step: Callable[[Progress, dict[str, float]], None] = lambda _, __: None,
 ) -> None:
     """Train until `settings.num_steps` optimiser steps are done or no learner is left.
@@ -123,6 +140,7 @@ def train_cohort(
         teacher_pass: the teacher's signals for a micro-batch, computed once for all learners that need them.
         on_checkpoint: called every `checkpoint_every_steps` steps.
         on_epoch_end: called after every epoch, and after the last step.
+        on_rung: optimiser step -> called after it; may take learners out.
         on_step: called after every step with each learner's total loss.
     """
     window = _Window()
@@ -141,6 +159,8 @@ def train_cohort(
             on_step(progress, losses)
             if progress.step % settings.log_every_steps == 0 or progress.step == settings.num_steps:
                 window.report(learners, progress.step)
+            if on_rung and progress.step in on_rung:
+                window.leave_out(on_rung[progress.step])
             if progress.step % settings.checkpoint_every_steps == 0:
                 window.leave_out(lambda: on_checkpoint(progress))
             if progress.step >= settings.num_steps or not _active(learners):
@@ -151,7 +171,7 @@ def train_cohort(
 
 
 def _active(learners: list[Learner]) -> list[Learner]:
-    return [learner for learner in learners if learner.failure is None]
+    return [learner for learner in learners if learner.active]
 
 
 def _global_counts(micro_batches: list[Batch], device: torch.device) -> TokenCounts:

@@ -4,6 +4,7 @@ import json
 import random
 import sys
 
+import mlflow
 import pytest
 
 from pipeline.stages.command import main
@@ -39,13 +40,30 @@ def sizes():
     return [*SIZES, "cluster=process"]
 
 
+@pytest.fixture(scope="session")
+def small(corpus):
+    """Arguments of a small sweep of that task in one process."""
+    return [corpus, *LENGTHS, *SIZES, "cluster=process"]
+
+
 @pytest.fixture
-def job(monkeypatch, capsys, corpus):
+def served(monkeypatch):
+    """Loads a logged model of a storage folder as MLflow does: `served(storage, uri)`."""
+    monkeypatch.setattr(sys, "path", [*sys.path])  # MLflow puts the model's own code in front
+
+    def load(storage, uri):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{storage / 'mlflow.db'}")
+        return mlflow.pyfunc.load_model(uri)
+
+    return load
+
+
+@pytest.fixture
+def job(monkeypatch, capsys, small):
     """Run a job in this process: `job(name, run, *arguments) -> (exit code, stdout, stderr)`."""
 
     def call(name, run, *arguments, base=True):
-        words = [corpus, *LENGTHS, *SIZES, "cluster=process"] if base else []
-        monkeypatch.setattr(sys, "argv", [name, *words, *arguments])
+        monkeypatch.setattr(sys, "argv", [name, *(small if base else []), *arguments])
         code = main(name, "a job", run)
         captured = capsys.readouterr()
         return code, captured.out, captured.err

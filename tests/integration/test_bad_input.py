@@ -139,7 +139,7 @@ def test_a_full_disk_and_too_little_memory_are_refused(job, tmp_path, monkeypatc
 
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("memory", (), {"available": 10 << 20})())
     code, _, err = job("dq_sweep", run, f"storage.path={tmp_path}")
-    assert (code, "GiB of memory" in " ".join(err.split())) == (2, True)
+    assert (code, "the teacher needs about" in " ".join(err.split())) == (2, True)
     monkeypatch.setattr(storage.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1 << 20})())
     code, _, err = job("dq_sweep", run, f"storage.path={tmp_path}")
     assert (code, "MiB free" in err) == (2, True)

@@ -29,10 +29,11 @@ def children(storage, document):
     return client, {r.info.run_name: r for r in runs if r.data.tags.get("mlflow.parentRunId") == document["run_id"]}
 
 
-def test_a_sweep_leaves_packed_models_runs_and_a_table(swept):
+def test_a_sweep_leaves_packed_models_runs_and_a_table(swept, tmp_path_factory, monkeypatch):
     """Every student has a package that loads, a finished child run with curves and sizes; the parent a report."""
     storage, document, err = swept
     client, runs = children(storage, document)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{storage / 'mlflow.db'}")  # for logged models, client or not
     assert set(runs) == {"8-8-8 6-3", "2-2-8 3-1 no-distil"}
     for student in document["students"]:
         child = runs[student["name"]]
@@ -43,15 +44,36 @@ def test_a_sweep_leaves_packed_models_runs_and_a_table(swept):
         assert child.data.metrics["size_bytes"] == (packed / "model.safetensors").stat().st_size
         assert {"test_rougeLsum", "size_ratio", "rule_p_ratio", "rougeLsum_lost"} <= set(child.data.metrics)
         assert len(client.get_metric_history(child.info.run_id, "task_loss")) == 4
-        assert {"packed", "predictions.jsonl", "samples.json"} <= {
-            item.path for item in client.list_artifacts(child.info.run_id)
-        }
+        assert {"predictions.jsonl", "samples.json"} <= {item.path for item in client.list_artifacts(child.info.run_id)}
+        place = tmp_path_factory.mktemp("model")  # stored once, inside the logged model
+        load_package(Path(client.download_artifacts(child.info.run_id, "student/data/packed", str(place))))
         assert student["name"] in err
     distilled = runs["8-8-8 6-3"].data.metrics
     names = ("logits", "encoder_attention", "decoder_attention", "cross_attention", "encoder_hidden", "decoder_hidden")
     assert all(f"{name}_loss" in distilled for name in names)
     report = {path.name for path in Path(document["report"]).iterdir()}
-    assert {"results.csv", "results.md", "quality_vs_size.png", "config.yaml"} <= report
+    tables = {"plan.txt", "results.csv", "results.md", "samples.json", "config.yaml"}
+    pictures = {"quality_vs_size.png", "quality_vs_latency.png", "curves.png"}
+    assert report == {"report.html", *tables, *pictures}
+    logged = client.list_artifacts(document["run_id"], "report")
+    assert {item.path for item in logged} == {f"report/{name}" for name in report}
+    assert "| 8-8-8 6-3 |" in client.get_run(document["run_id"]).data.tags["mlflow.note.content"]
+    check_report(document, Path(document["report"]))
+
+
+def check_report(document, folder):
+    """Sources, references and outputs side by side; every student's curves; every run id."""
+    samples = json.loads((folder / "samples.json").read_text())
+    assert samples["columns"] == ["source", "references", "teacher (fp32)", "8-8-8 6-3", "2-2-8 3-1 no-distil"]
+    assert len(samples["data"]) == 15
+    assert all(source.startswith(reference) for source, reference, *_ in samples["data"])
+    page = (folder / "report.html").read_text()
+    figure = json.loads(page.split('data-figure="curves">')[1].split("</script>")[0])
+    names = [trace["name"] for trace in figure["data"]]
+    assert {name: names.count(name) for name in names} == {"8-8-8 6-3": 10, "2-2-8 3-1 no-distil": 4}
+    assert all(len(trace["x"]) == 4 for trace in figure["data"])
+    lines = (folder / "results.csv").read_text()
+    assert all(run in lines for run in [document["teacher"]["run_id"], *(s["run_id"] for s in document["students"])])
 
 
 def test_students_may_ask_for_relations_of_different_teacher_layers(job, tmp_path):
@@ -243,7 +265,7 @@ def test_an_interrupted_cohort_goes_on_beside_a_student_that_was_added(job, tmp_
         assert job("dq_sweep", run, STUDENTS, *arguments)[0] == 3
     code, _, err = job("dq_sweep", run, STUDENTS.replace("]", ", {scheme: 4-4-8, depth: 1-1}]"), *arguments)
     assert code == 0
-    assert "cohort of 2: 3/4" in err
-    assert "cohort of 1: 1/4" in err
-    assert "cohort of 2: 1/4" not in err
+    assert "cohort 1 of 2: 3/4" in err
+    assert "cohort 2 of 2: 1/4" in err
+    assert "cohort 1 of 2: 1/4" not in err
     assert not list(tmp_path.glob("sweeps/*/checkpoints/*"))

@@ -4,8 +4,10 @@ import json
 
 import pytest
 import ray
+from mlflow import MlflowClient
 
 from pipeline.export.package import load_package
+from pipeline.stages import registration
 from pipeline.stages.sweep_job import run
 
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1, learning_rate: 1e30}]"
@@ -19,8 +21,12 @@ def ray_here():
     ray.shutdown()
 
 
-def test_a_sweep_on_two_deepspeed_workers(ray_here, job, tmp_path):
-    """Teacher and cohort train under ZeRO 2 on two ranks; a diverging student leaves on both; the other is packed."""
+def test_a_sweep_on_two_deepspeed_workers(ray_here, job, tmp_path, monkeypatch):
+    """Teacher and cohort train under ZeRO 2 on two ranks; a diverging student leaves on both; the other is packed.
+
+    Its worker logs its model, once.
+    """
+    monkeypatch.setattr(registration, "run", lambda *_: {})  # which would make up for a model that is missing
     code, out, err = job("dq_sweep", run, "cluster=local", STUDENTS, f"storage.path={tmp_path}")
     document = json.loads(out.splitlines()[-1])
     good, bad = document["students"]
@@ -29,6 +35,8 @@ def test_a_sweep_on_two_deepspeed_workers(ray_here, job, tmp_path):
     assert "optimiser step" in bad["failure"]
     model, _ = load_package(tmp_path / "sweeps" / document["sweep"] / "students" / good["key"] / "packed")
     assert model.config.decoder_layers == 3
+    found = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}").get_run(good["run_id"])
+    assert len(found.outputs.model_outputs) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,17 @@
-"""Other tasks through whole jobs: labels, hub data sets in their own format, comparisons, benchmarks."""
+"""Other tasks through whole jobs: labels, hub data sets in their own format."""
 
 import json
 import random
 from pathlib import Path
 
+import pandas
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from pipeline.export.package import load_package
-from pipeline.stages import benchmark_job, compare_job
+from pipeline.stages import compare_job
 from pipeline.stages.sweep_job import run
 
 WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
@@ -31,8 +33,8 @@ def pairs(tmp_path, sizes):
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
-def test_classifiers_go_through_the_main_job(job, pairs, tmp_path, family):
-    """Teacher, distilled and quantised students, one with half of its heads; packed, scored, compared."""
+def test_classifiers_go_through_the_main_job(job, pairs, tmp_path, family, served):
+    """Teacher, distilled and quantised students, one with half of its heads; packed, scored, compared, served."""
     students = "[{scheme: 8-8-8, depth: '3'}, {scheme: 2-2-8, depth: '1'}, {scheme: 2-2-8, depth: '1', heads: 0.5}]"
     arguments = [*pairs, f"model.family={family}", f"sweep.students={students}", "teacher.epochs=12"]
     arguments += ["teacher.learning_rate=3e-3", "student.max_steps=60", "student.epochs=20"]
@@ -50,6 +52,15 @@ def test_classifiers_go_through_the_main_job(job, pairs, tmp_path, family):
     model, _ = load_package(folder)
     assert (model.config.model_type, model.config.id2label) == (family, {0: "is green", 1: "is red"})
     ids = [student["run_id"] for student in document["students"][:2]]
+    model, rows = (
+        served(tmp_path / "runs", f"runs:/{ids[1]}/student"),
+        map(json.loads, (tmp_path / "test.jsonl").open()),
+    )
+    asked = pandas.DataFrame([{"text": row["text_a"], "text_pair": row["text_b"]} for row in rows])
+    said = [json.loads(line)["prediction"] for line in (folder.parent / "predictions.jsonl").open()]
+    assert model.predict(asked) == said
+    with pytest.raises(MlflowException, match=r"missing inputs \['text_pair'\]"):
+        model.predict(asked[["text"]])
     code, out, err = job("compare", compare_job.run, *ids, pairs[-1], base=False)
     assert code == 0, err
     compared = {result["name"]: result for result in json.loads(out.splitlines()[-1])["results"]}
@@ -149,47 +160,3 @@ def test_labels_of_the_hub_have_names(job, sizes, on_the_hub, tmp_path):
     assert code == 0, err
     teacher = Path(json.loads(out.splitlines()[-1])["teacher"]["folder"])
     assert json.loads((teacher / "config.json").read_text())["id2label"] == {"0": "no", "1": "yes"}
-
-
-def test_what_cannot_be_compared_is_refused(job, tmp_path):
-    """One run, unknown runs, several runs of one name, a run without predictions, runs on different data."""
-    storage = f"storage.path={tmp_path}"
-    students = "sweep.students=[{scheme: 8-8-8, depth: 1-1}]"
-    documents = []
-    for limit in (10, 12):
-        code, out, err = job("dq_sweep", run, students, storage, f"task.corpus.max_test_examples={limit}")
-        assert code == 0, err
-        documents.append(json.loads(out.splitlines()[-1]))
-    one, other = (document["students"][0]["run_id"] for document in documents)
-    for names, message in (
-        ([one], "fewer than two runs"),
-        ([one, "nobody"], "no run of the id or name 'nobody'"),
-        ([one, "8-8-8 1-1"], "2 runs of the id or name '8-8-8 1-1'"),
-        ([one, other], "the references of the two runs differ"),
-        ([documents[0]["run_id"], documents[0]["run_id"]], "has no predictions.jsonl"),
-        ([one, other, one], "argument '"),
-        ([one, "8-8-8 1-1 seed=1"], "no run of the id or name '8-8-8 1-1 seed=1'"),
-    ):
-        code, _, err = job("compare", compare_job.run, *names, storage, base=False)
-        assert (code, message in " ".join(err.split())) == (2, True), err
-    code, _, err = job("compare", compare_job.run, one, other, f"storage.path={tmp_path / 'nowhere'}", base=False)
-    assert (code, "no runs at" in err, (tmp_path / "nowhere").exists()) == (2, True, False)
-    teacher = documents[0]["teacher"]["run_id"]
-    code, out, err = job("compare", compare_job.run, teacher, one, storage, base=False)
-    assert code == 0, err
-    [lsum] = [r for r in json.loads(out.splitlines()[-1])["results"] if r["name"] == "rougeLsum"]
-    assert lsum["second"] == pytest.approx(documents[0]["students"][0]["metrics"]["test_rougeLsum"])
-
-
-def test_the_generation_benchmark_compares_three_forms_that_say_the_same(job, tmp_path):
-    """Quantised at every step, quantised once, packed."""
-    shape = "model.architecture={d_model: 16, ffn_dim: 32, num_heads: 2, encoder_layers: 2, decoder_layers: 2}"
-    small = [shape, "model.vocab_size=300", "benchmark={depth: 1-1, num_examples: 2, source_tokens: 5, new_tokens: 4}"]
-    code, out, err = job("benchmark", benchmark_job.run, "generation", *small, base=False)
-    assert code == 0, err
-    document = json.loads(out.splitlines()[-1])
-    assert document["same_tokens"]
-    for wrong in ("depth='1'", "depth=3-1", "scheme=foo", "source_tokens=9999"):
-        code, _, err = job("benchmark", benchmark_job.run, *small, f"benchmark.{wrong}", base=False)
-        assert (code, "Allowed:" in err) == (2, True), err
-    assert set(document["speeds"]) == {"quantised at every step", "quantised once", "packed", "teacher, fp32"}

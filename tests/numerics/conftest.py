@@ -44,8 +44,8 @@ def learned(request):
 def make_student(make_bart):
     """A prepared 2-1 student of a 3-3 teacher with its package information."""
 
-    def make(scheme: str, seed: int = 0, logits_bias: bool = False, **quantisation):
-        student = build_student(make_bart(3, 3, seed=seed), [0, 2], [2], 0.0).eval()
+    def make(scheme: str, seed: int = 0, logits_bias: bool = False, shape: dict | None = None, **quantisation):
+        student = build_student(make_bart(3, 3, seed=seed, **(shape or {})), [0, 2], [2], 0.0).eval()
         if logits_bias:
             student.final_logits_bias.normal_(generator=torch.Generator().manual_seed(seed))
         settings = scheme_of(scheme, QuantisationConfig(**quantisation))

@@ -8,7 +8,8 @@ import yaml
 from pipeline.config.build import build, to_dict
 from pipeline.config.errors import UserError
 from pipeline.config.load import CONF_DIR, GROUPS, config_hash, help_text, load_config, members, to_yaml
-from pipeline.config.schema import JobConfig, StudentConfig
+from pipeline.config.schema import JobConfig
+from pipeline.config.sweep import StudentConfig
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.plan import recipe_of
 
@@ -37,7 +38,7 @@ def test_every_base_file_and_every_member_loads_in_its_role(job):
 def test_every_student_of_every_experiment_has_a_recipe_that_holds(experiment):
     """What a student changes is known, and its quantisers take the settings."""
     config = load_config("dq_sweep", [f"experiment={experiment}"])
-    for student in config.sweep.students:
+    for student in config.sweep.points():
         assert scheme_of(student.scheme, recipe_of(config, student).quantisation).name == student.scheme
 
 

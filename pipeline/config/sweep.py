@@ -1,0 +1,179 @@
+"""Settings of sweeps: students one by one or as a grid, their seeds, their cohorts, when a student is given up."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.config.errors import UserError
+from pipeline.config.option import option
+from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS
+
+SCHEME_PATTERN = re.compile(r"^([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)$")
+DEPTH_PATTERN = re.compile(r"^([1-9]\d*)(?:-([1-9]\d*))?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig:
+    """One point of a sweep: bits, depth and what differs from the sweep's defaults."""
+
+    scheme: str = option("8-8-8", "bits W-E-A: weights, embeddings, activations; 32 is not quantised")
+    depth: str = option("6-3", "encoder-decoder layers of the student; of an encoder alone one number")
+    heads: float = option(1.0, "part of the attention heads that is kept (recipe.pruning chooses)", minimum=0.0)
+    distil: bool = option(True, "false: task loss only, no teacher")
+    encoder_map: list[int] | None = option(None, "teacher layer of each encoder layer; none: the rule of LayerMap")
+    decoder_map: list[int] | None = option(None, "teacher layer of each decoder layer; none: the rule of LayerMap")
+    learning_rate: float | None = option(None, "overrides student.learning_rate", minimum=0.0)
+    recipe: dict[str, Any] = option(dict, "what differs from the sweep's recipe, e.g. {quantisation: {lm_head: false}}")
+    label: str = option("", "tells students of the same scheme and depth apart in tables; needed beside `recipe`")
+
+    def __post_init__(self) -> None:
+        match = SCHEME_PATTERN.match(self.scheme)
+        change = "write sweep.students entries like {scheme: 2-2-8, depth: 6-3}"
+        if not match:
+            raise UserError(
+                f"scheme '{self.scheme}'", "three numbers W-E-A such as 8-8-8, 2-2-8, 1.58-1.58-8 or 32-32-32", change
+            )
+        weights, embeddings, activations = (float(bits) for bits in match.groups())
+        for name, bits, allowed in (
+            ("weight", weights, WEIGHT_BITS),
+            ("embedding", embeddings, WEIGHT_BITS),
+            ("activation", activations, ACTIVATION_BITS),
+        ):
+            if bits not in allowed:
+                raise UserError(f"{bits:g} {name} bits in scheme '{self.scheme}'", f"{allowed}", change)
+        if not 0 < self.heads <= 1:
+            raise UserError(f"student {self.scheme} {self.depth} with heads={self.heads}", "above 0, at most 1", change)
+        if not DEPTH_PATTERN.match(self.depth):
+            raise UserError(
+                f"depth '{self.depth}'", "encoder-decoder layers such as 6-3, or 3 for an encoder alone", change
+            )
+        if "name" in self.recipe:
+            raise UserError(
+                f"student {self.scheme} {self.depth} with recipe.name", "settings, not a name", "write what differs"
+            )
+        if self.recipe and not self.label:
+            raise UserError(
+                f"student {self.scheme} {self.depth} with a recipe of its own and no label", "a label", "add label: ..."
+            )
+
+    @property
+    def num_layers(self) -> tuple[int, int | None]:
+        """Encoder and decoder layers; the latter are not given for an encoder alone."""
+        encoder, _, decoder = self.depth.partition("-")
+        return int(encoder), int(decoder) if decoder else None
+
+    @property
+    def name(self) -> str:
+        """What a person calls this student, e.g. `2-2-8 6-3 no-distil`."""
+        parts = [self.scheme, self.depth, *([self.label] if self.label else [])]
+        if self.heads < 1:
+            parts.append(f"heads={self.heads:g}")
+        if not self.distil:
+            parts.append("no-distil")
+        for name, layers in (("encoder", self.encoder_map), ("decoder", self.decoder_map)):
+            if layers is not None:
+                parts.append(f"{name}={','.join(map(str, layers))}")
+        if self.learning_rate is not None:
+            parts.append(f"lr={self.learning_rate!r}")
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoppingConfig:
+    """When a student is given up before its training ends: compared within its cohort, at equal steps."""
+
+    rule: str = option(
+        "none",
+        "median: a student that is worse than the median of those compared with it; halving: all but the best `keep`",
+        allowed=("none", "median", "halving"),
+    )
+    fractions: list[float] = option(lambda: [0.25, 0.5], "parts of the training after which students are compared")
+    keep: float = option(0.5, "halving: part of the students that goes on, rounded up", minimum=0.0, maximum=1.0)
+    among: str = option(
+        "size",
+        "who is compared: size: students of the same scheme, depth and heads; cohort: all",
+        allowed=("size", "cohort"),
+    )
+    measure: str = option(
+        "loss",
+        "loss: cross-entropy on the validation split; score: the task's headline metric there (it generates)",
+        allowed=("loss", "score"),
+    )
+
+    def __post_init__(self) -> None:
+        if sorted(set(self.fractions)) != self.fractions or not all(0 < part < 1 for part in self.fractions):
+            raise UserError(
+                f"sweep.stopping.fractions={self.fractions}",
+                "rising numbers between 0 and 1",
+                "set sweep.stopping.fractions, e.g. [0.25,0.5]",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """The students of one sweep: a list, a grid, or both; equal points count once."""
+
+    students: list[StudentConfig] = option(list, "students one by one; empty, and no axis of the grid: 8-8-8 6-3")
+    schemes: list[str] = option(list, "axis of the grid: schemes W-E-A, e.g. [8-8-8,2-2-8]; empty: 8-8-8")
+    depths: list[str] = option(list, "axis: encoder-decoder layers, e.g. [6-3,3-1]; empty: 6-3")
+    heads: list[float] = option(list, "axis: parts of the attention heads that are kept; empty: all heads")
+    learning_rates: list[float] = option(list, "axis: peaks of the learning rate; empty: student.learning_rate")
+    recipes: list[str] = option(list, "axis: recipes of conf/recipe by name, e.g. [best,dqbart]; empty: the job's")
+    variants: dict[str, dict[str, Any]] = option(
+        dict,
+        "axis, joined to `recipes`: label -> what differs from the recipe, "
+        "e.g. {ternary: {quantisation: {weights: {two_bit: twn}}}}",
+    )
+    seeds: int | list[int] = option(
+        list,
+        "train every student once with each of these seeds (batches, dropout), one teacher; a number n: with seed, "
+        "seed+1, ... n times; empty: with `seed`",
+    )
+    cohort_size: int | None = option(
+        None, "most students that share a teacher pass; none: as many as a worker's memory holds", minimum=1
+    )
+    stopping: StoppingConfig = option(StoppingConfig, "when a student is given up")
+
+    def __post_init__(self) -> None:
+        names = [student.name for student in self.students]
+        if len(set(names)) != len(names):
+            raise UserError("sweep.students names a student twice", "distinct students", "remove one, or label them")
+        for axis in ("schemes", "depths", "heads", "learning_rates", "recipes"):
+            values = getattr(self, axis)
+            if len(set(values)) != len(values):
+                raise UserError(f"sweep.{axis}={values}", "every value once", f"change sweep.{axis}")
+        if isinstance(self.seeds, int):
+            if self.seeds < 1:
+                raise UserError(f"sweep.seeds={self.seeds}", "a number from 1 on, or a list", "change sweep.seeds")
+        elif len(set(self.seeds)) != len(self.seeds) or any(seed < 0 for seed in self.seeds):
+            raise UserError(f"sweep.seeds={self.seeds}", "distinct numbers from 0 on", "change sweep.seeds")
+        self.points()  # every point of the grid is a student that may exist
+
+    def points(self) -> list[StudentConfig]:
+        """The students of the list, then those of the grid that are not among them."""
+        points = {student.name: student for student in self.students}
+        axes: dict[str, list[dict[str, Any]]] = {
+            "scheme": [{"scheme": scheme} for scheme in self.schemes],
+            "depth": [{"depth": depth} for depth in self.depths],
+            "heads": [{"heads": heads} for heads in self.heads],
+            "learning_rate": [{"learning_rate": rate} for rate in self.learning_rates],
+            "variant": [{"label": label, "recipe": changes} for label, changes in self.variants.items()],
+        }
+        if any(axes.values()) or not points:
+            for choices in itertools.product(*(axis or [{}] for axis in axes.values())):
+                student = StudentConfig(**{name: value for choice in choices for name, value in choice.items()})
+                points.setdefault(student.name, student)
+        return list(points.values())
+
+    def seed_list(self, first: int) -> list[int]:
+        """The seeds that every student is trained with.
+
+        Args:
+            first: the job's seed.
+        """
+        if isinstance(self.seeds, int):
+            return list(range(first, first + self.seeds))
+        return self.seeds or [first]

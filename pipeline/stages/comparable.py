@@ -1,0 +1,69 @@
+"""Which runs can be compared, and whether what they say differs by more than chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline.config.errors import UserError
+from pipeline.evaluation.comparison import Comparison, compare_texts
+from pipeline.evaluation.metrics import References
+from pipeline.stages.evaluate import PREDICTIONS, read_predictions
+from pipeline.tracking.tracker import FoundRun, Tracker
+
+# What must be equal beside the references, and what may explain a difference.
+SAME = {"dq.split": "split", "dq.metric": "metric"}
+NOTED = {"dq.data": "data (their references are the same)", "dq.metric_signature": "metric signature when they ran"}
+
+Said = tuple[list[str], References]  # predictions of a run, and what was expected
+
+
+def differences_in_data(first: FoundRun, second: FoundRun, names: str) -> list[str]:
+    """What may explain a difference between two runs, a sentence each.
+
+    Args:
+        first: a run.
+        second: another one.
+        names: what the sentences call the two.
+
+    Raises:
+        UserError: they were scored on different splits or by different metrics.
+    """
+    notes = []
+    for tag, what in {**SAME, **NOTED}.items():
+        values = [found.tags.get(tag, "none") for found in (first, second)]
+        if values[0] == values[1]:
+            continue
+        difference = f"{names} differ in {what}: {values[0]} and {values[1]}"
+        if tag in SAME:
+            raise UserError(
+                difference, "runs on the same examples by the same metric", "name runs of one task and split"
+            )
+        notes.append(difference)
+    return notes
+
+
+def said_by(tracker: Tracker, found: FoundRun) -> Said | None:
+    """Predictions and references of a run; none if it has no file of them."""
+    with TemporaryDirectory() as folder:
+        path = tracker.download(found, PREDICTIONS, Path(folder))
+        return None if path is None else read_predictions(path)
+
+
+def compare_said(metric: str, first: Said, second: Said) -> list[Comparison]:
+    """Every score of a kind of metric for two runs.
+
+    Raises:
+        UserError: their references differ.
+    """
+    if first[1] != second[1]:
+        raise UserError(
+            "the references of the two runs differ", "the same examples", "score both with one evaluation.max_examples"
+        )
+    return compare_texts(metric, first[0], second[0], first[1])
+
+
+def interval(result: Comparison) -> str:
+    """The 95 % interval of a difference."""
+    low, high = result.low, result.high
+    return "-" if low is None or high is None else f"{low:+.2f} to {high:+.2f}"

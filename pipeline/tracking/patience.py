@@ -1,0 +1,68 @@
+"""Calls to an MLflow that may be away: repeated for minutes, but not while the process is being stopped."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+PATIENCE_SECONDS = 600.0  # how long a server that is away is waited for
+INTERRUPTS = (KeyboardInterrupt, SystemExit)  # Ray stops a job by the latter, and kills it 30 s later
+INTERRUPT_SECONDS = 5.0
+# What the client reports when a server is away or overloaded; other errors would be the same on every try.
+PASSING_ERRORS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+
+log = logging.getLogger(__name__)
+
+
+def patiently(call: Callable[[], Answer], patience_seconds: float | None = None) -> Answer:
+    """Repeat a call to MLflow until it succeeds or patience ends (none: after PATIENCE_SECONDS).
+
+    Where an interrupt is being handled there is one try: it, and all others of the same interrupt, have a few seconds.
+
+    Raises:
+        MlflowException: the last error, if patience ends; at once, if another try would give the same.
+        OSError: likewise; TimeoutError is one.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(interrupt := sys.exception(), INTERRUPTS):
+        return _hastily(call, interrupt)
+    patience_seconds = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+    deadline, pause = time.monotonic() + patience_seconds, 1.0
+    while True:
+        try:
+            return call()
+        except (MlflowException, OSError) as error:
+            lasting = getattr(error, "error_code", None) not in (None, *PASSING_ERRORS)
+            if lasting or time.monotonic() + pause > deadline:
+                raise
+            log.warning("MLflow does not answer (%s); trying again in %.0f s", reason_of(error), pause)
+            time.sleep(pause)
+            pause = min(2 * pause, 30.0)
+
+
+def _hastily(call: Callable[[], Answer], interrupt: BaseException) -> Answer:
+    """One try of a call, in a thread that ends with the process: the client itself waits longer than we may."""
+    answer: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except Exception as error:
+            answer.set_exception(error)
+
+    deadline = vars(interrupt).setdefault("tracking_deadline", time.monotonic() + INTERRUPT_SECONDS)
+    threading.Thread(target=run, daemon=True).start()
+    return answer.result(timeout=max(0.0, deadline - time.monotonic()))
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, in one line; a timeout says nothing of itself."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

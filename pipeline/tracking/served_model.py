@@ -1,0 +1,84 @@
+"""What MLflow loads when a student is served: a column of texts in, a list of texts or labels out.
+
+MLflow imports this module by its name from the logged model's own copy of the code; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.errors import UserError
+from pipeline.export.answer import Answerer
+
+TEXT, TEXT_PAIR = "text", "text_pair"
+# MLflow leaves out what a signature does not know and tells the server's log alone.
+LEFT_OUT = (
+    re.compile(r"Unrecognized params \[(?P<names>.*?)\].*Supported params are: {(?P<allowed>.*?)}"),
+    re.compile(r"Ignoring provided params: \[(?P<names>.*?)\]"),
+    re.compile(r"Found extra inputs .*`\[(?P<names>.*?)\]`"),
+)
+
+
+class ServedStudent:
+    """A student behind MLflow's `predict`.
+
+    Args:
+        answerer: the loaded package.
+    """
+
+    def __init__(self, answerer: Answerer) -> None:
+        self.answerer = answerer
+
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> list[str]:
+        """An answer to every row.
+
+        Args:
+            model_input: a data frame with the column `text`, for a classifier of pairs also `text_pair`.
+            params: what differs from the package's decoding.
+
+        Raises:
+            MlflowException: a mistake of whoever asks; the scoring server answers 400 with its message.
+        """
+        from mlflow.exceptions import MlflowException
+
+        pairs = model_input[TEXT_PAIR].tolist() if TEXT_PAIR in model_input else None
+        try:
+            return self.answerer.answers(model_input[TEXT].tolist(), pairs, **(params or {}))
+        except UserError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from None
+
+
+class RefuseLeftOut(logging.Filter):
+    """Lets a scoring server refuse a request of which it would leave something out: a mistyped name is a mistake."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Nothing is filtered.
+
+        Raises:
+            MlflowException: in a scoring server, on MLflow's warning that it leaves something out.
+        """
+        from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT
+        from mlflow.exceptions import MlflowException
+
+        text = record.getMessage()
+        found = next((found for pattern in LEFT_OUT if (found := pattern.search(text))), None)
+        if found is not None and _MLFLOW_IS_IN_SERVING_ENVIRONMENT.get():
+            allowed = found.groupdict().get("allowed", "what its signature names")
+            error = UserError(f"unknown to this model: {found['names']}", allowed, "leave it out, or rename it")
+            raise MlflowException.invalid_parameter_value(str(error))
+        return True
+
+
+REFUSE_LEFT_OUT = RefuseLeftOut()  # one: adding it again changes nothing
+
+
+def _load_pyfunc(data_path: str) -> ServedStudent:
+    """MLflow's entry: the package at a path; on the GPU where there is one."""
+    import torch
+
+    logging.getLogger("mlflow.models.utils").addFilter(REFUSE_LEFT_OUT)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return ServedStudent(Answerer(Path(data_path), device=device))
