@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ from pipeline.tracking import served_model
 from pipeline.tracking.patience import patiently
 from pipeline.tracking.tracker import Tracker
 
-NAME = "student"  # so a student's model is runs:/<run id>/student
 CODE = Path(__file__).parents[1]
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "datasets", "mlflow", "omegaconf", "sentencepiece")
 DIGEST = "dq.sha256"
@@ -30,6 +30,11 @@ class LoggedStudent:
     run_id: str
     model_id: str
     location: str  # where MLflow keeps its files
+
+
+def model_name(student: str) -> str:
+    """What a student's logged model is called, so that its address is runs:/<run id>/<name>; MLflow takes few signs."""
+    return re.sub(r"[^0-9A-Za-z+=]+", "-", student).strip("-")
 
 
 def log_student(tracker: Tracker, run_id: str, packed: Path, example: dict[str, str]) -> LoggedStudent:
@@ -57,7 +62,11 @@ def _log_once(tracker: Tracker, run_id: str, packed: Path, example: dict[str, st
             return LoggedStudent(run_id=run_id, model_id=known.model_id, location=known.artifact_location)
     run = client.get_run(run_id)
     model = client.create_logged_model(
-        tracker.experiment_id, NAME, source_run_id=run_id, params=dict(run.data.params), tags={DIGEST: digest}
+        tracker.experiment_id,
+        model_name(run.info.run_name),
+        source_run_id=run_id,
+        params=dict(run.data.params),
+        tags={DIGEST: digest},
     )
     with _saved(model, packed, example) as folder:
         client.log_model_artifacts(model.model_id, str(folder))

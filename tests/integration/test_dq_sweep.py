@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from pipeline.export.package import load_package
 from pipeline.stages import cohort, distill, sweep_job, teacher
 from pipeline.stages.sweep_job import run
+from pipeline.tracking.models import model_name
 from pipeline.training.engine import TorchEngine
 
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1, distil: false}]"
@@ -46,7 +47,9 @@ def test_a_sweep_leaves_packed_models_runs_and_a_table(swept, tmp_path_factory, 
         assert len(client.get_metric_history(child.info.run_id, "task_loss")) == 4
         assert {"predictions.jsonl", "samples.json"} <= {item.path for item in client.list_artifacts(child.info.run_id)}
         place = tmp_path_factory.mktemp("model")  # stored once, inside the logged model
-        load_package(Path(client.download_artifacts(child.info.run_id, "student/data/packed", str(place))))
+        load_package(
+            Path(client.download_artifacts(child.info.run_id, f"{model_name(student['name'])}/data/packed", str(place)))
+        )
         assert student["name"] in err
     distilled = runs["8-8-8 6-3"].data.metrics
     names = ("logits", "encoder_attention", "decoder_attention", "cross_attention", "encoder_hidden", "decoder_hidden")

@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from pipeline.export.answer import Answerer
 from pipeline.stages.command import main
 from pipeline.stages.sweep_job import run
+from pipeline.tracking.models import model_name
 
 SERVER_SECONDS = 120.0
 
@@ -53,7 +54,7 @@ def test_mlflow_answers_what_the_evaluation_heard(sweep, corpus, served):
     storage, document = sweep
     asked, heard = pandas.DataFrame({"text": sources(corpus)}), []
     for student in document["students"]:
-        model = served(storage, f"runs:/{student['run_id']}/student")
+        model = served(storage, f"runs:/{student['run_id']}/{model_name(student['name'])}")
         lines = (folder_of(sweep, student) / "predictions.jsonl").read_text().splitlines()
         heard.append([json.loads(line)["prediction"] for line in lines])
         assert model.predict(asked) == heard[-1]

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from pipeline.export.package import load_package
 from pipeline.stages import compare_job
 from pipeline.stages.sweep_job import run
+from pipeline.tracking.models import model_name
 
 WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
 
@@ -53,7 +54,7 @@ def test_classifiers_go_through_the_main_job(job, pairs, tmp_path, family, serve
     assert (model.config.model_type, model.config.id2label) == (family, {0: "is green", 1: "is red"})
     ids = [student["run_id"] for student in document["students"][:2]]
     model, rows = (
-        served(tmp_path / "runs", f"runs:/{ids[1]}/student"),
+        served(tmp_path / "runs", f"runs:/{ids[1]}/{model_name(document['students'][1]['name'])}"),
         map(json.loads, (tmp_path / "test.jsonl").open()),
     )
     asked = pandas.DataFrame([{"text": row["text_a"], "text_pair": row["text_b"]} for row in rows])

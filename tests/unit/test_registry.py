@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.tracking.models import LoggedStudent
+from pipeline.tracking.models import LoggedStudent, model_name
 from pipeline.tracking.registry import Candidate, register
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 
@@ -55,3 +55,8 @@ def test_a_model_is_a_version_once(tracker, candidate):
     assert len(tracker.client.search_model_versions("name = 'name'")) == 2
     assert register(tracker, "nothing", []) == {}
     assert [model.name for model in tracker.client.search_registered_models()] == ["name"]
+
+
+def test_a_model_is_called_like_its_student():
+    """Without the signs that MLflow takes in no model's name."""
+    assert model_name("1.58-2-8 6-3 + masks/%: 'x' lr=0.001") == "1-58-2-8-6-3-+-masks-x-lr=0-001"
