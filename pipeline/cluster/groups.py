@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from pipeline.cluster.room import check_resources, nodes_alive
 from pipeline.config.errors import UserError
@@ -33,8 +34,12 @@ def run_side_by_side(
             on_end(name, _error_of(call))
         return
     ended: queue.Queue[tuple[str, Exception | None]] = queue.Queue()
-    for name, call in calls.items():
-        _start_thread(name, lambda n=name, c=call: ended.put((n, _error_of(c))))  # type: ignore[misc]
+
+    def run(name: str) -> None:
+        ended.put((name, _error_of(calls[name])))
+
+    for name in calls:
+        _start_thread(name, partial(run, name))
     for _ in calls:
         on_end(*ended.get())
 

@@ -20,6 +20,7 @@ from pipeline.evaluation.predict import predict_labels
 from pipeline.export.package import load_package
 from pipeline.models.families import family_of
 
+CPU = torch.device("cpu")
 MAX_TOKENS = 1024  # longest answer that may be asked of a model without learned positions
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Answerer:
         self,
         folder: Path,
         batch_tokens: int = EvaluationConfig().batch_tokens,
-        device: torch.device = torch.device("cpu"),  # noqa: B008 (immutable)
+        device: torch.device = CPU,
     ) -> None:
         model, self.info = load_package(folder)
         self.model, self.batch_tokens = model.to(device), batch_tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def rungs(
                     say(f"student {plan.name} {reason}")
 
     steps = sorted({max(1, round(part * num_steps)) for part in stopping.fractions})
-    return {step: lambda step=step: look(step) for step in steps if step < num_steps}  # type: ignore[misc]
+    return {step: partial(look, step) for step in steps if step < num_steps}
 
 
 def _replica(
@@ -115,5 +115,4 @@ def _reason(
 
 
 def _size(plan: StudentPlan) -> str:
-    config = asdict(plan.config)
-    return f"{config['scheme']} {config['depth']} {config['heads']}"
+    return f"{plan.config.scheme} {plan.config.depth} {plan.config.heads}"

@@ -7,6 +7,7 @@ import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -138,10 +139,10 @@ def score_columns(results: Results) -> list[Column]:
         ends = row.interval(results.headline)
         return "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
 
-    columns = [
-        number_column(title, name, lambda row, name=name: row.scores.get(name), "{:.2f}")  # type: ignore[misc]
-        for name, title in results.columns.items()
-    ]
+    def score(name: str, row: Row) -> float | None:
+        return row.scores.get(name)
+
+    columns = [number_column(title, name, partial(score, name), "{:.2f}") for name, title in results.columns.items()]
     meaning = f"bootstrap interval of {results.columns[results.headline]} over the examples"
     return [*columns, Column(title="95 %", meaning=meaning, value=low, text=interval)]
 
