@@ -151,7 +151,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
 def _checked(value: Any, metadata: Any, key: str) -> Any:
     if value is None:
         return value
-    allowed, low, high = metadata["allowed"], metadata["minimum"], metadata["maximum"]
+    allowed, low, high = (metadata.get(name) for name in ("allowed", "minimum", "maximum"))
     if allowed is not None and value not in allowed:
         hint = f"did you mean {key}={nearest(value, list(allowed))}?" if isinstance(value, str) else f"set {key} again"
         raise UserError(f"{key}={value}", ", ".join(map(str, allowed)), hint)

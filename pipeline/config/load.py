@@ -23,6 +23,14 @@ from pipeline.config.schema import JobConfig
 
 CONF_DIR = Path(__file__).parents[2] / "conf"
 GROUPS = ("task", "model", "recipe", "cluster")
+# Names and texts that the command line gives as they stand: neither YAML nor interpolation.
+LITERAL = {
+    *("comparison.first", "comparison.second"),
+    *("export.model", "export.output"),
+    *("generate.model", "generate.text", "generate.second", "generate.output"),
+}
+
+OWN_NEEDS = ("storage.", "tracking.uri", "tracking.experiment")  # what a job with a section of its own needs beside it
 
 
 def load_config(job: str, overrides: list[str], conf_dir: Path = CONF_DIR) -> JobConfig:
@@ -36,7 +44,8 @@ def load_config(job: str, overrides: list[str], conf_dir: Path = CONF_DIR) -> Jo
     Raises:
         UserError: unknown key, group member or type; unreadable YAML.
     """
-    chosen, values = _split_overrides(overrides, conf_dir)
+    literal = {key: value for key, _, value in (word.partition("=") for word in overrides) if key in LITERAL}
+    chosen, values = _split_overrides([word for word in overrides if word.partition("=")[0] not in literal], conf_dir)
     base = _read(conf_dir / f"{job}.yaml")
     experiment_name = chosen.pop("experiment", None)
     experiment = _read(_member(conf_dir, "experiment", experiment_name)) if experiment_name else OmegaConf.create()
@@ -53,6 +62,9 @@ def load_config(job: str, overrides: list[str], conf_dir: Path = CONF_DIR) -> Jo
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0], "values that resolve", "mend the ${...} in it") from None
     _name_variants(plain, conf_dir, [experiment, *values])
+    for key, value in literal.items():
+        section, name = key.split(".")
+        cast(dict[str, Any], plain)[section][name] = value
     return build(JobConfig, plain)
 
 
@@ -111,7 +123,11 @@ def without_login(uri: str) -> str:
 
 def to_yaml(config: JobConfig) -> str:
     """The resolved configuration as YAML, without secrets."""
-    return str(OmegaConf.to_yaml(OmegaConf.create(to_public_dict(config))))
+    public = to_public_dict(config)
+    for section, name in (key.split(".") for key in LITERAL):
+        if isinstance(value := public[section][name], str):
+            public[section][name] = value.replace("${", r"\${")
+    return str(OmegaConf.to_yaml(OmegaConf.create(public)))
 
 
 def config_hash(*parts: Any, length: int = 10) -> str:
@@ -120,18 +136,26 @@ def config_hash(*parts: Any, length: int = 10) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def help_text(job: str, summary: str, positional: tuple[str, ...] = ()) -> str:
-    """What `--help` prints: usage, groups, and every key with default and meaning."""
-    rows = [(name, default, meaning) for name, default, meaning in describe(JobConfig)]
+def help_text(job: str, summary: str, positional: tuple[str, ...] = (), own: bool = False) -> str:
+    """What `--help` prints: usage, groups, and every key with default and meaning.
+
+    Args:
+        job: its name.
+        summary: what it does.
+        positional: keys whose values may stand without them.
+        own: whether the job has a section of its own, of its name, and nothing to do with training.
+    """
+    rows = [row for row in describe(JobConfig) if not own or row[0].startswith((f"{job}.", *OWN_NEEDS))]
+    rows = [(name.removeprefix(f"{job}.") if own else name, default, meaning) for name, default, meaning in rows]
     width = max(len(name) for name, _, _ in rows)
-    places = "".join(f"[{key}] " for key in positional)
+    places = "".join(f"[{key.removeprefix(f'{job}.') if own else key}] " for key in positional)
+    groups = [f"{group + '=':12} {', '.join(members(group))}" for group in (*GROUPS, "experiment")]
     lines = [
         summary.strip(),
         "",
-        f"usage: python jobs/{job}.py {places}[key=value ...] [--print-config] [--dry-run] [--help]",
+        f"usage: python jobs/{job}.py {places}[key=value ...] [--print-config]{'' if own else ' [--dry-run]'} [--help]",
         "",
-        *(f"{group + '=':12} {', '.join(members(group))}" for group in (*GROUPS, "experiment")),
-        "",
+        *([] if own else [*groups, ""]),
         "Every key, its schema default (conf/ may set another; see --print-config) and its meaning:",
         *(f"  {name:{width}}  {default:12}  {meaning}" for name, default, meaning in rows),
     ]

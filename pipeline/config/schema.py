@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from pipeline.config.benchmark import ParityBenchmarkConfig, RuntimeBenchmarkConfig
 from pipeline.config.errors import UserError
 from pipeline.config.option import option
 from pipeline.config.recipe import RecipeConfig
 from pipeline.config.sweep import SweepConfig
 from pipeline.config.task import TaskConfig
+from pipeline.config.use import ExportConfig, GenerateConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,9 @@ class EvaluationConfig:
     )
     batch_tokens: int = option(8192, "padded source tokens per generated batch", minimum=16)
     num_samples: int = option(50, "predictions kept as a table", minimum=0)
+    score_exported: bool = option(
+        False, "score what the exported student says, too: on the CPU of the workers, whatever the students run on"
+    )
     latency_examples: int = option(
         20, "examples that each student and its teacher are timed on, one by one and in turns; 0: no times", minimum=0
     )
@@ -137,8 +142,9 @@ class BenchmarkConfig:
 
     kind: str = option(
         "generation",
-        "generation: weights quantised once or at every step; cohort: one teacher pass for all students, or one each",
-        allowed=("generation", "cohort"),
+        "generation: weights quantised once or at every step; cohort: one teacher pass for all students, or one each; "
+        "runtime: exported students beside other runtimes; parity: what they say beside what the trained ones say",
+        allowed=("generation", "cohort", "runtime", "parity"),
     )
     shapes: dict[str, dict[str, int]] = option(
         dict, "by kind: what conf/benchmark.yaml sets model.vocab_size and model.architecture to"
@@ -156,6 +162,8 @@ class BenchmarkConfig:
     batch_examples: int = option(8, "cohort: sequences of an optimiser step", minimum=1)
     target_tokens: int = option(32, "cohort: target tokens of a sequence", minimum=1)
     num_steps: int = option(4, "cohort: optimiser steps that are timed, of either kind", minimum=1)
+    runtime: RuntimeBenchmarkConfig = option(RuntimeBenchmarkConfig, "kind runtime")
+    parity: ParityBenchmarkConfig = option(ParityBenchmarkConfig, "kind parity")
 
     def __post_init__(self) -> None:
         if not self.depths:
@@ -213,5 +221,7 @@ class JobConfig:
     evaluation: EvaluationConfig = option(EvaluationConfig, "what is measured")
     comparison: ComparisonConfig = option(ComparisonConfig, "for jobs/compare.py")
     benchmark: BenchmarkConfig = option(BenchmarkConfig, "for jobs/benchmark.py")
+    export: ExportConfig = option(ExportConfig, "for jobs/export.py")
+    generate: GenerateConfig = option(GenerateConfig, "for jobs/generate.py")
     storage: StorageConfig = option(StorageConfig, "where results lie")
     tracking: TrackingConfig = option(TrackingConfig, "where runs are recorded")

@@ -198,6 +198,7 @@ def _cut(whole: list[list[int]], limit: int, tokenizer: Any) -> tuple[list[list[
     for row, too_long in zip(whole, cut, strict=True):
         if too_long:
             end = next((i for i, token in enumerate(reversed(row)) if token not in special), 0)
+            end = min(end, limit)  # a text may hold any number of special tokens itself
             row = [*row[: limit - end], *row[len(row) - end :]]
         ids.append(row)
     return ids, cut

@@ -24,6 +24,7 @@ def predict_labels(
     rank: int,
     num_ranks: int,
     gather: Callable[[Any], list[Any]],
+    on_batch: Callable[[int], None] = lambda _: None,
 ) -> list[str]:
     """The likeliest label of every example, in the split's order, the same on every rank.
 
@@ -35,13 +36,13 @@ def predict_labels(
         rank: this rank.
         num_ranks: ranks that share the work.
         gather: collects one object of every rank on every rank.
+        on_batch: told after each batch how many examples it had.
     """
-    lengths = split["source_tokens"][:]
-    found = {
-        example: labels[choice]
-        for examples, _, logits in _forward(model, split, lengths, batch_tokens, rank, num_ranks)
-        for example, choice in zip(examples, logits[:, 0].argmax(dim=-1).tolist(), strict=True)
-    }
+    lengths, found = split["source_tokens"][:], dict[int, str]()
+    for examples, _, logits in _forward(model, split, lengths, batch_tokens, rank, num_ranks):
+        choices = logits[:, 0].argmax(dim=-1).tolist()
+        found |= {example: labels[choice] for example, choice in zip(examples, choices, strict=True)}
+        on_batch(len(examples))
     merged = {index: label for part in gather(found) for index, label in part.items()}
     return [merged[index] for index in range(len(split))]
 

@@ -10,7 +10,6 @@ What is evaluated is this folder, loaded; its `model.safetensors` is the size th
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.recipe import QuantisationConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
+from pipeline.export.runtime.manifest import sha256_of
 from pipeline.models.families import family_of
 from pipeline.models.student import assemble_packed
 from pipeline.quantization.packed_layers import PackedWeight, packed_weights
@@ -45,6 +45,7 @@ OWN_KEYS = (
     "max_source_tokens",
 )
 MANIFEST_KEYS |= set(OWN_KEYS)
+SECTIONS = ("sha256", "packed", "scheme", "decoding", "heads")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ def write_package(folder: Path, model: PreTrainedModel, tokenizer: Any, info: Pa
             }
             for name, weight in packed.items()
         },
-        "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST},
+        "sha256": {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
     return (folder / WEIGHTS).stat().st_size
@@ -108,7 +109,7 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
         UserError: not a package, a newer format, a missing or changed file.
     """
     manifest = _read_manifest(folder)
-    info = _info(manifest)
+    info = _info(folder, manifest)
     try:
         tensors = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
@@ -143,16 +144,21 @@ def default_decoding(folder: Path) -> DecodingConfig | None:
     Raises:
         UserError: not a package, a newer format, a missing or changed file.
     """
-    info = _info(_read_manifest(folder))
+    info = _info(folder, _read_manifest(folder))
     return None if family_of(AutoConfig.from_pretrained(folder)).decoder is None else info.decoding
 
 
-def _info(manifest: dict[str, Any]) -> PackageInfo:
-    return PackageInfo(
-        scheme=scheme_of(manifest["scheme_name"], build(QuantisationConfig, manifest["scheme"]["quantisation"])),
-        decoding=DecodingConfig(**manifest["decoding"]),
-        **{k: manifest[k] for k in OWN_KEYS},
-    )
+def _info(folder: Path, manifest: dict[str, Any]) -> PackageInfo:
+    try:
+        return PackageInfo(
+            scheme=scheme_of(manifest["scheme_name"], build(QuantisationConfig, manifest["scheme"]["quantisation"])),
+            decoding=build(DecodingConfig, manifest["decoding"]),
+            **{k: manifest[k] for k in OWN_KEYS},
+        )
+    except (UserError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder / MANIFEST}: {error}", "a whole manifest", "export the packed student again"
+        ) from None
 
 
 def _plain_tensors(model: PreTrainedModel, packed: dict[str, PackedWeight]) -> dict[str, Tensor]:
@@ -176,28 +182,21 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     change = "name a folder that a sweep has written (.../packed)"
     try:
         manifest = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # also text that is no UTF-8 or no JSON
         raise UserError(f"{folder} is not a packed model: {error}", f"a folder with {MANIFEST}", change) from None
     if not isinstance(manifest, dict):
         raise UserError(f"{path} is not the manifest of a packed model", "a JSON object", change)
     if manifest.get("format") != FORMAT:
         raise UserError(f"format '{manifest.get('format')}' in {path}", FORMAT, "use the version that wrote it")
-    if lacking := sorted(MANIFEST_KEYS - set(manifest)):
+    no_section = {name for name in SECTIONS if not isinstance(manifest.get(name), dict)}
+    if lacking := sorted(no_section | MANIFEST_KEYS - set(manifest)):
         raise UserError(f"{path} lacks '{lacking[0]}'", "a whole manifest", "export the packed student again")
     for name, digest in manifest["sha256"].items():
         file = folder / name
-        if not file.is_file() or _sha256(file) != digest:
+        if not file.is_file() or sha256_of(file) != digest:
             state = "has changed" if file.is_file() else "is missing"
             raise UserError(f"{file} {state}", "files as they were exported (SHA-256)", "copy or export it again")
     return manifest
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def file_bytes(folder: Path) -> int:

@@ -87,7 +87,7 @@ def convert(model: nn.Module, sites: Sites, scheme: Scheme) -> None:
         assert isinstance(layer, FakeQuantisedWeight)
         quantiser = layer.weight_quantise
         if id(quantiser) not in packed:
-            packed[id(quantiser)] = _pack_weight(layer.shadow_weight.detach(), quantiser)
+            packed[id(quantiser)] = pack_weight(layer.shadow_weight.detach(), quantiser)
         _attach(layer, packed[id(quantiser)])
 
 
@@ -103,7 +103,12 @@ def packed_weights(model: nn.Module) -> dict[str, PackedWeight]:
     return {name: layer.packed for name, layer in layers if isinstance(layer, HasPackedWeight)}
 
 
-def _pack_weight(weight: Tensor, quantise_weight: WeightFakeQuantise) -> PackedWeight:
+def pack_weight(weight: Tensor, quantise_weight: WeightFakeQuantise) -> PackedWeight:
+    """The packed form of a shadow weight under its quantiser, on the weight's device.
+
+    Raises:
+        NonFiniteError: it is NaN or infinite.
+    """
     quantiser, learned = quantise_weight.quantiser, quantise_weight.parameter
     grid = quantise(weight.cpu(), quantiser, None if learned is None else learned.detach().cpu())
     scale, zero = grid.scale, grid.zero

@@ -1,4 +1,4 @@
-"""What the workers of a cohort do: train it on one teacher pass, pack each student, evaluate what was packed."""
+"""What the workers of a cohort do: train it on one teacher pass; pack, evaluate and export each student."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ from pipeline.stages.runs import common_params, common_tags, open_tracker, start
 from pipeline.stages.speed import speed_metrics
 from pipeline.stages.stopping import rungs
 from pipeline.stages.storage import whole_folder, write_json
+from pipeline.stages.student_export import export_student, exported_scores
 from pipeline.stages.students import prepared_student, student_learner
 from pipeline.stages.teacher import TeacherResult
 from pipeline.tracking.progress import say
@@ -121,9 +122,16 @@ def _evaluate(
     if rank() == 0:
         _record(config, run, packed, examples, predictions)
     barrier()  # the others have nothing to do while times are taken
+    more: dict[str, float] = {}
     if rank() == 0:
-        metrics |= (times := speed_metrics(model, teacher, examples, tokenizer.pad_token_id, config))
-        run.metrics(times, num_steps)
+        graphs, more = export_student(packed, teacher_result.size_bytes, plan.name)
+        more |= speed_metrics(model, graphs, teacher, examples, tokenizer.pad_token_id, config)
+        del graphs
+    barrier()
+    more |= exported_scores(packed, examples, config, predictions)
+    if rank() == 0:
+        metrics |= more
+        run.metrics(more, num_steps)
         write_json(packed.parent / "result.json", {"name": plan.name, "metrics": metrics})
     run.close()
     if rank() == 0:  # after the results: what fails here is tried again when all students are done

@@ -8,25 +8,76 @@ import sys
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from difflib import get_close_matches
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.load import help_text, load_config, to_yaml
+from pipeline.config.load import GROUPS, help_text, load_config, to_yaml
 from pipeline.config.schema import JobConfig
+from pipeline.config.use import ExportConfig, GenerateConfig
 
 # Keys whose values may stand first without their names, by job.
-POSITIONAL = {"compare": ("comparison.first", "comparison.second"), "benchmark": ("benchmark.kind",)}
+POSITIONAL = {
+    "compare": ("comparison.first", "comparison.second"),
+    "benchmark": ("benchmark.kind",),
+    "export": ("export.model",),
+    "generate": ("generate.model", "generate.text"),
+}
+# Jobs with a section of their own, whose keys need no section in front: `model=` is the student here, not the group.
+OWN = {
+    "export": tuple(setting.name for setting in fields(ExportConfig)),
+    "generate": tuple(setting.name for setting in fields(GenerateConfig)),
+}
+NEARLY = 0.8  # how much alike a mistyped key and a key are
 
 
 def named(job: str, words: list[str]) -> list[str]:
     """Words that are no `key=value` get the keys of their places; more of them than places are refused later.
 
-    A run's name may hold `=`: `2-2-8 6-3 seed=1`.
+    A run's name may hold `=`: `2-2-8 6-3 seed=1`. So may a text: of a job with texts only known keys are keys.
+
+    Raises:
+        UserError: a word that is nearly a key, an option with dashes, or one text too many.
     """
-    keys = iter(POSITIONAL.get(job, ()))
-    given = (re.match(r"[A-Za-z_][\w.]*=", word) or (key := next(keys, None)) is None for word in words)
-    return [word if keyed else f"{key}={word}" for word, keyed in zip(words, given, strict=True)]
+    keyed = [_keyed(job, word) for word in words]
+    taken = {word.partition("=")[0] for word in keyed if word is not None}
+    places = iter(key for key in POSITIONAL.get(job, ()) if key not in taken)
+    return [word if word is not None else _placed(job, given, places) for word, given in zip(keyed, words, strict=True)]
+
+
+def _keyed(job: str, word: str) -> str | None:
+    """A word of the form key=value with the whole key; none if it is something else."""
+    if (found := re.match(r"([A-Za-z_][\w.]*)=", word)) is None:
+        if job in OWN and (option := re.fullmatch(r"--?([A-Za-z][\w-]*)(=\S*)?", word)):
+            raise _no_setting(job, word, option[1].replace("-", "_"))
+        return None
+    key, own = found[1], OWN.get(job, ())
+    if key in own:
+        return f"{job}.{word}"
+    sections = {setting.name for setting in fields(JobConfig)}
+    if not own or key in (*GROUPS, "experiment", "seed") or ("." in key and key.partition(".")[0] in sections):
+        return word
+    if " " not in word and get_close_matches(key, own, 1, NEARLY):
+        raise _no_setting(job, word, key)
+    return None
+
+
+def _no_setting(job: str, word: str, meant: str) -> UserError:
+    own = OWN[job]
+    near = get_close_matches(meant, own, 1, NEARLY) or ["key"]
+    text = f", or, if it is a text, text='{word}'" if "text" in own else ""
+    return UserError(f"'{word}'", f"the settings {', '.join(own)}", f"write {near[0]}=...{text}")
+
+
+def _placed(job: str, word: str, places: Iterator[str]) -> str:
+    if (key := next(places, None)) is not None:
+        return f"{key}={word}"
+    if job in OWN:
+        allowed = ", ".join(key.partition(".")[2] for key in POSITIONAL[job])
+        raise UserError(f"'{word}' is one word too many", f"{allowed}, key=value", "put words with spaces into quotes")
+    return word
 
 
 def main(
@@ -34,6 +85,7 @@ def main(
     summary: str | None,
     run: Callable[[JobConfig], dict[str, Any]],
     dry_run: Callable[[JobConfig], dict[str, Any]] | None = None,
+    has_document: Callable[[JobConfig | None], bool] = lambda _: True,
 ) -> int:
     """Run a job from the command line.
 
@@ -42,13 +94,14 @@ def main(
         summary: one line for `--help`.
         run: what it does.
         dry_run: what it does under `--dry-run`; none if it knows no such thing.
+        has_document: whether stdout gets the document, by configuration (none: it could not be read).
 
     Returns:
         0: done; 1: done, but a student failed; 2: the user can mend it, one paragraph on stderr says how; 3: a crash.
     """
-    arguments = sys.argv[1:]
+    arguments, config = sys.argv[1:], None
     if {"--help", "-h"} & set(arguments):
-        print(help_text(job, summary or job, POSITIONAL.get(job, ())))
+        print(help_text(job, summary or job, POSITIONAL.get(job, ()), own=job in OWN))
         return 0
     try:
         words = [word for word in arguments if word not in ("--print-config", "--dry-run")]
@@ -65,11 +118,14 @@ def main(
     except UserError as error:
         paragraph = textwrap.fill(f"{job}: {error}", width=110, break_long_words=False, break_on_hyphens=False)
         print(paragraph, file=sys.stderr)
-        print(json.dumps({"status": "mistake", "error": str(error)}), flush=True)
+        if has_document(config):
+            print(json.dumps({"status": "mistake", "error": str(error)}), flush=True)
         return 2
     except Exception as error:  # the last line is a document, also of a crash
         traceback.print_exc()
-        print(json.dumps({"status": "error", "error": f"{type(error).__name__}: {error}"}), flush=True)
+        if has_document(config):
+            print(json.dumps({"status": "error", "error": f"{type(error).__name__}: {error}"}), flush=True)
         return 3
-    print(json.dumps(result, sort_keys=True), flush=True)
+    if has_document(config):
+        print(json.dumps(result, sort_keys=True), flush=True)
     return 0 if result["status"] in ("finished", "planned") else 1

@@ -1,4 +1,4 @@
-"""A student's logged model: its package where MLflow can serve it."""
+"""A student's logged model: its package, and its graphs if it has any, where MLflow can serve them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import datasets
 
+from pipeline.stages.student_export import export_folder
 from pipeline.tracking.models import LoggedStudent, log_student
 from pipeline.tracking.progress import say
 from pipeline.tracking.served_model import TEXT, TEXT_PAIR
@@ -14,9 +15,10 @@ from pipeline.tracking.tracker import Tracker
 
 def logged_model(tracker: Tracker, run_id: str, packed: Path, examples: datasets.Dataset) -> LoggedStudent:
     """The model on a student's run, logged if it is not there; its request looks like the first example."""
-    first = examples[0]
+    first, exported = examples[0], export_folder(packed)
     pair = {TEXT_PAIR: first["second"]} if "second" in first else {}
-    return log_student(tracker, run_id, packed, {TEXT: first["source"], **pair})
+    graphs = exported if exported.is_dir() else None
+    return log_student(tracker, run_id, packed, graphs, {TEXT: first["source"], **pair})
 
 
 def logged_model_or_warning(

@@ -120,6 +120,7 @@ def _student_rows(students: list[StudentResult], names: list[str], config: JobCo
                 size_ratio=metrics.get("size_ratio"),
                 rule_p_ratio=metrics.get("rule_p_ratio"),
                 speed_ratio=metrics.get("speed_ratio"),
+                onnx_speed_ratio=metrics.get("onnx_speed_ratio"),
                 latency_p50_ms=metrics.get("latency_p50_ms"),
                 failure=student.failure,
                 stopped=student.stopped,

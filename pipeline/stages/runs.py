@@ -33,7 +33,7 @@ def start_run(config: JobConfig, spec: RunSpec) -> SilentRun:
 
 def common_params(config: JobConfig, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """The settings that say how a run was made, but for those sections that do not concern it."""
-    unrelated = ("comparison", "benchmark", *without)
+    unrelated = ("comparison", "benchmark", "export", "generate", *without)
     return {name: value for name, value in to_public_dict(config).items() if name not in unrelated}
 
 

@@ -30,6 +30,8 @@ MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "speed_ratio": ("faster", _ratio),
     "tokens_per_second": ("tokens/s in a batch", lambda value: f"{value:.1f}"),
     "throughput_ratio": ("faster in a batch", _ratio),
+    "onnx_size_ratio": ("smaller, ONNX", _ratio),
+    "onnx_speed_ratio": ("faster, ONNX", _ratio),
 }
 MACHINE = {"dq.host_cpu": "processor", "dq.host_cpus": "cores"}
 

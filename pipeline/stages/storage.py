@@ -60,6 +60,18 @@ def open_storage(path: str) -> Storage:
     return Storage(root=root)
 
 
+def personal_path(given: str) -> Path:
+    """A path that a person wrote, `~` as a shell reads it.
+
+    Raises:
+        UserError: the home of nobody.
+    """
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise UserError(f"{given}: there is no such home folder", "~/..., or another path", "check the path") from None
+
+
 def in_submitted_job() -> bool:
     """Whether this process is the entry point of a job submitted to Ray."""
     return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ

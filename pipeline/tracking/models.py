@@ -18,8 +18,11 @@ from pipeline.tracking.patience import patiently
 from pipeline.tracking.tracker import Tracker
 
 CODE = Path(__file__).parents[1]
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "datasets", "mlflow", "omegaconf", "sentencepiece")
+# The first four run the graphs; the others the package where onnxruntime is not installed.
+PACKAGES = ["onnxruntime", "tokenizers", "numpy", "tqdm", "mlflow", "torch", "transformers", "safetensors", "datasets"]
+PACKAGES += ["omegaconf", "sentencepiece"]
 DIGEST = "dq.sha256"
+PACKED, EXPORTED = "packed", served_model.EXPORTED  # folders below `data` of a logged model
 TYPES = {bool: "boolean", int: "long", float: "double"}
 
 
@@ -37,7 +40,9 @@ def model_name(student: str) -> str:
     return re.sub(r"[^0-9A-Za-z+=]+", "-", student).strip("-")
 
 
-def log_student(tracker: Tracker, run_id: str, packed: Path, example: dict[str, str]) -> LoggedStudent:
+def log_student(
+    tracker: Tracker, run_id: str, packed: Path, exported: Path | None, example: dict[str, str]
+) -> LoggedStudent:
     """The logged model of a student's run with its packed weights; made unless the run has it already.
 
     Nothing here goes through MLflow's active run: several students' runs are open in one process.
@@ -46,12 +51,15 @@ def log_student(tracker: Tracker, run_id: str, packed: Path, example: dict[str, 
         tracker: the experiment.
         run_id: the student's run; the metrics that it has by now are linked to the model.
         packed: the package.
+        exported: the same as graphs, which answer where onnxruntime is installed; none where it cannot be exported.
         example: what a request looks like: column -> text. A model whose example is a pair demands pairs.
     """
-    return patiently(lambda: _log_once(tracker, run_id, packed, example))
+    return patiently(lambda: _log_once(tracker, run_id, packed, exported, example))
 
 
-def _log_once(tracker: Tracker, run_id: str, packed: Path, example: dict[str, str]) -> LoggedStudent:
+def _log_once(
+    tracker: Tracker, run_id: str, packed: Path, exported: Path | None, example: dict[str, str]
+) -> LoggedStudent:
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
     client, digest = tracker.client, hashlib.sha256((packed / MANIFEST).read_bytes()).hexdigest()
@@ -68,7 +76,7 @@ def _log_once(tracker: Tracker, run_id: str, packed: Path, example: dict[str, st
         params=dict(run.data.params),
         tags={DIGEST: digest},
     )
-    with _saved(model, packed, example) as folder:
+    with _saved(model, packed, exported, example) as folder:
         client.log_model_artifacts(model.model_id, str(folder))
     metrics = [_linked(client.get_metric_history(run_id, name)[-1], model) for name in run.data.metrics]
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=max((m.step for m in metrics), default=0))])
@@ -87,7 +95,7 @@ def _linked(metric: Any, model: Any) -> Any:
 
 
 @contextmanager
-def _saved(model: Any, packed: Path, example: dict[str, str]) -> Iterator[Path]:
+def _saved(model: Any, packed: Path, exported: Path | None, example: dict[str, str]) -> Iterator[Path]:
     """The folder of a logged model, for as long as it takes to upload it."""
     from mlflow.models import Model
     from mlflow.pyfunc import save_model
@@ -118,6 +126,8 @@ def _saved(model: Any, packed: Path, example: dict[str, str]) -> Iterator[Path]:
             # A build's own suffix (2.13.0+cpu) is not on every index.
             pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in PACKAGES],
         )
+        if exported is not None:
+            shutil.copytree(exported, folder / "data" / EXPORTED)
         yield folder
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -159,7 +159,7 @@ def columns(results: Results) -> list[Column]:
         value=lambda row: float(len(front[row.name])),
         text=lambda row: ", ".join(front[row.name]),
     )
-    return [*score_columns(results), loss, *SIZE_COLUMNS[:-1], time, SIZE_COLUMNS[-1], best]
+    return [*score_columns(results), loss, *SIZE_COLUMNS[:-2], time, *SIZE_COLUMNS[-2:], best]
 
 
 def cells(row: Row, shown: Sequence[Column]) -> list[Cell]:

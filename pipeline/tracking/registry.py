@@ -53,7 +53,7 @@ def _register_once(client: Any, name: str, candidates: Sequence[Candidate]) -> d
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    by_source = {version.source: version for version in _versions(client, name)}
+    by_source = {version.source: version for version in versions_of(client, name)}
     found = {}
     for candidate in candidates:
         model = candidate.model
@@ -87,7 +87,7 @@ def _link(client: Any, model_id: str, name: str, version: int) -> None:
 
 def _point(client: Any, name: str, examples: str) -> None:
     """Of equals, the smaller is best and the better smallest; then the older."""
-    rivals = [version for version in _versions(client, name) if version.tags.get(EXAMPLES) == examples]
+    rivals = [version for version in versions_of(client, name) if version.tags.get(EXAMPLES) == examples]
     score = {v.version: (float(v.tags[HEADLINE]), -float(v.tags[SIZE]), -int(v.version)) for v in rivals}
     best = max(score, key=lambda version: score[version])
     smallest = max(score, key=lambda version: (score[version][1], score[version][0], score[version][2]))
@@ -95,7 +95,8 @@ def _point(client: Any, name: str, examples: str) -> None:
         client.set_registered_model_alias(name, alias, version)
 
 
-def _versions(client: Any, name: str) -> list[Any]:
+def versions_of(client: Any, name: str) -> list[Any]:
+    """All versions of a registered model."""
     found, token = [], None
     while True:
         page = client.search_model_versions(f"name = '{name}'", page_token=token)

@@ -15,6 +15,7 @@ from pipeline.tracking.curves import Curve
 from pipeline.tracking.published import PublishedPoint
 
 MIB = 2**20
+OWN_NUMBERS = ("size_bytes", "size_ratio", "rule_p_ratio", "speed_ratio", "onnx_speed_ratio", "latency_p50_ms")
 COUNTS = ("generated_words", "length_ratio", "empty_predictions")  # scores that are no percentages
 
 
@@ -29,6 +30,7 @@ class Row:
     size_ratio: float | None = None
     rule_p_ratio: float | None = None
     speed_ratio: float | None = None
+    onnx_speed_ratio: float | None = None
     latency_p50_ms: float | None = None
     failure: str | None = None
     stopped: str | None = None  # given up early: no scores, no failure
@@ -162,7 +164,16 @@ SIZE_COLUMNS = [
         "{:.2f}x",
     ),
     number_column(
-        "faster", "the teacher's median time over this one's, measured in turns", lambda row: row.speed_ratio, "{:.2f}x"
+        "faster",
+        "the teacher's median time over this one's, both in torch, measured in turns",
+        lambda row: row.speed_ratio,
+        "{:.2f}x",
+    ),
+    number_column(
+        "faster, ONNX",
+        "the teacher's median time in torch over this one's in ONNX Runtime, measured in the same turns",
+        lambda row: row.onnx_speed_ratio,
+        "{:.2f}x",
     ),
 ]
 
@@ -223,10 +234,7 @@ def records(results: Results) -> list[dict[str, str | float]]:
     lines: list[dict[str, str | float]] = []
     for row in results.rows:
         texts = {"model": row.name, "kind": row.kind, "group": row.label if row.group else "", "run_id": row.run_id}
-        own = {
-            name: getattr(row, name)
-            for name in ("size_bytes", "size_ratio", "rule_p_ratio", "speed_ratio", "latency_p50_ms")
-        }
+        own = {name: getattr(row, name) for name in OWN_NUMBERS}
         scores = {name if name in COUNTS else f"{name}_percent": value for name, value in row.scores.items()}
         lost = f"{results.headline}_lost"
         metrics = {f"{name}_percent" if name == lost else name: value for name, value in row.metrics.items()}

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.config.errors import UserError
-from pipeline.export.answer import Answerer
 
 TEXT, TEXT_PAIR = "text", "text_pair"
+EXPORTED = "onnx"  # folder of the graphs beside the package
 # MLflow leaves out what a signature does not know and tells the server's log alone.
 LEFT_OUT = (
     re.compile(r"Unrecognized params \[(?P<names>.*?)\].*Supported params are: {(?P<allowed>.*?)}"),
@@ -22,14 +24,24 @@ LEFT_OUT = (
 )
 
 
+log = logging.getLogger(__name__)
+
+
+class Answers(Protocol):
+    """What answers: the package in torch, or its graphs in ONNX Runtime."""
+
+    def answers(self, texts: Sequence[str], second: Sequence[str] | None = None, **overrides: Any) -> list[str]:
+        """See `pipeline.export.answer.Answerer.answers`."""
+
+
 class ServedStudent:
     """A student behind MLflow's `predict`.
 
     Args:
-        answerer: the loaded package.
+        answerer: the loaded student.
     """
 
-    def __init__(self, answerer: Answerer) -> None:
+    def __init__(self, answerer: Answers) -> None:
         self.answerer = answerer
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> list[str]:
@@ -76,9 +88,21 @@ REFUSE_LEFT_OUT = RefuseLeftOut()  # one: adding it again changes nothing
 
 
 def _load_pyfunc(data_path: str) -> ServedStudent:
-    """MLflow's entry: the package at a path; on the GPU where there is one."""
+    """MLflow's entry: the package at a path, or its graphs beside it.
+
+    Where onnxruntime is installed and there are graphs, nothing else is needed; else the package runs in torch, on the
+    GPU where there is one.
+    """
+    logging.getLogger("mlflow.models.utils").addFilter(REFUSE_LEFT_OUT)
+    exported = Path(data_path).parent / EXPORTED
+    if exported.is_dir() and find_spec("onnxruntime") is not None:
+        from pipeline.export.runtime.answer import OnnxAnswerer
+
+        log.info("answers from %s", exported)
+        return ServedStudent(OnnxAnswerer(exported))
     import torch
 
-    logging.getLogger("mlflow.models.utils").addFilter(REFUSE_LEFT_OUT)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return ServedStudent(Answerer(Path(data_path), device=device))
+    from pipeline.export.answer import Answerer
+
+    log.info("answers from %s in torch", data_path)
+    return ServedStudent(Answerer(Path(data_path), device=torch.device("cuda" if torch.cuda.is_available() else "cpu")))

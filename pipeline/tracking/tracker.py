@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
 from pipeline.config.load import without_login
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
@@ -162,10 +163,12 @@ class Tracker:
         runs = self._search(f"attributes.run_name = {quote}{name}{quote}")
         if len(runs) != 1:
             several = ", ".join(run.run_id for run in runs[:5])
+            like = "" if runs else nearest(name, sorted({run.name for run in self._search("")}))
             raise UserError(
                 f"{f'{len(runs)} runs' if runs else 'no run'} of the id or name '{name}'",
                 f"one of their ids: {several}" if runs else "the id or name of a run of this experiment",
-                "copy the run id from the MLflow UI, or set tracking.experiment or storage.path",
+                f"{f'did you mean {like!r}? Else ' if like else ''}copy the run id from the MLflow UI, or set "
+                "tracking.experiment or storage.path",
             )
         return runs[0]
 

@@ -1,5 +1,7 @@
 """A task small enough to run whole jobs on: copy the first words of a made-up sentence."""
 
+import contextlib
+import io
 import json
 import random
 import sys
@@ -7,6 +9,7 @@ import sys
 import mlflow
 import pytest
 
+from pipeline.stages import sweep_job
 from pipeline.stages.command import main
 
 WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
@@ -44,6 +47,18 @@ def sizes():
 def small(corpus):
     """Arguments of a small sweep of that task in one process."""
     return [corpus, *LENGTHS, *SIZES, "cluster=process"]
+
+
+@pytest.fixture(scope="session")
+def served_sweep(tmp_path_factory, small):
+    """A sweep of two registered students whose answers differ from text to text: (storage folder, document)."""
+    storage, out = tmp_path_factory.mktemp("served"), io.StringIO()
+    students = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1}]"
+    words = [*small, "model=seed", students, "tracking.register=short titles", f"storage.path={storage}"]
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out):
+        patched.setattr(sys, "argv", ["dq_sweep", *words])
+        assert main("dq_sweep", "a job", sweep_job.run) == 0
+    return storage, json.loads(out.getvalue().splitlines()[-1])
 
 
 @pytest.fixture

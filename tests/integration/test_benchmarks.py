@@ -83,3 +83,86 @@ def test_cohorts_that_do_not_fit_into_memory_are_refused(job, monkeypatch):
     code, _, err = job("benchmark", benchmark_job.run, *COHORT, base=False)
     assert (code, "3 students of depth 1-1 need about" in " ".join(err.split())) == (2, True), err
     assert "steps:" not in err
+
+
+TINY = [
+    "model.architecture={d_model: 64, ffn_dim: 128, num_heads: 2, encoder_layers: 2, decoder_layers: 2}",
+    "model.vocab_size=300",
+]
+RUNTIME = [
+    *("runtime", *TINY),
+    "benchmark.runtime={depths: [2-1], batches: [2], threads: [1], schemes: [2-2-8], source_tokens: 9, new_tokens: 3}",
+    *("benchmark.runtime.rounds=1", "benchmark.runtime.sample_seconds=0", "benchmark.runtime.max_other_load=999"),
+]
+
+
+def test_the_runtime_benchmark_measures_everyone_and_goes_on_where_it_was_interrupted(job, tmp_path):
+    """Other runtimes, ours in every variant, the teacher in every cell; a cell that is there is not measured again."""
+    storage = f"storage.path={tmp_path}"
+    code, out, err = job("benchmark", benchmark_job.run, *RUNTIME, storage, base=False)
+    assert code == 0, err
+    document = json.loads(out.splitlines()[-1])
+    [cell] = document["cells"]
+    ours = ("2-2-8 exact", "2-2-8 fast", "2-2-8 openvino", "2-2-8 openvino, by OpenVINO")
+    others = ("transformers fp32", "transformers bf16", "ONNX Runtime fp32", "CTranslate2 fp32", "CTranslate2 int8")
+    assert set(cell["contenders"]) | set(cell["left_out"]) == {"teacher, transformers fp32", *others, *ours}
+    for name, row in cell["contenders"].items():
+        assert row["error"] is None, f"{name}: {row['error']}"
+        assert row["total_ms"] > 0
+        assert row["faster_than_teacher"] > 0
+    sizes = {name: row["file_bytes"] for name, row in cell["contenders"].items()}
+    assert sizes["2-2-8 fast"] < sizes["transformers fp32"] < sizes["teacher, transformers fp32"]
+    [record] = map(json.loads, (tmp_path / document["results"]).read_text().splitlines())
+    for row in record["contenders"]:
+        assert (row["times"]["num_kept"], len(row["samples"])) == (1, 1)
+        assert min(row["resident_bytes"], row["load_ms"], row["floor_ms"], row["weight_bytes_per_token"]) > 0
+    again = job("benchmark", benchmark_job.run, *RUNTIME, storage, base=False)
+    assert again[:2] == (0, out)
+    assert "1 cells, 1 of them measured before" in again[2]
+    assert "making" not in again[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["runtime.depths=[3-1]"], "3 student layers for a teacher of 2"),
+        (["runtime.depths=[]"], "benchmark.runtime.depths=[]"),
+        (["runtime.batches=[0]"], "benchmark.runtime.batches=[0]"),
+        (["runtime.threads=[9999]"], "9999 threads"),
+        (["runtime.schemes=[foo]"], "scheme 'foo'"),
+        (["runtime.variants=[slow]"], "benchmark.runtime.variants names 'slow'"),
+        (["runtime.source_tokens=9999"], "9999 tokens for a model of 1024 positions"),
+        (["kind=parity", "benchmark.parity.schemes=[]"], "benchmark.parity.schemes is empty"),
+        (["kind=parity", "benchmark.parity.num_steps=1024"], "1025 tokens for a model of 1024 positions"),
+        (["kind=parity", "benchmark.parity.depth='1'"], "depth '1' of a model with decoder"),
+        (["kind=runtime", "model.family=roberta"], "which does not generate"),
+    ],
+)
+def test_what_the_benchmarks_of_exported_models_cannot_measure_is_refused(job, tmp_path, words, message):
+    """Before a file is made."""
+    first, *rest = words
+    arguments = [*RUNTIME, f"storage.path={tmp_path}", f"benchmark.{first}", *rest]
+    code, _, err = job("benchmark", benchmark_job.run, *arguments, base=False)
+    assert (code, message in " ".join(err.split())) == (2, True), err
+    assert not (tmp_path / "benchmarks").exists()
+
+
+def test_the_parity_benchmark_compares_every_runtime_with_the_floor(job):
+    """Of every recipe; a scheme that a recipe cannot have is left out and named."""
+    small = ["benchmark.parity={depth: 1-1, num_seeds: 2, num_rows: 2, source_tokens: 8, num_steps: 5}"]
+    small += ["benchmark.parity.schemes=[4-4-8,1-1-8]"]
+    code, out, err = job("benchmark", benchmark_job.run, "parity", *TINY, *small, base=False)
+    assert code == 0, err
+    document = json.loads(out.splitlines()[-1])
+    kinds = {(row["recipe"], row["scheme"]) for row in document["rows"]}
+    assert kinds == {("best", "4-4-8"), ("best", "1-1-8"), ("dqbart", "4-4-8")}
+    assert list(document["left_out"]) == [f"dqbart 1-1-8 package (seed {seed})" for seed in (28, 29)]
+    runtimes = {row["runtime"] for row in document["rows"]}
+    assert runtimes >= {"torch fp64", "exact", "fast", "openvino"}
+    assert len(document["rows"]) == len(kinds) * len(runtimes)
+    for row in document["rows"]:
+        assert row["num_seeds"] == 2
+        assert 0 < row["error"] < 0.3, row
+        assert row["same_choices"] > 0.5, row
+        if row["runtime"] == "torch fp64":
+            assert row["error"] == row["floor"]

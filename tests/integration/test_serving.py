@@ -1,7 +1,6 @@
 """Students as logged models: what MLflow serves is what was evaluated, and a bad request is told what is wrong."""
 
 import contextlib
-import io
 import json
 import os
 import signal
@@ -18,28 +17,16 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from pipeline.export.answer import Answerer
-from pipeline.stages.command import main
+from pipeline.export.runtime.answer import OnnxAnswerer
 from pipeline.stages.sweep_job import run
+from pipeline.tracking import served_model
 from pipeline.tracking.models import model_name
 
 SERVER_SECONDS = 120.0
 
 
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory, small):
-    """A sweep of two registered students whose answers differ from text to text: (storage folder, document)."""
-    storage, out = tmp_path_factory.mktemp("served"), io.StringIO()
-    students = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1}]"
-    words = [*small, "model=seed", students, "tracking.register=short titles", f"storage.path={storage}"]
-    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out):
-        patched.setattr(sys, "argv", ["dq_sweep", *words])
-        assert main("dq_sweep", "a job", run) == 0
-    return storage, json.loads(out.getvalue().splitlines()[-1])
-
-
-def folder_of(sweep, student):
-    storage, document = sweep
+def folder_of(served_sweep, student):
+    storage, document = served_sweep
     return storage / "sweeps" / document["sweep"] / "students" / student["key"]
 
 
@@ -49,13 +36,14 @@ def sources(corpus):
     return [json.loads(line)["text"] for line in Path(path).read_text().splitlines()]
 
 
-def test_mlflow_answers_what_the_evaluation_heard(sweep, corpus, served):
-    """Every student, on every example of the test split; its own example request works, too."""
-    storage, document = sweep
+def test_mlflow_answers_what_the_evaluation_heard(served_sweep, corpus, served, monkeypatch):
+    """Every student, on every example of the test split, where onnxruntime is not installed: in torch."""
+    storage, document = served_sweep
+    monkeypatch.setattr(served_model, "find_spec", lambda name: None)
     asked, heard = pandas.DataFrame({"text": sources(corpus)}), []
     for student in document["students"]:
         model = served(storage, f"runs:/{student['run_id']}/{model_name(student['name'])}")
-        lines = (folder_of(sweep, student) / "predictions.jsonl").read_text().splitlines()
+        lines = (folder_of(served_sweep, student) / "predictions.jsonl").read_text().splitlines()
         heard.append([json.loads(line)["prediction"] for line in lines])
         assert model.predict(asked) == heard[-1]
         assert model.predict(model.input_example) == heard[-1][:1]
@@ -63,9 +51,61 @@ def test_mlflow_answers_what_the_evaluation_heard(sweep, corpus, served):
     assert len(set(heard[0])) > 5
 
 
-def test_a_model_s_page_is_complete(sweep):
+def test_mlflow_answers_from_the_graphs(served_sweep, corpus, served, monkeypatch):
+    """The same as the exported folder beside the package, and in the same way: mistakes are those of whoever asks."""
+    storage, document = served_sweep
+    asked = pandas.DataFrame({"text": sources(corpus)})
+    for student in document["students"]:
+        address = f"runs:/{student['run_id']}/{model_name(student['name'])}"
+        graphs = served(storage, address)
+        assert graphs.predict(asked) == OnnxAnswerer(folder_of(served_sweep, student) / "onnx").answers(sources(corpus))
+        assert len(graphs.predict(graphs.input_example)) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(served_model, "find_spec", lambda name: None)
+        package = served(storage, address)
+    for model in (graphs, package):
+        with pytest.raises(MlflowException, match="for this model") as caught:
+            model.predict(asked, params={"max_length": 10**6})
+        assert caught.value.get_http_status_code() == 400
+
+
+WITHOUT = """
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+import json, mlflow, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+import pipeline.export.runtime.answer as answering
+said = model.predict(pandas.DataFrame({{"text": json.load(sys.stdin)}}))
+print(json.dumps({{"code": answering.__file__, "said": said}}))
+"""
+
+
+def test_a_model_needs_nothing_but_mlflow_and_the_runtime(served_sweep, corpus, tmp_path):
+    """Without torch, transformers and whatever else trained it, from the code that it carries."""
+    storage, document = served_sweep
+    student = document["students"][0]
+    absent = ("torch", "transformers", "datasets", "safetensors", "omegaconf", "sentencepiece", "deepspeed", "ray")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{storage / 'mlflow.db'}"
+    command = [sys.executable, "-c", WITHOUT.format(absent=absent), f"runs:/{student['run_id']}/8-8-8-6-3"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, input=json.dumps(sources(corpus)), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["said"] == OnnxAnswerer(folder_of(served_sweep, student) / "onnx").answers(sources(corpus))
+    assert "/8-8-8-6-3/code/pipeline/" in answer["code"]
+
+
+def test_a_model_s_page_is_complete(served_sweep):
     """Ready, on its run, with the run's parameters and final metrics; the run has each metric once."""
-    storage, document = sweep
+    storage, document = served_sweep
     client = MlflowClient(tracking_uri=f"sqlite:///{storage / 'mlflow.db'}")
     for student in document["students"]:
         found = client.get_run(student["run_id"])
@@ -76,8 +116,8 @@ def test_a_model_s_page_is_complete(sweep):
         assert model.params["scheme"] == found.data.params["scheme"]
         assert len(client.get_metric_history(student["run_id"], "test_rougeL")) == 1
         assert json.loads(model.tags["mlflow.modelVersions"])[0]["name"] == "short titles"
-        left = {path.name for path in folder_of(sweep, student).iterdir()}
-        assert left == {"packed", "predictions.jsonl", "result.json"}
+        left = {path.name for path in folder_of(served_sweep, student).iterdir()}
+        assert left == {"packed", "onnx", "predictions.jsonl", "result.json"}
 
 
 def free_port():
@@ -87,9 +127,9 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def server(sweep, tmp_path_factory):
+def server(served_sweep, tmp_path_factory):
     """`mlflow models serve` of the best student: an address, and a function that asks: (status, answer)."""
-    storage, _ = sweep
+    storage, _ = served_sweep
     folder, port, binaries = tmp_path_factory.mktemp("server"), free_port(), Path(sys.executable).parent
     environment = {
         name: value for name, value in os.environ.items() if name != "PYTHONPATH"
@@ -134,18 +174,18 @@ def ask(address, body):
 
 
 @pytest.mark.parametrize("params", [{}, {"num_beams": 4, "max_length": 8}, {"min_length": 6, "length_penalty": -1}])
-def test_the_server_answers_from_the_packed_weights(server, sweep, corpus, params):
-    """The same as the package itself, with its own decoding and with another."""
-    _, document = sweep
+def test_the_server_answers_from_the_packed_weights(server, served_sweep, corpus, params):
+    """The same as the graphs themselves, with their own decoding and with another."""
+    _, document = served_sweep
     best = max(document["students"], key=lambda student: student["metrics"]["test_rougeLsum"])
-    expected = Answerer(folder_of(sweep, best) / "packed").answers(sources(corpus), **params)
+    expected = OnnxAnswerer(folder_of(served_sweep, best) / "onnx").answers(sources(corpus), **params)
     status, answer = server({"dataframe_records": [{"text": text} for text in sources(corpus)], "params": params})
     assert (status, answer) == (200, {"predictions": expected})
     status, answer = server({"inputs": {"text": sources(corpus)}, "params": params})
     assert (status, answer) == (200, {"predictions": expected})
 
 
-def test_an_empty_text_is_answered(server, sweep):
+def test_an_empty_text_is_answered(server, served_sweep):
     """Like any other: the model decides."""
     status, answer = server({"dataframe_records": [{"text": ""}]})
     assert status == 200
@@ -184,9 +224,9 @@ def registered(storage, name):
     return client, sorted(client.search_model_versions(f"name = '{name}'"), key=lambda version: int(version.version))
 
 
-def test_students_are_versions_with_tags_and_aliases(sweep):
+def test_students_are_versions_with_tags_and_aliases(served_sweep):
     """One each; `best` has the highest headline score, `smallest` the fewest bytes."""
-    storage, document = sweep
+    storage, document = served_sweep
     client, versions = registered(storage, "short titles")
     assert document["versions"] == {"8-8-8 6-3": 1, "2-2-8 3-1": 2}
     for version, student in zip(versions, document["students"], strict=True):

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pipeline.export.package import load_package
-from pipeline.stages import compare_job
+from pipeline.stages import compare_job, generate_job
 from pipeline.stages.sweep_job import run
 from pipeline.tracking.models import model_name
 
@@ -47,6 +47,7 @@ def test_classifiers_go_through_the_main_job(job, pairs, tmp_path, family, serve
     for student in document["students"]:
         metrics = student["metrics"]
         assert {"test_accuracy", "test_macro_f1", "test_mcc", "encoder_hidden_loss", "speed_ratio"} <= set(metrics)
+        assert {"onnx_speed_ratio", "onnx_size_ratio", "onnx_ms_per_token", "parity_error"} <= set(metrics)
         assert metrics["size_ratio"] > 3
         assert metrics["test_accuracy"] > 70  # about half would be chance
     folder = tmp_path / "runs" / "sweeps" / document["sweep"] / "students" / document["students"][1]["key"] / "packed"
@@ -62,6 +63,13 @@ def test_classifiers_go_through_the_main_job(job, pairs, tmp_path, family, serve
     assert model.predict(asked) == said
     with pytest.raises(MlflowException, match=r"missing inputs \['text_pair'\]"):
         model.predict(asked[["text"]])
+    (tmp_path / "asked.jsonl").write_text(asked.to_json(orient="records", lines=True))
+    one = f"second={asked['text_pair'][0]}"
+    for runtime in ("torch", "onnx"):
+        words = [str(folder.parent), f"runtime={runtime}"]
+        for texts, labels in (([str(tmp_path / "asked.jsonl")], said), ([asked["text"][0], one], said[:1])):
+            code, out, err = job("generate", generate_job.run, *words, *texts, base=False)
+            assert (code, out.splitlines()[:-1]) == (0, labels), err
     code, out, err = job("compare", compare_job.run, *ids, pairs[-1], base=False)
     assert code == 0, err
     compared = {result["name"]: result for result in json.loads(out.splitlines()[-1])["results"]}

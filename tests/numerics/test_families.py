@@ -1,9 +1,8 @@
 """The laws of students and packages hold for every family."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
+from teachers import CASES, RECIPES, Words, maps, random_teacher
 from transformers import AutoConfig, T5Config, T5ForConditionalGeneration
 
 from pipeline.config.errors import UserError
@@ -13,40 +12,12 @@ from pipeline.config.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
 from pipeline.export.package import PackageInfo, load_package, write_package
 from pipeline.models.families import families, family_named
-from pipeline.models.load import load_pretrained, read_shape, set_dropout
+from pipeline.models.load import load_pretrained, read_shape
 from pipeline.models.student import build_student, outline, prepare_student, sites_of
 from pipeline.quantization.fake_quantise import set_weight_caching
 from pipeline.quantization.footprint import rule_p_bytes
 from pipeline.quantization.packed_layers import convert, packed_weights
 from pipeline.quantization.scheme import scheme_of
-
-SHAPE = ArchitectureConfig(
-    d_model=32, ffn_dim=64, num_heads=4, encoder_layers=3, decoder_layers=3, max_positions=48, init_std=0.1
-)
-RECIPES = {
-    "best": {},
-    "dqbart": {
-        "weight_granularity": "per_tensor",
-        "activation_granularity": "per_tensor",
-        "clip_value": 2.5,
-        "probabilities": "signed",
-        "lm_head": False,
-        "position_bits": 32,
-        "as_published": True,
-    },
-    "groups": {"weight_granularity": "group_32", "embedding_granularity": "group_32"},
-}
-# Published quantisers know no single bit.
-SCHEMES = {"best": ["2-2-8", "8-4-8", "1-1-8", "32-32-8"], "dqbart": ["2-2-8", "8-4-8", "32-32-8"]}
-CASES = [(scheme, recipe) for recipe in RECIPES for scheme in SCHEMES.get(recipe, SCHEMES["best"])]
-
-
-class Words(SimpleNamespace):
-    """As much of a tokenizer as a configuration from scratch asks for."""
-
-    def __len__(self):
-        """Size of the vocabulary."""
-        return 203
 
 
 @pytest.fixture(params=sorted(families()))
@@ -57,17 +28,8 @@ def family(request):
 
 @pytest.fixture
 def teacher(family):
-    """A random 3-3 model of the family (3 layers without a decoder), biases and norms not at their start."""
-    config = family.from_scratch(SHAPE, Words(bos_token_id=0, pad_token_id=1, eos_token_id=2))
-    config._attn_implementation = "eager"
-    torch.manual_seed(3)
-    model = family.model_class(config)
-    set_dropout(model, 0.0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 1:
-                parameter.add_(torch.randn_like(parameter), alpha=0.1)
-    return model.eval()
+    """A random model of the family."""
+    return random_teacher(family)
 
 
 @pytest.fixture
@@ -75,11 +37,6 @@ def inputs(family, tiny_batch):
     """One padded batch, with decoder inputs where there is a decoder."""
     encoder = {"input_ids": tiny_batch.input_ids, "attention_mask": tiny_batch.attention_mask}
     return encoder | ({"decoder_input_ids": tiny_batch.decoder_input_ids} if family.decoder else {})
-
-
-def maps(family, *layers):
-    """The same layers in every stack of the family."""
-    return [list(layers), list(layers) if family.decoder else []]
 
 
 def test_every_family_of_the_issue_has_an_adapter():

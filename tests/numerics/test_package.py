@@ -74,6 +74,22 @@ def test_a_manifest_that_is_not_ours_is_refused_by_name(make_package, manifest):
         load_package(folder)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({name: []} for name in ("sha256", "packed", "scheme", "decoding", "heads")),
+        *({"scheme": {}}, {"scheme_name": 7}, {"scheme_name": "9-9-9"}, {"decoding": {"beams": 1}}),
+    ],
+)
+def test_a_manifest_with_a_damaged_part_is_refused(make_package, damage):
+    """Its own checksum is nowhere, so anything may stand in it."""
+    folder, _ = make_package()
+    path = folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    with pytest.raises(UserError, match=r"manifest\.json"):
+        load_package(folder)
+
+
 def test_a_folder_that_is_not_a_package_is_refused_by_name(make_bart, tmp_path):
     """A missing folder, a plain transformers folder, and a file."""
     make_bart(1, 1).save_pretrained(tmp_path / "plain")

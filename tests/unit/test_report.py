@@ -31,7 +31,7 @@ TEACHER = Row(
 
 def student(name="2-2-8 6-3", value=25.0, size=1e6, **options):
     sizes = {"size_bytes": size, "size_ratio": 1e7 / size, "rule_p_ratio": 9.0}
-    times = {"latency_p50_ms": 40.0, "speed_ratio": 1.25}
+    times = {"latency_p50_ms": 40.0, "speed_ratio": 1.25, "onnx_speed_ratio": 3.5}
     return Row(**{"name": name, "scores": scores(value), "run_id": "f" * 32, **sizes, **times, **options})
 
 
@@ -168,7 +168,8 @@ def test_the_numbers_of_the_csv_are_the_numbers(written):
         for name, value in line.items():
             assert value == "" or isinstance(record[name], str) or float(value) == record[name]
     assert float(mine["rouge1_percent"]) == FULL.rows[2].scores["rouge1"]
-    for name in ("size_bytes", "latency_p50_ms", "rougeLsum_low_percent", "rougeLsum_lost_percent", "generated_words"):
+    times, scored = ("onnx_speed_ratio", "latency_p50_ms"), ("rougeLsum_low_percent", "rougeLsum_lost_percent")
+    for name in ("size_bytes", *times, *scored, "generated_words"):
         assert mine[name]
     assert (lines[3]["failure"], lines[3]["loss"], lines[3]["rouge1_percent"]) == (FAILED.failure, "9.5", "")
 
@@ -176,7 +177,7 @@ def test_the_numbers_of_the_csv_are_the_numbers(written):
 def test_the_console_shows_what_failed():
     """One line a model, the reason at its end; every line as wide as its columns."""
     lines = table_rows(FULL)
-    assert lines[-1] == ["1-1-8 1-1", *["-"] * 8, "FAILED: non-finite loss at optimiser step 7"]
+    assert lines[-1] == ["1-1-8 1-1", *["-"] * 9, "FAILED: non-finite loss at optimiser step 7"]
     assert len({len(line) for line in lines}) == 1
     assert text_table(lines).endswith("step 7")
 

@@ -24,6 +24,11 @@ DOORS = {
     "datasets": {"data", "evaluation", "stages"},
     "huggingface_hub": {"data"},
     "transformers": {"models", "data", "evaluation", "export"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
+    "openvino": {"export"},
+    "ctranslate2": {"export"},
+    "tokenizers": {"data", "export"},
 }
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
 

@@ -1,0 +1,64 @@
+"""Settings of the benchmarks that compare runtimes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.config.errors import UserError
+from pipeline.config.option import option
+from pipeline.config.sweep import StudentConfig
+
+VARIANTS = ("exact", "fast", "openvino")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeBenchmarkConfig:
+    """How fast exported students run beside other runtimes. A cell is a depth, a batch and a number of threads."""
+
+    depths: list[str] = option(lambda: ["6-6", "6-1", "3-1"], "encoder-decoder layers, one cell for each")
+    batches: list[int] = option(lambda: [1, 8], "sources decoded together, one cell for each")
+    threads: list[int] = option(lambda: [1, 2], "threads of a worker, one cell for each")
+    schemes: list[str] = option(lambda: ["8-8-8", "4-4-8", "2-2-8"], "schemes of the exported students")
+    variants: list[str] = option(lambda: list(VARIANTS), f"exported variants, of {', '.join(VARIANTS)}")
+    baselines: bool = option(True, "measure other runtimes, too; the fp32 teacher and student are always measured")
+    source_tokens: int = option(256, "source tokens of a sequence", minimum=1)
+    new_tokens: int = option(64, "greedy tokens generated for each", minimum=2)
+    rounds: int = option(7, "samples of every contender that count", minimum=1)
+    sample_seconds: float = option(0.4, "a sample repeats what it times for at least so long", minimum=0.0)
+    max_other_load: float = option(
+        0.15, "cores that other processes may use during a sample beyond those that the threads leave free", minimum=0.0
+    )
+    timeout_seconds: float = option(600.0, "how long a worker may be silent before it counts as lost", minimum=1.0)
+
+    def __post_init__(self) -> None:
+        for name in ("depths", "batches", "threads"):
+            values = getattr(self, name)
+            if not values or any(isinstance(value, int) and value < 1 for value in values):
+                key = f"benchmark.runtime.{name}"
+                raise UserError(f"{key}={values}", "at least one, numbers from 1 on", f"set {key}")
+        for scheme in self.schemes:
+            StudentConfig(scheme=scheme)  # says what is wrong
+        if unknown := sorted(set(self.variants) - set(VARIANTS)):
+            raise UserError(
+                f"benchmark.runtime.variants names '{unknown[0]}'",
+                ", ".join(VARIANTS),
+                "set benchmark.runtime.variants",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityBenchmarkConfig:
+    """How far exported students are from the trained ones; recipes are those of sweep.recipes."""
+
+    schemes: list[str] = option(lambda: ["2-2-8", "4-4-8", "8-8-8", "1-1-8", "3-3-8"], "schemes of the students")
+    depth: str = option("3-2", "encoder-decoder layers of the students")
+    num_seeds: int = option(3, "models of each kind: with seed, seed+1, ...", minimum=1)
+    num_rows: int = option(4, "sources of different lengths, decoded together", minimum=1)
+    source_tokens: int = option(64, "tokens of the longest source", minimum=2)
+    num_steps: int = option(64, "decoding steps, teacher-forced and generated", minimum=1)
+
+    def __post_init__(self) -> None:
+        for scheme in self.schemes:
+            StudentConfig(scheme=scheme)
+        if not self.schemes:
+            raise UserError("benchmark.parity.schemes is empty", "at least one scheme", "set benchmark.parity.schemes")

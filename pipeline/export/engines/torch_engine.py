@@ -1,0 +1,53 @@
+"""transformers as people use it: `generate` on a folder that `save_pretrained` has written."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+import transformers.models.bart.modeling_bart  # noqa: F401 - else its import would count as loading
+from transformers import AutoModelForSeq2SeqLM, GenerationConfig
+from transformers.utils.logging import disable_progress_bar
+
+from pipeline.export.engines.engine import Array, Engine, Sample
+
+disable_progress_bar()
+
+
+class TorchEngine:
+    """A model in the precision of its file."""
+
+    def __init__(self, path: Path) -> None:
+        self.model = AutoModelForSeq2SeqLM.from_pretrained(path, dtype="auto").requires_grad_(False).eval()
+
+    @torch.inference_mode()
+    def sample(self, source: Array, num_tokens: int) -> Sample:
+        """See `Engine.sample`."""
+        ids, shape = torch.from_numpy(source), self.model.config
+        decoding = GenerationConfig(
+            num_beams=1,
+            do_sample=False,
+            min_new_tokens=num_tokens,
+            max_new_tokens=num_tokens,
+            bos_token_id=shape.bos_token_id,
+            eos_token_id=shape.eos_token_id,
+            pad_token_id=shape.pad_token_id,
+            decoder_start_token_id=shape.decoder_start_token_id,
+        )
+        mask, begin = torch.ones_like(ids), time.perf_counter()
+        encoded = self.model.get_encoder()(input_ids=ids, attention_mask=mask)
+        between = time.perf_counter()
+        tokens = self.model.generate(encoder_outputs=encoded, attention_mask=mask, generation_config=decoding)
+        end = time.perf_counter()
+        return Sample(
+            encode_ms=1000.0 * (between - begin),
+            decode_ms=1000.0 * (end - between),
+            tokens=tokens[:, 1:].numpy(),
+        )
+
+
+def load(path: Path, threads: int) -> Engine:
+    """A model that runs on so many threads."""
+    torch.set_num_threads(threads)
+    return TorchEngine(path)

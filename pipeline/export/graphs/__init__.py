@@ -1,0 +1,1 @@
+"""Packages as ONNX graphs with real low-bit weights."""

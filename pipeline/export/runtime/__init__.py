@@ -1,0 +1,1 @@
+"""Exported models without torch: numpy, onnxruntime and tokenizers are all that this package needs."""

@@ -1,0 +1,141 @@
+"""What an exported folder says of itself, and whether its files are those that were exported.
+
+encoder.onnx     source tokens -> what the decoder attends to, or a classifier's logits
+decoder.onnx     one decoding step; not of a classifier
+weights.bin      what both share, each matrix once
+tokenizer.json   as the tokenizers library reads it
+golden.npz       token ids and what the trained model says to them
+speed.onnx       one product to be timed, where weights keep few bits in memory
+manifest.json    this
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.build import build
+from pipeline.config.errors import UserError
+from pipeline.config.task import DecodingConfig
+
+FORMAT = "dq-onnx/1"
+MANIFEST, ENCODER, DECODER, WEIGHTS = "manifest.json", "encoder.onnx", "decoder.onnx", "weights.bin"
+TOKENIZER, GOLDEN = "tokenizer.json", "golden.npz"
+MODEL_FILES = (ENCODER, DECODER, WEIGHTS)  # what counts as the size of the model
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenIds:
+    """The tokens that decoding knows by number."""
+
+    pad: int
+    eos: int | None = None
+    decoder_start: int | None = None
+    forced_first: int | None = None  # mBART-50's language code
+    suppressed: list[int]  # never generated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far the graphs are from the trained model on the golden inputs."""
+
+    logits_error: float  # |ours - torch fp32| / |torch fp32|
+    floor: float  # the same of torch fp64 and torch fp32: what rounding alone does
+    same_choices: float  # part of the positions with the same likeliest token
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportInfo:
+    """An exported model.
+
+    Args:
+        variant: exact, fast or openvino.
+        family: of the model, e.g. bart.
+        scheme_name: `W-E-A`.
+        decoding: as it was evaluated.
+        tokens: special tokens.
+        labels: a classifier's labels in their order; none of a model that generates.
+        source_prefix: put before every text.
+        max_source_tokens: longer sources lose their end.
+        max_positions: longest generated sequence; none without a limit.
+        opset: of the graphs.
+        onnxruntime: the oldest release that runs them as fast as they should.
+        parity: measured when it was exported.
+        source: digest of the package's manifest, so that everyone knows what was exported.
+        parts: name of every stored tensor -> {bytes, bits, stored_as}.
+    """
+
+    variant: str
+    family: str
+    scheme_name: str
+    decoding: DecodingConfig
+    tokens: TokenIds
+    labels: list[str] | None
+    source_prefix: str
+    max_source_tokens: int
+    max_positions: int | None
+    opset: int
+    onnxruntime: str
+    parity: Parity
+    source: str
+    parts: dict[str, dict[str, Any]]
+
+
+def write_manifest(folder: Path, info: ExportInfo) -> None:
+    """Write the manifest of a folder whose other files are there."""
+    digests = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    text = json.dumps({"format": FORMAT, **asdict(info), "sha256": digests}, indent=2)
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> ExportInfo:
+    """What an exported folder says of itself, its files checked.
+
+    Raises:
+        UserError: not an exported model, a newer format, a missing or changed file.
+    """
+    path, change = folder / MANIFEST, "name a folder that jobs/export.py has written"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # also text that is no UTF-8 or no JSON
+        raise UserError(f"{folder} is not an exported model: {error}", f"a folder with {MANIFEST}", change) from None
+    if not isinstance(manifest, dict) or not str(manifest.get("format", "")).startswith("dq-onnx/"):
+        raise UserError(f"{path} is not the manifest of an exported model", f"format {FORMAT}", change)
+    if (written := manifest.pop("format")) != FORMAT:
+        raise UserError(f"format '{written}' in {path}", FORMAT, "use the version that wrote it")
+    digests = manifest.pop("sha256", None)
+    if not isinstance(digests, dict) or not {ENCODER, WEIGHTS} <= set(digests):
+        raise UserError(f"{path} lacks checksums", "a whole manifest", "export the model again")
+    for name, digest in digests.items():
+        _check_file(folder / name, digest)
+    try:
+        return build(ExportInfo, manifest)
+    except (UserError, TypeError) as error:
+        raise UserError(f"{path}: {error}", "a whole manifest", "export the model again") from None
+
+
+def _check_file(file: Path, digest: Any) -> None:
+    try:
+        if file.is_file() and sha256_of(file) == digest:
+            return
+        state = "has changed" if file.is_file() else "is missing"
+    except OSError as error:
+        state = f"cannot be read: {error.strerror}"
+    raise UserError(f"{file} {state}", "files as they were exported (SHA-256)", "copy or export it again")
+
+
+def model_bytes(folder: Path) -> int:
+    """Bytes of graphs and weights on disk: the size of an exported model."""
+    return sum((folder / name).stat().st_size for name in MODEL_FILES if (folder / name).is_file())
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

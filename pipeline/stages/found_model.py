@@ -1,0 +1,195 @@
+"""Which student `model=` means: a folder, a zip of one, a run, a registered model, or an address of MLflow."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config.errors import UserError
+from pipeline.config.schema import JobConfig
+from pipeline.export.package import FORMAT as PACKAGE_FORMAT
+from pipeline.export.package import MANIFEST
+from pipeline.export.runtime.archive import opened
+from pipeline.export.runtime.manifest import FORMAT as EXPORT_FORMAT
+from pipeline.export.runtime.manifest import sha256_of
+from pipeline.stages.runs import open_tracker, tracking_uri
+from pipeline.stages.storage import open_storage, personal_path, whole_folder
+from pipeline.tracking.models import EXPORTED, PACKED, model_name
+from pipeline.tracking.progress import say
+from pipeline.tracking.stored_models import StoredModel, download, model_of_id, model_of_run, model_of_version
+from pipeline.tracking.tracker import FoundRun, Tracker, check_store_exists
+
+WAYS = (
+    "a run id or run name, name@alias or name/version of a registered model, models:/... or runs:/..., a folder with a "
+    "packed or an exported model, or the .zip of an exported one"
+)
+SHOWN = 80  # letters of a name in a message
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundModel:
+    """A student on this machine's disk; at least one of its two forms is there.
+
+    Args:
+        name: what its folders are called.
+        package: its package.
+        exported: the same as graphs.
+    """
+
+    name: str
+    package: Path | None
+    exported: Path | None
+
+
+def find_model(config: JobConfig, given: str) -> FoundModel:
+    """The student that a person means, downloaded into the cache where MLflow keeps it.
+
+    Raises:
+        UserError: there is none, or something else of that name; what there is is named.
+    """
+    if not given.strip():
+        raise UserError("no model", WAYS, "write model=...")
+    path = personal_path(given)
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:  # longer than any name, as a text in the place of the model, or not to be looked at
+        raise UserError(
+            f"model={given[:SHOWN]}: {error.strerror}", WAYS, "name a folder that is there, or a run"
+        ) from None
+    if is_folder:
+        return _of_folder(path)
+    if is_file:
+        return _of_file(config, path)
+    no_name = given.encode(errors="replace").decode() != given  # a path may hold any bytes, a run's name may not
+    if path.is_absolute() or given.startswith((".", "~")) or given.endswith(".zip") or no_name:
+        raise UserError(f"{given} does not exist", WAYS, "name a folder that is there, or a run")
+    check_store_exists(tracking_uri(config))
+    tracker = open_tracker(config, patience_seconds=0.0)
+    return _downloaded(config, tracker, _stored(tracker, given))
+
+
+def _of_folder(path: Path) -> FoundModel:
+    """A folder of either form, a student's folder of a sweep, or a logged model's."""
+    whole = path.resolve()
+    kind = _format(path)
+    if kind.startswith("dq-packed/"):
+        named = whole.parents[1] if whole.parent.name == "data" else whole.parent
+        return FoundModel(name=named.name if whole.name == PACKED else whole.name, package=path, exported=None)
+    if kind.startswith("dq-onnx/"):
+        name = whole.parent.name if whole.name == EXPORTED else whole.name
+        return FoundModel(name=name, package=None, exported=path)
+    for inside in (path, path / "data"):
+        forms = [inside / name if _format(inside / name) else None for name in (PACKED, EXPORTED)]
+        if forms[0] is not None and forms[1] is not None:
+            _check_same(*forms)
+        if any(forms):
+            return FoundModel(name=whole.name, package=forms[0], exported=forms[1])
+    reason = f"it has no {MANIFEST} of format {PACKAGE_FORMAT} or {EXPORT_FORMAT}"
+    if (path / "config.json").is_file():
+        reason = "it is a model in full precision, as a teacher is"
+    if (path / "students").is_dir():
+        reason = "it is a sweep; its students lie in " + str(path / "students")
+    raise UserError(f"{path} is not a student: {reason}", WAYS, "name the folder of a student")
+
+
+def _check_same(package: Path, exported: Path) -> None:
+    """Graphs beside a package must be its own."""
+    if _said(exported, "source") != sha256_of(package / MANIFEST):
+        raise UserError(
+            f"{exported} was exported from another student than {package}", "one student", "export it again"
+        )
+
+
+def _format(path: Path) -> str:
+    """The format that a folder's manifest names; empty without a manifest."""
+    return _said(path, "format")
+
+
+def _said(path: Path, key: str) -> str:
+    """What a folder's manifest says; empty if it does not. Whoever loads the folder says what is wrong."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(manifest.get(key, "")) if isinstance(manifest, dict) else ""
+
+
+def _of_file(config: JobConfig, path: Path) -> FoundModel:
+    """A zip of an exported folder, unpacked into the cache once."""
+    folder = open_storage(config.storage.path).cache / "models" / f"zip-{sha256_of(path)[:16]}"
+    if not folder.is_dir():
+        with opened(path) as unpacked, whole_folder(folder) as partial:
+            shutil.copytree(unpacked, partial, dirs_exist_ok=True)
+    return FoundModel(name=path.stem, package=None, exported=folder)
+
+
+def _stored(tracker: Tracker, given: str) -> StoredModel:
+    if given.startswith("models:/"):
+        name = given.removeprefix("models:/")
+        if re.fullmatch(r"m-[0-9a-f]{32}", name):
+            return model_of_id(tracker, name)
+        return _of_registry(tracker, name, given)
+    if given.startswith("runs:/"):
+        run_id, _, name = given.removeprefix("runs:/").partition("/")
+        run = tracker.by_id(run_id)
+        if run is None:
+            raise UserError(f"no run '{run_id}'", "the id of a run of this store", "copy the address again")
+        model = _of_run(tracker, run)
+        if name not in ("", model.name):
+            raise UserError(f"no model '{name}' on run '{run.name}'", model.name, f"write runs:/{run_id}/{model.name}")
+        return model
+    if "@" in given or re.search(r"/\d+$", given):
+        return _of_registry(tracker, given, given)
+    if "/" in given:
+        raise UserError(f"{given} does not exist", WAYS, "name a folder that is there, or a run")
+    return _of_run(tracker, tracker.one_run(given))
+
+
+def _of_registry(tracker: Tracker, name: str, given: str) -> StoredModel:
+    found = re.fullmatch(r"(?P<name>[^@]+?)/?(?P<version>@.+|(?<=/)\d+)", name)
+    if found is None:
+        raise UserError(f"model={given}", "name@alias or name/version", "name one of a registered model's versions")
+    return model_of_version(tracker, found["name"], found["version"])
+
+
+def _of_run(tracker: Tracker, run: FoundRun) -> StoredModel:
+    """The model of a student's run.
+
+    Raises:
+        UserError: another kind of run, or no model on it.
+    """
+    kind = run.tags.get("dq.kind", "other")
+    if kind == "sweep":
+        names = ", ".join(sorted(child.name for child in tracker.children(run.run_id) if child.finished)) or "none yet"
+        raise UserError(f"run '{run.name}' is a sweep", f"one of its finished students: {names}", "name a student")
+    if kind != "student":
+        what = "a teacher's, in full precision" if kind == "teacher" else "no student's"
+        raise UserError(f"run '{run.name}' ({run.run_id}) is {what}", "the run of a student", "name a student")
+    if not run.finished:
+        raise UserError(
+            f"run '{run.name}' ({run.run_id}) is {run.state}", "a finished student", "wait, or train it again"
+        )
+    if (model := model_of_run(tracker, run)) is None:
+        raise UserError(
+            f"run '{run.name}' ({run.run_id}) has no logged model",
+            "a student's run with one, or its folder sweeps/.../students/.../packed in the storage folder",
+            "submit its sweep again, which logs what is missing, or name the folder",
+        )
+    return model
+
+
+def _downloaded(config: JobConfig, tracker: Tracker, model: StoredModel) -> FoundModel:
+    """A logged model's files in the cache; named by the digest of its manifest, so each is there once."""
+    folder = open_storage(config.storage.path).cache / "models" / f"{model_name(model.name)}-{model.digest[:16]}"
+    if not folder.is_dir():
+        say(f"model {model.name}: downloading it from MLflow")
+        with whole_folder(folder) as partial:
+            download(tracker, model, partial)
+            manifest = partial / PACKED / MANIFEST
+            if not manifest.is_file() or sha256_of(manifest) != model.digest:
+                raise UserError(f"{model.location} has changed", "what its run says", "submit its sweep again")
+    exported = folder / EXPORTED
+    return FoundModel(name=model.name, package=folder / PACKED, exported=exported if exported.is_dir() else None)

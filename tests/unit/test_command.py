@@ -1,0 +1,145 @@
+"""The words of a command line: which are settings, which are names or texts, and which are mistakes."""
+
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+
+from pipeline.config.errors import UserError
+from pipeline.config.load import load_config, to_yaml
+from pipeline.stages.command import OWN, POSITIONAL, main, named
+
+
+def loaded(job, *words):
+    """The job's own section, and the name of the model group."""
+    config = load_config(job, named(job, list(words)))
+    return getattr(config, job), config.model.name
+
+
+@pytest.mark.parametrize("words", [["MODEL"], ["model=MODEL"], ["export.model=MODEL"]])
+@pytest.mark.parametrize("rest", [["variant=exact", "compress=zip"], ["export.variant=exact", "export.compress=zip"]])
+def test_a_job_s_own_settings_need_no_section(words, rest):
+    """`model=` is the student, not the group of models; places, short and whole names mean the same."""
+    settings, group = loaded("export", *words, "format=onnx", *rest)
+    assert (settings.model, settings.format, settings.variant, settings.compress) == ("MODEL", "onnx", "exact", "zip")
+    assert group == "seed"
+
+
+def test_other_settings_keep_their_sections_and_groups():
+    """So that storage and tracking are named as everywhere; other jobs know no short names."""
+    config = load_config("generate", named("generate", ["M", "storage.path=/x", "recipe=dqbart", "seed=3"]))
+    assert (config.storage.path, config.recipe.name, config.seed) == ("/x", "dqbart", 3)
+    assert load_config("dq_sweep", named("dq_sweep", ["model=tiny"])).model.name == "tiny"
+    with pytest.raises(UserError, match="unknown key 'variant'"):
+        load_config("dq_sweep", named("dq_sweep", ["variant=exact"]))
+
+
+@pytest.mark.parametrize("given", ["models:/short titles@best", "6-3 seed=1", "a@b", "1e5", "012", "null", "a: b"])
+def test_a_model_s_name_is_taken_as_it_stands(given):
+    """Numbers, addresses, spaces: nothing is read as YAML."""
+    for words in ([given], [f"model={given}"]):
+        assert loaded("generate", *words)[0].model == given
+
+
+TEXTS = [
+    "a=b c",
+    "x=5",
+    "print(a=b)",
+    "{a: b}",
+    "[1, 2]",
+    "12",
+    "yes",
+    "${seed}",
+    "${",
+    "a: b",
+    "- a",
+    "",
+    " ",
+    "é=ü\n",
+]
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "task: read. model=none", "num_beams", 'say "no"', "# nothing", "text=a=b"])
+def test_a_text_is_taken_as_it_stands(text):
+    """Also where it looks like a setting, YAML or an interpolation; the configuration as YAML means the same."""
+    config = load_config("generate", named("generate", ["M", f"text={text}"]))
+    assert (config.generate.model, config.generate.text) == ("M", text)
+    assert OmegaConf.to_container(OmegaConf.create(to_yaml(config)), resolve=True)["generate"]["text"] == text
+    if not text.startswith("text="):
+        assert loaded("generate", "model=M", text)[0].text == text
+        assert loaded("generate", text, "model=M")[0].text == text
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["M", "num_beam=4"], "write num_beams=..., or, if it is a text, text='num_beam=4'"),
+        (["M", "max_lenght=4"], "max_length=..."),
+        (["M", "--jsonl"], "write jsonl=..., or, if it is a text, text='--jsonl'"),
+        (["M", "--num-beams=4", "hello"], "write num_beams=..."),
+        (["M", "-n"], "write key=..., or, if it is a text, text='-n'"),
+        (["M", "Read", "a", "file"], "'a' is one word too many"),
+        (["M", "text", "generate.num_beem=4"], "generate.num_beams"),
+        (["M", "num_beams=four"], "generate.num_beams"),
+        (["M", "num_beams=0"], "at least 1"),
+        (["M", "runtime=tflite"], "auto, torch, onnx"),
+        (["M", "too_long=drop"], "cut, refuse"),
+        (["M", "threads=0"], "at least 1"),
+    ],
+)
+def test_a_mistyped_setting_is_no_text(words, part):
+    """What is nearly a setting is refused with both ways out; so is a text without its quotes."""
+    with pytest.raises(UserError) as caught:
+        loaded("generate", *words)
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["M", "variant=slow"], "exact, fast, openvino"),
+        (["M", "format=tflite"], "onnx"),
+        (["M", "N"], "one word too many"),
+        (["M", "varian=fast"], "write variant=..."),
+        (["M", "--variant"], "write variant=..."),
+    ],
+)
+def test_a_wrong_export_is_refused(words, part):
+    """With what is allowed."""
+    with pytest.raises(UserError) as caught:
+        loaded("export", *words)
+    assert part in str(caught.value)
+    assert "text" not in str(caught.value)  # it takes none
+
+
+def test_decoding_that_is_not_given_is_that_of_the_evaluation():
+    """Only what was said differs."""
+    assert loaded("generate", "M", "a")[0].decoding == {}
+    words = ["num_beams=4", "early_stopping=false", "length_penalty=0.5"]
+    assert loaded("generate", "M", "a", *words)[0].decoding == {
+        "num_beams": 4,
+        "early_stopping": False,
+        "length_penalty": 0.5,
+    }
+
+
+@pytest.mark.parametrize("job", OWN)
+def test_help_of_a_job_with_a_section_of_its_own_is_short(job, monkeypatch, capsys):
+    """Its own settings by their short names, storage and tracking; no groups, nothing of training."""
+    monkeypatch.setattr(sys, "argv", [job, "--help"])
+    assert main(job, "A summary.", lambda config: {}) == 0
+    lines = capsys.readouterr().out.splitlines()
+    keys = {line.split()[0] for line in lines if line.startswith("  ")}
+    assert keys == {*OWN[job], "storage.path", "tracking.uri", "tracking.experiment"}
+    places = " ".join(f"[{key.removeprefix(f'{job}.')}]" for key in POSITIONAL[job])
+    assert f"usage: python jobs/{job}.py {places} [key=value ...]" in lines[2]
+
+
+def test_a_job_whose_stdout_is_answers_prints_no_document(monkeypatch, capsys):
+    """Neither of a result nor of a mistake."""
+    monkeypatch.setattr(sys, "argv", ["generate", "M", "hello"])
+    assert main("generate", "A summary.", lambda _: {"status": "finished"}, has_document=lambda _: False) == 0
+    monkeypatch.setattr(sys, "argv", ["generate", "M", "num_beam=3"])
+    assert main("generate", "A summary.", lambda _: {"status": "finished"}, has_document=lambda _: False) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, "num_beams" in captured.err) == ("", True)
