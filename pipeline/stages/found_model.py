@@ -82,11 +82,11 @@ def _of_folder(path: Path) -> FoundModel:
         name = whole.parent.name if whole.name == EXPORTED else whole.name
         return FoundModel(name=name, package=None, exported=path)
     for inside in (path, path / "data"):
-        forms = [inside / name if _format(inside / name) else None for name in (PACKED, EXPORTED)]
-        if forms[0] is not None and forms[1] is not None:
-            _check_same(*forms)
-        if any(forms):
-            return FoundModel(name=whole.name, package=forms[0], exported=forms[1])
+        package, exported = (inside / name if _format(inside / name) else None for name in (PACKED, EXPORTED))
+        if package is not None and exported is not None:
+            _check_same(package, exported)
+        if package is not None or exported is not None:
+            return FoundModel(name=whole.name, package=package, exported=exported)
     reason = f"it has no {MANIFEST} of format {PACKAGE_FORMAT} or {EXPORT_FORMAT}"
     if (path / "config.json").is_file():
         reason = "it is a model in full precision, as a teacher is"
