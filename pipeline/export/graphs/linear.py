@@ -39,8 +39,8 @@ class Kernels:
             blocks by the kernel); else integer products with the very codes of training.
         explicit: whether 8-bit inputs are quantised as in training before MatMulNBits, too, which rounds to 8 bits by
             itself; fewer bits always are.
-        faithful: whether attention rounds its operands to 8 bits as in training; without, nothing is rounded there,
-            which is nearer to the grid than what another order of summation does to it (RESULTS.md). Fewer bits are.
+        faithful: whether attention rounds its operands to 8 bits as in training; fewer bits always are (RESULTS.md has
+            what it changes).
     """
 
     low_bits: bool

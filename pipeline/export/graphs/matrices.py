@@ -79,11 +79,12 @@ def mapped_codes(graph: Graph, matrix: Matrix, values: Array) -> str:
             found = graph.op("Gather", graph.constant(values, values.dtype), graph.cast(_triples(graph, raw), np.int32))
         else:
             # A table of what every byte holds: one operator, and a copy of some bytes for each.
-            digits = np.arange(256)[:, None] // matrix.levels ** np.arange(_per_byte(matrix)) % matrix.levels
+            per_byte = 5 if matrix.bits == TERNARY_BITS else 8 // int(matrix.bits)
+            digits = np.arange(256)[:, None] // matrix.levels ** np.arange(per_byte) % matrix.levels
             table = graph.constant(values[digits], values.dtype.type)
             found = graph.op("Gather", table, graph.cast(raw, np.int32), axis=0)
         flat = graph.op("Reshape", found, graph.constant([-1], np.int64))
-        if rows * columns != matrix.packed.codes.numel() * _per_byte(matrix):  # the last group is padded
+        if rows * columns != _num_stored(matrix.packed):  # the last group is padded
             flat = graph.op("Slice", flat, *(graph.constant([number], np.int64) for number in (0, rows * columns)))
         return graph.op("Reshape", flat, graph.constant([rows, columns], np.int64))
 
@@ -96,9 +97,10 @@ def stored_bytes(graph: Graph, matrix: Matrix) -> str:
     return graph.weight(f"{matrix.name}.codes", matrix.packed.codes.cpu().numpy())
 
 
-def _per_byte(matrix: Matrix) -> float:
-    """Codes in a byte."""
-    return 5 if matrix.bits == TERNARY_BITS else 8 // int(matrix.bits) if matrix.bits != 3 else 8 / 3
+def _num_stored(packed: PackedWeight) -> int:
+    """Codes in its bytes, those that fill the last group included."""
+    num_bytes = packed.codes.numel()
+    return num_bytes * 5 if packed.bits == TERNARY_BITS else num_bytes * 8 // int(packed.bits)
 
 
 def _triples(graph: Graph, raw: str) -> str:
