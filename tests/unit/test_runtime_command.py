@@ -1,5 +1,6 @@
 """`python -m pipeline.export.runtime`: texts in, answers out; mistakes are one paragraph and leave nothing behind."""
 
+import functools
 import io
 import json
 import os
@@ -266,7 +267,9 @@ def test_a_model_that_is_none_is_refused(run, folder, tmp_path):
 
 def command(folder, *arguments, **options):
     words = [sys.executable, "-m", "pipeline.export.runtime", str(folder), *arguments, "--threads", "1"]
-    return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
+    # A shell's background jobs ignore interrupts, and hand that down.
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heard, **options)
 
 
 def test_a_closed_pipe_and_an_interrupt_end_it_quietly(folder, tmp_path):
