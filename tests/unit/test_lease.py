@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -174,7 +175,15 @@ def test_a_lost_lease_stops_its_holder(tmp_path, monkeypatch, capsys):
         lease(tmp_path, "x").__enter__()
 
 
-def test_the_holder_is_interrupted_in_its_main_thread(tmp_path, monkeypatch):
+@pytest.fixture
+def hears_interrupts():
+    """As a process does that no shell has put into the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_holder_is_interrupted_in_its_main_thread(hears_interrupts, tmp_path, monkeypatch):
     """Whatever it does, unless it ignores interrupts."""
     monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.01)
     with pytest.raises(UserError, match="taken over"), lease(tmp_path, "x"):
