@@ -2,8 +2,8 @@
 
 import json
 import os
-import subprocess
 import signal
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
