@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pipeline.config.errors import UserError
 from pipeline.config.option import option
 from pipeline.config.sweep import StudentConfig
-
-VARIANTS = ("exact", "fast", "openvino")
+from pipeline.config.use import VARIANTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.config.option import option
 from pipeline.config.task import DecodingConfig
 
+VARIANTS = ("exact", "fast", "openvino")  # of exported students
 MODEL = "a student: run id or name, name@alias or name/version of a registered one, models:/..., runs:/..., or a folder"
 
 
@@ -20,7 +21,7 @@ class ExportConfig:
     variant: str = option(
         "fast",
         "exact: the arithmetic of training, also for WASM; fast: products of few bits in the decoder; openvino: for it",
-        allowed=("exact", "fast", "openvino"),
+        allowed=VARIANTS,
     )
     output: str | None = option(None, "folder that is written; none: exports/<name>-<variant> in the storage folder")
     compress: str = option(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import datasets
 
 from pipeline.data.batch import Batch, collate_rows, model_columns
+from pipeline.data.limits import length_batches
 from pipeline.data.noise import infill
 
 # Batches are cut from runs of this many examples sorted by length: little padding, still well mixed.
@@ -97,11 +98,7 @@ def generation_batches(lengths: Sequence[int], batch_tokens: int, num_ranks: int
         batch_tokens: most padded source tokens in a batch.
         num_ranks: data-parallel workers; the examples of a batch do not depend on it.
     """
-    batches: list[list[int]] = []
-    for example in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > batch_tokens:
-            batches.append([])
-        batches[-1].append(example)
+    batches = length_batches(lengths, batch_tokens)
     return [batches[rank::num_ranks] for rank in range(num_ranks)]
 
 

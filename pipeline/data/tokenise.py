@@ -21,6 +21,7 @@ from pipeline.data.batch import IGNORED_LABEL
 from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import set_languages, target_ids
+from pipeline.data.limits import cut_row
 
 # BART's special tokens at BART's ids.
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -194,11 +195,4 @@ def _pair_ids(first: list[str], second: list[str], limit: int, tokenizer: Any) -
 def _cut(whole: list[list[int]], limit: int, tokenizer: Any) -> tuple[list[list[int]], list[bool]]:
     """Token ids, at most `limit` of them, and whether each was cut; special tokens at the end stay."""
     special = set(tokenizer.all_special_ids)
-    ids, cut = [], [len(row) > limit for row in whole]
-    for row, too_long in zip(whole, cut, strict=True):
-        if too_long:
-            end = next((i for i, token in enumerate(reversed(row)) if token not in special), 0)
-            end = min(end, limit)  # a text may hold any number of special tokens itself
-            row = [*row[: limit - end], *row[len(row) - end :]]
-        ids.append(row)
-    return ids, cut
+    return [cut_row(row, limit, special) for row in whole], [len(row) > limit for row in whole]

@@ -66,20 +66,7 @@ class Answerer:
         on_batch: Callable[[int], None] = lambda _: None,
         **overrides: Any,
     ) -> list[str]:
-        """What the student says to every text: a generated text, or a classifier's label.
-
-        An empty text is a text: the model decides.
-
-        Args:
-            texts: at least one.
-            second: the other text of every pair, for a classifier of pairs.
-            on_batch: told after each batch how many texts were answered in it.
-            overrides: fields of `DecodingConfig` that differ from the package's decoding.
-
-        Raises:
-            UserError: not texts, too long ones where they are refused, or decoding settings that do not exist or that
-                this model cannot follow.
-        """
+        """What the student says to every text; arguments and errors as of `runtime.answer.OnnxAnswerer.answers`."""
         decoding = decoding_asked(self.info.decoding, overrides, self.labels, self.positions)
         check_texts(texts, second, self.labels)
         with self.lock:  # neither tokenizers nor a model's generation settings belong to one thread

@@ -9,7 +9,6 @@ Variants, from the same codes and scales:
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -43,6 +42,7 @@ from pipeline.export.runtime.manifest import (
     ExportInfo,
     Parity,
     TokenIds,
+    sha256_of,
     write_manifest,
 )
 from pipeline.models.families import family_of
@@ -141,7 +141,7 @@ def _info(
         opset=OPSET,
         onnxruntime=OLDEST_RUNTIME,
         parity=Parity(logits_error=0.0, floor=floor, same_choices=1.0),  # to be measured
-        source=hashlib.sha256((packed / MANIFEST).read_bytes()).hexdigest(),
+        source=sha256_of(packed / MANIFEST),
         parts=parts,
     )
 

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from pipeline.config.errors import UserError
 from pipeline.config.recipe import QuantisationConfig
 from pipeline.config.task import DecodingConfig
+from pipeline.config.use import VARIANTS as ASKED_FOR
 from pipeline.evaluation.generate import generate_ids
 from pipeline.export.onnx_package import VARIANTS, export_package
 from pipeline.export.package import WEIGHTS as PACKED_WEIGHTS
@@ -64,6 +65,11 @@ def make_package(tiny_tokenizer, tmp_path_factory):
         return folder
 
     return make
+
+
+def test_every_variant_that_may_be_asked_for_is_made():
+    """The settings and the exporter know the same."""
+    assert tuple(VARIANTS) == ASKED_FOR
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -10,9 +10,8 @@ import torch
 
 from pipeline.config.task import DecodingConfig
 from pipeline.data.batch import pad
-from pipeline.data.batches import generation_batches
 from pipeline.evaluation.generate import generate_ids
-from pipeline.export.runtime.batches import batches_of, mask_of, padded
+from pipeline.export.runtime.batches import mask_of, padded
 from pipeline.export.runtime.manifest import TokenIds
 from pipeline.export.runtime.processors import Rules, log_softmax
 from pipeline.export.runtime.search import CHUNK, largest, search
@@ -150,14 +149,6 @@ def test_log_probabilities_are_those_of_torch():
     logits[0, 7] = -np.inf
     expected = torch.from_numpy(logits).log_softmax(-1).numpy()
     np.testing.assert_allclose(log_softmax(logits.copy()), expected, rtol=1e-6, atol=2e-7)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_batches_are_those_of_the_evaluation(seed):
-    """Also where one text is longer than the budget."""
-    draw = random.Random(seed)
-    lengths = [draw.randint(1, 90) for _ in range(draw.randint(1, 60))]
-    assert batches_of(lengths, 64) == generation_batches(lengths, 64, 1)[0]
 
 
 def test_padding_is_that_of_the_evaluation():

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from pathlib import Path
 
 import torch
-import transformers.models.bart.modeling_bart  # noqa: F401 - else its import would count as loading
 from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.export.engines.engine import Array, Engine, Sample
 
 disable_progress_bar()
+import_module("transformers.models.bart.modeling_bart")  # else its import would count as loading
 
 
 class TorchEngine:

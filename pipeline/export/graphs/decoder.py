@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.export.graphs.attention import Attention, attention_of
-from pipeline.export.graphs.encoder import scaled
 from pipeline.export.graphs.layout import Layout, StackLayout
 from pipeline.export.graphs.linear import looked_up
 from pipeline.export.graphs.parts import Part
@@ -32,7 +31,7 @@ def build_decoder(part: Part, layout: Layout) -> None:
         x = step.layer(f"{family.decoder.prefix}.{site.layer}", own, cross, x, cross_mask, bias)
     if stack.final_norm is not None:
         x = part.norm(x, stack.final_norm)
-    logits = part.linear(scaled(part, x, layout.head_scale), family.lm_head)
+    logits = part.linear(part.scaled(x, layout.head_scale), family.lm_head)
     if layout.logits_bias is not None:
         name, values = part.reader.vector(layout.logits_bias)
         logits = graph.op("Add", logits, graph.weight(name, values)) if values.any() else logits
@@ -63,7 +62,7 @@ class DecoderStep:
         """The newest token."""
         part, graph, stack = self.part, self.part.graph, self.stack
         flat = graph.op("Reshape", ids, graph.constant([-1], np.int64))
-        x = scaled(part, looked_up(graph, flat, part.reader.matrix(stack.tokens)), self.layout.embedding_scale)
+        x = part.scaled(looked_up(graph, flat, part.reader.matrix(stack.tokens)), self.layout.embedding_scale)
         if stack.positions is not None:
             row = graph.op("Add", self.past, graph.constant(stack.first_position, np.int64))
             x = graph.op("Add", x, part.positions(stack.positions, row))

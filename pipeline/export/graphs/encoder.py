@@ -65,7 +65,7 @@ def _embedded(part: Part, layout: Layout, source: Source) -> str:
     """(batch x source, columns), which all that follows works on."""
     graph, stack = part.graph, layout.encoder
     flat = graph.op("Reshape", source.ids, graph.constant([-1], np.int64))
-    x = scaled(part, looked_up(graph, flat, part.reader.matrix(stack.tokens)), layout.embedding_scale)
+    x = part.scaled(looked_up(graph, flat, part.reader.matrix(stack.tokens)), layout.embedding_scale)
     columns = part.reader.matrix(stack.tokens).shape[1]
     if stack.token_types is not None:
         types = graph.op("Sub", flat, flat)
@@ -165,8 +165,3 @@ def _classify(part: Part, layout: Layout, x: str, source: Source) -> None:
     first = graph.op("Gather", x, graph.constant(0, np.int64), axis=1)
     logits = part.linear(part.function(part.linear(first, dense), "tanh"), out)
     graph.output("logits", logits, np.float32, ["batch", part.reader.matrix(out).shape[0]])
-
-
-def scaled(part: Part, x: str, factor: float) -> str:
-    """x times a factor, if it is another than one."""
-    return x if factor == 1.0 else part.graph.op("Mul", x, part.graph.constant(factor))

@@ -29,6 +29,10 @@ class Part:
         """Linear layers that read the same input, side by side."""
         return linear(self.graph, x, [self.reader.linear(name) for name in names], self.kernels)
 
+    def scaled(self, x: str, factor: float) -> str:
+        """x times a factor, if it is another than one."""
+        return x if factor == 1.0 else self.graph.op("Mul", x, self.graph.constant(factor))
+
     def norm(self, x: str, name: str) -> str:
         """Layer norm with mean and bias, or T5's root mean square."""
         graph, layer = self.graph, self.reader.model.get_submodule(name)

@@ -9,12 +9,12 @@ from typing import Any
 
 from pipeline.config.errors import UserError
 from pipeline.config.task import DecodingConfig
+from pipeline.data.limits import length_batches
 from pipeline.export.runtime.asked import check_texts, check_too_long, decoding_asked, tell_too_long
-from pipeline.export.runtime.batches import Ids, batches_of
 from pipeline.export.runtime.check import check_parity, check_speed
 from pipeline.export.runtime.manifest import TOKENIZER, read_manifest
 from pipeline.export.runtime.model import Model
-from pipeline.export.runtime.processors import Rules, Scores
+from pipeline.export.runtime.processors import Rules
 from pipeline.export.runtime.search import greedy_steps, search
 from pipeline.export.runtime.session import check_release
 from pipeline.export.runtime.texts import TextTokenizer, Tokenised
@@ -83,7 +83,7 @@ class OnnxAnswerer:
         tokenised = self._tokenised(texts, second)
         batch_tokens = self._batch_tokens(decoding)
         answers = [""] * len(texts)
-        for rows in batches_of([len(ids) for ids in tokenised.ids], batch_tokens):
+        for rows in length_batches([len(ids) for ids in tokenised.ids], batch_tokens):
             with self.lock:  # one batch after the other, so that threads share memory and cores
                 said = self._batch(rows, tokenised, decoding)
             for row, answer in zip(rows, said, strict=True):
@@ -121,10 +121,6 @@ class OnnxAnswerer:
         """
         rules = Rules(decoding=decoding, tokens=self.info.tokens)
         return search(self.model, self.model.read(sources), len(sources), rules)
-
-    def forced_logits(self, sources: list[list[int]], decoder_ids: Ids) -> Scores:
-        """Logits (rows, steps, vocabulary) where the decoder is told `decoder_ids` (rows, steps), one by one."""
-        return self.model.forced_logits(sources, decoder_ids)
 
     def answer_batch(
         self, sources: list[list[int]], types: list[list[int]] | None, decoding: DecodingConfig

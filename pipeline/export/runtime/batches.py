@@ -1,4 +1,4 @@
-"""Rows of token ids in batches, the same batches as in the evaluation of a model."""
+"""Rows of token ids as arrays."""
 
 from __future__ import annotations
 
@@ -8,21 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
-
-
-def batches_of(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
-    """Row numbers in batches, longest first, every row once.
-
-    Args:
-        lengths: tokens of every row.
-        batch_tokens: most padded tokens in a batch.
-    """
-    batches: list[list[int]] = []
-    for row in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > batch_tokens:
-            batches.append([])
-        batches[-1].append(row)
-    return batches
 
 
 def padded(rows: Sequence[Sequence[int]], value: int) -> Ids:

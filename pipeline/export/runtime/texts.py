@@ -11,6 +11,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from pipeline.config.errors import UserError
+from pipeline.data.limits import cut_row
 
 UNFINISHED = "\ufffd"  # what a decoder writes for bytes that are no character yet
 SINGLE_BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # tokens of tokenizers that fall back to bytes
@@ -62,7 +63,9 @@ class TextTokenizer:
         first = [self._prefix + text for text in texts]
         if second is None:
             rows = [row.ids for row in self._tokenizer.encode_batch(first)]
-            return Tokenised(ids=[self._cut(row) for row in rows], types=None, cut=self._too_long(rows))
+            return Tokenised(
+                ids=[cut_row(row, self._limit, self._special) for row in rows], types=None, cut=self._too_long(rows)
+            )
         whole = self._tokenizer.encode_batch(list(zip(first, second, strict=True)))
         kept = [self._kept(row.sequence_ids) for row in whole]
         return Tokenised(
@@ -98,13 +101,6 @@ class TextTokenizer:
 
     def _too_long(self, rows: Sequence[Sequence[int]]) -> list[bool]:
         return [len(row) > self._limit for row in rows]
-
-    def _cut(self, row: list[int]) -> list[int]:
-        if len(row) <= self._limit:
-            return row
-        end = next((i for i, token in enumerate(reversed(row)) if token not in self._special), 0)
-        end = min(end, self._limit)  # a text may hold any number of special tokens itself
-        return [*row[: self._limit - end], *row[len(row) - end :]]
 
     def _kept(self, texts_of: list[int | None]) -> list[int]:
         """Which tokens of a pair are left: the longer text loses its end first, special tokens stay.
