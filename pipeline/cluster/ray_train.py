@@ -13,6 +13,7 @@ from pipeline.cluster.groups import run_watched
 from pipeline.cluster.room import bundle, wait_for_resources
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ClusterConfig
+from pipeline.training.allocator import keeping_environment
 
 CONNECT_TIMEOUT_S = 3.0
 
@@ -64,6 +65,7 @@ def run_workers(
         run_config=ray.train.RunConfig(
             name=name,
             storage_path=str(storage_path),
+            worker_runtime_env={"env_vars": keeping_environment()},
             logging_config=ray.train.LoggingConfig(log_level="WARNING"),
             failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures, controller_failure_limit=0),
         ),
