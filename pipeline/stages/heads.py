@@ -49,7 +49,7 @@ from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
 from pipeline.training.engine import Engine
 from pipeline.training.loop import Learner, Objective, TokenCounts
-from pipeline.training.optim import linear_schedule
+from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
 HEADS, WEIGHTS, FAILURE = "heads.json", "model.safetensors", "failure.json"
@@ -189,7 +189,7 @@ def _train_gates(
         name=f"{plan.name} gates",
         engine=make_engine(student.train(), train, config.cluster),
         objective=objective,
-        learning_rate=lambda step: linear_schedule(step, num_steps, train.warmup_fraction, peak),
+        learning_rate=make_schedule(train, num_steps, peak),
         listener=SilentRun(),
         random=RandomStream(plan.seed + rank(), student.device),
     )

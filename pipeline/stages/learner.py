@@ -20,7 +20,7 @@ from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import rank, world_size
 from pipeline.training.engine import Engine, TorchEngine
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
-from pipeline.training.optim import adamw
+from pipeline.training.optim import make_optimiser
 
 
 def worker_device(cluster: ClusterConfig) -> torch.device:
@@ -70,7 +70,7 @@ def num_training_steps(batches: TrainingBatches, train: TrainConfig) -> int:
 
 def make_engine(module: nn.Module, train: TrainConfig, cluster: ClusterConfig) -> Engine:
     """The engine that the cluster configuration names."""
-    optimiser = adamw((p for p in module.parameters() if p.requires_grad), train)
+    optimiser = make_optimiser(module, train)
     if cluster.engine == "torch":
         return TorchEngine(module, optimiser, precision=cluster.precision, max_gradient_norm=train.max_gradient_norm)
     from pipeline.training.deepspeed_engine import DeepSpeedEngine  # importing deepspeed takes seconds

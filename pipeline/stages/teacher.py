@@ -41,7 +41,7 @@ from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
 from pipeline.training.loop import Learner, Progress
-from pipeline.training.optim import linear_schedule
+from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
 
@@ -120,7 +120,7 @@ def train_teacher(payload: dict[str, Any]) -> None:
             name="teacher",
             engine=make_engine(model.to(device), train, config.cluster),
             objective=TaskObjective(label_smoothing=train.label_smoothing),
-            learning_rate=lambda step: linear_schedule(step, num_steps, train.warmup_fraction, train.learning_rate),
+            learning_rate=make_schedule(train, num_steps, train.learning_rate),
             listener=run,
             random=RandomStream(config.seed + rank(), device),
         )
