@@ -67,7 +67,9 @@ class QuantisationConfig:
         list, "bits of single modules by name pattern, e.g. ['model.encoder.layers.0.*=8']; the last match counts"
     )
     as_published: bool = option(
-        False, "DQ-BART's arithmetic to the last rounding: scales keep all bits (twn and symmetric only)"
+        False,
+        "DQ-BART's arithmetic to the last rounding (twn and symmetric only): scales keep all bits, no gradient at the "
+        "clip itself, attention probabilities dropped before they are quantised",
     )
 
 
@@ -187,7 +189,9 @@ class DqbartConfig:
     """What only the published method knows."""
 
     as_released: bool = option(
-        False, "with reduction=tensor: also the loss term that the released code computes by mistake"
+        False,
+        "with reduction=tensor: adds the loss term that the released code computes by mistake (squared error of the "
+        "encoder's last state, summed over the examples of a micro-batch), and switches nothing else",
     )
 
 

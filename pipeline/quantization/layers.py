@@ -11,6 +11,7 @@ import functools
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pipeline.quantization.fake_quantise import ActivationFakeQuantise, WeightFakeQuantise
 
@@ -42,6 +43,23 @@ class QuantisedInput:
         return super().forward(self.activation_quantise(x))  # type: ignore[misc,no-any-return]
 
 
+class BiasApart:
+    """Mix-in: a linear layer adds its bias to the product, rounded already, as DQ-BART's code does.
+
+    In one operation the last bit may be another one, which decides the ties of what is quantised next.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer, in two operations; the result has the product's type."""
+        product = functional.linear(x, self.weight)
+        if self.bias is not None:
+            product += self.bias
+        return product
+
+
 def mixins_of(layer: nn.Module) -> tuple[type, ...]:
     """The mix-ins that a layer has been given."""
     return layer.__dict__.get("mixins", ())  # type: ignore[no-any-return]
@@ -60,10 +78,10 @@ def fake_quantise_weight(layer: nn.Module, quantise: WeightFakeQuantise) -> None
     set_mixins(layer, (*mixins_of(layer), FakeQuantisedWeight))
 
 
-def fake_quantise_input(layer: nn.Module, quantise: ActivationFakeQuantise) -> None:
+def fake_quantise_input(layer: nn.Module, quantise: ActivationFakeQuantise, bias_apart: bool = False) -> None:
     """Quantise what a linear layer is given, in place."""
     layer.activation_quantise = quantise
-    set_mixins(layer, (*mixins_of(layer), QuantisedInput))
+    set_mixins(layer, (*mixins_of(layer), QuantisedInput, *([BiasApart] if bias_apart else [])))
 
 
 @functools.cache
