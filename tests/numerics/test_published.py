@@ -3,6 +3,7 @@
 import pytest
 import torch
 from published import Published, PublishedAdamW, losses, published_num_warmup, published_schedule
+from torch import nn
 
 from pipeline.config.load import load_config
 from pipeline.config.schema import ClusterConfig, TrainConfig
@@ -14,7 +15,7 @@ from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.learner import make_engine
 from pipeline.training.engine import TorchEngine
 from pipeline.training.loop import TokenCounts
-from pipeline.training.optim import make_schedule
+from pipeline.training.optim import make_schedule, published_adamw
 
 HEADS = 4
 MAPS = [([0, 1, 2], [0, 1, 2]), ([0, 2], [1]), ([1], [0, 2])]  # the last one leaves the encoder's last layer out
@@ -171,6 +172,15 @@ def test_optimiser_steps_are_the_published_ones(make_teacher, make_rows, batch_o
             assert step > 0 or torch.equal(parameter, before[name])
             torch.testing.assert_close(parameter.detach(), pair.parameters[name].detach(), rtol=0, atol=1e-6)
     assert not any(torch.equal(p, before[name]) for name, p in pair.student.named_parameters())
+
+
+def test_weight_decay_goes_by_name_and_spares_what_the_released_code_does_not_have():
+    """BART's norms decay, BERT's do not; neither do biases, learned scales and gates."""
+    names = ["layer_norm.weight", "fc1.weight", "LayerNorm.weight", "fc1.bias", "fc1.weight_quantise.parameter"]
+    names += ["relative_attention_bias.weight", "head_gates.of_attention.0.location"]
+    optimiser = published_adamw([(name, nn.Parameter(torch.ones(1))) for name in names], TRAIN)
+    groups = [(len(group["params"]), group["weight_decay"]) for group in optimiser.param_groups]
+    assert groups == [(2, 0.1), (5, 0.0)]
 
 
 @pytest.mark.parametrize("num_steps", [1, 7, 19, 20, 39, 40, 1000])
