@@ -68,8 +68,8 @@ class QuantisationConfig:
     )
     as_published: bool = option(
         False,
-        "DQ-BART's arithmetic to the last rounding (twn and symmetric only): scales keep all bits, biases are "
-        "added to rounded products, no gradient at the clip itself, attention probabilities dropped before quantisation",
+        "DQ-BART's arithmetic to the last rounding (twn and symmetric only): scales keep all bits, biases are added to "
+        "rounded products, no gradient at the clip itself, attention probabilities dropped before they are quantised",
     )
 
 
