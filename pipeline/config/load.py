@@ -219,9 +219,11 @@ def _member(conf_dir: Path, group: str, name: str) -> Path:
     path = conf_dir / group / f"{name}.yaml"
     if not path.is_file() or path.parent != conf_dir / group:
         names = members(group, conf_dir)
-        raise UserError(
-            f"unknown {group} '{name}'", ", ".join(names), f"did you mean {group}={nearest(str(name), names)}?"
-        )
+        change = f"did you mean {group}={nearest(str(name), names)}?"
+        if group == "task":  # most likely somebody's own data
+            own = "task=summarization, question_answering, translation or classification"
+            change += f" For data of your own: {own}, with data.root=<folder> and task.corpus.files.train=<file>"
+        raise UserError(f"unknown {group} '{name}'", ", ".join(names), change)
     return path
 
 

@@ -18,7 +18,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records, is_saved, saved_records, unreadable
 from pipeline.data.columns import check_references, examples_of, grouped
-from pipeline.data.data_files import REMEDIES, split_records
+from pipeline.data.data_files import REMEDIES, records_of
 from pipeline.data.docstrings import docstring_examples, installed_versions
 from pipeline.data.hub import expect_hub
 from pipeline.data.records import Records
@@ -32,6 +32,7 @@ class Corpus:
     splits: dict[str, datasets.Dataset]
     fingerprint: str
     origins: dict[str, str] = field(default_factory=dict)  # split -> what it was read from, for people
+    unread: tuple[str, ...] = ()  # splits that are there, and were taken from the training split all the same
 
 
 def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path, shares: Mapping[str, float] | None = None) -> Corpus:
@@ -52,7 +53,7 @@ def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path, shares: Mappi
         records = _docstrings(cache_dir)
     elif corpus.kind == "files":
         files = {split: name for split, name in corpus.files.items() if split not in taken}
-        records = {split: split_records(split, name, Path(data_root)) for split, name in files.items()}
+        records = records_of(files, Path(data_root))
     else:
         records = _hub(corpus)
     used = {split: _split(split, records, task) for split in SPLITS if split not in taken}
@@ -66,7 +67,10 @@ def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path, shares: Mappi
         splits |= taken_apart(splits["train"], taken)
         origins |= {split: f"{share:.3g} of {used['train'].origin}" for split, share in taken.items()}
     finished = {split: _finished(splits[split], corpus, split) for split in SPLITS}
-    return Corpus(splits=finished, fingerprint=_fingerprint(finished), origins=origins)
+    there = [
+        split for split in taken if corpus.splits.get(split, split) in records or _is_there(corpus, data_root, split)
+    ]
+    return Corpus(splits=finished, fingerprint=_fingerprint(finished), origins=origins, unread=tuple(there))
 
 
 def _split(split: str, records: Mapping[str, Records], task: TaskConfig) -> Records:
@@ -80,6 +84,10 @@ def _split(split: str, records: Mapping[str, Records], task: TaskConfig) -> Reco
             f"add {way}{REMEDIES.get(split, '')}",
         )
     return records[name]
+
+
+def _is_there(corpus: CorpusConfig, data_root: str, split: str) -> bool:
+    return corpus.kind == "files" and split in corpus.files and (Path(data_root) / corpus.files[split]).exists()
 
 
 def _limit(corpus: CorpusConfig, split: str) -> int | None:

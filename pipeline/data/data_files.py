@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.config.errors import UserError
@@ -18,29 +19,31 @@ PACKED = (".zip", ".zst", ".bz2", ".xz", ".7z", ".tar", ".tgz", ".lz4", ".rar")
 REMEDIES = {"validation": ", or data.split_validation=0.1", "test": ", or data.split_test=0.1"}
 
 
-def split_records(split: str, name: str, root: Path) -> Records:
-    """The rows of one split.
+def records_of(files: Mapping[str, str], root: Path) -> dict[str, Records]:
+    """The rows of every split.
 
     Args:
-        split: train, validation or test.
-        name: path of a file or a folder; in a root made by `save_to_disk` one that is absent means the root's split.
+        files: train, validation, test -> path of a file or a folder; where the root itself was made by `save_to_disk`,
+            one that is absent means the root's split, or, of a root without splits, the training split.
         root: folder that relative paths start from.
 
     Raises:
-        UserError: nothing there, or of another format.
+        UserError: something that is not there, or is of another format.
     """
-    path = Path(name) if Path(name).is_absolute() else root / name
-    if path.is_dir():
-        return _folder_records(split, path)
-    if not path.exists() and is_saved(root):
-        return _folder_records(split, root)
-    if not path.is_file():
+    paths = {split: root / name for split, name in files.items()}  # an absolute name stays as it is
+    in_root = [split for split in paths if (root / SEVERAL_SPLITS).is_file() or (is_saved(root) and split == "train")]
+    paths |= {split: root for split in in_root if not paths[split].exists()}
+    if missing := {split: path for split, path in paths.items() if not path.exists()}:
         raise UserError(
-            f"data file {path} does not exist (split '{split}')",
-            f"an existing file ({', '.join(FORMATS)}), or a folder of save_to_disk",
-            f"set data.root or task.corpus.files.{split}{REMEDIES.get(split, '')}",
+            "; ".join(f"data file {path} does not exist (split '{split}')" for split, path in missing.items()),
+            f"a file ({', '.join(FORMATS)}) or a folder of save_to_disk for each of train, validation and test",
+            "set data.root, or " + "; ".join(f"task.corpus.files.{name}{REMEDIES.get(name, '')}" for name in missing),
         )
-    return file_records(path)
+    return {split: _records(split, path) for split, path in paths.items()}
+
+
+def _records(split: str, path: Path) -> Records:
+    return _folder_records(split, path) if path.is_dir() else file_records(path)
 
 
 def file_records(path: Path) -> Records:

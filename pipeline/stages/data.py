@@ -102,6 +102,8 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
     task = replace(config.task, source_prefix=prefix, family_prefixes={})
     shares = {"validation": config.data.split_validation, "test": config.data.split_test}
     corpus = load_corpus(task, config.data.root, storage.cache, shares)
+    for split in corpus.unread:
+        say(f"split '{split}' of task {task.name} is not read: data.split_{split} takes one from the training split")
     labels = _in_model_order(labels_of(corpus, task), config)
     if tokenizer is None:
         key = config_hash(corpus.fingerprint, config.model.vocab_size)

@@ -253,6 +253,19 @@ def test_another_folder_is_refused_with_what_it_is(saved, damage, message):
     assert "network" not in str(refusal.value)
 
 
+def test_a_root_without_splits_is_the_training_split_alone(saved):
+    """It never stands in for the others, but they can be taken from it."""
+    files = {name: f"{name}.jsonl" for name in ("train", "validation", "test")}
+    task = TaskConfig(corpus=CorpusConfig(kind="files", files=files))
+    Dataset.from_list([{"source": str(i), "target": "t"} for i in range(50)]).save_to_disk(saved.parent / "one")
+    missing = r"validation.jsonl does not exist \(split 'validation'\); .*test.jsonl.*data.split_validation=0.1;"
+    with pytest.raises(UserError, match=missing):
+        load_corpus(task, str(saved.parent / "one"), saved.parent / "cache")
+    shares = {"validation": 0.2, "test": 0.2}
+    splits = load_corpus(task, str(saved.parent / "one"), saved.parent / "cache", shares).splits
+    assert sorted(source for split in splits.values() for source in split["source"]) == sorted(map(str, range(50)))
+
+
 def test_nothing_is_left_in_the_cache(read, tmp_path):
     """Examples are read anew every time, so a file that changed is never read from a copy."""
     for _ in range(2):
