@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from pipeline.config.task import TaskConfig
@@ -61,8 +62,11 @@ def described(task: PreparedTask, settings: TaskConfig) -> str:
 
 
 def as_document(task: PreparedTask) -> dict[str, Any]:
-    """The same for the JSON document of a job, without texts."""
-    return {"fingerprint": task.fingerprint, "splits": {name: asdict(split) for name, split in summarise(task).items()}}
+    """The same for the JSON document of a job, without texts, and with the most frequent labels alone."""
+    splits = {name: asdict(split) for name, split in summarise(task).items()}
+    for split in splits.values():
+        split["labels"] = dict(islice(split["labels"].items(), SHOWN_LABELS))
+    return {"fingerprint": task.fingerprint, "num_labels": len(task.labels), "splits": splits}
 
 
 def _summary(split: TokenisedSplit, origin: str, classifies: bool) -> SplitSummary:
@@ -81,8 +85,8 @@ def _summary(split: TokenisedSplit, origin: str, classifies: bool) -> SplitSumma
 
 def _table(splits: dict[str, SplitSummary]) -> list[list[str]]:
     """Header and a line a split: tokens are means and largest numbers before cuts."""
-    sides = ["source tokens", "longest", "cut sources", "target tokens", "longest", "cut targets", "references"]
-    lines = [["split", "examples", *sides, "from"]]
+    sides = [f"{side} {what}" for side in ("source", "target") for what in ("tokens (mean)", "(longest)", "cut")]
+    lines = [["split", "examples", *sides, "references (mean)", "from"]]
     for name, split in splits.items():
         cells = [cell for side in (split.sources, split.targets) for cell in _cells(side, split.num_examples)]
         references = "-" if split.references is None else f"{split.references:g}"
@@ -94,12 +98,8 @@ def _table(splits: dict[str, SplitSummary]) -> list[list[str]]:
 def _cells(side: SideSummary | None, num_examples: int) -> list[str]:
     if side is None:
         return ["-", "-", "-"]
-    return [f"{side.mean_tokens:,}", f"{side.longest_tokens:,}", counted(side.num_cut, num_examples)]
-
-
-def counted(number: int, total: int) -> str:
-    """`12,464 of 13,460 (93 %)`: a count, what it is a part of, and which part."""
-    return f"{number:,} of {total:,} ({_percent(number, total)})"
+    cut = f"{side.num_cut:,} of {num_examples:,} ({_percent(side.num_cut, num_examples)})"
+    return [f"{side.mean_tokens:,}", f"{side.longest_tokens:,}", cut]
 
 
 def _percent(number: int, total: int) -> str:
@@ -132,10 +132,12 @@ def _shown(text: str) -> str:
 
 def _warnings(splits: dict[str, SplitSummary], settings: TaskConfig) -> list[str]:
     limits = {"sources": settings.max_source_tokens, "targets": settings.max_target_tokens}
-    return [
-        f"warning: {counted(side.num_cut, split.num_examples)} {what} of split '{name}' are cut: "
-        f"task.max_{what[:-1]}_tokens={limits[what]}, the longest has {side.longest_tokens:,}"
+    warnings = [
+        f"warning: {side.num_cut:,} of {split.num_examples:,} {what} ({_percent(side.num_cut, split.num_examples)}) of "
+        f"split '{name}' lose their end: task.max_{what[:-1]}_tokens={limits[what]}, the longest has "
+        f"{side.longest_tokens:,}"
         for name, split in splits.items()
         for what, side in (("sources", split.sources), ("targets", split.targets))
         if side is not None and side.num_cut > MANY_CUT * split.num_examples
     ]
+    return ["\n".join(warnings)] if warnings else []

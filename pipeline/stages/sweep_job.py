@@ -31,7 +31,7 @@ def dry_run(config: JobConfig) -> dict[str, Any]:
     job, plan = _open(config, copies_model=False)
     cache_bytes = job.storage.cache_bytes()
     say(
-        f"{job.storage.cache} holds {cache_bytes / 2**20:,.0f} MiB that can be made again; while no job runs, "
+        f"{job.storage.cache} holds {cache_bytes / 2**20:,.1f} MiB that can be made again; while no job runs, "
         f"`make clean-cache DQ_STORAGE={job.storage.root}` frees them"
     )
     cohorts = [
