@@ -123,7 +123,7 @@ def _hub(corpus: CorpusConfig) -> dict[str, Records]:
     if not corpus.name:
         raise UserError("task.corpus.kind=hub without a name", "a hub data set name", "set task.corpus.name")
     if is_saved(Path(corpus.name)):
-        return dict(saved_records(Path(corpus.name)))
+        return {split or "train": rows for split, rows in saved_records(Path(corpus.name)).items()}
     expect_hub(corpus.name)
     datasets.disable_progress_bars()
     try:

@@ -76,10 +76,15 @@ class JsonFile:
         place, line = _next(text, 0, 1)
         in_list = text.startswith("[", place)
         place, line = _next(text, place + 1, line) if in_list else (place, line)
-        found: list[tuple[int, Any]] = []
+        only, is_first = None, True  # an object that may hold columns instead of being a row
         while place < len(text) and not (in_list and text[place] == "]"):
             value, end = self._value(text, place, line)
-            found.append((line, value))
+            if only is not None:
+                yield only
+            only = (line, value) if is_first and not in_list else None
+            if only is None:
+                yield line, value
+            is_first = False
             place, line = _next(text, end, line + text.count("\n", place, end))
             if in_list and text.startswith(",", place):
                 place, line = _next(text, place + 1, line)
@@ -90,8 +95,8 @@ class JsonFile:
         place, line = _next(text, place + 1, line) if in_list else (place, line)
         if place < len(text):
             raise self._refused(line, "more behind the list")
-        by_column = not in_list and len(found) == 1 and _columns_to_rows(found[0][1])
-        yield from ((found[0][0], row) for row in by_column) if by_column else found
+        if only is not None:
+            yield from ((only[0], row) for row in _columns_to_rows(only[1]) or [only[1]])
 
     def _value(self, text: str, place: int, line: int) -> tuple[Any, int]:
         """The JSON value at a place, and where it ends; of a line, that is its end."""

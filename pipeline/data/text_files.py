@@ -30,13 +30,14 @@ def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
     """
     try:
         with _opened(path) as file:
-            yield io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline)
-    except UnicodeDecodeError:
-        raise UserError(
-            f"data file {path}: line {_undecodable_line(path)} is not UTF-8",
-            "text in UTF-8",
-            "save the file as UTF-8, e.g. iconv -f LATIN1 -t UTF-8",
-        ) from None
+            try:
+                yield io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline)
+            except UnicodeDecodeError:
+                raise UserError(
+                    f"data file {path}: line {_undecodable_line(path)} is not UTF-8",
+                    "text in UTF-8",
+                    "save the file as UTF-8, e.g. iconv -f LATIN1 -t UTF-8",
+                ) from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"data file {path} cannot be read: {reason}", "a whole, readable file", "mend it") from error

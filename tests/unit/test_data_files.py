@@ -190,7 +190,9 @@ def test_a_damaged_gzip_file_is_refused(tmp_path):
     files = dict.fromkeys(("train", "validation", "test"), "a.jsonl.gz")
     task = TaskConfig(corpus=CorpusConfig(kind="files", files=files))
     broken = whole[:500] + bytes([whole[500] ^ 1]) + whole[501:]
-    for content, reason in ((whole[:-9], "Compressed file ended"), (broken, ""), (b"source", "Not a gzipped file")):
+    latin = gzip.compress(b'{"source": "\xe9"}')[:-8] + bytes(8)
+    reasons = [(whole[:-9], "Compressed file ended"), (broken, ""), (latin, "CRC"), (b"source", "Not a gzipped file")]
+    for content, reason in reasons:
         (tmp_path / "a.jsonl.gz").write_bytes(content)
         with pytest.raises(UserError, match=rf"a\.jsonl\.gz.*{reason}"):
             load_corpus(task, str(tmp_path), tmp_path)
