@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -219,9 +220,14 @@ def _member(conf_dir: Path, group: str, name: str) -> Path:
     path = conf_dir / group / f"{name}.yaml"
     if not path.is_file() or path.parent != conf_dir / group:
         names = members(group, conf_dir)
-        raise UserError(
-            f"unknown {group} '{name}'", ", ".join(names), f"did you mean {group}={nearest(str(name), names)}?"
-        )
+        change = f"did you mean {group}={nearest(str(name), names)}?"
+        if group == "task" and not get_close_matches(str(name), names):  # most likely somebody's own data
+            change = (
+                "for data of your own set task=summarization, question_answering, translation or classification, "
+                "data.root=<folder>, and where it has no train.jsonl, validation.jsonl and test.jsonl "
+                "task.corpus.files.train=<file>, ..."
+            )
+        raise UserError(f"unknown {group} '{name}'", ", ".join(names), change)
     return path
 
 
