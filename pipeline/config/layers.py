@@ -96,9 +96,11 @@ def read_member(conf_dir: Path, group: str, name: str, mistakes: Mistakes, key: 
     if path.is_file() and path.parent == conf_dir / group:
         return read_layer(path, section, mistakes)
     names = members(group, conf_dir)
-    error = UserError(
-        f"unknown {group} '{name}'", ", ".join(names), f"did you mean {group}={nearest(str(name), names)}?"
-    )
+    change = f"did you mean {group}={nearest(str(name), names)}?"
+    if group == "task":  # most likely somebody's own data
+        own = "task=summarization, question_answering, translation or classification"
+        change += f" For data of your own: {own}, with data.root=<folder> and task.corpus.files.train=<file>"
+    error = UserError(f"unknown {group} '{name}'", ", ".join(names), change)
     mistakes.add(error, section if key is None else key)
     return {}
 

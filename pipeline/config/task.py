@@ -15,7 +15,11 @@ class CorpusConfig:
     kind: str = option("docstrings", "origin of the examples", allowed=("docstrings", "files", "hub"))
     name: str = option("", "hub data set name (kind=hub), e.g. EdinburghNLP/xsum")
     subset: str | None = option(None, "hub configuration name (kind=hub), e.g. 3.0.0")
-    files: dict[str, str] = option(dict, "split -> path of a .jsonl/.json/.csv/.parquet file (kind=files)")
+    files: dict[str, str] = option(
+        dict,
+        "split -> path (kind=files) of a file: .jsonl, .json, .csv, .tsv, each also .gz, or .parquet; or of a folder "
+        "of save_to_disk",
+    )
     splits: dict[str, str] = option(
         dict, "train, validation, test -> the hub's name of that split where it differs, e.g. {validation: validation1}"
     )
@@ -112,3 +116,21 @@ class TaskConfig:
                 "one label an example",
                 "set task.corpus.group_references=false and references_column=null",
             )
+
+    @relation("objective", "corpus")
+    def _columns_are_distinct(self) -> None:
+        """No column twice: a source that is the target would hold the answer. Denoising learns its source."""
+        corpus, seen = self.corpus, dict[str, str]()
+        options = ("source_column", "target_column", "second_column", "references_column")
+        for option_name in options:
+            path = getattr(corpus, option_name)
+            if path is None:
+                continue
+            if path in seen and not (self.objective == "denoising" and option_name == "target_column"):
+                unset = f", or {option_name}=null" if option_name in ("second_column", "references_column") else ""
+                raise UserError(
+                    f"task.corpus.{option_name}={path}, which is task.corpus.{seen[path]} already",
+                    "a column of its own for every one of them",
+                    f"set task.corpus.{option_name} to another column{unset}",
+                )
+            seen[path] = option_name

@@ -29,6 +29,8 @@ from pipeline.models.load import family_name, pretrained_labels
 from pipeline.stages.storage import Storage, whole_folder
 from pipeline.tracking.progress import say
 
+TOKENS_FORMAT = 2  # of the cache: another set of columns is another number
+
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedTask:
@@ -38,8 +40,7 @@ class PreparedTask:
     tokens_folder: str
     fingerprint: str
     start: str  # what the teacher starts from: digest of a local folder, hub name, or "scratch"
-    num_cut_sources: int
-    num_cut_targets: int
+    origins: dict[str, str] = field(default_factory=dict)  # split -> what it was read from
     labels: list[str] = field(default_factory=list)  # of a classification task
 
     def tokenizer(self) -> Any:
@@ -51,8 +52,13 @@ class PreparedTask:
         return load_tokenised(Path(self.tokens_folder), name)
 
 
-def with_local_model(config: JobConfig, storage: Storage) -> tuple[JobConfig, str]:
+def with_local_model(config: JobConfig, storage: Storage, *, copies: bool = True) -> tuple[JobConfig, str]:
     """The configuration with a local model folder copied to the storage folder, where every worker finds it.
+
+    Args:
+        config: the job.
+        storage: where copies lie.
+        copies: whether there are workers; else a folder that was not copied yet stays where it is.
 
     Returns:
         the configuration and the identity of the starting point: equal content, equal identity.
@@ -68,11 +74,11 @@ def with_local_model(config: JobConfig, storage: Storage) -> tuple[JobConfig, st
         return config, f"hub:{name}"
     files = _files(source)
     folder = storage.cache / "models" / _digest(files)[:16]
-    if not folder.is_dir():
+    if copies and not folder.is_dir():
         with whole_folder(folder) as partial:
             for path in files:
                 shutil.copy(path, partial)
-    model = replace(config.model, pretrained=str(folder))
+    model = replace(config.model, pretrained=str(folder if folder.is_dir() else source))
     return replace(config, model=model), f"folder:{folder.name}"
 
 
@@ -95,7 +101,10 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
         family_named(name)  # a mistyped one would never apply
     prefix = config.task.source_prefix or config.task.family_prefixes.get(family_name(config.model), "")
     task = replace(config.task, source_prefix=prefix, family_prefixes={})
-    corpus = load_corpus(task, config.data.root, storage.cache)
+    shares = {"validation": config.data.split_validation, "test": config.data.split_test}
+    corpus = load_corpus(task, config.data.root, storage.cache, shares)
+    for split in corpus.unread:
+        say(f"split '{split}' of task {task.name} is not read: data.split_{split} takes one from the training split")
     labels = _in_model_order(labels_of(corpus, task), config)
     if tokenizer is None:
         key = config_hash(corpus.fingerprint, config.model.vocab_size)
@@ -116,16 +125,15 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
     tokens = (
         storage.cache
         / "tokens"
-        / config_hash(corpus.fingerprint, folder.name, task.objective, settings, languages, labels)
+        / config_hash(TOKENS_FORMAT, corpus.fingerprint, folder.name, task.objective, settings, languages, labels)
     )
-    splits = tokenise(corpus, task, tokenizer, tokens, labels)
+    tokenise(corpus, task, tokenizer, tokens, labels)
     prepared = PreparedTask(
         tokenizer_folder=str(folder),
         tokens_folder=str(tokens),
         fingerprint=corpus.fingerprint,
         start=start,
-        num_cut_sources=sum(split.num_cut_sources for split in splits.values()),
-        num_cut_targets=sum(split.num_cut_targets for split in splits.values()),
+        origins=corpus.origins,
         labels=labels,
     )
     return replace(config, task=task), prepared

@@ -12,6 +12,7 @@ from pipeline.config.schema import JobConfig
 from pipeline.models.families import families, family_named
 from pipeline.models.load import check_positions, family_name, read_shape
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
+from pipeline.stages.data_summary import described
 from pipeline.stages.lease import lease
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.storage import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
@@ -29,8 +30,12 @@ class OpenedJob:
     shape: Any  # the teacher's configuration, known before its weights
 
 
-def open_job(config: JobConfig) -> OpenedJob:
+def open_job(config: JobConfig, *, copies_model: bool = True) -> OpenedJob:
     """Check storage, tracking server and cluster, then prepare the data.
+
+    Args:
+        config: the job.
+        copies_model: whether a local model folder is copied to where workers find it; a plan has no workers.
 
     Raises:
         UserError: whatever is missing.
@@ -41,7 +46,7 @@ def open_job(config: JobConfig) -> OpenedJob:
     with lease(storage.cache / "tracking", "opening the MLflow store", wait=True):  # two must not make its tables
         _check_tracking(config)
     connect(config.cluster)
-    config, start = with_local_model(config, storage)
+    config, start = with_local_model(config, storage, copies=copies_model)
     _check_objective(config)  # before the data: it shows at once
     say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
     config, task = prepare_task(config, storage, start)
@@ -54,8 +59,7 @@ def open_job(config: JobConfig) -> OpenedJob:
         )
     shape = read_shape(config.model, tokenizer, task.labels)
     check_positions(shape, config.task)
-    sizes = ", ".join(f"{name} {len(task.split(name).examples)}" for name in ("train", "validation", "test"))
-    say(f"data {task.fingerprint}: {sizes}; cut: {task.num_cut_sources} sources, {task.num_cut_targets} targets")
+    say(f"\n{described(task, config.task)}\n")
     return OpenedJob(config=config, storage=storage, task=task, shape=shape)
 
 

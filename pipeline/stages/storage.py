@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,14 @@ class Storage:
     def cache(self) -> Path:
         """Corpora, tokenizers and token ids; may be deleted at any time."""
         return self.root / "cache"
+
+    def cache_bytes(self) -> int:
+        """What the cache takes on disk."""
+        size = 0
+        for path in self.cache.rglob("*"):
+            with suppress(OSError):  # another job may be done with it
+                size += path.lstat().st_size if path.is_file() else 0
+        return size
 
     def teacher(self, key: str) -> Path:
         """The folder of one fine-tuned teacher."""

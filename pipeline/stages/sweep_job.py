@@ -9,6 +9,7 @@ from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.stages import distill, registration, teacher
 from pipeline.stages.cohorts import SweepPlan, plan_summary, plan_sweep, plan_table
+from pipeline.stages.data_summary import as_document
 from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.lease import lease
 from pipeline.stages.possible import check_possible
@@ -27,7 +28,12 @@ def dry_run(config: JobConfig) -> dict[str, Any]:
     Returns:
         the document printed by the job.
     """
-    _, plan = _open(config)
+    job, plan = _open(config, copies_model=False)
+    cache_bytes = job.storage.cache_bytes()
+    say(
+        f"{job.storage.cache} holds {cache_bytes / 2**20:,.0f} MiB that can be made again; while no job runs, "
+        f"`make clean-cache DQ_STORAGE={job.storage.root}` frees them"
+    )
     cohorts = [
         {
             "students": [student.name for student in cohort.students],
@@ -42,6 +48,8 @@ def dry_run(config: JobConfig) -> dict[str, Any]:
         "settled": [student.name for student in plan.students if student.key in plan.settled],
         "cohorts": cohorts,
         "num_steps": plan.num_steps,
+        "data": as_document(job.task),
+        "cache_bytes": cache_bytes,
     }
 
 
@@ -96,9 +104,9 @@ def run(config: JobConfig) -> dict[str, Any]:
     }
 
 
-def _open(config: JobConfig) -> tuple[OpenedJob, SweepPlan]:
+def _open(config: JobConfig, *, copies_model: bool = True) -> tuple[OpenedJob, SweepPlan]:
     """Everything that is checked, and the plan that is printed, before anything is trained."""
-    job = open_job(config)
+    job = open_job(config, copies_model=copies_model)
     check_possible(job)
     plan = plan_sweep(job)
     say(f"\n{plan_summary(plan)}\n\n{text_table(plan_table(plan))}\n")
