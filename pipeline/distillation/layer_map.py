@@ -71,8 +71,15 @@ def student_maps(student: StudentConfig, num_layers: tuple[int, int]) -> tuple[l
         raise UserError(f"student '{student.name}' without decoder", "no decoder_map", "remove decoder_map")
     mistakes, encoder, decoder = Mistakes(), [], []
     with mistakes.noted():
-        encoder = layer_map(of_encoder, num_encoder, student.encoder_map)
+        encoder = _map_of(student, of_encoder, num_encoder, student.encoder_map)
     with mistakes.noted():
-        decoder = [] if num_decoder is None else layer_map(of_decoder, num_decoder, student.decoder_map)
+        decoder = [] if num_decoder is None else _map_of(student, of_decoder, num_decoder, student.decoder_map)
     mistakes.tell()
     return encoder, decoder
+
+
+def _map_of(student: StudentConfig, num_teacher: int, num_student: int, explicit: list[int] | None) -> list[int]:
+    try:
+        return layer_map(num_teacher, num_student, explicit)
+    except UserError as error:
+        raise UserError(f"depth '{student.depth}': {error.given}", error.allowed, error.change) from None

@@ -97,11 +97,18 @@ def local_folder(name: str, option: str) -> Path | None:
     return None
 
 
+def check_family(name: str, option: str) -> None:
+    """Refuse a family that there is not.
+
+    Raises:
+        UserError: as said.
+    """
+    if name not in SETTINGS:
+        raise UserError(f"model family '{name}'", f"one of {', '.join(sorted(SETTINGS))}", f"set {option}")
+
+
 def _settings_of(family: str) -> _Settings:
-    if family not in SETTINGS:
-        raise UserError(
-            f"model family '{family}'", f"one of {', '.join(sorted(SETTINGS))}", "set model.pretrained or model.family"
-        )
+    check_family(family, "model.pretrained or model.family")
     return SETTINGS[family]
 
 

@@ -24,11 +24,6 @@ from pipeline.stages.student_export import VARIANT
 from pipeline.tracking.progress import ProgressBar, say
 
 
-def has_document(config: JobConfig | None) -> bool:
-    """Whether stdout gets the job's document: only where answers go to a file."""
-    return config is not None and config.generate.output is not None
-
-
 def run(config: JobConfig) -> dict[str, Any]:
     """Answer the texts that `generate.text` means.
 
