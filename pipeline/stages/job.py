@@ -15,8 +15,8 @@ from pipeline.models.load import read_shape, starting_point_of
 from pipeline.models.starting_point import local_folder
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
 from pipeline.stages.data_summary import described
+from pipeline.stages.fitting import check_fit
 from pipeline.stages.lease import lease
-from pipeline.stages.precheck import check_fit
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.storage import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
 from pipeline.tracking.progress import say

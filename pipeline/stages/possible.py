@@ -17,10 +17,10 @@ from pipeline.models.families import family_of
 from pipeline.models.student import check_scheme, outline, sites_of
 from pipeline.quantization.schedule import phases_of
 from pipeline.quantization.scheme import scheme_of
+from pipeline.stages.fitting import for_each
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.memory import checkpoint_bytes, num_parameters, teacher_bytes
 from pipeline.stages.plan import recipe_of
-from pipeline.stages.precheck import for_each
 from pipeline.stages.storage import MIN_FREE_BYTES, check_free
 from pipeline.tracking.progress import say
 

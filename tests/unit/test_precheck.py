@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from pipeline.config.errors import UserError
 from pipeline.config.layers import CONF_DIR, members
 from pipeline.config.load import load_config
 from pipeline.models.starting_point import starting_point
-from pipeline.stages.precheck import LONGER, check_sweep, check_teacher
+from pipeline.stages.fitting import LONGER
+from pipeline.stages.precheck import check_sweep, check_teacher
 
 ROOT = CONF_DIR.parent
 HEAVY = ("torch", "transformers", "datasets", "mlflow", "ray", "deepspeed", "numpy")
@@ -90,6 +92,25 @@ def test_a_split_that_is_taken_from_another_needs_no_file(tmp_path):
     words = ["task=summarization", f"data.root={tmp_path}", "task.corpus.files.train=train.csv"]
     assert "data.split_validation=0.1" in mistakes(*words)[0]
     check_sweep(load_config("dq_sweep", [*words, "data.split_validation=0.1", "data.split_test=0.1"]))
+
+
+def own_commands():
+    """The README's commands for data of one's own, word by word."""
+    section = (ROOT / "README.md").read_text().split("## Your own data")[1].split("\n## ")[0].replace("\\\n", " ")
+    return [shlex.split(line)[2:] for line in section.splitlines() if line.startswith("    python jobs/dq_sweep.py")]
+
+
+@pytest.mark.parametrize("words", own_commands(), ids=lambda words: words[2])
+def test_a_command_of_the_readme_needs_its_files_alone(words, tmp_path):
+    """One for each kind of task: with the files that it names, nothing is missing."""
+    assert len(own_commands()) == 4
+    named = [name for word in words for name in re.findall(r"[a-z]+\.(?:csv|tsv|jsonl)\b", word)]
+    for name in named:
+        (tmp_path / name).write_text("{}\n")
+    words = [f"data.root={tmp_path}" if word.startswith("data.root=") else word for word in words]
+    check_sweep(load_config("dq_sweep", words))
+    (tmp_path / named[0]).unlink()
+    assert named[0] in mistakes(*words)[0]
 
 
 def test_the_same_mistake_of_many_students_is_told_once():
