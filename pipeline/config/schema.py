@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass
 
 from pipeline.config.benchmark import ParityBenchmarkConfig, RuntimeBenchmarkConfig
+from pipeline.config.build import changed
 from pipeline.config.errors import UserError
-from pipeline.config.option import option
+from pipeline.config.option import check_relations, option, relation
 from pipeline.config.recipe import RecipeConfig
-from pipeline.config.sweep import SweepConfig
+from pipeline.config.sweep import StudentConfig, SweepConfig, check_students
 from pipeline.config.task import TaskConfig
 from pipeline.config.use import ExportConfig, GenerateConfig
 
@@ -33,6 +34,10 @@ class DataConfig:
     split_test: float = option(0.0, "the same for the test split", minimum=0.0, maximum=0.9)
 
     def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("split_validation", "split_test")
+    def _something_is_left_to_train_on(self) -> None:
         if (taken := self.split_validation + self.split_test) >= 1:
             raise UserError(
                 f"data.split_validation + data.split_test = {taken:g}",
@@ -188,8 +193,22 @@ class BenchmarkConfig:
     parity: ParityBenchmarkConfig = option(ParityBenchmarkConfig, "kind parity")
 
     def __post_init__(self) -> None:
-        if not self.depths:
-            raise UserError("benchmark.depths is empty", "at least one depth such as 1-1", "set benchmark.depths")
+        check_relations(self)
+
+    @relation("depth")
+    def _depth_is_possible(self) -> None:
+        check_students("benchmark.depth", "depth", [self.depth])
+
+    @relation("depths")
+    def _depths_are_possible(self) -> None:
+        check_students("benchmark.depths", "depth", self.depths)
+
+    @relation("scheme")
+    def _scheme_is_possible(self) -> None:
+        check_students("benchmark.scheme", "scheme", [self.scheme])
+
+    @relation("scaling")
+    def _scaling_counts_students(self) -> None:
         if any(number < 1 for number in self.scaling):
             raise UserError(f"benchmark.scaling={self.scaling}", "numbers from 1 on", "set benchmark.scaling")
 
@@ -218,6 +237,10 @@ class TrackingConfig:
     )
 
     def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("register")
+    def _model_can_be_called_so(self) -> None:
         if self.register is not None and not re.fullmatch(r"\w[\w .-]*", self.register):
             raise UserError(
                 f"tracking.register='{self.register}'",
@@ -247,3 +270,11 @@ class JobConfig:
     generate: GenerateConfig = option(GenerateConfig, "for jobs/generate.py")
     storage: StorageConfig = option(StorageConfig, "where results lie")
     tracking: TrackingConfig = option(TrackingConfig, "where runs are recorded")
+
+    def recipe_of(self, student: StudentConfig) -> RecipeConfig:
+        """The job's recipe with what a student changes.
+
+        Raises:
+            UserError: a change that the schema does not allow.
+        """
+        return changed(self.recipe, student.recipe, f"recipe of student '{student.name}'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config.errors import UserError
-from pipeline.config.option import option
+from pipeline.config.option import check_relations, option, relation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,26 +86,39 @@ class TaskConfig:
     )
 
     def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("objective", "metric")
+    def _metric_measures_objective(self) -> None:
         if (self.objective == "classification") != (self.metric == "accuracy"):
             raise UserError(
                 f"task.objective={self.objective} with task.metric={self.metric}",
                 "accuracy for classification, rouge or bleu for texts",
                 "set task.metric, or choose another task",
             )
+
+    @relation("labels")
+    def _labels_are_distinct(self) -> None:
         if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
             raise UserError(f"task.labels={self.labels}", "at least two, each once", "set task.labels")
-        self._check_columns()
-        classifies, corpus = self.objective == "classification", self.corpus
-        if self.labels and not classifies:
+
+    @relation("labels", "objective")
+    def _labels_are_read(self) -> None:
+        if self.labels and self.objective != "classification":
             raise UserError(f"task.labels with task.objective={self.objective}", "none", "remove task.labels")
-        if classifies and (corpus.group_references or corpus.references_column):
+
+    @relation("objective", "corpus")
+    def _one_label_an_example(self) -> None:
+        corpus = self.corpus
+        if self.objective == "classification" and (corpus.group_references or corpus.references_column):
             raise UserError(
                 "several references with task.objective=classification",
                 "one label an example",
                 "set task.corpus.group_references=false and references_column=null",
             )
 
-    def _check_columns(self) -> None:
+    @relation("objective", "corpus")
+    def _columns_are_distinct(self) -> None:
         """No column twice: a source that is the target would hold the answer. Denoising learns its source."""
         corpus, seen = self.corpus, dict[str, str]()
         options = ("source_column", "target_column", "second_column", "references_column")

@@ -15,8 +15,6 @@ from pipeline.config.errors import UserError
 from pipeline.data.records import Row, column_of
 
 ROWS_AT_ONCE = 1000
-# The file of a folder made by `save_to_disk`: of one data set, of several splits.
-ONE_SPLIT, SEVERAL_SPLITS = "state.json", "dataset_dict.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +98,6 @@ def dataset_records(dataset: datasets.Dataset, origin: str) -> ArrowRecords:
         return iter(dataset.select_columns(columns).with_format("arrow").iter(batch_size=ROWS_AT_ONCE))
 
     return ArrowRecords(origin=origin, features=dataset.features, batches=batches)
-
-
-def is_saved(folder: Path) -> bool:
-    """Whether `save_to_disk` made a folder."""
-    return (folder / ONE_SPLIT).is_file() or (folder / SEVERAL_SPLITS).is_file()
 
 
 def saved_records(folder: Path) -> dict[str, ArrowRecords]:

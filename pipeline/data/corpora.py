@@ -16,13 +16,14 @@ import datasets
 
 from pipeline.config.errors import UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
-from pipeline.data.arrow_records import dataset_records, is_saved, saved_records, unreadable
+from pipeline.data.arrow_records import dataset_records, saved_records, unreadable
 from pipeline.data.columns import check_references, examples_of, grouped
-from pipeline.data.data_files import REMEDIES, records_of
+from pipeline.data.data_files import records_of
 from pipeline.data.docstrings import docstring_examples, installed_versions
 from pipeline.data.hub import expect_hub
 from pipeline.data.records import Records
-from pipeline.data.splits import SPLITS, check_split_names, taken_apart
+from pipeline.data.split_paths import REMEDIES, SPLITS, check_split_names, is_saved
+from pipeline.data.splits import taken_apart
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.config.errors import UserError
-from pipeline.data.arrow_records import ONE_SPLIT, SEVERAL_SPLITS, is_saved, parquet_records, saved_records
+from pipeline.data.arrow_records import parquet_records, saved_records
 from pipeline.data.delimited import DelimitedFile
 from pipeline.data.json_file import JsonFile
 from pipeline.data.records import Records
-from pipeline.data.text_files import GZIP
-
-TEXT_FILES = (".jsonl", ".json", ".csv", ".tsv")
-FORMATS = (*TEXT_FILES, *(f"{suffix}{GZIP}" for suffix in TEXT_FILES), ".parquet")
-PACKED = (".zip", ".zst", ".bz2", ".xz", ".7z", ".tar", ".tgz", ".lz4", ".rar")
-# How a split that is not there can be had, for messages.
-REMEDIES = {"validation": ", or data.split_validation=0.1", "test": ", or data.split_test=0.1"}
+from pipeline.data.split_paths import (
+    FORMATS,
+    ONE_SPLIT,
+    REMEDIES,
+    SEVERAL_SPLITS,
+    TEXT_FILES,
+    check_format,
+    is_saved,
+    split_paths,
+    text_suffix,
+)
 
 
 def records_of(files: Mapping[str, str], root: Path) -> dict[str, Records]:
@@ -30,16 +34,7 @@ def records_of(files: Mapping[str, str], root: Path) -> dict[str, Records]:
     Raises:
         UserError: something that is not there, or is of another format.
     """
-    paths = {split: root / name for split, name in files.items()}  # an absolute name stays as it is
-    in_root = [split for split in paths if (root / SEVERAL_SPLITS).is_file() or (is_saved(root) and split == "train")]
-    paths |= {split: root for split in in_root if not paths[split].exists()}
-    if missing := {split: path for split, path in paths.items() if not path.exists()}:
-        raise UserError(
-            "; ".join(f"data file {path} does not exist (split '{split}')" for split, path in missing.items()),
-            f"a file ({', '.join(FORMATS)}) or a folder of save_to_disk for each of train, validation and test",
-            "set data.root, or " + "; ".join(f"task.corpus.files.{name}{REMEDIES.get(name, '')}" for name in missing),
-        )
-    return {split: _records(split, path) for split, path in paths.items()}
+    return {split: _records(split, path) for split, path in split_paths(files, root).items()}
 
 
 def _records(split: str, path: Path) -> Records:
@@ -52,13 +47,8 @@ def file_records(path: Path) -> Records:
     Raises:
         UserError: a format that is not known, or an empty file.
     """
-    suffix = Path(path.name.lower().removesuffix(GZIP)).suffix
-    packed = path.suffix.lower()
-    if suffix not in TEXT_FILES and packed != ".parquet":
-        change = f"unpack it: of packed files only {GZIP} is read" if packed in PACKED else "convert the file"
-        raise UserError(f"data file {path}", f"files ending in {', '.join(FORMATS)}", change)
-    if path.stat().st_size == 0:
-        raise UserError(f"data file {path} is empty", "at least one example", "check the file")
+    check_format(path)
+    suffix = text_suffix(path)
     if suffix in (".jsonl", ".json"):
         return JsonFile(path=path, has_lines=suffix == ".jsonl")
     return DelimitedFile(path=path, has_quotes=suffix == ".csv") if suffix in TEXT_FILES else parquet_records(path)

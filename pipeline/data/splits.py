@@ -1,4 +1,4 @@
-"""Train, validation and test: which there are, and one taken apart where there are too few."""
+"""A training split taken apart where there are no others."""
 
 from __future__ import annotations
 
@@ -7,27 +7,7 @@ from collections.abc import Mapping
 
 import datasets
 
-from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
-from pipeline.config.task import CorpusConfig
-
-SPLITS = ("train", "validation", "test")
-
-
-def check_split_names(corpus: CorpusConfig) -> None:
-    """Names of splits that a task's corpus maps to files, or to the hub's own.
-
-    Raises:
-        UserError: an unknown one, or a mapping that nothing reads.
-    """
-    for option, names in (("files", corpus.files), ("splits", corpus.splits)):
-        if unknown := [split for split in names if split not in SPLITS]:
-            best = nearest(unknown[0], list(SPLITS))
-            raise UserError(f"task.corpus.{option}.{unknown[0]}", ", ".join(SPLITS), f"rename it {best}")
-    if corpus.splits and corpus.kind != "hub":
-        raise UserError(
-            f"task.corpus.splits with kind={corpus.kind}", "splits go with kind=hub", "set task.corpus.files"
-        )
 
 
 def split_of(source: str, shares: Mapping[str, float]) -> str:

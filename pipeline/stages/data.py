@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.load import CONF_DIR, config_hash
+from pipeline.config.layers import CONF_DIR
+from pipeline.config.load import config_hash
 from pipeline.config.schema import JobConfig
 from pipeline.data.corpora import load_corpus
 from pipeline.data.labels import labels_of

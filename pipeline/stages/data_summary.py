@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from pipeline.config.task import TaskConfig
-from pipeline.data.splits import SPLITS
+from pipeline.data.split_paths import SPLITS
 from pipeline.data.tokenise import TokenisedSplit
 from pipeline.stages.data import PreparedTask
 from pipeline.tracking.report import text_table

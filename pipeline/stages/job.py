@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.cluster.ray_train import connect
-from pipeline.config.errors import UserError
+from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.load import without_login
 from pipeline.config.schema import JobConfig
-from pipeline.models.families import families, family_named
-from pipeline.models.load import check_positions, family_name, read_shape
+from pipeline.data.numbered_tokens import numbered_tokenizer
+from pipeline.models.load import read_shape, starting_point_of
+from pipeline.models.starting_point import local_folder
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
 from pipeline.stages.data_summary import described
+from pipeline.stages.fitting import check_fit
 from pipeline.stages.lease import lease
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.storage import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
@@ -30,24 +33,31 @@ class OpenedJob:
     shape: Any  # the teacher's configuration, known before its weights
 
 
-def open_job(config: JobConfig, *, copies_model: bool = True) -> OpenedJob:
-    """Check storage, tracking server and cluster, then prepare the data.
+def open_job(
+    config: JobConfig, check: Callable[[JobConfig, Any], None] | None = None, *, copies_model: bool = True
+) -> OpenedJob:
+    """Check storage, tracking server, cluster and model, all of them, then prepare the data.
 
     Args:
         config: the job.
+        check: refuses what a model of this configuration cannot have.
         copies_model: whether a local model folder is copied to where workers find it; a plan has no workers.
 
     Raises:
         UserError: whatever is missing.
     """
-    storage = open_storage(config.storage.path)
-    check_free(storage.root, MIN_FREE_BYTES)
+    storage, mistakes = open_storage(config.storage.path), Mistakes()
     config = replace(config, storage=replace(config.storage, path=str(storage.root)))
-    with lease(storage.cache / "tracking", "opening the MLflow store", wait=True):  # two must not make its tables
-        _check_tracking(config)
-    connect(config.cluster)
+    with mistakes.noted():
+        check_free(storage.root, MIN_FREE_BYTES)
+    with mistakes.noted(), lease(storage.cache / "tracking", "opening the MLflow store", wait=True):
+        _check_tracking(config)  # alone: two must not make its tables
+    with mistakes.noted():
+        connect(config.cluster)
+    with mistakes.noted():
+        _check_model(config, check)
+    mistakes.tell()
     config, start = with_local_model(config, storage, copies=copies_model)
-    _check_objective(config)  # before the data: it shows at once
     say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
     config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
@@ -58,21 +68,20 @@ def open_job(config: JobConfig, *, copies_model: bool = True) -> OpenedJob:
             "set model.tokenizer, or leave model.pretrained empty to train one",
         )
     shape = read_shape(config.model, tokenizer, task.labels)
-    check_positions(shape, config.task)
     say(f"\n{described(task, config.task)}\n")
     return OpenedJob(config=config, storage=storage, task=task, shape=shape)
 
 
-def _check_objective(config: JobConfig) -> None:
-    """Texts need a decoder, labels a classifier."""
-    family, classifies = family_named(family_name(config.model)), config.task.objective == "classification"
-    if (family.decoder is None) != classifies:
-        suitable = [name for name, other in sorted(families().items()) if (other.decoder is None) == classifies]
-        raise UserError(
-            f"a model of the family {family.name} for task.objective={config.task.objective}",
-            f"one of {', '.join(suitable)}",
-            "set model, e.g. model=tiny_encoder" if classifies else "set model.pretrained, or model.family",
-        )
+def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | None) -> None:
+    """What its configuration tells, with a tokenizer in place of the one that is trained on the data."""
+    name = config.model.pretrained
+    folder = local_folder(name, "model.pretrained") if name else None
+    model = replace(config.model, pretrained=str(folder or name) if name else None)
+    shape = read_shape(model, None if name else numbered_tokenizer(model.vocab_size))
+    if name and folder is None:  # of the hub; of others it is known before anything is imported
+        check_fit(starting_point_of(shape), config, [])
+    if check is not None:
+        check(config, shape)
 
 
 def _check_tracking(config: JobConfig) -> None:

@@ -12,7 +12,8 @@ from pipeline.stages.cohorts import SweepPlan, plan_summary, plan_sweep, plan_ta
 from pipeline.stages.data_summary import as_document
 from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.lease import lease
-from pipeline.stages.possible import check_possible
+from pipeline.stages.possible import check_possible, say_ignored
+from pipeline.stages.precheck import check_sweep
 from pipeline.stages.report import gather, write_report
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.tracking.progress import say
@@ -106,8 +107,9 @@ def run(config: JobConfig) -> dict[str, Any]:
 
 def _open(config: JobConfig, *, copies_model: bool = True) -> tuple[OpenedJob, SweepPlan]:
     """Everything that is checked, and the plan that is printed, before anything is trained."""
-    job = open_job(config, copies_model=copies_model)
-    check_possible(job)
+    check_sweep(config)
+    job = open_job(config, check_possible, copies_model=copies_model)
+    say_ignored(job.config)
     plan = plan_sweep(job)
     say(f"\n{plan_summary(plan)}\n\n{text_table(plan_table(plan))}\n")
     return job, plan

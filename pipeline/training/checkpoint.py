@@ -1,4 +1,4 @@
-"""Checkpoints of a whole cohort in shared storage: complete or absent, resumable bit for bit.
+"""Checkpoints of a whole cohort in shared storage: complete or absent, resumable; on CPU bit for bit.
 
 Every rank calls `save` and `restore`. A checkpoint is a folder `step-<n>`; `latest` names the newest complete one.
 """

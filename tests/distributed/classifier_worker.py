@@ -13,10 +13,10 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from pipeline.config.build import changed
-from pipeline.config.recipe import DistillationConfig, QuantisationConfig
+from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantisationConfig
 from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
-from pipeline.distillation.objective import DECODER_TERMS, DistillationObjective, signals_of
+from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.evaluation.predict import mean_loss, predict_labels
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
