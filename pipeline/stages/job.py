@@ -9,9 +9,11 @@ from pipeline.cluster.ray_train import connect
 from pipeline.config.errors import UserError
 from pipeline.config.load import without_login
 from pipeline.config.schema import JobConfig
+from pipeline.evaluation.tokenizers import check_tokenizer, language_of
 from pipeline.models.families import families, family_named
 from pipeline.models.load import check_positions, family_name, read_shape
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
+from pipeline.stages.evaluate import with_metric_tokenizer
 from pipeline.stages.lease import lease
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.storage import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
@@ -43,6 +45,8 @@ def open_job(config: JobConfig) -> OpenedJob:
     connect(config.cluster)
     config, start = with_local_model(config, storage)
     _check_objective(config)  # before the data: it shows at once
+    check_tokenizer(config.task)
+    language = language_of(config.task)
     say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
     config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
@@ -52,6 +56,7 @@ def open_job(config: JobConfig) -> OpenedJob:
             "a tokenizer with one",
             "set model.tokenizer, or leave model.pretrained empty to train one",
         )
+    config = with_metric_tokenizer(config, task, language)
     shape = read_shape(config.model, tokenizer, task.labels)
     check_positions(shape, config.task)
     sizes = ", ".join(f"{name} {len(task.split(name).examples)}" for name in ("train", "validation", "test"))
@@ -80,6 +85,8 @@ def _check_tracking(config: JobConfig) -> None:
     check_reachable(uri)
     try:
         open_tracker(config, patience_seconds=0.0)
+    except UserError:  # the experiment is deleted
+        raise
     except Exception as error:  # every kind of store has errors of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         given = without_login(f"tracking.uri={uri}: {reason}")

@@ -22,6 +22,7 @@ from pipeline.stages.evaluate import (
     evaluate_examples,
     evaluation_examples,
     metric_tags,
+    standing,
     validate,
     write_predictions,
 )
@@ -192,7 +193,7 @@ class _KeepBest:
         if rank() == 0:
             say(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
             best = self.folder / "best.json"
-            if not best.is_file() or metrics["score"] > json.loads(best.read_text())["score"]:
+            if not best.is_file() or standing(metrics) > standing(json.loads(best.read_text())):
                 with whole_folder(self.folder / "model") as partial:
                     self.replica.save_pretrained(partial)
                     self.tokenizer.save_pretrained(partial)
