@@ -103,8 +103,13 @@ def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, fo
 def _finish_run(config: JobConfig, result: Path) -> None:
     """Nothing else would continue the run of a finished teacher, should MLflow have been away at its end."""
     run_id = TeacherResult(**json.loads(result.read_text())).run_id
-    if run_id is not None:
-        open_tracker(config).finish_left(run_id)
+    if run_id is None:
+        return
+    tracker = open_tracker(config)
+    if tracker.is_there(run_id):
+        tracker.finish_left(run_id)
+    else:
+        say(f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at")
 
 
 def train_teacher(payload: dict[str, Any]) -> None:
