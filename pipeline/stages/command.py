@@ -11,12 +11,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import UserError
 from pipeline.config.load import GROUPS, help_text, load_config, to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.config.use import ExportConfig, GenerateConfig
+from pipeline.stages.document import document_line
 
 # Keys whose values may stand first without their names, by job.
 POSITIONAL = {
@@ -127,5 +129,5 @@ def main(
             print(json.dumps({"status": "error", "error": f"{type(error).__name__}: {error}"}), flush=True)
         return 3
     if has_document(config):
-        print(json.dumps(result, sort_keys=True), flush=True)
+        print(document_line(job, result, Path(config.storage.path)), flush=True)
     return 0 if result["status"] in ("finished", "planned") else 1
