@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation
 
+AUTO = "auto"
+# How texts are cut into words before they are scored, by the task's metric; those of bleu are sacrebleu's.
+METRIC_TOKENIZERS = {
+    "rouge": (AUTO, "ascii", "unicode"),
+    "bleu": (AUTO, "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "flores101", "flores200", "none"),
+    "accuracy": (AUTO,),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusConfig:
@@ -84,6 +92,12 @@ class TaskConfig:
         "rouge (summaries, answers), bleu: BLEU and chrF (translation), accuracy: with macro F1 and MCC (labels)",
         allowed=("rouge", "bleu", "accuracy"),
     )
+    metric_tokenizer: str = option(
+        AUTO,
+        "words that are scored; rouge: ascii (a-z, 0-9, as rouge-score) or unicode (all scripts, those without spaces "
+        "by character); bleu: sacrebleu's, e.g. 13a, zh, char; auto: by target language or references",
+        allowed=tuple(dict.fromkeys(name for names in METRIC_TOKENIZERS.values() for name in names)),
+    )
 
     def __post_init__(self) -> None:
         check_relations(self)
@@ -95,6 +109,15 @@ class TaskConfig:
                 f"task.objective={self.objective} with task.metric={self.metric}",
                 "accuracy for classification, rouge or bleu for texts",
                 "set task.metric, or choose another task",
+            )
+
+    @relation("metric", "metric_tokenizer")
+    def _tokenizer_belongs_to_metric(self) -> None:
+        if self.metric_tokenizer not in METRIC_TOKENIZERS[self.metric]:
+            raise UserError(
+                f"task.metric_tokenizer={self.metric_tokenizer} with task.metric={self.metric}",
+                f"one of {', '.join(METRIC_TOKENIZERS[self.metric])}",
+                "set task.metric_tokenizer",
             )
 
     @relation("labels")

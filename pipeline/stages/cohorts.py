@@ -20,6 +20,7 @@ from pipeline.stages.possible import check_teacher_room
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.storage import MIN_FREE_BYTES, check_free
 from pipeline.stages.teacher import teacher_key
+from pipeline.tracking.progress import say
 from pipeline.tracking.tracker import FoundRun
 from pipeline.training.checkpoint import read_progress
 
@@ -130,10 +131,15 @@ def _settled(config: JobConfig, plans: Sequence[StudentPlan], folder: Path) -> d
     tracker, settled = open_tracker(config), {}
     for plan in plans:
         run = tracker.find("student", plan.key)
+        packed = (plan.packed(folder) / MANIFEST).is_file()
         if run is None:
+            if packed:
+                say(
+                    f"student {plan.name} lies packed in {folder}, but its run is not in the experiment "
+                    f"'{config.tracking.experiment}': it is trained again, unless a deleted run is restored before"
+                )
             continue
-        packed = run.finished and (plan.packed(folder) / MANIFEST).is_file()
-        if packed or (run.stopped and config.sweep.stopping.rule != "none"):
+        if (run.finished and packed) or (run.stopped and config.sweep.stopping.rule != "none"):
             settled[plan.key] = run
     return settled
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import Mistakes, UserError
@@ -19,6 +20,7 @@ from pipeline.config.layers import GROUPS
 from pipeline.config.load import help_text, load_config, to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.config.use import ExportConfig, GenerateConfig
+from pipeline.stages.document import document_line
 
 # Keys whose values may stand first without their names, by job.
 POSITIONAL = {
@@ -145,7 +147,7 @@ def main(
             print(json.dumps({"status": "error", "error": f"{type(error).__name__}: {error}"}), flush=True)
         return 3
     if has_document(config):
-        print(json.dumps(result, sort_keys=True), flush=True)
+        print(document_line(job, result, Path(config.storage.path)), flush=True)
     return 0 if result["status"] in ("finished", "planned") else 1
 
 

@@ -11,10 +11,12 @@ from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.load import without_login
 from pipeline.config.schema import JobConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
+from pipeline.evaluation.tokenizers import check_tokenizer, language_of
 from pipeline.models.load import read_shape, starting_point_of
 from pipeline.models.starting_point import local_folder
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
 from pipeline.stages.data_summary import described
+from pipeline.stages.evaluate import with_metric_tokenizer
 from pipeline.stages.fitting import check_fit
 from pipeline.stages.lease import lease
 from pipeline.stages.runs import open_tracker, tracking_uri
@@ -56,7 +58,10 @@ def open_job(
         connect(config.cluster)
     with mistakes.noted():
         _check_model(config, check)
+    with mistakes.noted():
+        check_tokenizer(config.task)
     mistakes.tell()
+    language = language_of(config.task)
     config, start = with_local_model(config, storage, copies=copies_model)
     say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
     config, task = prepare_task(config, storage, start)
@@ -67,6 +72,7 @@ def open_job(
             "a tokenizer with one",
             "set model.tokenizer, or leave model.pretrained empty to train one",
         )
+    config = with_metric_tokenizer(config, task, language)
     shape = read_shape(config.model, tokenizer, task.labels)
     say(f"\n{described(task, config.task)}\n")
     return OpenedJob(config=config, storage=storage, task=task, shape=shape)
@@ -93,6 +99,8 @@ def _check_tracking(config: JobConfig) -> None:
     check_reachable(uri)
     try:
         open_tracker(config, patience_seconds=0.0)
+    except UserError:  # the experiment is deleted
+        raise
     except Exception as error:  # every kind of store has errors of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         given = without_login(f"tracking.uri={uri}: {reason}")

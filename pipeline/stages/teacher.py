@@ -22,6 +22,7 @@ from pipeline.stages.evaluate import (
     evaluate_examples,
     evaluation_examples,
     metric_tags,
+    standing,
     validate,
     write_predictions,
 )
@@ -102,8 +103,13 @@ def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, fo
 def _finish_run(config: JobConfig, result: Path) -> None:
     """Nothing else would continue the run of a finished teacher, should MLflow have been away at its end."""
     run_id = TeacherResult(**json.loads(result.read_text())).run_id
-    if run_id is not None:
-        open_tracker(config).finish_left(run_id)
+    if run_id is None:
+        return
+    tracker = open_tracker(config)
+    if tracker.is_there(run_id):
+        tracker.finish_left(run_id)
+    else:
+        say(f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at")
 
 
 def train_teacher(payload: dict[str, Any]) -> None:
@@ -192,7 +198,7 @@ class _KeepBest:
         if rank() == 0:
             say(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
             best = self.folder / "best.json"
-            if not best.is_file() or metrics["score"] > json.loads(best.read_text())["score"]:
+            if not best.is_file() or standing(metrics) > standing(json.loads(best.read_text())):
                 with whole_folder(self.folder / "model") as partial:
                     self.replica.save_pretrained(partial)
                     self.tokenizer.save_pretrained(partial)
