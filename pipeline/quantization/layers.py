@@ -27,6 +27,13 @@ class FakeQuantisedWeight:
         """Quantised weight, differentiable with respect to the shadow weight."""
         return self.weight_quantise(self._parameters["weight"])  # type: ignore[no-any-return]
 
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The layer's own, which reads `weight`."""
+        try:
+            return super().forward(*inputs, **named)  # type: ignore[misc]
+        finally:
+            self.weight_quantise.used()
+
     @property
     def shadow_weight(self) -> nn.Parameter:
         """The full-precision parameter that the optimiser updates."""

@@ -179,7 +179,7 @@ def _train_gates(
     """Train gates and weights together in full precision.
 
     Returns:
-        a whole copy of the student with its gates, and why it failed if it did.
+        on rank 0 a whole copy of the student with its gates, and why it failed if it did.
     """
     pruning, train = recipe_of(config, plan.config).pruning, config.student
     num_steps = min(pruning.num_steps, num_training_steps(batches, train))
@@ -204,11 +204,12 @@ def _train_gates(
         device=student.device,
         teacher_pass=teacher_pass(teacher, [objective.inner], config.cluster.precision),
     )
-    # ZeRO-3 has taken the parameters apart; a replica is whole.
-    replica = build_student(teacher, plan.encoder_map, plan.decoder_map, train.dropout)
-    HeadGates(replica, sites_of(replica), pace=pruning.pace).attach(replica)
+    replica = None
+    if rank() == 0:  # ZeRO-3 has taken the parameters apart; a replica is whole
+        replica = build_student(teacher, plan.encoder_map, plan.decoder_map, train.dropout)
+        HeadGates(replica, sites_of(replica), pace=pruning.pace).attach(replica)
     if learner.failure is None:
-        replica.load_state_dict(learner.engine.whole_state())
+        learner.engine.copy_to(replica)
     learner.engine.close()
     Checkpointer(checkpoints).clear()
     return replica, learner.failure

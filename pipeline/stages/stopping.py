@@ -85,7 +85,7 @@ def _replica(
 ) -> Any:
     """A student as it is trained at a step, on the grid of its phase."""
     model = prepared_student(config, plan, teacher, folder).to(teacher.device)
-    model.load_state_dict(learner.engine.whole_state())
+    learner.engine.copy_to(model)
     recipe = recipe_of(config, plan.config)
     phases, scheme = phases_of(recipe.schedule, recipe.quantisation), scheme_of_student(config, plan)
     BitSchedule(model, sites_of(model), phases, scheme, num_steps)(step - 1)

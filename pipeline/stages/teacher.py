@@ -29,6 +29,7 @@ from pipeline.stages.evaluate import (
 from pipeline.stages.learner import (
     make_engine,
     num_training_steps,
+    say_other_layouts,
     train_with_checkpoints,
     training_batches,
     worker_device,
@@ -93,6 +94,7 @@ def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResul
 
 def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
     payload = as_payload(config, task, folder=str(folder), key=key)
+    say_other_layouts((folder / "checkpoints").glob("*"), config.cluster.layout, f"teacher {key}")
     try:
         run_workers(train_teacher, payload, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
     except BaseException as error:
@@ -192,7 +194,7 @@ class _KeepBest:
             return
         self.validated_step = step
         # A replica, because a sharded model can neither generate nor be saved as it is.
-        self.replica.load_state_dict(self.learner.engine.whole_state())
+        self.learner.engine.copy_to(self.replica)
         metrics = validate(self.replica, self.task, self.config)
         self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, step)
         if rank() == 0:
