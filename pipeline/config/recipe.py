@@ -62,7 +62,7 @@ class QuantisationConfig:
         allowed=("symmetric", "asymmetric"),
     )
     lm_head: bool = option(
-        True, "the output projection is quantised: tied, with the embedding's codes; else with its own"
+        True, "the output projection is quantised: by the embedding's codes if tied, else by its own"
     )
     position_bits: float = option(8, "bits of learned position embeddings", allowed=WEIGHT_BITS)
     bits: list[str] = option(

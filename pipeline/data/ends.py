@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import Any
 
-from tokenizers import processors
+from tokenizers import Tokenizer
 
 from pipeline.config.errors import UserError
 
@@ -21,24 +22,22 @@ def with_ends(tokenizer: Any, ends: Collection[int]) -> bool:
         Whether it is appended from now on.
 
     Raises:
-        UserError: a tokenizer in Python that writes none, which cannot be changed.
+        UserError: a tokenizer that cannot be changed, because it is written in Python or ends texts in another token.
     """
     if writes_ends(tokenizer, ends):
         return False
     end = next(iter(ends))
     token = tokenizer.convert_ids_to_tokens(end)
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None or token is None:
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    state = {} if backend is None else json.loads(backend.to_str())
+    changed = _appended(state.get("post_processor"), token, end) if state and token is not None else None
+    if changed is None:
         raise UserError(
-            f"{type(tokenizer).__name__}, which does not end texts in token {end} ({token}), the model's end",
-            "a tokenizer that does, or one with a tokenizer.json, whose texts get the end token appended",
+            f"{type(tokenizer).__name__}, which does not end texts in the model's end token {end} ({token})",
+            "a tokenizer that does, or a tokenizer.json that adds nothing at the end: there it can be appended",
             "set model.tokenizer to the tokenizer that the model was trained with",
         )
-    appended = processors.TemplateProcessing(
-        single=f"$A {token}", pair=f"$A {token} $B:1 {token}:1", special_tokens=[(token, end)]
-    )
-    before = backend.post_processor
-    backend.post_processor = appended if before is None else processors.Sequence([before, appended])
+    backend.post_processor = Tokenizer.from_str(json.dumps(state | {"post_processor": changed})).post_processor
     if end not in tokenizer.all_special_ids:
         tokenizer.add_special_tokens({"eos_token": token})  # it has its number; answers are written without it
     return True
@@ -48,3 +47,22 @@ def writes_ends(tokenizer: Any, ends: Collection[int]) -> bool:
     """Whether sources and targets get one of the end tokens, at their end or before a language code."""
     texts = (tokenizer(["a"]), tokenizer(text_target=["a"]))
     return all(any(token in ends for token in text["input_ids"][0]) for text in texts)
+
+
+def _appended(processor: Any, token: str, number: int) -> dict[str, Any] | None:
+    """What a tokenizer does last, as in tokenizer.json, with a token appended; none where that makes no sense."""
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    new = {"type": "TemplateProcessing", "single": [text], "pair": [text, {"Sequence": {"id": "B", "type_id": 1}}]}
+    steps = [] if processor is None else processor["processors"] if processor["type"] == "Sequence" else [processor]
+    if {step["type"] for step in steps} - {"ByteLevel", "TemplateProcessing"}:
+        return None
+    # Two templates do not follow one another: the second would see the tokens of the first as texts.
+    templates = [step for step in steps if step["type"] == "TemplateProcessing"] or [{**new, "special_tokens": {}}]
+    if "SpecialToken" in templates[-1]["single"][-1]:
+        return None
+    piece = {"SpecialToken": {"id": token, "type_id": 0}}
+    known = templates[-1]["special_tokens"] | {token: {"id": token, "ids": [number], "tokens": [token]}}
+    longer = {kind: [*templates[-1][kind], piece] for kind in ("single", "pair")}
+    last = {**templates[-1], **longer, "special_tokens": known}
+    others = [step for step in steps if step["type"] == "ByteLevel"]
+    return {"type": "Sequence", "processors": [*others, last]} if others else last

@@ -182,7 +182,7 @@ def _pretrained_config(name: str, family: str | None) -> Any:
         config = AutoConfig.from_pretrained(name)
     except Exception as error:  # hub errors, missing files, broken JSON
         raise UserError(
-            f"no model at '{name}': {str(error).strip().splitlines()[0]}",
+            f"no model at '{name}': {' '.join(str(error).split())[:300]}",
             "a folder made by save_pretrained or a reachable hub name",
             "set model.pretrained",
         ) from error

@@ -118,6 +118,12 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
     else:
         folder = _keep_tokenizer(tokenizer, storage)
         tokenizer = read_tokenizer(folder)  # as every worker reads it
+        if fit(config.model, tokenizer, task):  # some kinds write their last step anew
+            raise UserError(
+                f"{type(tokenizer).__name__}, which adds no end token and forgets that it shall",
+                "a tokenizer that ends texts",
+                "set model.tokenizer to the tokenizer that the model was trained with",
+            )
     settings = (task.source_prefix, task.max_source_tokens, task.max_target_tokens)
     languages = (task.source_language, task.target_language)
     tokens = (
