@@ -11,6 +11,8 @@ from pipeline.config.errors import UserError
 from pipeline.config.layers import CONF_DIR
 from pipeline.config.schema import ModelConfig
 
+OTHER_FORMATS = (".bin", ".pt", ".h5", ".msgpack", ".ot")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StartingPoint:
@@ -71,8 +73,8 @@ def starting_point(model: ModelConfig) -> StartingPoint | None:
         )
     if (folder := local_folder(model.pretrained, "model.pretrained")) is None:
         return None
+    check_format(folder, model.pretrained)  # before the configuration: weights may be all that such a folder has
     named = _read_config(folder, model.pretrained)
-    _check_weights(folder, model.pretrained)
     if (family := str(named.get("model_type"))) != (model.family or family):
         given = f"'{model.pretrained}' is a {family} model"
         raise UserError(given, f"family {model.family}", "leave model.family empty")
@@ -95,6 +97,29 @@ def local_folder(name: str, option: str) -> Path | None:
             f"{option}={name}: there is no such folder", "a folder made by save_pretrained, or a hub name", remedy
         )
     return None
+
+
+def check_format(folder: Path, name: str) -> None:
+    """Refuse a folder whose weights are in another format than safetensors.
+
+    Args:
+        folder: where the model lies.
+        name: what the user calls it.
+
+    Raises:
+        UserError: as said.
+    """
+    if any(folder.glob("*.safetensors")):
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_FORMATS)
+    found = f"only {', '.join(others[:3])}" if others else "no weights"
+    raise UserError(
+        f"'{name}' holds {found}",
+        "model.safetensors: other formats can run code when they are read",
+        "load it once with transformers, if you trust whoever wrote it, and write it with save_pretrained"
+        if others
+        else "name a folder that save_pretrained of a whole model has written",
+    )
 
 
 def check_family(name: str, option: str) -> None:
@@ -126,16 +151,6 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
         given = f"no model at '{name}': config.json names no model_type"
         raise UserError(given, allowed, "set model.pretrained")
     return named
-
-
-def _check_weights(folder: Path, name: str) -> None:
-    if not any(folder.glob("*.safetensors")):
-        others = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".h5", ".msgpack"))
-        raise UserError(
-            f"'{name}' holds {f'only {others[0]}' if others else 'no weights'}",
-            "safetensors weights",
-            "convert them with save_pretrained" if others else "set model.pretrained",
-        )
 
 
 def _from_config(family: str, named: dict[str, Any]) -> StartingPoint | None:

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.layers import CONF_DIR
 from pipeline.config.load import config_hash
 from pipeline.config.schema import JobConfig
+from pipeline.config.task import TaskConfig
 from pipeline.data.corpora import load_corpus
 from pipeline.data.labels import labels_of
 from pipeline.data.languages import usable_languages
@@ -25,7 +25,9 @@ from pipeline.data.tokenise import (
     train_tokenizer,
 )
 from pipeline.models.families import family_named
+from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
+from pipeline.models.starting_point import local_folder
 from pipeline.stages.storage import Storage, whole_folder
 from pipeline.tracking.progress import say
 
@@ -68,8 +70,7 @@ def with_local_model(config: JobConfig, storage: Storage, *, copies: bool = True
         return config, "scratch"
     # Runs are titled and tagged by what the model is, not by the file in conf/model/ that was changed.
     config = replace(config, model=replace(config.model, name=Path(name).name))
-    candidates = [Path(name), CONF_DIR.parent / name]
-    source = next((path for path in candidates if (path / "config.json").is_file()), None)
+    source = local_folder(name, "model.pretrained")
     if source is None:
         return config, f"hub:{name}"
     files = _files(source)
@@ -101,6 +102,8 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
         family_named(name)  # a mistyped one would never apply
     prefix = config.task.source_prefix or config.task.family_prefixes.get(family_name(config.model), "")
     task = replace(config.task, source_prefix=prefix, family_prefixes={})
+    if tokenizer is not None:
+        task = _fitted(tokenizer, task, config)
     shares = {"validation": config.data.split_validation, "test": config.data.split_test}
     corpus = load_corpus(task, config.data.root, storage.cache, shares)
     for split in corpus.unread:
@@ -115,11 +118,16 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
             with whole_folder(folder) as partial:
                 train_tokenizer(texts, config.model.vocab_size).save_pretrained(partial)
         tokenizer = read_tokenizer(folder)
+        task = _fitted(tokenizer, task, config)
     else:
         folder = _keep_tokenizer(tokenizer, storage)
-    task, ignored = usable_languages(tokenizer, task)
-    if ignored:
-        say("task.source_language and target_language are ignored: this model's tokenizer has no language codes")
+        tokenizer = read_tokenizer(folder)  # as every worker reads it
+        if fit(config.model, tokenizer, task):  # some kinds write their last step anew
+            raise UserError(
+                f"{type(tokenizer).__name__}, which adds no end token and forgets that it shall",
+                "a tokenizer that ends texts",
+                "set model.tokenizer to the tokenizer that the model was trained with",
+            )
     settings = (task.source_prefix, task.max_source_tokens, task.max_target_tokens)
     languages = (task.source_language, task.target_language)
     tokens = (
@@ -137,6 +145,16 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
         labels=labels,
     )
     return replace(config, task=task), prepared
+
+
+def _fitted(tokenizer: Any, task: TaskConfig, config: JobConfig) -> TaskConfig:
+    """The task in languages that the tokenizer knows; the tokenizer is checked and made to fit the model, in place."""
+    task, ignored = usable_languages(tokenizer, task)
+    if ignored:
+        say("task.source_language and target_language are ignored: this model's tokenizer has no language codes")
+    for change in fit(config.model, tokenizer, task):
+        say(change)
+    return task
 
 
 def _in_model_order(labels: list[str], config: JobConfig) -> list[str]:

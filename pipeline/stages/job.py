@@ -9,10 +9,10 @@ from typing import Any
 from pipeline.cluster.ray_train import connect
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.load import without_login
-from pipeline.config.schema import JobConfig
+from pipeline.config.schema import JobConfig, ModelConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.evaluation.tokenizers import check_tokenizer, language_of
-from pipeline.models.load import read_shape, starting_point_of
+from pipeline.models.load import check_checkpoint, read_shape, starting_point_of, teacher_shape
 from pipeline.models.starting_point import local_folder
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
 from pipeline.stages.data_summary import described
@@ -73,21 +73,40 @@ def open_job(
             "set model.tokenizer, or leave model.pretrained empty to train one",
         )
     config = with_metric_tokenizer(config, task, language)
-    shape = read_shape(config.model, tokenizer, task.labels)
+    shape = teacher_shape(config.model, tokenizer, config.task, task.labels)
     say(f"\n{described(task, config.task)}\n")
     return OpenedJob(config=config, storage=storage, task=task, shape=shape)
 
 
 def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | None) -> None:
-    """What its configuration tells, with a tokenizer in place of the one that is trained on the data."""
+    """What its files tell, with a tokenizer in place of the one that is trained on the data."""
     name = config.model.pretrained
     folder = local_folder(name, "model.pretrained") if name else None
     model = replace(config.model, pretrained=str(folder or name) if name else None)
+    if name:
+        _check_tensors(model, config)
     shape = read_shape(model, None if name else numbered_tokenizer(model.vocab_size))
     if name and folder is None:  # of the hub; of others it is known before anything is imported
         check_fit(starting_point_of(shape), config, [])
     if check is not None:
         check(config, shape)
+
+
+def _check_tensors(model: ModelConfig, config: JobConfig) -> None:
+    """Refuse a checkpoint that is not whole; say what it brings besides."""
+    account = check_checkpoint(model)
+    if account.unused:
+        more = f" and {len(account.unused) - 5} more" if len(account.unused) > 5 else ""
+        say(
+            f"'{model.pretrained}' holds tensors that this model has no place for, ignored: "
+            f"{', '.join(account.unused[:5])}{more}"
+        )
+    if account.drawn and (config.teacher.epochs == 0 or config.teacher.max_steps == 0):
+        raise UserError(
+            f"'{model.pretrained}' has no classifier ({account.drawn[0]}), and teacher.epochs or max_steps is 0",
+            "a classifier, or steps to train one",
+            "set teacher.epochs, or name a classifier in model.pretrained",
+        )
 
 
 def _check_tracking(config: JobConfig) -> None:
