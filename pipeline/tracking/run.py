@@ -70,6 +70,8 @@ class MlflowRun(SilentRun):
         buffer: of this run and this process.
     """
 
+    run_id: str
+
     def __init__(self, client: Any, run_id: str, buffer: RunBuffer) -> None:
         self.client, self.run_id, self.buffer = client, run_id, buffer
         self.closing = threading.Event()
