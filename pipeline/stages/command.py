@@ -21,6 +21,7 @@ from pipeline.config.load import help_text, load_config, to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.config.use import ExportConfig, GenerateConfig
 from pipeline.stages.document import document_line
+from pipeline.training.allocator import keep_memory
 
 # Keys whose values may stand first without their names, by job.
 POSITIONAL = {
@@ -135,6 +136,7 @@ def main(
             run = dry_run
         if check is not None:
             check(config)
+        keep_memory()  # what this process trains or evaluates; Ray's workers have it from their environment
         result = run(config)
     except UserError as error:
         print(_paragraph(job, error), file=sys.stderr)

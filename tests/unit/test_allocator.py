@@ -15,7 +15,8 @@ BLOCK = 64 * 2**20  # bytes
 PAGES = BLOCK // os.sysconf("SC_PAGESIZE")
 # Page faults of ten blocks, one after the other, once the heap has found its size.
 COUNT = f"""
-import resource, threading
+import resource, sys, threading
+from pipeline.stages.command import main
 from pipeline.training.allocator import keep_memory
 if by_call: assert keep_memory()
 def use():
@@ -24,7 +25,11 @@ def use():
         b"x" * {BLOCK}
         seen.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
     print(seen[-1] - seen[-11])
-if in_thread:
+    return {{"status": "finished"}}
+if in_job:
+    sys.argv = ["benchmark"]
+    main("benchmark", "a job", lambda _: use())
+elif in_thread:
     thread = threading.Thread(target=use)
     thread.start()
     thread.join()
@@ -34,19 +39,20 @@ else:
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 
 
-def faults(environment=None, by_call=False, in_thread=False):
-    program = f"by_call, in_thread = {by_call}, {in_thread}\n{COUNT}"
+def faults(environment=None, by_call=False, in_thread=False, in_job=False):
+    program = f"by_call, in_thread, in_job = {by_call}, {in_thread}, {in_job}\n{COUNT}"
     plain = {name: value for name, value in os.environ.items() if name != VARIABLE} | (environment or {})
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=plain, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return int(done.stdout)
+    return int(done.stdout.split()[0])
 
 
 @glibc
 def test_a_block_takes_the_pages_that_another_left(monkeypatch):
-    """By a call in the main thread, by the environment in every thread."""
+    """By a call in the main thread, which every job makes, and by the environment in every thread."""
     monkeypatch.delenv(VARIABLE, raising=False)
     assert faults(by_call=True) < PAGES
+    assert faults(in_job=True) < PAGES
     assert faults(keeping_environment()) < PAGES
     assert faults(keeping_environment(), in_thread=True) < PAGES
 
