@@ -24,6 +24,7 @@ def folder(tmp_path):
     return tmp_path / "mine"
 
 
+STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 2-2}]"
 SIZES = {"layers": 2, "ffn_dim": 128, "attention_heads": 4}
 
 
@@ -51,9 +52,10 @@ def test_a_folder_that_cannot_be_used_is_refused_before_data_are_read(job, folde
     """Under the name that the user gave it, not that of a copy."""
     make, said = MISTAKES[mistake]
     make(folder)
-    code, _, err = job("dq_sweep", run, f"model.pretrained={folder}", f"storage.path={tmp_path / 'runs'}")
+    code, _, err = job("dq_sweep", run, f"model.pretrained={folder}", STUDENTS, f"storage.path={tmp_path / 'runs'}")
     assert code == 2 and said in " ".join(err.split()) and str(folder) in err.replace("\n", "")
-    assert not {"models", "tokens", "tokenizers"} & {path.name for path in (tmp_path / "runs" / "cache").iterdir()}
+    written = {path.name for path in (tmp_path / "runs").glob("cache/*")}
+    assert not written & {"models", "tokens", "tokenizers"}
 
 
 def test_answers_end_though_the_tokenizer_ends_no_texts(job, folder, tmp_path):
@@ -63,7 +65,7 @@ def test_answers_end_though_the_tokenizer_ends_no_texts(job, folder, tmp_path):
     state["post_processor"] = json.loads(processors.ByteLevel(trim_offsets=False).__getstate__())
     path.write_text(json.dumps(state))
     arguments = [f"model.pretrained={folder}", f"storage.path={tmp_path / 'runs'}", "student.max_steps=0"]
-    arguments += ["sweep.students=[{scheme: 8-8-8, depth: '2-2'}]", "teacher.epochs=20", "teacher.learning_rate=3e-3"]
+    arguments += [STUDENTS, "teacher.epochs=20", "teacher.learning_rate=3e-3"]
     code, out, err = job("dq_sweep", run, *arguments)
     assert code == 0, err
     assert err.count("</s> is appended to every source and target") == 1
