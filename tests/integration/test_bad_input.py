@@ -147,12 +147,13 @@ def test_a_full_disk_and_too_little_memory_are_refused(job, tmp_path, monkeypatc
 
 def test_what_only_libraries_know_is_told_together(job, tmp_path):
     """Store, cluster and every student's scheme: checked side by side, before the data are read."""
-    words = ["tracking.uri=http://127.0.0.1:1", "cluster.num_workers=2", "recipe.schedule=['0.5:8-8-8']"]
-    words += ["recipe.quantisation.bits=['model.sharde=8']", "task.corpus.source_column=txt"]
-    code, out, err = job("dq_sweep", run, f"storage.path={tmp_path}", *words)
+    students = "[{label: x, recipe: {quantisation: {bits: ['model.sharde=8']}}}, {label: y, recipe: {quantisation: "
+    students += "{weight_granularity: group_128}}}]"
+    words = ["tracking.uri=http://127.0.0.1:1", "cluster.num_workers=2", f"sweep.students={students}"]
+    code, out, err = job("dq_sweep", run, f"storage.path={tmp_path}", *words, "task.corpus.source_column=txt")
     assert (code, err.splitlines()[0]) == (2, "dq_sweep: 4 mistakes")
     told = json.loads(out)["error"]
-    assert all(part in told for part in ("http://127.0.0.1:1", "cluster.num_workers=2", "until=W-E-A", "model.sharde"))
+    assert all(part in told for part in ("http://127.0.0.1:1", "cluster.num_workers=2", "model.sharde", "group_128"))
 
 
 def test_a_model_of_the_hub_is_held_to_the_same_rules(monkeypatch, tmp_path):
