@@ -1,6 +1,6 @@
 """YAML read with the schema in hand: where text is wanted, 2, 010, 1e3 and 12:30 are what is written there.
 
-YAML alone would read them as 2, 8, 1000.0 and 750. What it reads as true, false or nothing may be meant so, and is
+YAML alone would read them as 2, 8, 1000.0 and 750. What it reads as a boolean or as nothing may be meant so, and is
 refused where text is wanted; so are, where numbers are wanted, numbers that YAML reads as others than a person does.
 """
 
@@ -17,7 +17,7 @@ import yaml
 
 from pipeline.config.errors import Mistakes, UserError
 
-READ_AS = {"tag:yaml.org,2002:bool": "true or false", "tag:yaml.org,2002:null": "nothing"}
+READ_AS = {"tag:yaml.org,2002:bool": "a boolean", "tag:yaml.org,2002:null": "nothing"}
 ODD_NUMBER = re.compile(r"[-+]?0[\d_]+$|.*:")  # octal, or minutes and seconds
 
 
@@ -99,6 +99,8 @@ class _Marker:
             try:
                 self.mark(item, hint, f"{key}[{number}]")
             except UserError as error:
+                if str not in _kinds(hint):
+                    raise
                 texts = [str(each.value) for each in node.value if isinstance(each, yaml.ScalarNode)]
                 raise UserError(error.given, error.allowed, _quoted(key, texts, word)) from None
 
