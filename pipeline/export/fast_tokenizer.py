@@ -53,7 +53,9 @@ def fast_tokenizer(tokenizer: Any) -> Tokenizer:
     for text in SAMPLES:
         ids = tokenizer(text)["input_ids"]
         same = backend.encode(text).ids == ids
-        if not same or backend.decode(ids) != tokenizer.decode(ids, skip_special_tokens=True):
+        # Answers have no spaces around them, whatever the tokenizer makes of an unknown character at an end.
+        said, expected = backend.decode(ids).strip(), tokenizer.decode(ids, skip_special_tokens=True).strip()
+        if not same or said != expected:
             raise _without(tokenizer, f" (it {'writes' if same else 'reads'} {text!r} in another way)")
     return backend
 
