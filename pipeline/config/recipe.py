@@ -61,7 +61,9 @@ class QuantisationConfig:
         "grid of what follows GELU or ReLU; learned scales: signed or from 0 up",
         allowed=("symmetric", "asymmetric"),
     )
-    lm_head: bool = option(True, "the output projection uses the embedding's codes (tied, stored once)")
+    lm_head: bool = option(
+        True, "the output projection is quantised: by the embedding's codes if tied, else by its own"
+    )
     position_bits: float = option(8, "bits of learned position embeddings", allowed=WEIGHT_BITS)
     bits: list[str] = option(
         list, "bits of single modules by name pattern, e.g. ['model.encoder.layers.0.*=8']; the last match counts"

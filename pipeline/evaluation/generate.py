@@ -13,6 +13,7 @@ from transformers import GenerationConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.data.batch import pad
 from pipeline.data.batches import generation_batches
+from pipeline.models.special_tokens import special_tokens
 
 
 @torch.inference_mode()
@@ -106,6 +107,8 @@ def generate_ids(
 
 def generation_config(shape: Any, decoding: DecodingConfig) -> GenerationConfig:
     """Everything that decides what `generate` does: the task's decoding and the model's special tokens."""
+    tokens = special_tokens(shape)
+    end = tokens.ends[0] if tokens.ends else None
     return GenerationConfig(
         num_beams=decoding.num_beams,
         min_length=decoding.min_length,
@@ -114,12 +117,11 @@ def generation_config(shape: Any, decoding: DecodingConfig) -> GenerationConfig:
         early_stopping=decoding.early_stopping if decoding.num_beams > 1 else False,
         no_repeat_ngram_size=decoding.no_repeat_ngram_size,
         do_sample=False,
-        bos_token_id=shape.bos_token_id,
-        eos_token_id=shape.eos_token_id,
-        pad_token_id=shape.pad_token_id,
-        decoder_start_token_id=shape.decoder_start_token_id,
-        forced_bos_token_id=getattr(shape, "first_target_token_id", None),  # mBART-50's language code
-        # A padding token that starts the decoding (Marian, T5) was never a target: it cannot be generated.
-        suppress_tokens=[shape.pad_token_id] if shape.decoder_start_token_id == shape.pad_token_id else None,
-        forced_eos_token_id=shape.eos_token_id,  # a text that reaches max_length ends there
+        bos_token_id=tokens.bos,
+        eos_token_id=list(tokens.ends) if len(tokens.ends) > 1 else end,
+        pad_token_id=tokens.pad,
+        decoder_start_token_id=tokens.start,
+        forced_bos_token_id=tokens.first,
+        suppress_tokens=tokens.suppressed or None,
+        forced_eos_token_id=end,  # a text that reaches max_length ends there
     )

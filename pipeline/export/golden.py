@@ -16,6 +16,7 @@ from pipeline.export.runtime.manifest import GOLDEN, ExportInfo, Parity
 from pipeline.export.runtime.model import Model
 from pipeline.models.families import family_of
 from pipeline.models.forward import start_token
+from pipeline.models.special_tokens import special_tokens
 
 NUM_ROWS, SOURCE_TOKENS, NUM_STEPS, NUM_COLUMNS = 3, 24, 8, 256
 SEED = 0
@@ -60,16 +61,17 @@ def measured_parity(folder: Path, info: ExportInfo) -> Parity:
 
 def _inputs(model: Any, reads_types: bool) -> dict[str, Tensor]:
     """Ragged rows of random tokens; the last one short."""
-    shape = model.config
+    shape, pad = model.config, special_tokens(model.config).pad
+    assert pad is not None, "checked before a teacher is trained"
     longest = family_of(shape).num_positions(shape) or SOURCE_TOKENS
     length = min(SOURCE_TOKENS, longest)
     generator = torch.Generator().manual_seed(SEED)
     ids = torch.randint(0, shape.vocab_size, (NUM_ROWS, length), generator=generator)
-    ids[ids == shape.pad_token_id] = (shape.pad_token_id + 1) % shape.vocab_size
+    ids[ids == pad] = (pad + 1) % shape.vocab_size
     mask = torch.ones_like(ids)
     for row in range(1, NUM_ROWS):
         end = max(1, length - row * length // NUM_ROWS)
-        ids[row, end:], mask[row, end:] = shape.pad_token_id, 0
+        ids[row, end:], mask[row, end:] = pad, 0
     inputs = {"input_ids": ids, "attention_mask": mask}
     if reads_types and getattr(shape, "type_vocab_size", 1) > 1:
         inputs["token_type_ids"] = (torch.arange(length) >= length // 2).long().repeat(NUM_ROWS, 1) * mask

@@ -47,6 +47,7 @@ from pipeline.export.runtime.manifest import (
 )
 from pipeline.models.families import family_of
 from pipeline.models.forward import start_token
+from pipeline.models.special_tokens import special_tokens
 from pipeline.quantization.packed_layers import packed_weights
 from pipeline.quantization.scheme import NOT_QUANTISED
 
@@ -120,19 +121,20 @@ def _write(model: Any, packed: Path, package: PackageInfo, folder: Path, variant
 def _info(
     model: Any, packed: Path, package: PackageInfo, variant: str, floor: float, parts: dict[str, dict[str, Any]]
 ) -> ExportInfo:
-    family, shape = family_of(model.config), model.config
-    start = start_token(shape)
+    family, shape, special = family_of(model.config), model.config, special_tokens(model.config)
+    assert special.pad is not None, "checked before a teacher is trained"
     return ExportInfo(
         variant=variant,
         family=family.name,
         scheme_name=package.scheme.name,
         decoding=package.decoding,
         tokens=TokenIds(
-            pad=int(shape.pad_token_id),
-            eos=shape.eos_token_id,
-            decoder_start=start,
-            forced_first=getattr(shape, "first_target_token_id", None),
-            suppressed=[start] if start is not None and start == shape.pad_token_id else [],
+            pad=special.pad,
+            eos=special.ends[0] if special.ends else None,
+            more_ends=list(special.ends[1:]),
+            decoder_start=start_token(shape),
+            forced_first=special.first,
+            suppressed=special.suppressed if family.decoder else [],
         ),
         labels=[shape.id2label[i] for i in sorted(shape.id2label)] if family.decoder is None else None,
         source_prefix=package.source_prefix,

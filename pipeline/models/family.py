@@ -14,6 +14,9 @@ from pipeline.config.errors import UserError
 from pipeline.config.schema import ArchitectureConfig
 from pipeline.quantization.prepare import AttentionSite, Sites
 
+# Our own entry of a configuration: which users of token matrices share one, where it is not as usual.
+TABLES = "token_matrices"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerList:
@@ -40,6 +43,9 @@ class Family:
         positions: learned position tables; computed ones are not listed.
         computed: tensors that the architecture computes: neither trained nor stored.
         lm_head: the output projection; none without one.
+        head: beginnings of the names of a classifier's head: the classifier itself, then what an encoder may lack, too.
+        start: the setting of the token that decoding starts with where a configuration names none, as the family
+            documents it; none where it depends on the language.
         first_layer_only: parts of parameter names that only the first layer of a stack has; they stay with it.
         dropout: the setting of the residual dropout.
         num_positions: the longest sequence in tokens, or none without a limit, of a configuration.
@@ -57,6 +63,8 @@ class Family:
     positions: tuple[str, ...] = ()
     computed: tuple[str, ...] = ()
     lm_head: str | None = "lm_head"
+    head: tuple[str, ...] = ()
+    start: str | None = None
     first_layer_only: tuple[str, ...] = ()
     dropout: str = "dropout"
     num_positions: Callable[[Any], int | None] = lambda shape: int(shape.max_position_embeddings)
@@ -71,6 +79,19 @@ class Family:
         """(encoder, decoder) layers of a configuration; no decoder counts 0."""
         return getattr(shape, self.encoder.setting), getattr(shape, self.decoder.setting) if self.decoder else 0
 
+    def token_tables(self, shape: Any) -> dict[str, str]:
+        """Every user of a token matrix -> the first user of the same matrix, in a model of a configuration."""
+        usual, said = self.usual_tables(shape), getattr(shape, TABLES, None) or {}  # a saved one is sorted by name
+        return {user: said.get(user, first) for user, first in usual.items()}
+
+    def usual_tables(self, shape: Any) -> dict[str, str]:
+        """`token_tables` as transformers makes them: one matrix for the embeddings and the output projection."""
+        users = [*self.embeddings, *([self.lm_head] if self.lm_head else [])]
+        if getattr(shape, "share_encoder_decoder_embeddings", True):
+            return dict.fromkeys(users, users[0])
+        _, encoder, decoder, head = users  # Marian's models without a common table: the head shares the decoder's
+        return {encoder: encoder, decoder: decoder, head: decoder}
+
     def sites(self, model: nn.Module) -> Sites:
         """Where a model of the family can be quantised."""
         inside = tuple(f"{stack.prefix}." for stack in self.stacks)
@@ -83,6 +104,7 @@ class Family:
             embeddings=tuple(name for name in self.embeddings if name in modules),
             positions=self.positions,
             lm_head=self.lm_head,
+            matrix_of=self.token_tables(model.config),
             attentions=tuple(self._attention_site(name, names) for name in names),
         )
 

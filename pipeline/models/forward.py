@@ -7,11 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from pipeline.models.families import family_of
+from pipeline.models.special_tokens import special_tokens
 
 
 def start_token(shape: Any) -> int | None:
     """The token that a model's decoder starts with; none for an encoder alone."""
-    return None if family_of(shape).decoder is None else int(shape.decoder_start_token_id)
+    return None if family_of(shape).decoder is None else special_tokens(shape).start
 
 
 def position_logits(output: Any) -> Tensor:

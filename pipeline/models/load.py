@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.config.errors import UserError
@@ -17,7 +17,10 @@ from pipeline.config.schema import ModelConfig
 from pipeline.config.task import TaskConfig
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import decoding_start
+from pipeline.models.checkpoint import Account, account_of, check_format, load_checkpoint, stored_tensors
 from pipeline.models.families import family_named, family_of
+from pipeline.models.special_tokens import special_tokens
+from pipeline.models.token_tables import remember_tables, stored_tables
 
 disable_progress_bar()  # job logs are read by people
 
@@ -41,23 +44,36 @@ def load_teacher(
         UserError: nothing readable at that name, another family, or a vocabulary smaller than the tokenizer's.
     """
     torch.manual_seed(seed)
+    config = teacher_shape(model, tokenizer, task, labels)
     if not model.pretrained:
-        config = read_shape(model, tokenizer, labels)
-        teacher = family_of(config).model_class(config)
-    else:
-        teacher = load_pretrained(model, len(tokenizer), labels)
-    teacher.config.update(decoding_start(tokenizer, task))
-    return teacher
+        return family_of(config).model_class(config)
+    return load_pretrained(model, len(tokenizer), labels, config)
+
+
+def teacher_shape(model: ModelConfig, tokenizer: Any, task: TaskConfig, labels: Sequence[str] = ()) -> Any:
+    """`read_shape`, with the first tokens of the task's languages."""
+    config = read_shape(model, tokenizer, labels)
+    config.update(decoding_start(tokenizer, task))
+    return config
 
 
 def read_shape(model: ModelConfig, tokenizer: Any, labels: Sequence[str] = ()) -> Any:
-    """The teacher's configuration without its weights: layers, width, positions, labels.
+    """The teacher's configuration without its weights: layers, width, positions, tables, special tokens, labels.
+
+    Args:
+        model: where it comes from.
+        tokenizer: names the special tokens that a checkpoint's configuration does not; none leaves them out.
+        labels: of a classification task.
 
     Raises:
-        UserError: nothing readable at that name, or another family.
+        UserError: nothing readable at that name, another family, or no safetensors.
     """
     if model.pretrained:
         config = _pretrained_config(model.pretrained, model.family)
+        named, _ = PreTrainedConfig.get_config_dict(model.pretrained)
+        _read_tables(config, model.pretrained, named)
+        if tokenizer is not None:
+            _complete_tokens(config, model.pretrained, named, tokenizer)
     else:
         config = family_named(family_name(model)).from_scratch(model.architecture, tokenizer)
         config._attn_implementation = ATTENTION
@@ -88,30 +104,76 @@ def pretrained_labels(model: ModelConfig) -> list[str] | None:
     return [names[number] for number in sorted(names)]
 
 
-def load_pretrained(model: ModelConfig, vocab_size: int, labels: Sequence[str] = ()) -> PreTrainedModel:
-    """A model from a hub name or a folder, weights from safetensors only; a missing classifier starts from scratch."""
-    name, config = str(model.pretrained), read_shape(model, None, labels)
+def load_pretrained(
+    model: ModelConfig, vocab_size: int, labels: Sequence[str] = (), shape: Any = None
+) -> PreTrainedModel:
+    """A model from a hub name or a folder, weights from safetensors only; a missing classifier starts from scratch.
+
+    Args:
+        model: where it comes from.
+        vocab_size: tokens of its tokenizer.
+        labels: of a classification task.
+        shape: its configuration, if it has been read.
+
+    Raises:
+        UserError: fewer embeddings than tokens, or weights that are missing or have other shapes.
+    """
+    name, config = str(model.pretrained), shape or read_shape(model, None, labels)
     if config.vocab_size < vocab_size:
         raise UserError(
             f"'{name}' has {config.vocab_size} embeddings for a tokenizer of {vocab_size} tokens",
             "a tokenizer that fits the model",
             "set model.tokenizer",
         )
-    try:
-        return family_of(config).model_class.from_pretrained(
-            name,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            attn_implementation=ATTENTION,
-            ignore_mismatched_sizes=bool(labels),  # a classifier of other labels
-        )
-    except Exception as error:
+    config._attn_implementation = ATTENTION
+    return load_checkpoint(config, name, classifies=bool(labels))
+
+
+def check_checkpoint(model: ModelConfig) -> Account:
+    """Whether a checkpoint holds a whole model, before it is copied or any worker starts: no weights are read.
+
+    Raises:
+        UserError: no safetensors, tensors that are missing or have other shapes.
+    """
+    name = str(model.pretrained)
+    if Path(name).is_dir():
+        check_format(Path(name))  # before the configuration: it may be all that such a folder has
+    config = read_shape(model, None)
+    return account_of(config, name, classifies=family_of(config).decoder is None)
+
+
+def _read_tables(config: Any, name: str, named: dict[str, Any]) -> None:
+    """Let a configuration say which token matrices of its weights are one."""
+    tensors, head = stored_tensors(name), family_of(config).lm_head
+    if head and named.get("tie_word_embeddings") is False and f"{head}.weight" not in tensors:
         raise UserError(
-            f"the weights of '{name}' cannot be read: {str(error).strip().splitlines()[0]}",
-            "safetensors weights",
-            "convert them with save_pretrained",
-        ) from error
+            f"'{name}' lacks {head}.weight, which its configuration does not share (tie_word_embeddings is false)",
+            "every tensor of the model that config.json describes",
+            "name a whole model; or write tie_word_embeddings: true, if the embedding is the output projection",
+        )
+    remember_tables(config, stored_tables(config, tensors))
+
+
+def _complete_tokens(config: Any, name: str, named: dict[str, Any], tokenizer: Any) -> None:
+    """Special tokens that a checkpoint need not name.
+
+    Padding and end are then the tokenizer's; decoding starts with what the generation settings say, or with the token
+    that the family documents.
+    """
+    for setting in ("pad_token_id", "eos_token_id"):
+        token = getattr(tokenizer, setting, None)
+        if named.get(setting) is None and token is not None:
+            setattr(config, setting, token)
+    family = family_of(config)
+    if family.decoder is None or named.get("decoder_start_token_id") is not None:
+        return
+    try:
+        start = GenerationConfig.from_pretrained(name).decoder_start_token_id
+    except (OSError, ValueError):  # there need be none
+        start = None
+    tokens = special_tokens(config)
+    usual = {"pad_token_id": tokens.pad, "eos_token_id": next(iter(tokens.ends), None), None: None}
+    config.decoder_start_token_id = usual[family.start] if start is None else start
 
 
 def _pretrained_config(name: str, family: str | None) -> Any:
@@ -120,7 +182,7 @@ def _pretrained_config(name: str, family: str | None) -> Any:
         config = AutoConfig.from_pretrained(name)
     except Exception as error:  # hub errors, missing files, broken JSON
         raise UserError(
-            f"no model at '{name}': {str(error).strip().splitlines()[0]}",
+            f"no model at '{name}': {' '.join(str(error).split())[:300]}",
             "a folder made by save_pretrained or a reachable hub name",
             "set model.pretrained",
         ) from error
@@ -132,10 +194,8 @@ def _pretrained_config(name: str, family: str | None) -> Any:
 def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     """A model that this project saved, frozen, in evaluation mode."""
     config = AutoConfig.from_pretrained(folder)
-    model = family_of(config).model_class.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, attn_implementation=ATTENTION
-    )
-    return model.requires_grad_(False).eval().to(device)
+    config._attn_implementation = ATTENTION
+    return load_checkpoint(config, str(folder)).requires_grad_(False).eval().to(device)
 
 
 def check_positions(shape: Any, task: TaskConfig) -> None:

@@ -13,11 +13,12 @@ from transformers.masking_utils import eager_mask
 from pipeline.config.errors import UserError
 from pipeline.models.families import family_of
 from pipeline.models.load import ATTENTION
+from pipeline.models.token_tables import share_tables
 from pipeline.pruning.removal import remove_heads
 from pipeline.quantization.attention import quantised_attention
 from pipeline.quantization.blocks import blocks_of
 from pipeline.quantization.packed_layers import PackedWeight, attach_packed
-from pipeline.quantization.prepare import Sites, prepare, prepare_activations
+from pipeline.quantization.prepare import Sites, prepare, prepare_activations, quantised_tables
 from pipeline.quantization.scheme import NOT_QUANTISED, Scheme, patterns_of
 
 QUANTISED_ATTENTION = "dq_quantised"
@@ -34,7 +35,9 @@ def sites_of(model: PreTrainedModel) -> Sites:
 def empty_model(config: Any) -> PreTrainedModel:
     """A model of a configuration, weights to be loaded."""
     config._attn_implementation = ATTENTION
-    return family_of(config).model_class(config)
+    model = family_of(config).model_class(config)
+    share_tables(model)
+    return model
 
 
 def outline(config: Any) -> PreTrainedModel:
@@ -111,8 +114,8 @@ def check_scheme(config: Any, scheme: Scheme) -> None:
     """
     settings, model = scheme.quantisation, outline(config)
     sites = sites_of(model)
-    # The other users of the token embedding go by its first name.
-    tables = (*sites.embeddings[:1], *sites.positions)
+    # Users of one token matrix go by its first name.
+    tables = (*dict.fromkeys(sites.matrix_of[name] for name in quantised_tables(sites, scheme)), *sites.positions)
     for pattern, _ in patterns_of(settings):
         if not any(fnmatchcase(name, pattern) for name in (*sites.linears, *tables)):
             raise UserError(

@@ -7,21 +7,26 @@ from torch import nn
 from pipeline.quantization.prepare import Sites
 
 
-def rule_p_bytes(model: nn.Module, sites: Sites, weight_bits: float, embedding_bits: float) -> float:
+def rule_p_bytes(
+    model: nn.Module, sites: Sites, weight_bits: float, embedding_bits: float, head_bits: float | None = None
+) -> float:
     """Size of a model by the rule that reproduces DQ-BART's 16.5x and 27.7x.
 
-    Token embedding (once) at the embedding bits; weights and biases of the linear layers at the weight bits; positions,
-    norms and what is left at 32 bits; no scales, no buffers.
+    Token embeddings (each matrix once) at the embedding bits; weights and biases of the linear layers at the weight
+    bits; positions, norms and what is left at 32 bits; no scales, no buffers.
 
     Args:
         model: the plain model; one on the meta device will do.
         sites: where it can be quantised.
         weight_bits: bits of linear layers.
         embedding_bits: bits of the token embedding.
+        head_bits: bits of an output projection that is a matrix of its own; none: those of the embedding.
     """
     bits: dict[int, float] = {}
-    for names, count in (((*sites.embeddings, sites.lm_head), embedding_bits), (sites.linears, weight_bits)):
-        for name in filter(None, names):
+    head = () if sites.lm_head is None else (sites.lm_head,)
+    kinds = ((head, embedding_bits if head_bits is None else head_bits), (sites.embeddings, embedding_bits))
+    for names, count in (*kinds, (sites.linears, weight_bits)):
+        for name in names:
             bits |= {id(parameter): count for parameter in model.get_submodule(name).parameters()}
     # What the architecture computes (sinusoids) is frozen and stored nowhere.
     stored = (parameter for parameter in model.parameters() if parameter.requires_grad)

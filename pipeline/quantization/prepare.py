@@ -35,16 +35,22 @@ class Sites:
     positions: tuple[str, ...]
     lm_head: str | None
     attentions: tuple[AttentionSite, ...]
+    matrix_of: dict[str, str]  # embeddings and lm_head -> the first user of the same matrix
+
+
+def quantised_tables(sites: Sites, scheme: Scheme) -> tuple[str, ...]:
+    """Users of token matrices whose weight the scheme may quantise: embeddings, and the output projection if asked."""
+    head = (sites.lm_head,) if scheme.quantisation.lm_head and sites.lm_head is not None else ()
+    return (*sites.embeddings, *head)
 
 
 def quantised_weights(sites: Sites, scheme: Scheme) -> dict[str, float]:
     """Module name -> bits of every module whose weight the scheme quantises."""
     bits = {name: scheme.bits_of(name, scheme.weight_bits) for name in sites.linears}
-    # All users of the token embedding go by its first name: they share one table.
-    bits |= dict.fromkeys(sites.embeddings, scheme.bits_of(sites.embeddings[0], scheme.embedding_bits))
+    # Users of one token matrix go by its first name.
+    tables = quantised_tables(sites, scheme)
+    bits |= {name: scheme.bits_of(sites.matrix_of[name], scheme.embedding_bits) for name in tables}
     bits |= {name: scheme.bits_of(name, scheme.position_bits) for name in sites.positions}
-    if scheme.quantisation.lm_head and sites.lm_head is not None:
-        bits[sites.lm_head] = bits[sites.embeddings[0]]
     return {name: count for name, count in bits.items() if count != NOT_QUANTISED}
 
 

@@ -21,6 +21,7 @@ from pipeline.models.student import outline, sites_of
 from pipeline.pruning.removal import remove_heads
 from pipeline.quantization.footprint import rule_p_bytes
 from pipeline.quantization.packed_layers import convert
+from pipeline.quantization.scheme import NOT_QUANTISED
 from pipeline.stages.data import PreparedTask
 from pipeline.stages.evaluate import (
     PREDICTIONS,
@@ -195,22 +196,23 @@ def _headline_metrics(
     `shapes` are the configurations of teacher and student.
     """
     scheme, size_bytes, best = scheme_of_student(config, plan), file_bytes(packed), HEADLINES[config.task.metric]
-    paper_bytes = _rule_p_bytes(shapes[1], heads, scheme.weight_bits, scheme.embedding_bits)
+    head_bits = scheme.embedding_bits if scheme.quantisation.lm_head else NOT_QUANTISED
+    paper_bytes = _rule_p_bytes(shapes[1], heads, scheme.weight_bits, scheme.embedding_bits, head_bits)
     metrics = {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
         "size_bytes": float(size_bytes),
         "size_ratio": teacher.size_bytes / size_bytes,
         f"{best}_lost": teacher.scores[best] - scores[best],
     }
     if not scheme.quantisation.bits:  # the papers' formula knows one number of bits for all linear layers
-        rule_p_ratio = _rule_p_bytes(shapes[0], {}, 32, 32) / paper_bytes
+        rule_p_ratio = _rule_p_bytes(shapes[0], {}, 32, 32, 32) / paper_bytes
         metrics |= {"rule_p_bytes": paper_bytes, "rule_p_ratio": rule_p_ratio}
     return metrics
 
 
-def _rule_p_bytes(shape: Any, heads: dict[str, list[int]], weight_bits: float, embedding_bits: float) -> float:
+def _rule_p_bytes(shape: Any, heads: dict[str, list[int]], *bits: float) -> float:
     model = outline(shape)
     remove_heads(model, sites_of(model), heads)
-    return rule_p_bytes(model, sites_of(model), weight_bits, embedding_bits)
+    return rule_p_bytes(model, sites_of(model), *bits)
 
 
 def _samples(examples: datasets.Dataset, predictions: list[str], num: int) -> dict[str, list[str]]:

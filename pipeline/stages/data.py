@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.config.errors import UserError
 from pipeline.config.load import CONF_DIR, config_hash
 from pipeline.config.schema import JobConfig
+from pipeline.config.task import TaskConfig
 from pipeline.data.corpora import load_corpus
 from pipeline.data.labels import labels_of
 from pipeline.data.languages import usable_languages
@@ -24,6 +25,7 @@ from pipeline.data.tokenise import (
     train_tokenizer,
 )
 from pipeline.models.families import family_named
+from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
 from pipeline.stages.storage import Storage, whole_folder
 from pipeline.tracking.progress import say
@@ -61,8 +63,7 @@ def with_local_model(config: JobConfig, storage: Storage) -> tuple[JobConfig, st
         return config, "scratch"
     # Runs are titled and tagged by what the model is, not by the file in conf/model/ that was changed.
     config = replace(config, model=replace(config.model, name=Path(name).name))
-    candidates = [Path(name), CONF_DIR.parent / name]
-    source = next((path for path in candidates if (path / "config.json").is_file()), None)
+    source = model_folder(name)
     if source is None:
         return config, f"hub:{name}"
     files = _files(source)
@@ -73,6 +74,12 @@ def with_local_model(config: JobConfig, storage: Storage) -> tuple[JobConfig, st
                 shutil.copy(path, partial)
     model = replace(config.model, pretrained=str(folder))
     return replace(config, model=model), f"folder:{folder.name}"
+
+
+def model_folder(name: str) -> Path | None:
+    """The local folder that a model's name means, from here or from the repository; none for a name on the hub."""
+    candidates = [Path(name), CONF_DIR.parent / name]
+    return next((path for path in candidates if (path / "config.json").is_file()), None)
 
 
 def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobConfig, PreparedTask]:
@@ -94,6 +101,8 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
         family_named(name)  # a mistyped one would never apply
     prefix = config.task.source_prefix or config.task.family_prefixes.get(family_name(config.model), "")
     task = replace(config.task, source_prefix=prefix, family_prefixes={})
+    if tokenizer is not None:
+        task = _fitted(tokenizer, task, config)
     corpus = load_corpus(task, config.data.root, storage.cache)
     labels = _in_model_order(labels_of(corpus, task), config)
     if tokenizer is None:
@@ -105,11 +114,16 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
             with whole_folder(folder) as partial:
                 train_tokenizer(texts, config.model.vocab_size).save_pretrained(partial)
         tokenizer = read_tokenizer(folder)
+        task = _fitted(tokenizer, task, config)
     else:
         folder = _keep_tokenizer(tokenizer, storage)
-    task, ignored = usable_languages(tokenizer, task)
-    if ignored:
-        say("task.source_language and target_language are ignored: this model's tokenizer has no language codes")
+        tokenizer = read_tokenizer(folder)  # as every worker reads it
+        if fit(config.model, tokenizer, task):  # some kinds write their last step anew
+            raise UserError(
+                f"{type(tokenizer).__name__}, which adds no end token and forgets that it shall",
+                "a tokenizer that ends texts",
+                "set model.tokenizer to the tokenizer that the model was trained with",
+            )
     settings = (task.source_prefix, task.max_source_tokens, task.max_target_tokens)
     languages = (task.source_language, task.target_language)
     tokens = (
@@ -128,6 +142,16 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
         labels=labels,
     )
     return replace(config, task=task), prepared
+
+
+def _fitted(tokenizer: Any, task: TaskConfig, config: JobConfig) -> TaskConfig:
+    """The task in languages that the tokenizer knows; the tokenizer is checked and made to fit the model, in place."""
+    task, ignored = usable_languages(tokenizer, task)
+    if ignored:
+        say("task.source_language and target_language are ignored: this model's tokenizer has no language codes")
+    for change in fit(config.model, tokenizer, task):
+        say(change)
+    return task
 
 
 def _in_model_order(labels: list[str], config: JobConfig) -> list[str]:

@@ -10,8 +10,8 @@ from pipeline.config.errors import UserError
 from pipeline.config.load import without_login
 from pipeline.config.schema import JobConfig
 from pipeline.models.families import families, family_named
-from pipeline.models.load import check_positions, family_name, read_shape
-from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
+from pipeline.models.load import check_checkpoint, check_positions, family_name, teacher_shape
+from pipeline.stages.data import PreparedTask, model_folder, prepare_task, with_local_model
 from pipeline.stages.lease import lease
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.storage import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
@@ -35,6 +35,7 @@ def open_job(config: JobConfig) -> OpenedJob:
     Raises:
         UserError: whatever is missing.
     """
+    _check_model(config)
     storage = open_storage(config.storage.path)
     check_free(storage.root, MIN_FREE_BYTES)
     config = replace(config, storage=replace(config.storage, path=str(storage.root)))
@@ -52,11 +53,30 @@ def open_job(config: JobConfig) -> OpenedJob:
             "a tokenizer with one",
             "set model.tokenizer, or leave model.pretrained empty to train one",
         )
-    shape = read_shape(config.model, tokenizer, task.labels)
+    shape = teacher_shape(config.model, tokenizer, config.task, task.labels)
     check_positions(shape, config.task)
     sizes = ", ".join(f"{name} {len(task.split(name).examples)}" for name in ("train", "validation", "test"))
     say(f"data {task.fingerprint}: {sizes}; cut: {task.num_cut_sources} sources, {task.num_cut_targets} targets")
     return OpenedJob(config=config, storage=storage, task=task, shape=shape)
+
+
+def _check_model(config: JobConfig) -> None:
+    """Refuse a model that is not whole under the name that the user gave; say what it brings besides."""
+    if not config.model.pretrained:
+        return
+    name = str(model_folder(config.model.pretrained) or config.model.pretrained)
+    account = check_checkpoint(replace(config.model, pretrained=name))
+    if account.unused:
+        say(
+            f"'{name}' holds tensors that this model has no place for, ignored: {', '.join(account.unused[:5])}"
+            f"{f' and {len(account.unused) - 5} more' if len(account.unused) > 5 else ''}"
+        )
+    if account.drawn and (config.teacher.epochs == 0 or config.teacher.max_steps == 0):
+        raise UserError(
+            f"'{name}' has no classifier ({account.drawn[0]}), and teacher.epochs or max_steps is 0",
+            "a classifier, or steps to train one",
+            "set teacher.epochs, or name a classifier in model.pretrained",
+        )
 
 
 def _check_objective(config: JobConfig) -> None:

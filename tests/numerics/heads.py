@@ -88,7 +88,9 @@ def attention_sites(model, linears):
             )
             for n in names
         ]
-    return Sites(linears=(), post_activations=(), embeddings=(), positions=(), lm_head="", attentions=tuple(found))
+    return Sites(
+        linears=(), post_activations=(), embeddings=(), positions=(), lm_head="", attentions=tuple(found), matrix_of={}
+    )
 
 
 def outputs_of(model, batch):

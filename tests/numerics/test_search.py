@@ -68,9 +68,11 @@ def compare(model, sources, decoding):
     """Tokens of both, without what comes after a row's end."""
     shape = model.config
     suppressed = [shape.pad_token_id] if shape.decoder_start_token_id == shape.pad_token_id else []
+    eos, *more_ends = [shape.eos_token_id] if isinstance(shape.eos_token_id, int) else shape.eos_token_id
     tokens = TokenIds(
         pad=shape.pad_token_id,
-        eos=shape.eos_token_id,
+        eos=eos,
+        more_ends=more_ends,
         decoder_start=shape.decoder_start_token_id,
         forced_first=getattr(shape, "first_target_token_id", None),
         suppressed=suppressed,
@@ -115,6 +117,23 @@ def test_special_tokens_are_forced_and_suppressed_as_by_transformers(make_bart, 
         assert all(row[0] == start and row[-1] == EOS for row in said)
         assert forced_first is None or all(row[1] == forced_first for row in said)
         assert start == EOS or not any(PAD in row[1:] for row in said)
+
+
+@pytest.mark.parametrize("num_beams", [1, 2, 4])
+@pytest.mark.parametrize("ends", [[EOS, 17], [17, EOS], [30, 31, 32, EOS]])
+def test_each_of_several_ends_ends_a_text_as_in_transformers(make_bart, num_beams, ends):
+    """None of them before the shortest length; at the last place the first of them is forced."""
+    draw, lengths, last = random.Random(0), set(), set()
+    for seed in range(12):
+        model = model_of(make_bart, seed, draw.choice([0.0, 3.0, 6.0]), eos_token_id=ends, forced_eos_token_id=ends)
+        model.final_logits_bias[:, ends] += 4.0
+        decoding = DecodingConfig(num_beams=num_beams, min_length=draw.choice([0, 4]), max_length=draw.randint(5, 14))
+        for row in compare(model, sources_of(draw, 3), decoding):
+            assert row[-1] in ends and not set(row[1:-1]) & set(ends)
+            assert len(row) > decoding.min_length and (len(row) < decoding.max_length or row[-1] == ends[0])
+            lengths.add(len(row))
+            last.add(row[-1])
+    assert len(lengths) > 3 and len(last) > 1
 
 
 @pytest.mark.parametrize("num_beams", [1, 4])

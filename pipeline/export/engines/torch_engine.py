@@ -11,6 +11,7 @@ from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.export.engines.engine import Array, Engine, Sample
+from pipeline.models.special_tokens import special_tokens
 
 disable_progress_bar()
 import_module("transformers.models.bart.modeling_bart")  # else its import would count as loading
@@ -25,16 +26,16 @@ class TorchEngine:
     @torch.inference_mode()
     def sample(self, source: Array, num_tokens: int) -> Sample:
         """See `Engine.sample`."""
-        ids, shape = torch.from_numpy(source), self.model.config
+        ids, special = torch.from_numpy(source), special_tokens(self.model.config)
         decoding = GenerationConfig(
             num_beams=1,
             do_sample=False,
             min_new_tokens=num_tokens,
             max_new_tokens=num_tokens,
-            bos_token_id=shape.bos_token_id,
-            eos_token_id=shape.eos_token_id,
-            pad_token_id=shape.pad_token_id,
-            decoder_start_token_id=shape.decoder_start_token_id,
+            bos_token_id=special.bos,
+            eos_token_id=list(special.ends) or None,
+            pad_token_id=special.pad,
+            decoder_start_token_id=special.start,
         )
         mask, begin = torch.ones_like(ids), time.perf_counter()
         encoded = self.model.get_encoder()(input_ids=ids, attention_mask=mask)

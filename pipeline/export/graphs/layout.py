@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config.errors import UserError
+from pipeline.models.families import family_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +75,11 @@ class Layout:
 
 
 def _bart_like(config: Any, offset: int, norm_first: bool, embedding_norm: bool) -> Layout:
+    tables = family_of(config).token_tables(config)
+
     def stack(name: str) -> StackLayout:
         return StackLayout(
-            tokens="model.shared",
+            tokens=tables[f"model.{name}.embed_tokens"],
             positions=f"model.{name}.embed_positions",
             first_position=offset,
             embedding_norm=f"model.{name}.layernorm_embedding" if embedding_norm else None,
@@ -99,10 +102,12 @@ def _bart_like(config: Any, offset: int, norm_first: bool, embedding_norm: bool)
 
 
 def _t5(config: Any) -> Layout:
+    tables = family_of(config).token_tables(config)
+
     def stack(name: str, feed_forward: int) -> StackLayout:
         gated, dense = config.is_gated_act, f"layer.{feed_forward}.DenseReluDense"
         return StackLayout(
-            tokens="shared",
+            tokens=tables[f"{name}.embed_tokens"],
             self_norm="layer.0.layer_norm",
             cross_norm="layer.1.layer_norm",
             feed_forward_norm=f"layer.{feed_forward}.layer_norm",

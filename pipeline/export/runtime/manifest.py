@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,16 @@ class TokenIds:
     """The tokens that decoding knows by number."""
 
     pad: int
-    eos: int | None = None
+    eos: int | None = None  # forced where a text may not become longer
+    more_ends: list[int] = field(default_factory=list)  # they end a text as well
     decoder_start: int | None = None
     forced_first: int | None = None  # mBART-50's language code
     suppressed: list[int]  # never generated
+
+    @property
+    def ends(self) -> list[int]:
+        """Every token that ends a text."""
+        return [] if self.eos is None else [self.eos, *self.more_ends]
 
 
 @dataclass(frozen=True, kw_only=True)

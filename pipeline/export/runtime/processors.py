@@ -35,8 +35,8 @@ class Rules:
         decoding, tokens, length = self.decoding, self.tokens, said.shape[1]
         if decoding.no_repeat_ngram_size > 0:
             rule_out_repeated_ngrams(said, scores, decoding.no_repeat_ngram_size)
-        if tokens.eos is not None and length < decoding.min_length:
-            scores[:, tokens.eos] = NEVER
+        if length < decoding.min_length:
+            scores[:, tokens.ends] = NEVER
         if tokens.forced_first is not None and length == 1:
             scores = forced(tokens.forced_first, scores)
         if tokens.eos is not None and length == decoding.max_length - 1:

@@ -50,12 +50,12 @@ def search(decoder: Decoder[State], state: State, num_rows: int, rules: Rules) -
     if rules.decoding.num_beams > 1:
         return beam_search(decoder, state, num_rows, rules)
     columns = np.stack(list(greedy_steps(decoder, state, num_rows, rules)), axis=1)
-    return [_until_end([_start(rules), *row], rules.tokens.eos) for row in columns.tolist()]
+    return [_until_end([_start(rules), *row], rules.tokens.ends) for row in columns.tolist()]
 
 
 def greedy_steps(decoder: Decoder[State], state: State, num_rows: int, rules: Rules) -> Iterator[Ids]:
     """The likeliest next token of every row, step by step; padding after a row's end."""
-    eos, pad = rules.tokens.eos, rules.tokens.pad
+    ends, pad = rules.tokens.ends, rules.tokens.pad
     said = np.full((num_rows, rules.decoding.max_length), pad, np.int64)
     said[:, 0] = _start(rules)
     going = np.ones(num_rows, np.bool_)
@@ -64,8 +64,7 @@ def greedy_steps(decoder: Decoder[State], state: State, num_rows: int, rules: Ru
         choices = rules.apply(said[:, :length], logits).argmax(axis=-1)
         said[:, length] = np.where(going, choices, pad)
         yield said[:, length]
-        if eos is not None:
-            going &= choices != eos
+        going &= ~np.isin(choices, ends)
         if not going.any():
             return
 
@@ -88,13 +87,15 @@ class _Hypotheses:
 
 def beam_search(decoder: Decoder[State], state: State, num_rows: int, rules: Rules) -> list[list[int]]:
     """The best complete text of every row; arguments and result as of `search`."""
-    decoding, eos = rules.decoding, rules.tokens.eos
+    decoding, end_tokens = rules.decoding, rules.tokens.ends
     beams, longest, penalty = decoding.num_beams, decoding.max_length, decoding.length_penalty
     said = np.full((num_rows, beams, longest), rules.tokens.pad, np.int64)
     said[:, :, 0] = _start(rules)
     scores = np.zeros((num_rows, beams), np.float32)
     scores[:, 1:] = UNWANTED  # at first all beams are the same: only one of them counts
     found = _Hypotheses(said, np.ones_like(said[:, :, 0]), np.full_like(scores, UNWANTED), scores > 0)
+    # Every beam can end once with each end token; so many candidates leave at least `beams` that go on.
+    num_candidates = max(2, 1 + len(end_tokens)) * beams
     hopeful = np.ones((num_rows, 1), np.bool_)  # a running beam may still beat a complete text
     state = decoder.repeat(state, beams)
     for length in range(1, longest):
@@ -102,19 +103,18 @@ def beam_search(decoder: Decoder[State], state: State, num_rows: int, rules: Rul
         log_probs = rules.apply(said[:, :, :length].reshape(-1, length), log_softmax(logits))
         totals = log_probs.reshape(num_rows, beams, -1)
         totals += scores[:, :, None]
-        # Every beam has one end token, so that among twice as many at least `beams` go on.
-        candidate_scores, places = largest(totals.reshape(num_rows, -1), 2 * beams)
+        candidate_scores, places = largest(totals.reshape(num_rows, -1), num_candidates)
         parents, words = np.divmod(places, totals.shape[2])
         candidates = _taken(said, parents)
         candidates[:, :, length] = words
-        ends = np.full(words.shape, length + 1 >= longest) if eos is None else (words == eos) | (length + 1 >= longest)
+        ends = np.isin(words, end_tokens) | (length + 1 >= longest)
 
-        scores, kept = largest(candidate_scores + ends * UNWANTED, beams)
+        scores, kept = largest(candidate_scores + _unwanted(ends), beams)
         said = _taken(candidates, kept)
 
-        complete = ends & (np.arange(2 * beams) < beams)  # the others stand by, in case those ahead of them end
+        complete = ends & (np.arange(num_candidates) < beams)  # the others stand by, in case those ahead of them end
         closed = ~hopeful | (found.complete.all(axis=1, keepdims=True) & decoding.early_stopping)
-        final_scores = candidate_scores / np.float32(length**penalty) + closed * UNWANTED + ~complete * UNWANTED
+        final_scores = candidate_scores / np.float32(length**penalty) + _unwanted(closed) + _unwanted(~complete)
         found = found.best_of(_Hypotheses(candidates, np.full_like(words, length + 1), final_scores, complete))
 
         bound = scores[:, :1] / np.float32(length**penalty)
@@ -148,8 +148,14 @@ def _taken(array: NDArray[Any], places: Ids) -> NDArray[Any]:
     return np.take_along_axis(array, places.reshape(*places.shape, *[1] * (array.ndim - 2)), axis=1)
 
 
-def _until_end(row: list[int], eos: int | None) -> list[int]:
-    return row[: row.index(eos, 1) + 1] if eos is not None and eos in row[1:] else row
+def _unwanted(where: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """What is added to scores, so that these cannot win."""
+    return np.where(where, UNWANTED, np.float32(0.0))
+
+
+def _until_end(row: list[int], ends: list[int]) -> list[int]:
+    """A row up to its first end token; the token that it starts with ends nothing."""
+    return row[: next((place + 1 for place, token in enumerate(row) if place and token in ends), len(row))]
 
 
 def _start(rules: Rules) -> int:

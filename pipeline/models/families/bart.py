@@ -49,6 +49,7 @@ FAMILY = Family(
     model_class=BartForConditionalGeneration,
     attention_class=BartAttention,
     positions=POSITIONS,
+    start="eos_token_id",
     from_scratch=lambda shape, tokenizer: BartConfig(**settings_from_scratch(shape, tokenizer)),
     **BART_LAYOUT,
 )

@@ -45,6 +45,7 @@ FAMILY = Family(
     name="bert",
     model_class=BertForSequenceClassification,
     attention_class=BertSelfAttention,
+    head=("classifier.", "bert.pooler."),
     from_scratch=lambda shape, tokenizer: BertConfig(
         **settings_from_scratch(shape, tokenizer), max_position_embeddings=shape.max_positions
     ),

@@ -13,6 +13,7 @@ FAMILY = Family(
     model_class=PegasusForConditionalGeneration,
     attention_class=PegasusAttention,
     computed=tuple(f"{name}.weight" for name in POSITIONS),
+    start="pad_token_id",
     from_scratch=lambda shape, tokenizer: PegasusConfig(
         **settings_from_scratch(shape, tokenizer, starts_with_padding=True), scale_embedding=True
     ),

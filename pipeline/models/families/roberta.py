@@ -23,6 +23,7 @@ FAMILY = Family(
     name="roberta",
     model_class=RobertaForSequenceClassification,
     attention_class=RobertaSelfAttention,
+    head=("classifier.",),
     num_positions=lambda shape: int(shape.max_position_embeddings - shape.pad_token_id - 1),
     from_scratch=from_scratch,
     **bert_layout("roberta"),

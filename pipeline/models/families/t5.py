@@ -41,5 +41,6 @@ FAMILY = Family(
     first_layer_only=("relative_attention_bias",),
     dropout="dropout_rate",
     num_positions=lambda _: None,
+    start="pad_token_id",
     from_scratch=lambda shape, tokenizer: T5Config(**settings_from_scratch(shape, tokenizer)),
 )

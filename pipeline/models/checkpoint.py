@@ -1,0 +1,182 @@
+"""The weights of a folder or hub name: where they lie, and every tensor accounted for."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers import PreTrainedModel
+from transformers.modeling_utils import _get_resolved_checkpoint_files
+
+from pipeline.config.errors import UserError
+from pipeline.models.families import family_of
+from pipeline.models.family import Family
+from pipeline.models.token_tables import share_tables, stored_users
+
+# What other heads and other versions of transformers leave in files, and what models do without.
+HARMLESS = re.compile(r"(^|\.)(position_ids|version|final_logits_bias)$")
+OTHER_HEADS = re.compile(r"^(cls|lm_head|qa_outputs)\.|(^|\.)pooler\.")  # in the file of a classifier's encoder
+FLOATS = {"F64", "F32", "F16", "BF16"}
+CHANGE = "name a folder that save_pretrained of a whole model has written"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What a checkpoint lacks of a model and what it holds besides; names of tensors, sorted.
+
+    Args:
+        drawn: of a classifier's head, made from scratch.
+        unused: what the model has no place for.
+    """
+
+    drawn: list[str]
+    unused: list[str]
+
+
+def stored_tensors(name: str) -> dict[str, Any]:
+    """Name -> safetensors slice of every tensor at a hub name or in a folder; nothing is read yet.
+
+    Raises:
+        UserError: no safetensors, or damaged ones.
+    """
+    check_format(Path(name))
+    try:
+        files, _ = _get_resolved_checkpoint_files(
+            name, variant=None, gguf_file=None, use_safetensors=True, user_agent=None, is_remote_code=False
+        )
+        opened: list[Any] = [safe_open(file, framework="pt") for file in files or []]
+        tensors = {key: file.get_slice(key) for file in opened for key in file.keys()}  # noqa: SIM118
+    except Exception as error:  # hub errors, missing shards, broken files
+        raise UserError(
+            f"the weights of '{name}' cannot be read: {_first_line(error)}",
+            "safetensors weights",
+            "convert them with save_pretrained",
+        ) from error
+    integers = sorted(key for key, tensor in tensors.items() if tensor.get_dtype() not in FLOATS)
+    if integers := [key for key in integers if not HARMLESS.search(key)]:
+        raise UserError(
+            f"'{name}' holds {_listed(integers)} as {tensors[integers[0]].get_dtype()}",
+            f"weights in {', '.join(sorted(FLOATS))}: this project quantises them itself",
+            "name the model that was not quantised yet",
+        )
+    return tensors
+
+
+def check_format(folder: Path) -> None:
+    """Refuse a local folder whose weights are in another format than safetensors.
+
+    Raises:
+        UserError: as said.
+    """
+    if not folder.is_dir() or any(folder.glob("*.safetensors")):
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".h5", ".msgpack", ".ot"))
+    found = f"only {', '.join(others[:3])}" if others else "no weights"
+    raise UserError(
+        f"'{folder}' holds {found}",
+        "model.safetensors: other formats can run code when they are read",
+        "load it once with transformers, if you trust whoever wrote it, and write it with save_pretrained"
+        if others
+        else CHANGE,
+    )
+
+
+def load_checkpoint(shape: Any, name: str, classifies: bool = False) -> PreTrainedModel:
+    """The model of a configuration with the weights of a checkpoint, in fp32.
+
+    Args:
+        shape: the configuration; it knows which matrices are one (`token_tables`).
+        name: folder or hub name.
+        classifies: a classifier's head that the checkpoint lacks, or has for other labels, starts from scratch.
+
+    Raises:
+        UserError: tensors are missing or have other shapes.
+    """
+    tensors = stored_tensors(name)
+    model, _ = _filled(shape, name, tensors, classifies)
+    share_tables(model, stored_users(shape, tensors))
+    return model
+
+
+def account_of(shape: Any, name: str, classifies: bool = False) -> Account:
+    """What `load_checkpoint` would make of a checkpoint, without reading weights; arguments and errors are the same."""
+    # One zero that is seen everywhere: of the right shape, and of no size.
+    outlines = {key: torch.zeros(()).expand(tensor.get_shape()) for key, tensor in stored_tensors(name).items()}
+    return _filled(shape, name, outlines, classifies)[1]
+
+
+def _filled(shape: Any, name: str, tensors: Mapping[str, Any], classifies: bool) -> tuple[PreTrainedModel, Account]:
+    family = family_of(shape)
+    prefix = f"{family.model_class.base_model_prefix}."
+    computed = {*family.computed, *(tensor.removeprefix(prefix) for tensor in family.computed)}
+    with _silence("transformers.modeling_utils"):
+        model, found = family.model_class.from_pretrained(
+            None,
+            config=shape,
+            state_dict={key: tensor for key, tensor in tensors.items() if key not in computed},
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, with names
+        )
+    return model, _accounted(family, name, tensors, found, classifies)
+
+
+def _accounted(
+    family: Family, name: str, tensors: Collection[str], found: Mapping[str, Any], classifies: bool
+) -> Account:
+    missing, mismatched = set(found["missing_keys"]), {key: sizes for key, *sizes in found["mismatched_keys"]}
+    unused = sorted(key for key in found["unexpected_keys"] if not _is_harmless(key, family))
+    drawn: set[str] = set()
+    if classifies:
+        classifier = family.head[0]
+        # An encoder's file has no classifier; what else belongs to its head is then as new as that.
+        new = family.head if not any(key.startswith(classifier) for key in tensors) else ()
+        drawn = {key for key in missing if key.startswith(new)} | {
+            key for key in mismatched if key.startswith(classifier)
+        }
+    if lacking := sorted(missing - drawn - {*family.computed}):
+        besides = f"; it has no place for {_listed(unused)}" if unused else ""
+        raise UserError(
+            f"'{name}' lacks {_listed(lacking)} of a {family.name} model{besides}",
+            "every tensor of the model that config.json describes",
+            CHANGE,
+        )
+    if wrong := {key: sizes for key, sizes in mismatched.items() if key not in drawn}:
+        key, (stored, wanted) = min(wrong.items())
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise UserError(
+            f"'{name}' holds {key} of shape {tuple(stored)}{more}; config.json asks for {tuple(wanted)}",
+            "weights of the shapes that config.json describes",
+            "name a folder whose config.json belongs to its weights",
+        )
+    return Account(drawn=sorted(drawn), unused=unused)
+
+
+def _is_harmless(key: str, family: Family) -> bool:
+    return bool(HARMLESS.search(key)) or (family.decoder is None and bool(OTHER_HEADS.search(key)))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} tensors, the first {names[0]}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def _silence(name: str) -> Iterator[None]:
+    """Without the log of a library whose findings are told in our words."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before

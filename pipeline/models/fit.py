@@ -1,0 +1,120 @@
+"""Whether a tokenizer and a model belong together: found out before any worker starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.config.errors import UserError
+from pipeline.config.schema import ModelConfig
+from pipeline.config.task import TaskConfig
+from pipeline.data.ends import with_ends
+from pipeline.data.languages import set_languages
+from pipeline.models.families import family_named, family_of
+from pipeline.models.load import family_name, teacher_shape
+from pipeline.models.special_tokens import special_tokens
+
+OTHER_TOKENIZER = "set model.tokenizer to the tokenizer that the model was trained with"
+
+
+def fit(model: ModelConfig, tokenizer: Any, task: TaskConfig) -> list[str]:
+    """Check a model's tokenizer and let it end texts as the model does.
+
+    Args:
+        model: where the model comes from.
+        tokenizer: the model's; changed in place where it ends no texts.
+        task: its languages decide with which token decoding starts.
+
+    Returns:
+        What has been changed, for people.
+
+    Raises:
+        UserError: special tokens that are missing, differ or lie outside the vocabulary, too many tokens.
+    """
+    name = model.tokenizer or model.pretrained
+    generates = family_named(family_name(model)).decoder is not None
+    for setting in ("pad_token", "eos_token") if generates and not model.pretrained else ("pad_token",):
+        if getattr(tokenizer, f"{setting}_id", None) is None:
+            raise UserError(
+                f"the tokenizer of '{name}' has no {setting}",
+                "a tokenizer that knows which token fills short rows"
+                if setting == "pad_token"
+                else "a tokenizer that knows which token ends a text",
+                f"name one of its tokens as {setting} in tokenizer_config.json, or {OTHER_TOKENIZER}",
+            )
+    shape = teacher_shape(model, tokenizer, task)
+    check_fit(shape, tokenizer, str(model.pretrained or name))
+    if not generates:
+        return []
+    set_languages(tokenizer, task)
+    ends = special_tokens(shape).ends
+    if not with_ends(tokenizer, ends):
+        return []
+    end = tokenizer.convert_ids_to_tokens(ends[0])
+    return [f"the tokenizer writes no end token: {end} is appended to every source and target"]
+
+
+def check_fit(shape: Any, tokenizer: Any, name: str) -> None:
+    """Refuse a tokenizer that numbers tokens in another way than a model's configuration.
+
+    Args:
+        shape: the configuration, completed by `teacher_shape`.
+        tokenizer: its tokenizer.
+        name: of the model, for messages.
+
+    Raises:
+        UserError: as said.
+    """
+    family, tokens, size = family_of(shape), special_tokens(shape), _size(tokenizer)
+    if getattr(tokenizer, "separate_vocabs", False) or _two_vocabularies(shape):
+        raise UserError(
+            f"'{name}' has a vocabulary for sources and another for targets",
+            "models with one vocabulary",
+            "set model.pretrained to one, or leave it empty to train a model from scratch",
+        )
+    if size > shape.vocab_size:
+        raise UserError(
+            f"'{name}' has {shape.vocab_size} embeddings for a tokenizer of {size} tokens",
+            "a tokenizer that fits the model",
+            OTHER_TOKENIZER,
+        )
+    pairs = [("pad_token_id", [] if tokens.pad is None else [tokens.pad], tokenizer.pad_token_id)]
+    if family.decoder is not None:
+        pairs.append(("eos_token_id", list(tokens.ends), tokenizer.eos_token_id))
+    for setting, known, other in pairs:
+        if other is not None and known and other not in known:
+            raise UserError(
+                f"{setting} is {_shown(known)} in the configuration of '{name}' and {other} in its tokenizer",
+                "one number for both",
+                f"{OTHER_TOKENIZER}, or correct {setting} in config.json if that is what is wrong",
+            )
+    needed = {"pad_token_id": tokens.pad is not None}
+    if family.decoder is not None:
+        needed |= {"eos_token_id": bool(tokens.ends), "decoder_start_token_id": tokens.start is not None}
+    if lacking := [setting for setting, is_there in needed.items() if not is_there]:
+        languages = family.decoder is not None and family.start is None
+        remedy = "set task.source_language and task.target_language, or " if languages else ""
+        raise UserError(
+            f"neither configuration nor tokenizer of '{name}' says what {lacking[0]} is",
+            f"the number of a token below {shape.vocab_size}",
+            f"{remedy}write {lacking[0]} into config.json as the model was trained",
+        )
+    for setting, numbers in tokens.named.items():
+        if outside := [token for token in numbers if not 0 <= token < shape.vocab_size]:
+            raise UserError(
+                f"{setting} is {outside[0]} in the configuration of '{name}', which has {shape.vocab_size} tokens",
+                f"the number of a token below {shape.vocab_size}",
+                f"correct {setting} in config.json",
+            )
+
+
+def _two_vocabularies(shape: Any) -> bool:
+    return bool((getattr(shape, "decoder_vocab_size", None) or shape.vocab_size) != shape.vocab_size)
+
+
+def _size(tokenizer: Any) -> int:
+    """One more than the largest number of a token; a vocabulary may have gaps."""
+    return max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=-1))
+
+
+def _shown(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))

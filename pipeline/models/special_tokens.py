@@ -1,0 +1,53 @@
+"""The tokens that a model knows by number, whatever its configuration names and leaves out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecialTokens:
+    """The special tokens that a configuration names; what it does not name is none.
+
+    Args:
+        pad: fills short rows of a batch.
+        ends: each of them ends a text; where one must be chosen, it is the first.
+        start: what a decoder starts with.
+        first: what it says first, whatever it would choose (mBART-50's language code).
+        bos: what some tokenizers put first.
+    """
+
+    pad: int | None
+    ends: tuple[int, ...]
+    start: int | None
+    first: int | None
+    bos: int | None
+
+    @property
+    def suppressed(self) -> list[int]:
+        """Tokens that are never generated: a padding token that starts the decoding (Marian, T5) was never a target."""
+        return [self.start] if self.start is not None and self.start == self.pad else []
+
+    @property
+    def named(self) -> dict[str, list[int]]:
+        """The tokens by the names of the settings that name them."""
+        settings = {
+            "pad_token_id": self.pad,
+            "decoder_start_token_id": self.start,
+            "first_target_token_id": self.first,
+        }
+        found = {name: [token] for name, token in settings.items() if token is not None}
+        return found | ({"eos_token_id": list(self.ends)} if self.ends else {})
+
+
+def special_tokens(shape: Any) -> SpecialTokens:
+    """The special tokens of a model's configuration, of which it may name any or none; an end may be a list of them."""
+    ends = getattr(shape, "eos_token_id", None)
+    return SpecialTokens(
+        pad=getattr(shape, "pad_token_id", None),
+        ends=() if ends is None else tuple(dict.fromkeys(ends)) if isinstance(ends, list | tuple) else (int(ends),),
+        start=getattr(shape, "decoder_start_token_id", None),
+        first=getattr(shape, "first_target_token_id", None),
+        bos=getattr(shape, "bos_token_id", None),
+    )
