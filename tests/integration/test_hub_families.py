@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pandas
 import pytest
 import torch
-from hub_folders import CLASSIFIES, ENGLISH, FOLDERS, ROMANIAN, SUMMARISES
+from hub_folders import CLASSIFIES, FOLDERS, SUMMARISES
+from hub_folders.files import ENGLISH, ROMANIAN
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
