@@ -64,19 +64,15 @@ def check_fit(shape: Any, tokenizer: Any, name: str) -> None:
     Raises:
         UserError: as said.
     """
-    family, tokens, size = family_of(shape), special_tokens(shape), _size(tokenizer)
-    if getattr(tokenizer, "separate_vocabs", False) or _two_vocabularies(shape):
-        raise UserError(
-            f"'{name}' has a vocabulary for sources and another for targets",
-            "models with one vocabulary",
-            "set model.pretrained to one, or leave it empty to train a model from scratch",
-        )
-    if size > shape.vocab_size:
-        raise UserError(
-            f"'{name}' has {shape.vocab_size} embeddings for a tokenizer of {size} tokens",
-            "a tokenizer that fits the model",
-            OTHER_TOKENIZER,
-        )
+    family, tokens = family_of(shape), special_tokens(shape)
+    sides = _check_vocabularies(shape, tokenizer, name)
+    for side, (rows, size) in sides.items():
+        if size > rows:
+            raise UserError(
+                f"'{name}' has {rows} embeddings for a tokenizer of {size} tokens{side}",
+                "a tokenizer that fits the model",
+                OTHER_TOKENIZER,
+            )
     pairs = [("pad_token_id", [] if tokens.pad is None else [tokens.pad], tokenizer.pad_token_id)]
     if family.decoder is not None:
         pairs.append(("eos_token_id", list(tokens.ends), tokenizer.eos_token_id))
@@ -98,17 +94,44 @@ def check_fit(shape: Any, tokenizer: Any, name: str) -> None:
             f"the number of a token below {shape.vocab_size}",
             f"{remedy}write {lacking[0]} into config.json as the model was trained",
         )
+    smallest = min(rows for rows, _ in sides.values())  # of two vocabularies: special tokens are the same in both
     for setting, numbers in tokens.named.items():
-        if outside := [token for token in numbers if not 0 <= token < shape.vocab_size]:
+        if outside := [token for token in numbers if not 0 <= token < smallest]:
             raise UserError(
-                f"{setting} is {outside[0]} in the configuration of '{name}', which has {shape.vocab_size} tokens",
-                f"the number of a token below {shape.vocab_size}",
+                f"{setting} is {outside[0]} in the configuration of '{name}', which has {smallest} tokens",
+                f"the number of a token below {smallest}",
                 f"correct {setting} in config.json",
             )
 
 
-def _two_vocabularies(shape: Any) -> bool:
-    return bool((getattr(shape, "decoder_vocab_size", None) or shape.vocab_size) != shape.vocab_size)
+def _check_vocabularies(shape: Any, tokenizer: Any, name: str) -> dict[str, tuple[int, int]]:
+    """Which words have a table of their own -> (rows of the table, tokens of the tokenizer).
+
+    Marian's models may have one vocabulary for sources and another for targets, whose special tokens are the same.
+    """
+    targets = getattr(tokenizer, "target_encoder", None) if getattr(tokenizer, "separate_vocabs", False) else None
+    if getattr(shape, "share_encoder_decoder_embeddings", True):
+        rows = {"": (shape.vocab_size, _size(tokenizer))}
+        same_number = targets is None
+    else:
+        target_size = _size(tokenizer) if targets is None else 1 + max(targets.values(), default=-1)
+        rows = {" of sources": (shape.vocab_size, _size(tokenizer))}
+        rows |= {" of targets": (shape.decoder_vocab_size, target_size)}
+        same_number = targets is not None or shape.decoder_vocab_size == shape.vocab_size
+    if not same_number:
+        raise UserError(
+            f"'{name}' and its tokenizer do not both have a vocabulary for sources and another for targets",
+            "two vocabularies in both, or one in both",
+            OTHER_TOKENIZER,
+        )
+    for token in (tokenizer.pad_token, tokenizer.eos_token) if targets else ():
+        if targets.get(token) != tokenizer.encoder.get(token):
+            raise UserError(
+                f"{token} is {tokenizer.encoder.get(token)} in sources and {targets.get(token)} in targets of '{name}'",
+                "one number for both",
+                f"use a model whose vocabularies agree in their special tokens, or {OTHER_TOKENIZER}",
+            )
+    return rows
 
 
 def _size(tokenizer: Any) -> int:

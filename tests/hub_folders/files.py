@@ -60,14 +60,14 @@ class Weights:
             self.add(f"{name}.{bias}", WIDTH, std=0.1)
 
 
-def pieces(path: Path, texts: list[str], **ids: int) -> Any:
+def pieces(path: Path, texts: list[str], num_pieces: int = PIECES, **ids: int) -> Any:
     """Train a unigram model; its description."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(texts * 4),
             model_writer=file,
-            vocab_size=PIECES,
+            vocab_size=num_pieces,
             hard_vocab_limit=False,
             minloglevel=2,
             **ids,

@@ -19,13 +19,11 @@ def marian_two_vocabularies(folder: Path) -> Path:
 
 
 def _marian(folder: Path, separate: bool) -> Path:
-    sides = [pieces(folder / f"{n}.spm", t) for n, t in (("source", ENGLISH), ("target", ROMANIAN))]
-    words = [[piece.piece for piece in model.pieces[3:]] for model in sides]
-    if separate:
-        length = min(map(len, words))  # the pieces behind are unknown, as rare ones are
-        vocabularies = [["</s>", "<unk>", *pieces[:length], "<pad>"] for pieces in words]
-    else:
-        vocabularies = [["</s>", "<unk>", *dict.fromkeys([*words[0], *words[1]]), "<pad>"]]
+    sides = {"source": ENGLISH, "target": ROMANIAN}
+    trained = [pieces(folder / f"{side}.spm", texts, num_pieces=45) for side, texts in sides.items()]
+    words = [[piece.piece for piece in model.pieces[3:]] for model in trained]
+    known = words if separate else [dict.fromkeys([*words[0], *words[1]])]
+    vocabularies = [["</s>", "<unk>", *of_side, "<pad>"] for of_side in known]
     files = {
         name: {word: number for number, word in enumerate(known)}
         for name, known in zip(("vocab", "target_vocab"), vocabularies, strict=False)

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import sentencepiece
-from transformers import BertTokenizer, MarianTokenizer
+from hub_folders.files import ENGLISH, ROMANIAN
+from hub_folders.marian import marian, marian_two_vocabularies
+from transformers import AutoTokenizer, BertTokenizer, MarianTokenizer
 
 from pipeline.config.errors import UserError
-from pipeline.export.fast_tokenizer import SAMPLES, fast_tokenizer
+from pipeline.export.fast_tokenizer import SAMPLES, fast_target_tokenizer, fast_tokenizer
 
 SENTENCES = {
     "source": ["read a file from disk, line by line", "write 12 rows; then stop.", *SAMPLES] * 20,
@@ -68,6 +70,19 @@ def test_marian_may_have_seen_few_characters(make_marian):
     assert slow.unk_token_id in slow("日本語")["input_ids"]
     for text in SAMPLES:
         assert fast.encode(text).ids == slow(text)["input_ids"]
+
+
+def test_two_vocabularies_become_two_tokenizers(tmp_path):
+    """One reads sources, the other writes answers; a model with one vocabulary has no second."""
+    slow = AutoTokenizer.from_pretrained(marian_two_vocabularies(tmp_path))
+    reads, writes = fast_tokenizer(slow), fast_target_tokenizer(slow)
+    for text in [*ENGLISH, *SAMPLES]:
+        assert reads.encode(text).ids == slow(text)["input_ids"]
+    for text in [*ROMANIAN, *SAMPLES]:
+        ids = slow(text_target=text)["input_ids"]
+        assert writes.decode(ids).strip() == slow.decode(ids, skip_special_tokens=True).strip()
+    assert [writes.decode(slow(text_target=text)["input_ids"]) for text in ROMANIAN] == ROMANIAN
+    assert fast_target_tokenizer(AutoTokenizer.from_pretrained(marian(tmp_path / "one"))) is None
 
 
 @pytest.mark.parametrize(("options", "said"), [({"left_out": 9}, "lacks"), ({"kind": "bpe"}, "no unigram model")])
