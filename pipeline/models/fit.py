@@ -11,7 +11,7 @@ from pipeline.data.ends import with_ends
 from pipeline.data.languages import set_languages
 from pipeline.models.families import family_named, family_of
 from pipeline.models.load import family_name, teacher_shape
-from pipeline.models.special_tokens import special_tokens
+from pipeline.models.special_tokens import check_numbers, special_tokens
 
 OTHER_TOKENIZER = "set model.tokenizer to the tokenizer that the model was trained with"
 
@@ -65,8 +65,7 @@ def check_fit(shape: Any, tokenizer: Any, name: str) -> None:
         UserError: as said.
     """
     family, tokens = family_of(shape), special_tokens(shape)
-    sides = _check_vocabularies(shape, tokenizer, name)
-    for side, (rows, size) in sides.items():
+    for side, (rows, size) in _check_vocabularies(shape, tokenizer, name).items():
         if size > rows:
             raise UserError(
                 f"'{name}' has {rows} embeddings for a tokenizer of {size} tokens{side}",
@@ -94,14 +93,7 @@ def check_fit(shape: Any, tokenizer: Any, name: str) -> None:
             f"the number of a token below {shape.vocab_size}",
             f"{remedy}write {lacking[0]} into config.json as the model was trained",
         )
-    smallest = min(rows for rows, _ in sides.values())  # of two vocabularies: special tokens are the same in both
-    for setting, numbers in tokens.named.items():
-        if outside := [token for token in numbers if not 0 <= token < smallest]:
-            raise UserError(
-                f"{setting} is {outside[0]} in the configuration of '{name}', which has {smallest} tokens",
-                f"the number of a token below {smallest}",
-                f"correct {setting} in config.json",
-            )
+    check_numbers(shape, name)
 
 
 def _check_vocabularies(shape: Any, tokenizer: Any, name: str) -> dict[str, tuple[int, int]]:
@@ -109,15 +101,15 @@ def _check_vocabularies(shape: Any, tokenizer: Any, name: str) -> dict[str, tupl
 
     Marian's models may have one vocabulary for sources and another for targets, whose special tokens are the same.
     """
-    targets = getattr(tokenizer, "target_encoder", None) if getattr(tokenizer, "separate_vocabs", False) else None
+    targets: dict[str, int] = tokenizer.target_encoder if getattr(tokenizer, "separate_vocabs", False) else {}
     if getattr(shape, "share_encoder_decoder_embeddings", True):
         rows = {"": (shape.vocab_size, _size(tokenizer))}
-        same_number = targets is None
+        same_number = not targets
     else:
-        target_size = _size(tokenizer) if targets is None else 1 + max(targets.values(), default=-1)
+        target_size = 1 + max(targets.values()) if targets else _size(tokenizer)
         rows = {" of sources": (shape.vocab_size, _size(tokenizer))}
         rows |= {" of targets": (shape.decoder_vocab_size, target_size)}
-        same_number = targets is not None or shape.decoder_vocab_size == shape.vocab_size
+        same_number = bool(targets) or shape.decoder_vocab_size == shape.vocab_size
     if not same_number:
         raise UserError(
             f"'{name}' and its tokenizer do not both have a vocabulary for sources and another for targets",
