@@ -163,7 +163,7 @@ def _complete_tokens(config: Any, name: str, named: dict[str, Any], tokenizer: A
     """
     for setting in ("pad_token_id", "eos_token_id"):
         token = getattr(tokenizer, setting, None)
-        if named.get(setting) is None and token is not None:
+        if named.get(setting) in (None, []) and token is not None:
             setattr(config, setting, token)
     family = family_of(config)
     if family.decoder is None or named.get("decoder_start_token_id") is not None:

@@ -28,8 +28,13 @@ class SpecialTokens:
 
     @property
     def suppressed(self) -> list[int]:
-        """Tokens that are never generated: a padding token that starts the decoding (Marian, T5) was never a target."""
-        return [self.start] if self.start is not None and self.start == self.pad else []
+        """Tokens that are never generated: a padding token that starts the decoding (Marian, T5) was never a target.
+
+        It was one where it is the end, too, as in tokenizers that got their padding afterwards.
+        """
+        if self.start is None or self.start != self.pad or self.start in self.ends:
+            return []
+        return [self.start]
 
     @property
     def named(self) -> dict[str, list[int]]:

@@ -8,8 +8,11 @@ from typing import Any
 from pipeline.cluster.ray_train import connect
 from pipeline.config.errors import UserError
 from pipeline.config.load import without_login
-from pipeline.config.schema import JobConfig
+from pipeline.config.schema import JobConfig, ModelConfig
+from pipeline.data.languages import usable_languages
+from pipeline.data.tokenise import load_tokenizer
 from pipeline.models.families import families, family_named
+from pipeline.models.fit import fit
 from pipeline.models.load import check_checkpoint, check_positions, family_name, teacher_shape
 from pipeline.stages.data import PreparedTask, model_folder, prepare_task, with_local_model
 from pipeline.stages.lease import lease
@@ -35,6 +38,7 @@ def open_job(config: JobConfig) -> OpenedJob:
     Raises:
         UserError: whatever is missing.
     """
+    _check_objective(config)
     _check_model(config)
     storage = open_storage(config.storage.path)
     check_free(storage.root, MIN_FREE_BYTES)
@@ -43,7 +47,6 @@ def open_job(config: JobConfig) -> OpenedJob:
         _check_tracking(config)
     connect(config.cluster)
     config, start = with_local_model(config, storage)
-    _check_objective(config)  # before the data: it shows at once
     say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
     config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
@@ -61,27 +64,37 @@ def open_job(config: JobConfig) -> OpenedJob:
 
 
 def _check_model(config: JobConfig) -> None:
-    """Refuse a model that is not whole under the name that the user gave; say what it brings besides."""
+    """Refuse a model that is not whole, or not its tokenizer's, under the name that the user gave it."""
     if not config.model.pretrained:
         return
-    name = str(model_folder(config.model.pretrained) or config.model.pretrained)
-    account = check_checkpoint(replace(config.model, pretrained=name))
+    model = _given_model(config)
+    account = check_checkpoint(model)
     if account.unused:
+        more = f" and {len(account.unused) - 5} more" if len(account.unused) > 5 else ""
         say(
-            f"'{name}' holds tensors that this model has no place for, ignored: {', '.join(account.unused[:5])}"
-            f"{f' and {len(account.unused) - 5} more' if len(account.unused) > 5 else ''}"
+            f"'{model.pretrained}' holds tensors for which its model has no place, ignored: "
+            f"{', '.join(account.unused[:5])}{more}"
         )
     if account.drawn and (config.teacher.epochs == 0 or config.teacher.max_steps == 0):
         raise UserError(
-            f"'{name}' has no classifier ({account.drawn[0]}), and teacher.epochs or max_steps is 0",
+            f"'{model.pretrained}' has no classifier ({account.drawn[0]}), and its teacher is not trained",
             "a classifier, or steps to train one",
-            "set teacher.epochs, or name a classifier in model.pretrained",
+            "set teacher.epochs and teacher.max_steps, or name a classifier in model.pretrained",
         )
+    tokenizer = load_tokenizer(model)
+    fit(model, tokenizer, usable_languages(tokenizer, config.task)[0])
+
+
+def _given_model(config: JobConfig) -> ModelConfig:
+    """The model where the user has it; workers get a copy, which messages should not name."""
+    name = config.model.pretrained
+    return replace(config.model, pretrained=name and str(model_folder(name) or name))
 
 
 def _check_objective(config: JobConfig) -> None:
     """Texts need a decoder, labels a classifier."""
-    family, classifies = family_named(family_name(config.model)), config.task.objective == "classification"
+    family = family_named(family_name(_given_model(config)))
+    classifies = config.task.objective == "classification"
     if (family.decoder is None) != classifies:
         suitable = [name for name, other in sorted(families().items()) if (other.decoder is None) == classifies]
         raise UserError(

@@ -127,6 +127,18 @@ def test_names_of_older_versions_are_known(make_folder):
     assert all(torch.equal(loaded[key], tensor) for key, tensor in model.state_dict().items())
 
 
+@pytest.mark.parametrize("name", ["bart", "marian", "mbart", "pegasus"])
+def test_a_base_model_s_file_is_a_whole_one(make_folder, tmp_path, name):
+    """Without the prefix and the head, which is the embedding; some hub files are such (facebook/bart-base)."""
+    _, model = make_folder(name)
+    model.final_logits_bias.zero_()
+    model.base_model.save_pretrained(tmp_path / "base")
+    assert check_checkpoint(of(tmp_path / "base")).unused == []
+    loaded = load_pretrained(of(tmp_path / "base"), 203)
+    assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in loaded.state_dict().items())
+    assert loaded.lm_head.weight is loaded.model.shared.weight is loaded.model.decoder.embed_tokens.weight
+
+
 @pytest.mark.parametrize("name", ["marian", "pegasus"])
 def test_sinusoids_are_computed_whatever_a_file_has(make_folder, name):
     """Files in half precision have rounded ones; packages store none, so teachers must have the same."""

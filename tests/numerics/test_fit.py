@@ -67,11 +67,13 @@ def refused(model, *said, task=TASK, **tokens):
 
 
 @pytest.mark.parametrize("left_out", [(), ("bos_token_id",), NAMES])
-@pytest.mark.parametrize("given", ["left out", "null"])
+@pytest.mark.parametrize("given", ["left out", "null", "no ends"])
 @pytest.mark.parametrize("name", GENERATING)
 def test_what_a_configuration_need_not_name_is_known(make_folder, name, left_out, given):
     """Ends and padding from the tokenizer, the start as the family documents it; a batch and a text can be made."""
     settings = dict.fromkeys(left_out) if given == "null" else {}
+    if given == "no ends":
+        settings["eos_token_id"] = []
     if name == "marian":
         settings.pop("decoder_start_token_id", None)  # transformers itself refuses a null here
     if name == "mbart":
@@ -125,6 +127,19 @@ def test_each_of_several_ends_ends_a_text(make_folder, name, num_beams):
     teacher.lm_head.register_forward_hook(lambda module, given, logits: logits + bias)
     said = generate_ids(teacher, [[5, 6, END]], PAD, DecodingConfig(num_beams=num_beams, min_length=1, max_length=9))
     assert said.tolist() == [[start_token(teacher.config), OTHER]]
+
+
+@pytest.mark.parametrize("name", ["bart", "t5"])
+def test_a_text_ends_where_padding_start_and_end_are_one_token(make_folder, name):
+    """A token that ends texts is generated, though it also starts them and fills rows."""
+    model = make_folder(name, pad_token_id=END, decoder_start_token_id=END)
+    tokenizer, _ = fitted(model, pad_token="</s>")
+    teacher = load_teacher(model, tokenizer, TASK, 0).eval()
+    bias = torch.zeros(1, teacher.config.vocab_size)
+    bias[:, END] = 1e4
+    teacher.lm_head.register_forward_hook(lambda module, given, logits: logits + bias)
+    said = generate_ids(teacher, [[5, 6, END]], END, DecodingConfig(num_beams=2, min_length=1, max_length=9))
+    assert said.tolist() == [[END, END]]
 
 
 @pytest.mark.parametrize(("name", "task"), [("bart", TASK), ("t5", TASK), ("bert", CLASSES)])
