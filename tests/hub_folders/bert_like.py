@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import processors
 from tokenizers.implementations import BertWordPieceTokenizer
 
 from hub_folders.files import ENGLISH, HEADS, INNER, LAYERS, WIDTH, Weights, byte_pairs, write
@@ -41,16 +40,24 @@ def _bert_config(**own: Any) -> dict[str, Any]:
     }
 
 
+def _word_pieces(folder: Path) -> int:
+    """Write the files of BERT's tokenizer, every word and letter a token; how many there are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = dict.fromkeys(
+        word for text in ENGLISH for word in text.lower().replace(",", " ,").replace("?", " ?").split()
+    )
+    letters = sorted({letter for word in words for letter in word})
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *words]
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    pieces = BertWordPieceTokenizer(vocabulary, lowercase=True)
+    pieces.save(str(folder / "tokenizer.json"))
+    pieces.save_model(str(folder))  # vocab.txt
+    return len(vocabulary)
+
+
 def bert(folder: Path, pooler: bool = True) -> Path:
     """BERT as google-bert/bert-base-uncased: names of norms from TensorFlow, a pooler, heads that nobody asks for."""
-    folder.mkdir(parents=True, exist_ok=True)
-    words = BertWordPieceTokenizer(lowercase=True)
-    words.train_from_iterator(ENGLISH * 4, vocab_size=200, show_progress=False)
-    size, vocabulary = words.get_vocab_size(), words.get_vocab()
-    ends = [(token, vocabulary[token]) for token in ("[SEP]", "[CLS]")]
-    words._tokenizer.post_processor = processors.BertProcessing(*ends)
-    words.save(str(folder / "tokenizer.json"))
-    words.save_model(str(folder))  # vocab.txt
+    size = _word_pieces(folder)
     weight, bias = ("gamma", "beta") if pooler else ("weight", "bias")
     weights = _bert_tensors("bert", size, 64, 2, weight, bias)
     if pooler:
