@@ -58,8 +58,8 @@ CASES = {
         ["sweep.students=[{label: x, recipe: {distillation: {encoder_relations: 1, relation_heads: 3}}}]"],
         "recipe.distillation.relation_heads=null",
     ),
-    "an unknown family": (["model.family=gpt2"], "bart, bert, marian, mbart, pegasus, roberta, t5"),
-    "a family that cannot generate": (["model.family=bert"], "one of bart, marian, mbart, pegasus, t5"),
+    "an unknown family": (["model.family=gpt2"], "bart, bert, marian, mbart, mt5, pegasus, roberta, t5"),
+    "a family that cannot generate": (["model.family=bert"], "one of bart, marian, mbart, mt5, pegasus, t5"),
     "no heads at all": (["sweep.students=[{scheme: 8-8-8, heads: 0}]"], "above 0, at most 1"),
     "groups where heads are removed": (
         [

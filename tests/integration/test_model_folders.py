@@ -43,6 +43,7 @@ MISTAKES = {
     ),
     "no padding": (without_padding, "has no pad_token"),
     "two paddings": (lambda folder: set_config(folder, pad_token_id=7), "pad_token_id is 7"),
+    "padding that is no token": (lambda folder: set_config(folder, pad_token_id=320), "pad_token_id is 320"),
     "a start that is no token": (lambda folder: set_config(folder, decoder_start_token_id=320), "is 320"),
 }
 

@@ -1,5 +1,6 @@
 """Tokenizer and model belong together, whatever either of them leaves out: known before any worker starts."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,17 @@ import pytest
 import torch
 from datasets import Dataset
 from folders import set_config
+from hub_folders.marian import marian_two_vocabularies
 from teachers import random_teacher
 from tokenizers import processors
-from transformers import ByT5Tokenizer, GenerationConfig, MarianConfig, MarianMTModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    ByT5Tokenizer,
+    GenerationConfig,
+    MarianConfig,
+    MarianMTModel,
+    PreTrainedTokenizerFast,
+)
 
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ModelConfig
@@ -21,7 +30,7 @@ from pipeline.evaluation.generate import generate_ids, generation_config
 from pipeline.export.engines.torch_engine import TorchEngine
 from pipeline.export.fast_tokenizer import fast_tokenizer
 from pipeline.models.families import families, family_named
-from pipeline.models.fit import fit
+from pipeline.models.fit import check_fit, fit
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, teacher_shape
 from pipeline.models.special_tokens import special_tokens
@@ -186,13 +195,48 @@ def test_more_tokens_than_vectors_are_refused(make_folder):
         fit(model, tokenizer, TASK)
 
 
-def test_two_vocabularies_are_refused(tiny_tokenizer, tmp_path):
-    """Marian's models with a target vocabulary of their own."""
+@pytest.fixture
+def two(tmp_path):
+    """Changes a folder with two vocabularies of 45 words: `two(rows of the targets' table, **words)`."""
+    folder = marian_two_vocabularies(tmp_path / "two")
+
+    def change(rows=45, **words):
+        set_config(folder, decoder_vocab_size=rows)
+        vocabulary = json.loads((folder / "target_vocab.json").read_text()) | words
+        (folder / "target_vocab.json").write_text(json.dumps(vocabulary))
+        return ModelConfig(pretrained=str(folder))
+
+    return change
+
+
+def test_two_vocabularies_need_not_be_of_one_size(two):
+    """Each has a table; a token more than rows is refused where it is."""
+    assert fitted(two())[1] == fitted(two(rows=50, more=45))[1] == []
+    refused(two(rows=45), "45 embeddings for a tokenizer of 46 tokens of targets")
+
+
+@pytest.mark.parametrize("token", ["</s>", "<pad>"])
+def test_two_vocabularies_agree_in_their_special_tokens(two, token):
+    """A model's configuration has one number for both."""
+    refused(two(rows=50, **{token: 46}), f"{token} is", "and 46 in targets", "one number for both")
+
+
+def test_one_vocabulary_for_two_tables_is_refused(tiny_tokenizer, two, tmp_path):
+    """Unless both have the size that the tokenizer needs; two vocabularies for one table are always refused."""
     shape = random_teacher(family_named("marian"), tiny_tokenizer).config.to_dict()
-    two = {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 330}
-    MarianMTModel(MarianConfig(**shape | two)).save_pretrained(tmp_path)
     tiny_tokenizer.save_pretrained(tmp_path)
-    refused(ModelConfig(pretrained=str(tmp_path)), "a vocabulary for sources and another for targets")
+    for rows in (320, 330):
+        apart = {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": rows}
+        MarianMTModel(MarianConfig(**shape | apart)).save_pretrained(tmp_path)
+        model = ModelConfig(pretrained=str(tmp_path))
+        if rows == 320:
+            assert fitted(model)[1] == []
+        else:
+            refused(model, "do not both have a vocabulary for sources and another for targets")
+    model = two()
+    set_config(tmp_path / "two", share_encoder_decoder_embeddings=True)
+    with pytest.raises(UserError, match="do not both have"):
+        check_fit(AutoConfig.from_pretrained(tmp_path / "two"), load_tokenizer(model), "two")
 
 
 LAST_STEPS = {
