@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pipeline.cluster.failures import advice, lasts
-from pipeline.cluster.ray_train import ALLOCATOR
+from pipeline.cluster.ray_train import DEVICE_ALLOCATOR
 from pipeline.cluster.room import GIB, _device_bytes, _installed_device_bytes
 from pipeline.config.recipe import DistillationConfig, QuantisationConfig, QuantisersConfig
 from pipeline.config.schema import ClusterConfig, TrainConfig
@@ -167,7 +167,7 @@ def test_the_allocator_reads_its_setting():
         "import torch; torch.empty(1 << 20, device='cuda');"
         "print([one['is_expandable'] for one in torch.cuda.memory_snapshot()])"
     )
-    environment = {**os.environ, ALLOCATOR[0]: ALLOCATOR[1]}
+    environment = {**os.environ, DEVICE_ALLOCATOR[0]: DEVICE_ALLOCATOR[1]}
     environment.pop("PYTORCH_CUDA_ALLOC_CONF", None)
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert "True" in done.stdout and "False" not in done.stdout
