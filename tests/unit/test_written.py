@@ -45,7 +45,7 @@ def test_a_text_alone_is_shown_in_quotes():
 @pytest.mark.parametrize("word", ["seed=010", "seed=12:30", "student.dropout=010", "sweep.seeds=[1,010]"])
 def test_a_number_that_yaml_reads_as_another_is_refused(word):
     """Octal numbers, and minutes and seconds."""
-    with pytest.raises(UserError, match="which YAML reads as .* write (8|750), if that is meant"):
+    with pytest.raises(UserError, match=r"which YAML reads as .* write (8|750), if that is meant"):
         load_config("dq_sweep", [word])
 
 
