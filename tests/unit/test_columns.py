@@ -1,14 +1,17 @@
 """Columns of any data set become source, second, target and references."""
 
 import itertools
+import json
 
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, Translation, Value
 
 from pipeline.config.errors import UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records
 from pipeline.data.columns import _examples, examples_of, grouped
+from pipeline.data.json_file import JsonFile
+from pipeline.data.records import value_at
 
 
 @pytest.fixture
@@ -24,10 +27,11 @@ def examples(tmp_path):
     return make
 
 
-def test_dots_reach_into_a_column(examples):
-    """WMT's files hold both languages in one column."""
+@pytest.mark.parametrize("features", [None, Features({"translation": Translation(languages=["en", "ro"])})])
+def test_dots_reach_into_a_column(examples, features):
+    """WMT's files hold both languages in one column, to which the hub gives a type of its own."""
     rows = [{"translation": {"en": "yes", "ro": "da"}}, {"translation": {"en": "no", "ro": "nu"}}]
-    split = examples(rows, source_column="translation.en", target_column="translation.ro")
+    split = examples(rows, features=features, source_column="translation.en", target_column="translation.ro")
     assert split.to_dict() == {"source": ["yes", "no"], "target": ["da", "nu"], "references": [["da"], ["nu"]]}
 
 
@@ -48,9 +52,15 @@ def test_further_references_stand_beside_the_target_once(examples):
     assert examples(rows, references_column="refs")["references"][:] == [["t", "u"], ["t"], ["t"], ["t", "v"]]
 
 
-def test_a_dot_may_be_part_of_a_name(examples):
-    """Where a column is called so."""
-    assert examples([{"a.b": "s", "target": "t"}], source_column="a.b")["source"][:] == ["s"]
+@pytest.mark.parametrize("row", [{"a.b.c": "s"}, {"a.b": {"c": "s"}}, {"a": {"b.c": "s"}}, {"a": {"b": {"c": "s"}}}])
+def test_a_dot_may_be_part_of_a_name(examples, row, tmp_path):
+    """Of a column or of what it holds, in tables and in JSON."""
+    assert examples([row | {"target": "t"}], source_column="a.b.c")["source"][:] == ["s"]
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    records = JsonFile(path=path, has_lines=True)
+    assert (records.columns(), records.has("a.b.c"), records.has("a.b.d")) == (["a.b.c"], True, False)
+    assert [value_at(value, "a.b.c") for _, value in records.rows(())] == ["s"]
 
 
 def test_examples_of_one_source_can_become_one_with_several_references(examples):
