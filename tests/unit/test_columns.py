@@ -9,7 +9,7 @@ from datasets import ClassLabel, Dataset, Features, Translation, Value
 from pipeline.config.errors import UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records
-from pipeline.data.columns import _examples, examples_of, grouped
+from pipeline.data.columns import _examples, check_columns, examples_of, grouped
 from pipeline.data.json_file import JsonFile
 from pipeline.data.records import value_at
 
@@ -22,6 +22,7 @@ def examples(tmp_path):
         metric = "accuracy" if objective == "classification" else "rouge"
         task = TaskConfig(name="mine", objective=objective, metric=metric, corpus=CorpusConfig(**corpus))
         records = dataset_records(Dataset.from_list(rows, features=features), "the rows")
+        check_columns({"test": records}, task.corpus)
         return examples_of(records, task, "test", tmp_path)
 
     return make
@@ -146,6 +147,18 @@ def test_no_column_is_offered_that_would_give_the_answer_away(examples, columns)
             assert f"no column '{used[missing]}' in split 'test' (the rows)" in refusal.value.given
             offered = {word.partition("=")[2].strip(",") for word in refusal.value.change.split() if "=" in word}
             assert offered - {"null", ""} == set(spare)
+
+
+def test_all_columns_that_are_missing_are_told_at_once(examples):
+    """Each is offered another one, those that must be there first."""
+    with pytest.raises(UserError) as refusal:
+        examples([{"text": "a", "title": "b", "context of it": "c"}], second_column="context")
+    changes = [error.change for error in refusal.value.errors]
+    assert [change.partition(",")[0] for change in changes] == [
+        "set task.corpus.source_column='context of it'",
+        "set task.corpus.target_column=text",
+        "set task.corpus.second_column=title",
+    ]
 
 
 def test_a_source_that_holds_the_target_is_refused(examples):

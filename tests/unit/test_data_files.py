@@ -115,6 +115,8 @@ def test_labels_of_json_are_spelt_as_in_the_file(read):
     labels = ["1", "-0.50", "1e3", "true", "false", '"a"', "123456789012345678901234567890"]
     lines = "\n".join(f'{{"source": "x", "target": {label}}}' for label in labels)
     assert read("a.jsonl", lines, "classification")["target"] == [label.strip('"') for label in labels]
+    with pytest.raises(UserError, match=r"label 1\.0 is the number 1 in line 2 of split 'train'"):
+        read("a.jsonl", '{"source": "x", "target": 1}\n{"source": "x", "target": 1.0}', "classification")
     with pytest.raises(UserError, match=r"label 1 is str in line 2 of split 'train' .*, and int before"):
         read("a.jsonl", '{"source": "x", "target": 1}\n{"source": "x", "target": "1"}', "classification")
 
@@ -175,7 +177,10 @@ BAD = {
     "a number with too many digits": ("a.jsonl", f'{{"source": "a", "target": {"1" * 5000}}}', "line 1: "),
     "a nest": ("a.jsonl", GOOD + "[" * 100_000, "line 2: "),
     "a text that is a number": ("a.jsonl", '{"source": "a", "target": 1.50}', r"holds '1.50' \(float\) in line 1"),
-    "an empty file in gzip": ("a.csv.gz", "", "no column 'source'"),
+    "an empty file in gzip": ("a.csv.gz", "", "nothing in .*a.csv.gz, the data of split 'train'"),
+    "blank lines": ("a.csv", "\n\n", "nothing in .*a.csv, the data of split 'train'"),
+    "an empty list": ("a.json", "[]", "nothing in .*a.json, the data of split 'train'"),
+    "a blank in a name": ("a.csv", "source ,target\na,b\n", "set task.corpus.source_column='\"source \"'"),
 }
 
 
@@ -287,6 +292,13 @@ def test_nothing_is_left_in_the_cache(read, tmp_path):
     for _ in range(2):
         read("a.csv", as_csv(ROWS))
     assert not list((tmp_path / "cache").rglob("*"))
+
+
+def test_a_list_that_became_text_is_no_reference(read):
+    """It would be scored with its brackets."""
+    with pytest.raises(UserError, match=r"list that was written as text in line 2 .*: .*JSON lines"):
+        read("a.csv", "source,target,refs\na,b,\"['c', 'd']\"\n", references_column="refs")
+    read("a.csv", "source,target,refs\na,b,[c]\n", references_column="refs")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
