@@ -32,8 +32,9 @@ ray-stop: .venv/installed ## stop the head that `make ray` started
 	@$(BIN)/python infra/laptop.py stop
 
 clean: ## remove what tools left in this folder; neither .venv nor anything that jobs stored
-	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
-	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find "$(CURDIR)" \( -path "$(CURDIR)/.venv" -o -path "$(CURDIR)/runs" -o -path "$(DQ_STORAGE)" \) -prune -o \
+	-name __pycache__ -prune -exec rm -rf {} +
 	@echo "$(DQ_STORAGE) is untouched: \`make clean-cache\` frees its cache, results in it are yours to remove"
 
 # A job renews its lease every ten seconds.

@@ -153,7 +153,9 @@ def _convert(hint: Any, value: Any, key: str, mistakes: Mistakes) -> Any:
     if origin in (typing.Union, types.UnionType):
         kinds = [kind for kind in inner if kind is not type(None)]
         fitting = [kind for kind in kinds if (typing.get_origin(kind) is list) == isinstance(value, list)]
-        return None if value is None else _convert((fitting or kinds)[0], value, key, mistakes)
+        if value is None and type(None) in inner:
+            return None
+        return _convert((fitting or kinds)[0], value, key, mistakes)
     if origin is list and isinstance(value, list):
         items = _convert_all(inner[0], {f"{key}[{i}]": item for i, item in enumerate(value)}, mistakes)
         return list(items.values())

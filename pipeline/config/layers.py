@@ -50,7 +50,7 @@ def split_overrides(overrides: list[str], mistakes: Mistakes) -> tuple[dict[str,
                 try:
                     text = as_written(value, JobConfig, key, mistakes, word=key)
                     layer = OmegaConf.from_dotlist([f"{key}={text}"])
-                except (OmegaConfBaseException, YAMLError, ValueError) as error:
+                except (OmegaConfBaseException, YAMLError, ValueError, IndexError) as error:  # IndexError: "[" as a key
                     change = f"if it is a text, write {as_word(key, value)}"
                     raise UserError(f"argument '{word}': {_first_line(error)}", "YAML values", change) from None
                 values.append(_known_only(layer, mistakes))

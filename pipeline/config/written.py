@@ -1,6 +1,6 @@
 """YAML read with the schema in hand: where text is wanted, 2, 010, 1e3 and 12:30 are what is written there.
 
-YAML alone would read them as 2, 8, 1000.0 and 750. What it reads as true, false or nothing may be meant so, and is
+YAML alone would read them as 2, 8, 1000.0 and 750. What it reads as a boolean or as nothing may be meant so, and is
 refused where text is wanted; so are, where numbers are wanted, numbers that YAML reads as others than a person does.
 """
 
@@ -17,7 +17,7 @@ import yaml
 
 from pipeline.config.errors import Mistakes, UserError
 
-READ_AS = {"tag:yaml.org,2002:bool": "true or false", "tag:yaml.org,2002:null": "nothing"}
+READ_AS = {"tag:yaml.org,2002:bool": "a boolean", "tag:yaml.org,2002:null": "nothing"}
 PLAIN_WORD = re.compile(r"[\w./:@%+,=-]+")  # to a shell
 ODD_NUMBER = re.compile(r"[-+]?0[\d_]+$|.*:")  # octal, or minutes and seconds
 
@@ -36,12 +36,15 @@ def as_written(text: str, schema: type[Any], key: str, mistakes: Mistakes, word:
         YAMLError: unreadable YAML.
         UserError: something that YAML reads otherwise than a person does.
     """
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    if node is None:
-        if text.strip() and word is not None and str in _kinds(_hint_at(schema, key)):  # a comment
-            raise _misread(key, text, "nothing", word)
-        return text
-    _mark(node, _hint_at(schema, key), key, mistakes, word)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            if text.strip() and word is not None and str in _kinds(_hint_at(schema, key)):  # a comment
+                raise _misread(key, text, "nothing", word)
+            return text
+        _Marker(mistakes).mark(node, _hint_at(schema, key), key, word)
+    except RecursionError:
+        raise yaml.YAMLError("it holds itself, or too much is nested") from None
     return str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True))
 
 
@@ -63,31 +66,47 @@ def _kinds(hint: Any) -> list[Any]:
     return list(typing.get_args(hint)) if union else [hint]
 
 
-def _mark(node: yaml.Node, hint: Any, key: str, mistakes: Mistakes, word: str | None) -> None:
-    kinds = _kinds(hint)
-    if isinstance(node, yaml.MappingNode):
-        _refuse_as_text(node, kinds, key, "a section", word)
-        kept = []
-        for name, value in node.value:
-            is_merged = name.tag.endswith(":merge")  # <<: what an anchor holds
-            inner = f"{key}.{name.value}" if key else str(name.value)
-            with mistakes.noted(inner):
-                _mark(value, hint if is_merged else _inside(hint, name.value), inner, mistakes, None)
-                kept.append((name, value))
-        node.value = kept
-    elif isinstance(node, yaml.SequenceNode):
-        lists = [kind for kind in kinds if typing.get_origin(kind) is list]
-        if not lists:
-            _refuse_as_text(node, kinds, key, "a list", word)
-        item_hint = typing.get_args(lists[0])[0] if lists else hint  # a list of merged anchors
+class _Marker:
+    """Puts quotes around texts; each node once for each type that it is wanted as, however often it is an alias."""
+
+    def __init__(self, mistakes: Mistakes) -> None:
+        self.mistakes = mistakes
+        self.done: set[tuple[int, str]] = set()
+
+    def mark(self, node: yaml.Node, hint: Any, key: str, word: str | None = None) -> None:
+        if (visit := (id(node), repr(hint))) in self.done:
+            return
+        self.done.add(visit)
+        kinds = _kinds(hint)
+        if isinstance(node, yaml.MappingNode):
+            _refuse_as_text(node, kinds, key, "a section", word)
+            node.value = [(name, value) for name, value in node.value if self._entry(name, value, hint, key)]
+        elif isinstance(node, yaml.SequenceNode):
+            lists = [kind for kind in kinds if typing.get_origin(kind) is list]
+            if not lists:
+                _refuse_as_text(node, kinds, key, "a list", word)
+            self._items(node, typing.get_args(lists[0])[0] if lists else hint, key, word)  # hint: of merged anchors
+        elif isinstance(node, yaml.ScalarNode) and node.style is None:
+            _mark_scalar(node, kinds, key, word)
+
+    def _entry(self, name: yaml.Node, value: yaml.Node, hint: Any, key: str) -> bool:
+        """Whether an entry of a section can stay."""
+        inner = f"{key}.{name.value}" if key else str(name.value)
+        is_merged = name.tag.endswith(":merge")  # <<: what an anchor holds
+        with self.mistakes.noted(inner):
+            self.mark(value, hint if is_merged else _inside(hint, str(name.value)), inner)
+            return True
+        return False
+
+    def _items(self, node: yaml.SequenceNode, hint: Any, key: str, word: str | None) -> None:
         for number, item in enumerate(node.value):
             try:
-                _mark(item, item_hint, f"{key}[{number}]", mistakes, None)
+                self.mark(item, hint, f"{key}[{number}]")
             except UserError as error:
+                if str not in _kinds(hint):
+                    raise
                 texts = [str(each.value) for each in node.value if isinstance(each, yaml.ScalarNode)]
                 raise UserError(error.given, error.allowed, _quoted(key, texts, word)) from None
-    elif isinstance(node, yaml.ScalarNode) and node.style is None:
-        _mark_scalar(node, kinds, key, word)
 
 
 def _mark_scalar(node: yaml.ScalarNode, kinds: list[Any], key: str, word: str | None) -> None:
@@ -114,7 +133,7 @@ def as_word(key: str, text: str) -> str:
     """The word of a command line that sets a setting to a text, quoted for YAML and for a shell where need be."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         node = None
     is_plain = isinstance(node, yaml.ScalarNode) and node.style is None and node.value == text
     if node is None or not is_plain or node.tag in READ_AS or "${" in text:

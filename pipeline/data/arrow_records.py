@@ -53,12 +53,11 @@ class ArrowRecords:
                 for row in _plain(batch):
                     yield number, row
                     number += 1
-        except UnicodeDecodeError:
-            raise UserError(
-                f"{self.origin}: row {number} is not UTF-8", "text in UTF-8", "write the data again as UTF-8"
-            ) from None
         except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise unreadable(self.origin, error) from error
+            if "UTF8" in str(error):
+                reason = f"{self.origin}: row {number} is not UTF-8"
+                raise UserError(reason, "text in UTF-8", "write the data again as UTF-8") from None
+            raise unreadable(f"{self.origin}, row {number},", error) from error
 
 
 def parquet_records(path: Path) -> ArrowRecords:
@@ -73,7 +72,9 @@ def parquet_records(path: Path) -> ArrowRecords:
         if twice := [name for name in schema.names if schema.names.count(name) > 1]:
             raise UserError(f"{origin} names two columns '{twice[0]}'", "every name once", "rename one of them")
         features = _features_of(schema)
-    except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # what the library says of odd metadata is no closed set
         raise unreadable(origin, error) from error
 
     def batches(columns: list[str]) -> Iterator[Any]:
@@ -117,12 +118,19 @@ def unreadable(what: str, error: Exception, change: str = "write it again, or co
 
 
 def _plain(batch: Any) -> Iterator[dict[str, Any]]:
-    """The rows of a table as Python values; one by one where one of them cannot be, so that it can be counted."""
+    """The rows of a table as Python values; one by one where one of them cannot be, so that it can be counted.
+
+    Damaged offsets would end the process, not raise: values are checked before they are taken.
+    """
     try:
-        rows = batch.to_pylist()
-    except UnicodeDecodeError:
-        rows = (batch.slice(index, 1).to_pylist()[0] for index in range(batch.num_rows))
-    yield from rows
+        batch.validate(full=True)
+    except pyarrow.ArrowInvalid:
+        if batch.num_rows == 1:
+            raise
+        for index in range(batch.num_rows):
+            yield from _plain(batch.slice(index, 1))
+    else:
+        yield from batch.to_pylist()
 
 
 def _features_of(schema: pyarrow.Schema) -> datasets.Features:

@@ -53,7 +53,7 @@ def split_paths(files: Mapping[str, str], root: Path) -> dict[str, Path]:
     paths |= {split: root for split in in_root if not paths[split].exists()}
     mistakes, by_shell = Mistakes(), any(name.startswith("~") for name in (str(root), *files.values()))
     if missing := {split: path for split, path in paths.items() if not path.exists()}:
-        there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) if root.is_dir() else ""
+        there = ", ".join(_readable(root)[:8])
         error = UserError(
             "; ".join(f"data file {path} does not exist (split '{split}')" for split, path in missing.items()),
             f"a file ({', '.join(FORMATS)}) or a folder of save_to_disk for each of train, validation and test",
@@ -68,6 +68,12 @@ def split_paths(files: Mapping[str, str], root: Path) -> dict[str, Path]:
             check_format(path)
     mistakes.tell()
     return paths
+
+
+def _readable(root: Path) -> list[str]:
+    """Names of what could be a split in a folder."""
+    found = sorted(root.iterdir()) if root.is_dir() else []
+    return [path.name for path in found if path.name.lower().endswith(FORMATS) or (path.is_dir() and is_saved(path))]
 
 
 def check_format(path: Path) -> None:

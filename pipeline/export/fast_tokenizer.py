@@ -1,7 +1,7 @@
 """Any of the project's tokenizers as one of the tokenizers library, which is all that an exported folder has.
 
 Most are one already. Marian's reads two sentence-piece models and one vocabulary in Python; it becomes a unigram model
-with the vocabulary's numbers and the source model's scores.
+with the vocabulary's numbers and the source model's scores. Of two vocabularies each becomes a model of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def fast_tokenizer(tokenizer: Any) -> Tokenizer:
     Raises:
         UserError: there is none.
     """
-    own = getattr(tokenizer, "backend_tokenizer", None)
+    own, writes_too = getattr(tokenizer, "backend_tokenizer", None), not _has_targets(tokenizer)
     backend = _from_sentence_pieces(tokenizer) if own is None else Tokenizer.from_str(own.to_str())
     backend.no_truncation()
     backend.no_padding()
@@ -52,10 +52,36 @@ def fast_tokenizer(tokenizer: Any) -> Tokenizer:
         backend.decoder = decoders.Sequence([*steps, decoders.Fuse(), *tidying])
     for text in SAMPLES:
         ids = tokenizer(text)["input_ids"]
-        same = backend.encode(text).ids == ids
-        if not same or backend.decode(ids) != tokenizer.decode(ids, skip_special_tokens=True):
-            raise _without(tokenizer, f" (it {'writes' if same else 'reads'} {text!r} in another way)")
+        if backend.encode(text).ids != ids:
+            raise _without(tokenizer, f" (it reads {text!r} in another way)")
+        if writes_too:
+            _check_writing(tokenizer, backend, ids)
     return backend
+
+
+def fast_target_tokenizer(tokenizer: Any) -> Tokenizer | None:
+    """What writes the answers of a model whose targets have a vocabulary of their own; none of other models.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not _has_targets(tokenizer):
+        return None
+    backend = _from_sentence_pieces(tokenizer, targets=True)
+    for text in SAMPLES:
+        _check_writing(tokenizer, backend, tokenizer(text_target=text)["input_ids"])
+    return backend
+
+
+def _has_targets(tokenizer: Any) -> bool:
+    return bool(getattr(tokenizer, "separate_vocabs", False))
+
+
+def _check_writing(tokenizer: Any, backend: Tokenizer, ids: list[int]) -> None:
+    # Answers have no spaces around them, whatever a tokenizer makes of an unknown character at an end.
+    expected = tokenizer.decode(ids, skip_special_tokens=True)
+    if backend.decode(ids).strip() != expected.strip():
+        raise _without(tokenizer, f" (it writes {expected!r} in another way)")
 
 
 def _tidies(tokenizer: Any, backend: Tokenizer) -> bool:
@@ -63,12 +89,13 @@ def _tidies(tokenizer: Any, backend: Tokenizer) -> bool:
     return bool(getattr(tokenizer, "clean_up_tokenization_spaces", False)) and not isinstance(backend.model, models.BPE)
 
 
-def _from_sentence_pieces(tokenizer: Any) -> Tokenizer:
-    files, vocabulary = getattr(tokenizer, "spm_files", None), getattr(tokenizer, "encoder", None)
-    if not files or not vocabulary or getattr(tokenizer, "separate_vocabs", False):
+def _from_sentence_pieces(tokenizer: Any, targets: bool = False) -> Tokenizer:
+    files = getattr(tokenizer, "spm_files", None)
+    vocabulary = getattr(tokenizer, "target_encoder" if targets else "encoder", None)
+    if not files or not vocabulary:
         raise _without(tokenizer)
     model = sentencepiece_model_pb2.ModelProto()
-    model.ParseFromString(Path(files[0]).read_bytes())
+    model.ParseFromString(Path(files[targets]).read_bytes())
     if model.trainer_spec.model_type != UNIGRAM:
         raise _without(tokenizer, ", whose sentence-piece model is no unigram model")
     kinds = model.SentencePiece

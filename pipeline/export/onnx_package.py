@@ -19,7 +19,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.task import TaskConfig
 from pipeline.data.languages import set_languages
 from pipeline.data.tokenise import read_tokenizer
-from pipeline.export.fast_tokenizer import fast_tokenizer
+from pipeline.export.fast_tokenizer import fast_target_tokenizer, fast_tokenizer
 from pipeline.export.golden import measured_parity, write_golden
 from pipeline.export.graphs.decoder import build_decoder
 from pipeline.export.graphs.encoder import build_encoder
@@ -37,6 +37,7 @@ from pipeline.export.runtime.check import SPEED
 from pipeline.export.runtime.manifest import (
     DECODER,
     ENCODER,
+    TARGET_TOKENIZER,
     TOKENIZER,
     WEIGHTS,
     ExportInfo,
@@ -101,6 +102,8 @@ def _write(model: Any, packed: Path, package: PackageInfo, folder: Path, variant
     languages = TaskConfig(source_language=package.source_language, target_language=package.target_language)
     set_languages(tokenizer, languages)
     fast_tokenizer(tokenizer).save(str(folder / TOKENIZER))
+    if (writes := fast_target_tokenizer(tokenizer)) is not None:
+        writes.save(str(folder / TARGET_TOKENIZER))
     reads_types = "token_type_ids" in tokenizer.model_input_names
     places = _write_graphs(model, folder, variant, reads_types)
     _write_speed(model, folder, variant, package.scheme.activation_bits)

@@ -11,7 +11,7 @@ from pipeline.data.ends import with_ends
 from pipeline.data.languages import set_languages
 from pipeline.models.families import family_named, family_of
 from pipeline.models.load import family_name, teacher_shape
-from pipeline.models.special_tokens import special_tokens
+from pipeline.models.special_tokens import check_numbers, special_tokens
 
 OTHER_TOKENIZER = "set model.tokenizer to the tokenizer that the model was trained with"
 
@@ -64,19 +64,14 @@ def check_fit(shape: Any, tokenizer: Any, name: str) -> None:
     Raises:
         UserError: as said.
     """
-    family, tokens, size = family_of(shape), special_tokens(shape), _size(tokenizer)
-    if getattr(tokenizer, "separate_vocabs", False) or _two_vocabularies(shape):
-        raise UserError(
-            f"'{name}' has a vocabulary for sources and another for targets",
-            "models with one vocabulary",
-            "set model.pretrained to one, or leave it empty to train a model from scratch",
-        )
-    if size > shape.vocab_size:
-        raise UserError(
-            f"'{name}' has {shape.vocab_size} embeddings for a tokenizer of {size} tokens",
-            "a tokenizer that fits the model",
-            OTHER_TOKENIZER,
-        )
+    family, tokens = family_of(shape), special_tokens(shape)
+    for side, (rows, size) in _check_vocabularies(shape, tokenizer, name).items():
+        if size > rows:
+            raise UserError(
+                f"'{name}' has {rows} embeddings for a tokenizer of {size} tokens{side}",
+                "a tokenizer that fits the model",
+                OTHER_TOKENIZER,
+            )
     pairs = [("pad_token_id", [] if tokens.pad is None else [tokens.pad], tokenizer.pad_token_id)]
     if family.decoder is not None:
         pairs.append(("eos_token_id", list(tokens.ends), tokenizer.eos_token_id))
@@ -98,17 +93,37 @@ def check_fit(shape: Any, tokenizer: Any, name: str) -> None:
             f"the number of a token below {shape.vocab_size}",
             f"{remedy}write {lacking[0]} into config.json as the model was trained",
         )
-    for setting, numbers in tokens.named.items():
-        if outside := [token for token in numbers if not 0 <= token < shape.vocab_size]:
+    check_numbers(shape, name)
+
+
+def _check_vocabularies(shape: Any, tokenizer: Any, name: str) -> dict[str, tuple[int, int]]:
+    """Which words have a table of their own -> (rows of the table, tokens of the tokenizer).
+
+    Marian's models may have one vocabulary for sources and another for targets, whose special tokens are the same.
+    """
+    targets: dict[str, int] = tokenizer.target_encoder if getattr(tokenizer, "separate_vocabs", False) else {}
+    if getattr(shape, "share_encoder_decoder_embeddings", True):
+        rows = {"": (shape.vocab_size, _size(tokenizer))}
+        same_number = not targets
+    else:
+        target_size = 1 + max(targets.values()) if targets else _size(tokenizer)
+        rows = {" of sources": (shape.vocab_size, _size(tokenizer))}
+        rows |= {" of targets": (shape.decoder_vocab_size, target_size)}
+        same_number = bool(targets) or shape.decoder_vocab_size == shape.vocab_size
+    if not same_number:
+        raise UserError(
+            f"'{name}' and its tokenizer do not both have a vocabulary for sources and another for targets",
+            "two vocabularies in both, or one in both",
+            OTHER_TOKENIZER,
+        )
+    for token in (tokenizer.pad_token, tokenizer.eos_token) if targets else ():
+        if targets.get(token) != tokenizer.encoder.get(token):
             raise UserError(
-                f"{setting} is {outside[0]} in the configuration of '{name}', which has {shape.vocab_size} tokens",
-                f"the number of a token below {shape.vocab_size}",
-                f"correct {setting} in config.json",
+                f"{token} is {tokenizer.encoder.get(token)} in sources and {targets.get(token)} in targets of '{name}'",
+                "one number for both",
+                f"use a model whose vocabularies agree in their special tokens, or {OTHER_TOKENIZER}",
             )
-
-
-def _two_vocabularies(shape: Any) -> bool:
-    return bool((getattr(shape, "decoder_vocab_size", None) or shape.vocab_size) != shape.vocab_size)
+    return rows
 
 
 def _size(tokenizer: Any) -> int:

@@ -19,7 +19,7 @@ from pipeline.data.hub import expect_hub
 from pipeline.data.languages import decoding_start
 from pipeline.models.checkpoint import Account, account_of, load_checkpoint, stored_tensors
 from pipeline.models.families import family_named, family_of
-from pipeline.models.special_tokens import special_tokens
+from pipeline.models.special_tokens import check_numbers, special_tokens
 from pipeline.models.starting_point import StartingPoint, check_format
 from pipeline.models.token_tables import remember_tables, stored_tables
 
@@ -134,12 +134,13 @@ def check_checkpoint(model: ModelConfig) -> Account:
     """Whether a checkpoint holds a whole model, before it is copied or any worker starts: no weights are read.
 
     Raises:
-        UserError: no safetensors, tensors that are missing or have other shapes.
+        UserError: no safetensors, tensors that are missing or have other shapes, special tokens without a vector.
     """
     name = str(model.pretrained)
     if Path(name).is_dir():
         check_format(Path(name), name)  # before the configuration: it may be all that such a folder has
     config = read_shape(model, None)
+    check_numbers(config, name)  # or transformers fails where it builds the table
     return account_of(config, name, classifies=family_of(config).decoder is None)
 
 
@@ -163,7 +164,7 @@ def _complete_tokens(config: Any, name: str, named: dict[str, Any], tokenizer: A
     """
     for setting in ("pad_token_id", "eos_token_id"):
         token = getattr(tokenizer, setting, None)
-        if named.get(setting) is None and token is not None:
+        if named.get(setting) in (None, []) and token is not None:
             setattr(config, setting, token)
     family = family_of(config)
     if family.decoder is None or named.get("decoder_start_token_id") is not None:

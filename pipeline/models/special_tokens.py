@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.config.errors import UserError
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpecialTokens:
@@ -26,8 +28,13 @@ class SpecialTokens:
 
     @property
     def suppressed(self) -> list[int]:
-        """Tokens that are never generated: a padding token that starts the decoding (Marian, T5) was never a target."""
-        return [self.start] if self.start is not None and self.start == self.pad else []
+        """Tokens that are never generated: a padding token that starts the decoding (Marian, T5) was never a target.
+
+        It was one where it is the end, too, as in tokenizers that got their padding afterwards.
+        """
+        if self.start is None or self.start != self.pad or self.start in self.ends:
+            return []
+        return [self.start]
 
     @property
     def named(self) -> dict[str, list[int]]:
@@ -51,3 +58,25 @@ def special_tokens(shape: Any) -> SpecialTokens:
         first=getattr(shape, "first_target_token_id", None),
         bos=getattr(shape, "bos_token_id", None),
     )
+
+
+def check_numbers(shape: Any, name: str) -> None:
+    """Refuse special tokens that have no vector, before a model of the configuration is built.
+
+    Args:
+        shape: the configuration.
+        name: of the model, for messages.
+
+    Raises:
+        UserError: a number outside the vocabulary; of two vocabularies, outside the smaller one.
+    """
+    size = shape.vocab_size
+    if not getattr(shape, "share_encoder_decoder_embeddings", True):
+        size = min(size, shape.decoder_vocab_size)
+    for setting, numbers in special_tokens(shape).named.items():
+        if outside := [token for token in numbers if not 0 <= token < size]:
+            raise UserError(
+                f"{setting} is {outside[0]} in the configuration of '{name}', which has {size} tokens",
+                f"the number of a token below {size}",
+                f"correct {setting} in config.json",
+            )

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from torch import nn
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS, QuantisationConfig
-from pipeline.config.sweep import SCHEME_PATTERN
+from pipeline.config.recipe import QuantisationConfig
 from pipeline.quantization.prepare import Sites, use_scheme
 from pipeline.quantization.scheme import NOT_QUANTISED, Scheme, scheme_of
-
-CHANGE = "change recipe.schedule"
+from pipeline.quantization.settings import CHANGE_SCHEDULE, schedule_entries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +33,7 @@ def phases_of(schedule: list[str], quantisation: QuantisationConfig) -> list[Pha
         UserError: an entry that is none, ends that do not rise, a phase whose quantisers would have to learn a scale.
     """
     phases: list[Phase] = []
-    for entry in schedule:
-        number, _, name = entry.partition("=")
-        until = _number(number)
-        if until is None or not SCHEME_PATTERN.match(name):
-            raise UserError(f"recipe.schedule entry '{entry}'", "until=W-E-A such as 0.3=32-32-32 or 500=8-8-8", CHANGE)
-        if phases and (until <= phases[-1].until or (until < 1) != (phases[-1].until < 1)):
-            raise UserError(f"recipe.schedule={schedule}", "rising ends, all parts below 1 or all steps", CHANGE)
-        _check_bits(entry, name)
+    for entry, until, name in schedule_entries(schedule):
         scheme = scheme_of(name, quantisation)
         tables = {scheme.embedding_bits, scheme.position_bits}
         used = [scheme.weight_quantiser(bits) for bits in {scheme.weight_bits} - {NOT_QUANTISED}]
@@ -51,7 +42,7 @@ def phases_of(schedule: list[str], quantisation: QuantisationConfig) -> list[Pha
             raise UserError(
                 f"recipe.schedule entry '{entry}' with a quantiser that learns its scale",
                 "quantisers without parameters on the way; the student's own scheme may learn",
-                CHANGE,
+                CHANGE_SCHEDULE,
             )
         phases.append(Phase(until=until, scheme=scheme))
     return phases
@@ -78,7 +69,7 @@ class BitSchedule:
             raise UserError(
                 f"recipe.schedule ends at step {self.ends[-1][0]} of {num_steps}",
                 "an end before the last step, so that the student's own scheme is trained",
-                CHANGE,
+                CHANGE_SCHEDULE,
             )
         self.current = final
 
@@ -89,18 +80,3 @@ class BitSchedule:
             return
         self.current = scheme
         use_scheme(self.model, self.sites, scheme)
-
-
-def _check_bits(entry: str, name: str) -> None:
-    *weights, activations = (float(bits) for bits in name.split("-"))
-    for given, allowed in ((weights, WEIGHT_BITS), ([activations], ACTIVATION_BITS)):
-        if not set(given) <= set(allowed):
-            raise UserError(f"recipe.schedule entry '{entry}'", f"bits of {allowed}", CHANGE)
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if 0 < number < 1 or (number >= 1 and number.is_integer()) else None

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from pipeline.config.errors import UserError
-from pipeline.config.recipe import WEIGHT_BITS, QuantisationConfig, QuantisersConfig
-from pipeline.config.sweep import SCHEME_PATTERN
+from pipeline.config.recipe import QuantisationConfig, QuantisersConfig
 from pipeline.quantization.blocks import ROW, TENSOR, Blocks, blocks_of
 from pipeline.quantization.learned import AnchoredClip, ElasticStep, LearnedStep, StretchedElastic
 from pipeline.quantization.quantisers import Asymmetric, Elastic, Quantiser, Symmetric, Ternary
-
-NOT_QUANTISED = 32
+from pipeline.quantization.settings import NOT_QUANTISED as NOT_QUANTISED  # whoever knows schemes knows them, too
+from pipeline.quantization.settings import bits_of, check_settings, is_plain
+from pipeline.quantization.settings import patterns_of as patterns_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,15 +104,12 @@ def scheme_of(name: str, quantisation: QuantisationConfig) -> Scheme:
     """The scheme `W-E-A` under a recipe's quantiser settings. A scheme of 32-32-32 quantises nothing at all.
 
     Raises:
-        UserError: settings that would be ignored, or bits that a module cannot have.
+        UserError: as `check_settings` says.
     """
-    match = SCHEME_PATTERN.match(name)
-    assert match is not None, name  # the schema has checked it
-    weights, embeddings, activations = (float(bits) for bits in match.groups())
-    plain = (weights, embeddings, activations) == (NOT_QUANTISED,) * 3
+    check_settings(name, quantisation)
+    weights, embeddings, activations = bits_of(name)
+    plain = is_plain(name)
     positions = NOT_QUANTISED if plain else quantisation.position_bits
-    if not plain:
-        _check_used(quantisation, weights, embeddings, positions)
     return Scheme(
         weight_bits=weights,
         embedding_bits=embeddings,
@@ -121,49 +117,3 @@ def scheme_of(name: str, quantisation: QuantisationConfig) -> Scheme:
         position_bits=positions,
         quantisation=QuantisationConfig() if plain else quantisation,
     )
-
-
-def _check_used(quantisation: QuantisationConfig, weights: float, embeddings: float, positions: float) -> None:
-    """Refuse a clip or published arithmetic for quantisers that know neither."""
-    bits = {bits for _, bits in patterns_of(quantisation)}
-    used = {quantisation.weights.at(b) for b in {weights, *bits} - {NOT_QUANTISED}}
-    used |= {quantisation.embeddings.at(b) for b in {embeddings, positions, *bits} - {NOT_QUANTISED}}
-    if quantisation.activation_granularity == "learned":
-        used |= {"elastic"}
-    if quantisation.clip_value is not None and (deaf := used - {"symmetric", "asymmetric", "twn"}):
-        raise UserError(
-            f"recipe.quantisation.clip_value={quantisation.clip_value} with the quantiser '{min(deaf)}'",
-            "a clip goes with twn, symmetric and asymmetric",
-            "set recipe.quantisation.clip_value=null, or another quantiser",
-        )
-    if quantisation.as_published:
-        published = {"probabilities": "signed", "post_activation": "symmetric"}
-        odd = [f"{name}={value}" for name in published if (value := getattr(quantisation, name)) != published[name]]
-        odd += sorted(f"the quantiser {name}" for name in used - {"symmetric", "twn"})
-        granularities = (quantisation.weight_granularity, quantisation.embedding_granularity)
-        odd += [name for name in granularities if name.startswith("group")]
-        if odd:
-            raise UserError(
-                f"recipe.quantisation.as_published with {odd[0]}",
-                "twn and symmetric, signed probabilities, a scale per row or tensor",
-                "set recipe.quantisation.as_published=false, or what it goes with",
-            )
-
-
-def patterns_of(quantisation: QuantisationConfig) -> list[tuple[str, float]]:
-    """The settings `bits` as (pattern, bits).
-
-    Raises:
-        UserError: an entry that is not `pattern=bits`, or bits that a weight cannot have.
-    """
-    patterns = []
-    for entry in quantisation.bits:
-        pattern, _, number = entry.rpartition("=")
-        if not pattern or number not in {f"{bits:g}" for bits in WEIGHT_BITS}:
-            raise UserError(
-                f"recipe.quantisation.bits entry '{entry}'",
-                f"pattern=bits with one of {WEIGHT_BITS}",
-                "change recipe.quantisation.bits",
-            )
-        patterns.append((pattern, float(number)))
-    return patterns

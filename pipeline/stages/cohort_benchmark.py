@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import platform
 import random
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import datasets
@@ -35,7 +35,7 @@ from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.cohort_steps import Seconds, StepTimes, num_steps_of_series, time_steps
 from pipeline.stages.learner import worker_device
-from pipeline.stages.memory import cohort_bytes, num_parameters
+from pipeline.stages.memory import MicroBatch, cohort_bytes, num_parameters, pass_bytes, work_of
 from pipeline.stages.plan import StudentPlan, layer_maps
 from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.tracking.progress import ProgressBar, say
@@ -120,9 +120,13 @@ def _check_memory(config: JobConfig, shape: Any, sizes: dict[str, int], cases: l
         UserError: less is free.
     """
     depth, number = max(cases, key=lambda case: case[1] * sizes[case[0]])
-    train = replace(config.student, micro_batch_tokens=_step_tokens(config))
-    students, quantised = [sizes[depth]] * number, [True] * number
-    needed = cohort_bytes(students, quantised, num_parameters(shape), shape, replace(config, student=train))
+    students, quantised, settings = [sizes[depth]] * number, [True] * number, config.benchmark
+    step = MicroBatch(
+        num_rows=settings.batch_examples, num_source=settings.source_tokens, num_target=settings.target_tokens
+    )
+    encoder, decoder = (int(layers) for layers in depth.split("-"))
+    largest = pass_bytes(work_of(shape, (encoder, decoder)), [step], work_of(shape))
+    needed = cohort_bytes(students, quantised, num_parameters(shape), largest, config)
     free = worker_memory_bytes(config.cluster)
     if needed > free:
         raise UserError(

@@ -15,7 +15,7 @@ from pipeline.export.package import MANIFEST
 from pipeline.quantization.scheme import NOT_QUANTISED
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.learner import say_other_layouts
-from pipeline.stages.memory import checkpoint_bytes, cohort_bytes, num_parameters
+from pipeline.stages.memory import checkpoint_bytes, cohort_bytes, micro_batches, num_parameters, pass_bytes, work_of
 from pipeline.stages.plan import StudentPlan, plan_students, scheme_of_student, sequence_of, sweep_key
 from pipeline.stages.possible import check_teacher_room
 from pipeline.stages.runs import open_tracker
@@ -172,14 +172,23 @@ class _Former:
 
     def __init__(self, job: OpenedJob, sizes: dict[str, int]) -> None:
         self.config, self.shape, self.sizes = job.config, job.shape, sizes
-        self.teacher = num_parameters(job.shape)
+        self.teacher, self.work_of_teacher = num_parameters(job.shape), work_of(job.shape)
+        lengths, num_workers = job.task.split("train").lengths(), job.config.cluster.num_workers
+        self.batches = micro_batches(lengths, job.config.student, num_workers, job.config.seed)
+        self.pass_bytes: dict[tuple[int, int], float] = {}  # by depth
 
     def memory(self, students: Sequence[StudentPlan]) -> float:
         """Of one worker that trains them."""
         schemes = [scheme_of_student(self.config, plan) for plan in students]
         quantised = [min(s.weight_bits, s.embedding_bits) < NOT_QUANTISED for s in schemes]
         sizes = [self.sizes[plan.key] for plan in students]
-        return cohort_bytes(sizes, quantised, self.teacher, self.shape, self.config)
+        return cohort_bytes(sizes, quantised, self.teacher, max(map(self._pass_bytes, students)), self.config)
+
+    def _pass_bytes(self, plan: StudentPlan) -> float:
+        depth = len(plan.encoder_map), len(plan.decoder_map)
+        if depth not in self.pass_bytes:
+            self.pass_bytes[depth] = pass_bytes(work_of(self.shape, depth), self.batches, self.work_of_teacher)
+        return self.pass_bytes[depth]
 
     def is_asked_for(self, students: Sequence[StudentPlan]) -> bool:
         """Whether the settings, changed after a worker ran out of memory, still want so large a cohort."""

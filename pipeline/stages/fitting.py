@@ -12,6 +12,7 @@ from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.distillation.layer_map import student_maps
 from pipeline.models.starting_point import StartingPoint, families_that
+from pipeline.quantization.settings import check_settings, schedule_entries
 
 # Models of conf/model that messages name, with the positions of those for texts.
 CLASSIFIERS, LONGER = "model=tiny_encoder or model=roberta-base", {"tiny": 256, "bart-base": 1024}
@@ -113,10 +114,15 @@ def check_student(config: JobConfig, student: StudentConfig) -> None:
     """Refuse settings of a student that do not go together.
 
     Raises:
-        UserError: changes of the recipe that the schema does not allow, heads that cannot be removed, or what a
-            classifier cannot be asked for.
+        UserError: changes of the recipe that the schema does not allow, quantisers or a schedule that do not go
+            together, heads that cannot be removed, or what a classifier cannot be asked for.
     """
     recipe, mistakes = config.recipe_of(student), Mistakes()
+    with mistakes.noted():
+        check_settings(student.scheme, recipe.quantisation)
+    with mistakes.noted():
+        for _, _, scheme in schedule_entries(recipe.schedule):
+            check_settings(scheme, recipe.quantisation)
     with mistakes.noted():
         _check_heads(config, student, recipe)
     with mistakes.noted():

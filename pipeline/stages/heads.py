@@ -35,6 +35,7 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.learner import (
     make_engine,
     num_training_steps,
+    say_other_layouts,
     train_with_checkpoints,
     training_batches,
     worker_device,
@@ -68,6 +69,7 @@ def run(job: OpenedJob, teacher: TeacherResult, plan: StudentPlan, sweep: Path, 
         folder=str(folder),
         training_tokens=str(training_tokens),
     )
+    say_other_layouts((folder.parent / "gates").glob("*"), job.config.cluster.layout, f"gates of {plan.name}")
     run_workers(
         choose_heads, payload, job.config.cluster, name=f"heads-{plan.key}", storage_path=job.storage.root / "ray"
     )

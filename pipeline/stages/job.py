@@ -10,8 +10,11 @@ from pipeline.cluster.ray_train import connect
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.load import without_login
 from pipeline.config.schema import JobConfig, ModelConfig
+from pipeline.data.languages import usable_languages
 from pipeline.data.numbered_tokens import numbered_tokenizer
+from pipeline.data.tokenise import load_tokenizer
 from pipeline.evaluation.tokenizers import check_tokenizer, language_of
+from pipeline.models.fit import fit
 from pipeline.models.load import check_checkpoint, read_shape, starting_point_of, teacher_shape
 from pipeline.models.starting_point import local_folder
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
@@ -84,7 +87,7 @@ def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | No
     folder = local_folder(name, "model.pretrained") if name else None
     model = replace(config.model, pretrained=str(folder or name) if name else None)
     if name:
-        _check_tensors(model, config)
+        _check_checkpoint(model, config)
     shape = read_shape(model, None if name else numbered_tokenizer(model.vocab_size))
     if name and folder is None:  # of the hub; of others it is known before anything is imported
         check_fit(starting_point_of(shape), config, [])
@@ -92,21 +95,23 @@ def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | No
         check(config, shape)
 
 
-def _check_tensors(model: ModelConfig, config: JobConfig) -> None:
-    """Refuse a checkpoint that is not whole; say what it brings besides."""
+def _check_checkpoint(model: ModelConfig, config: JobConfig) -> None:
+    """Refuse a checkpoint that is not whole, or not its tokenizer's; say what it brings besides."""
     account = check_checkpoint(model)
     if account.unused:
         more = f" and {len(account.unused) - 5} more" if len(account.unused) > 5 else ""
         say(
-            f"'{model.pretrained}' holds tensors that this model has no place for, ignored: "
+            f"'{model.pretrained}' holds tensors for which its model has no place, ignored: "
             f"{', '.join(account.unused[:5])}{more}"
         )
     if account.drawn and (config.teacher.epochs == 0 or config.teacher.max_steps == 0):
         raise UserError(
-            f"'{model.pretrained}' has no classifier ({account.drawn[0]}), and teacher.epochs or max_steps is 0",
+            f"'{model.pretrained}' has no classifier ({account.drawn[0]}), and its teacher is not trained",
             "a classifier, or steps to train one",
-            "set teacher.epochs, or name a classifier in model.pretrained",
+            "set teacher.epochs and teacher.max_steps, or name a classifier in model.pretrained",
         )
+    tokenizer = load_tokenizer(model)
+    fit(model, tokenizer, usable_languages(tokenizer, config.task)[0])
 
 
 def _check_tracking(config: JobConfig) -> None:

@@ -6,17 +6,27 @@ Estimates for the plan, meant to be too large rather than too small; `worker_pea
 from __future__ import annotations
 
 import copy
-import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
+from pipeline.data.batches import BatchPlan
 from pipeline.models.families import family_of
-from pipeline.models.student import outline
+from pipeline.models.student import outline, sites_of
+from pipeline.pruning.heads import count_heads
 
 # An idle worker with its libraries, seen on CPU.
 WORKER_BYTES = 1.0 * 2**30
 SHADOW_BYTES, GRADIENT_BYTES, ADAM_BYTES = 4, 4, 8  # of a parameter, all in fp32
 GRID_BYTES = 14  # values on the grid, their bf16 copies, what the backward pass remembers of rounding: 30 seen in all
+COPY_BYTES = 2  # of a parameter: autocast's copy, for as long as a pass lasts
+# What is kept for the backward pass, counted in small models of three families under bf16 and fp32, as eager attention
+# and the losses make it; up to twice too much where a model learns alone.
+FEATURE_BYTES = 4.5  # of an input or output of a linear layer, with what lies between layers
+STATE_BYTES = 30.0  # of a component of the residual stream where the layers begin
+LOGIT_BYTES, DISTILLED_LOGIT_BYTES = 12.0, 30.0  # of a logit, with its gradient; with the teacher's
+MAP_BYTES, DISTILLED_MAP_BYTES, TEACHER_MAP_BYTES = 12.0, 24.0, 4.0  # of an attention probability
 
 
 def num_parameters(shape: Any, num_layers: tuple[int, int] | None = None) -> int:
@@ -26,10 +36,15 @@ def num_parameters(shape: Any, num_layers: tuple[int, int] | None = None) -> int
         shape: the configuration.
         num_layers: encoder and decoder layers instead of its own.
     """
+    return sum(int(parameter.numel()) for parameter in outline(_cut(shape, num_layers)).parameters())
+
+
+def _cut(shape: Any, num_layers: tuple[int, int] | None) -> Any:
+    """The configuration with other numbers of encoder and decoder layers."""
     shape, family = copy.deepcopy(shape), family_of(shape)
     for stack, number in zip(family.stacks, num_layers or (), strict=False):
         setattr(shape, stack.setting, number)
-    return sum(int(parameter.numel()) for parameter in outline(shape).parameters())
+    return shape
 
 
 def state_bytes(num_parameters: int, cluster: ClusterConfig, quantised: bool = True) -> float:
@@ -43,31 +58,130 @@ def state_bytes(num_parameters: int, cluster: ClusterConfig, quantised: bool = T
     return num_parameters * (sharded + (GRID_BYTES if quantised or stage == 3 else 0))
 
 
-def pass_bytes(num_parameters: int, shape: Any, train: TrainConfig) -> float:
-    """What one forward and backward pass keeps: activations, grows with width x depth, and logits of both models."""
-    tokens = train.micro_batch_tokens
-    return 64.0 * tokens * math.sqrt(num_parameters) + 16.0 * tokens * int(shape.vocab_size)
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What decides how much a model keeps of a micro-batch: sums over its layers.
+
+    Args:
+        source_features: inputs and outputs of all linear layers that see every source token.
+        target_features: the same of target tokens.
+        heads: kind of attention (encoder, decoder, cross) -> heads of all layers.
+        width: of the residual stream.
+        num_logits: of a target token, or of a classifier's label.
+    """
+
+    source_features: int
+    target_features: int
+    heads: Mapping[str, int]
+    width: int
+    num_logits: int
 
 
-def cohort_bytes(students: list[int], quantised: list[bool], teacher: int, shape: Any, config: JobConfig) -> float:
+@dataclass(frozen=True, kw_only=True)
+class MicroBatch:
+    """Rows of one forward pass and their padded lengths in tokens."""
+
+    num_rows: int
+    num_source: int
+    num_target: int
+
+
+def work_of(shape: Any, num_layers: tuple[int, int] | None = None) -> Work:
+    """The work of a model of a configuration; arguments as of `num_parameters`."""
+    model = outline(_cut(shape, num_layers))
+    sites, family = sites_of(model), family_of(shape)
+    of_source = {name for site in sites.attentions if site.kind == "cross" for name in (site.key, site.value)}
+    source = target = 0
+    for name in sites.linears:
+        linear = model.get_submodule(name)
+        features = int(linear.in_features) + int(linear.out_features)
+        if name in of_source or name.startswith(f"{family.encoder.prefix}."):
+            source += features
+        else:
+            target += features
+    heads = {"encoder": 0, "decoder": 0, "cross": 0}
+    for site in sites.attentions:
+        heads[site.kind] += count_heads(model, site)
+    return Work(
+        source_features=source,
+        target_features=target,
+        heads=heads,
+        width=int(model.get_submodule(sites.embeddings[0]).weight.shape[1]),
+        num_logits=int(shape.vocab_size) if family.decoder else int(shape.num_labels),
+    )
+
+
+def micro_batches(
+    lengths: Sequence[tuple[int, int]], train: TrainConfig, num_workers: int, seed: int
+) -> set[MicroBatch]:
+    """The micro-batches of all ranks in the first epoch; later ones are cut from the same examples."""
+    plan = BatchPlan(
+        lengths=lengths,
+        batch_tokens=train.batch_tokens,
+        micro_batch_tokens=train.micro_batch_tokens,
+        num_ranks=num_workers,
+        seed=seed,
+    )
+    return {
+        MicroBatch(
+            num_rows=len(rows),
+            num_source=max(lengths[row][0] for row in rows),
+            num_target=max(lengths[row][1] for row in rows),
+        )
+        for step in plan.steps(0)
+        for of_rank in step.micro_batches
+        for rows in of_rank
+        if rows
+    }
+
+
+def pass_bytes(work: Work, batches: Iterable[MicroBatch], teacher: Work | None = None) -> float:
+    """The most that one forward and backward pass keeps: activations, attention maps and logits, of both models.
+
+    Args:
+        work: of the model that is trained.
+        batches: which micro-batches there are.
+        teacher: of its teacher, whose maps and states lie beside its own; none without.
+    """
+
+    def of(batch: MicroBatch) -> float:
+        source, target = batch.num_rows * batch.num_source, batch.num_rows * batch.num_target
+        sides = {"encoder": (source, batch.num_source), "decoder": (target, batch.num_target)}
+        sides["cross"] = (target, batch.num_source)
+        maps, theirs = (
+            sum(queries * keys * one.heads[kind] for kind, (queries, keys) in sides.items()) if one else 0
+            for one in (work, teacher)
+        )
+        kept = FEATURE_BYTES * (source * work.source_features + target * work.target_features)
+        kept += STATE_BYTES * (source + target) * work.width
+        kept += (MAP_BYTES if teacher is None else DISTILLED_MAP_BYTES) * maps + TEACHER_MAP_BYTES * theirs
+        kept += 4.0 * work.num_logits * work.width  # a tied table's gradient as the head's, before both are added
+        return kept + (LOGIT_BYTES if teacher is None else DISTILLED_LOGIT_BYTES) * target * work.num_logits
+
+    return max(map(of, batches), default=0.0)
+
+
+def cohort_bytes(
+    students: list[int], quantised: list[bool], teacher: int, largest_pass: float, config: JobConfig
+) -> float:
     """Memory of one worker that trains a cohort: students take turns, so only one pass is alive at a time.
 
     Args:
         students: parameters of each.
         quantised: whether it has a grid.
         teacher: parameters of the teacher, of which every worker holds a replica.
-        shape: the teacher's configuration.
+        largest_pass: the most that a pass of one of them keeps, in bytes.
         config: the job.
     """
     states = sum(state_bytes(num, config.cluster, grid) for num, grid in zip(students, quantised, strict=True))
     replicas = 4.0 * (teacher + max(students))  # the teacher's, and that of the student being packed and scored
-    return WORKER_BYTES + states + replicas + pass_bytes(max(students), shape, config.student)
+    return WORKER_BYTES + states + replicas + COPY_BYTES * max(teacher, *students) + largest_pass
 
 
-def teacher_bytes(teacher: int, shape: Any, config: JobConfig) -> float:
+def teacher_bytes(teacher: int, largest_pass: float, config: JobConfig) -> float:
     """Memory of one worker that fine-tunes the teacher, with the replica that validates it."""
     state = state_bytes(teacher, config.cluster, quantised=False)
-    return WORKER_BYTES + state + 4.0 * teacher + pass_bytes(teacher, shape, config.teacher)
+    return WORKER_BYTES + state + (4.0 + COPY_BYTES) * teacher + largest_pass
 
 
 def checkpoint_bytes(students: list[int]) -> float:

@@ -19,7 +19,7 @@ from pipeline.quantization.schedule import phases_of
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.fitting import for_each
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.memory import checkpoint_bytes, num_parameters, teacher_bytes
+from pipeline.stages.memory import checkpoint_bytes, micro_batches, num_parameters, pass_bytes, teacher_bytes, work_of
 from pipeline.stages.plan import recipe_of
 from pipeline.stages.storage import MIN_FREE_BYTES, check_free
 from pipeline.tracking.progress import say
@@ -70,7 +70,9 @@ def check_teacher_room(job: OpenedJob) -> None:
     """
     num, config = num_parameters(job.shape), job.config
     check_free(job.storage.root, MIN_FREE_BYTES + checkpoint_bytes([num]))
-    needed, room = teacher_bytes(num, job.shape, config), worker_memory_bytes(config.cluster)
+    lengths, train = job.task.split("train").lengths(), config.teacher
+    largest = pass_bytes(work_of(job.shape), micro_batches(lengths, train, config.cluster.num_workers, config.seed))
+    needed, room = teacher_bytes(num, largest, config), worker_memory_bytes(config.cluster)
     if needed > room:
         raise UserError(
             f"the teacher needs about {needed / GIB:.1f} GiB in each of {config.cluster.num_workers} workers",

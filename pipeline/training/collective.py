@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -14,6 +14,9 @@ Answer = TypeVar("Answer")
 
 # How long a group may wait for one rank that does something alone: MLflow away at every one of its calls, a slow disk.
 WAIT_SECONDS = 24 * 3600.0
+
+# World -> its group of hosts. torch owns both: one that is still held when the interpreter ends may abort it.
+_host_groups: weakref.WeakKeyDictionary[Any, weakref.ReferenceType[Any]] = weakref.WeakKeyDictionary()
 
 
 def rank() -> int:
@@ -56,12 +59,16 @@ def alone(call: Callable[[], Answer]) -> Answer | None:
     return answer
 
 
-@functools.lru_cache(maxsize=1)
-def _host_group(_world: Any) -> Any:
+def _host_group(world: Any) -> Any:
     """The same ranks on the CPU: what hosts wait for and tell each other; made by all ranks of a world together.
 
     On NCCL a collective only makes the device's stream wait while the host runs on, and a rank that waits there for
     longer than the group's timeout is killed. Training stays in the group that it has, with the timeout that finds
     its mistakes; here a rank that dies is noticed by its lost connection.
     """
-    return dist.new_group(backend="gloo", timeout=timedelta(seconds=WAIT_SECONDS))
+    known = _host_groups.get(world)
+    group = None if known is None else known()
+    if group is None:
+        group = dist.new_group(backend="gloo", timeout=timedelta(seconds=WAIT_SECONDS))
+        _host_groups[world] = weakref.ref(group)
+    return group

@@ -35,7 +35,7 @@ def student_of_t5():
 
 def whole(engine, expected, rank):
     """What a state is on this rank, and what a replica gets."""
-    state, replica = engine.whole_state(), student_of_t5()
+    state, replica = engine.whole_state(), student_of_t5().to(next(engine.module.parameters()).device)
     with torch.no_grad():
         for parameter in replica.parameters():
             parameter.fill_(7.0)
@@ -47,7 +47,7 @@ def whole(engine, expected, rank):
         "num_names": len(state),
         "num_storages": len(storages),
         "same": all(torch.equal(expected[name], tensor) for name, tensor in state.items()),
-        "copied": all(torch.equal(expected[name], copied[name]) for name in expected),
+        "copied": all(torch.equal(expected[name], copied[name].cpu()) for name in expected),
     }
 
 
@@ -62,7 +62,7 @@ def quantised_in_one_pass(engine):
 
     fake_quantise.round_trip = counting
     try:
-        ids = torch.full((2, 5), 7)
+        ids = torch.full((2, 5), 7, device=next(engine.module.parameters()).device)
         engine.forward(input_ids=ids, attention_mask=torch.ones_like(ids), decoder_input_ids=ids[:, :3])
     finally:
         fake_quantise.round_trip = real

@@ -62,11 +62,13 @@ def main():
     seen["gathered"] = gather_objects(rank)
     if world_size > 1:
         group = _host_group(dist.group.WORLD)
+        seen["one_group"] = group is _host_group(dist.group.WORLD)
         seen["timeout"] = group._get_backend(torch.device("cpu")).options._timeout.total_seconds()
     if rank == 0:
         seen["given"] = given
         (folder / f"seen-{world_size}.json").write_text(json.dumps(seen))
     gather_objects(None)
+    dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ CASES = {
         ["sweep.students=[{label: x, recipe: {distillation: {encoder_relations: 1, relation_heads: 3}}}]"],
         "recipe.distillation.relation_heads=null",
     ),
-    "an unknown family": (["model.family=gpt2"], "bart, bert, marian, mbart, pegasus, roberta, t5"),
-    "a family that cannot generate": (["model.family=bert"], "one of bart, marian, mbart, pegasus, t5"),
+    "an unknown family": (["model.family=gpt2"], "bart, bert, marian, mbart, mt5, pegasus, roberta, t5"),
+    "a family that cannot generate": (["model.family=bert"], "one of bart, marian, mbart, mt5, pegasus, t5"),
     "no heads at all": (["sweep.students=[{scheme: 8-8-8, heads: 0}]"], "above 0, at most 1"),
     "groups where heads are removed": (
         [
@@ -167,3 +167,29 @@ def test_a_full_disk_and_too_little_memory_are_refused(job, tmp_path, monkeypatc
     monkeypatch.setattr(storage.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1 << 20})())
     code, _, err = job("dq_sweep", run, f"storage.path={tmp_path}")
     assert (code, "MiB free" in err) == (2, True)
+
+
+def test_what_only_libraries_know_is_told_together(job, tmp_path):
+    """Store, cluster and every student's scheme: checked side by side, before the data are read."""
+    students = "[{label: x, recipe: {quantisation: {bits: ['model.sharde=8']}}}, {label: y, recipe: {quantisation: "
+    students += "{weight_granularity: group_128}}}]"
+    words = ["tracking.uri=http://127.0.0.1:1", "cluster.num_workers=2", f"sweep.students={students}"]
+    code, out, err = job("dq_sweep", run, f"storage.path={tmp_path}", *words, "task.corpus.source_column=txt")
+    assert (code, err.splitlines()[0]) == (2, "dq_sweep: 4 mistakes")
+    told = json.loads(out)["error"]
+    assert all(part in told for part in ("http://127.0.0.1:1", "cluster.num_workers=2", "model.sharde", "group_128"))
+
+
+def test_a_model_of_the_hub_is_held_to_the_same_rules(monkeypatch, tmp_path):
+    """What is known of it only after its configuration was read: family, positions, depths."""
+    from transformers import BartConfig
+
+    from pipeline.config.errors import UserError
+    from pipeline.config.load import load_config
+    from pipeline.stages import job as opened
+
+    monkeypatch.setattr(opened, "read_shape", lambda *_: BartConfig(encoder_layers=2, max_position_embeddings=100))
+    words = ["model.pretrained=owner/name", f"storage.path={tmp_path}", "cluster=process", "task=translation"]
+    with pytest.raises(UserError, match="at most 100, the positions of model") as caught:
+        opened.open_job(load_config("dq_sweep", [*words, "cluster.num_workers=2"]))
+    assert len(caught.value.errors) == 2

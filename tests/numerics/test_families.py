@@ -40,8 +40,8 @@ def inputs(family, tiny_batch):
 
 
 def test_every_family_of_the_issue_has_an_adapter():
-    """Seven of them."""
-    assert sorted(families()) == ["bart", "bert", "marian", "mbart", "pegasus", "roberta", "t5"]
+    """Eight of them."""
+    assert sorted(families()) == ["bart", "bert", "marian", "mbart", "mt5", "pegasus", "roberta", "t5"]
 
 
 def test_sites_are_the_linears_and_tables_of_the_layers(family, teacher):
@@ -193,7 +193,7 @@ def test_heads_that_do_not_divide_the_width_are_refused(family):
 def test_an_unknown_family_is_refused(tmp_path):
     """With the families there are."""
     AutoConfig.for_model("gpt2").save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="bart, bert, marian, mbart, pegasus, roberta, t5"):
+    with pytest.raises(UserError, match="bart, bert, marian, mbart, mt5, pegasus, roberta, t5"):
         read_shape(ModelConfig(pretrained=str(tmp_path)), None)
 
 

@@ -1,12 +1,24 @@
 """Tokenizer and model belong together, whatever either of them leaves out: known before any worker starts."""
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
 from folders import set_config
+from hub_folders.marian import marian_two_vocabularies
 from teachers import random_teacher
 from tokenizers import processors
-from transformers import ByT5Tokenizer, GenerationConfig, MarianConfig, MarianMTModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    ByT5Tokenizer,
+    GenerationConfig,
+    MarianConfig,
+    MarianMTModel,
+    PreTrainedTokenizerFast,
+)
 
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ModelConfig
@@ -15,9 +27,10 @@ from pipeline.data.batch import collate
 from pipeline.data.corpora import Corpus
 from pipeline.data.tokenise import load_tokenizer, tokenise
 from pipeline.evaluation.generate import generate_ids, generation_config
+from pipeline.export.engines.torch_engine import TorchEngine
 from pipeline.export.fast_tokenizer import fast_tokenizer
 from pipeline.models.families import families, family_named
-from pipeline.models.fit import fit
+from pipeline.models.fit import check_fit, fit
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, teacher_shape
 from pipeline.models.special_tokens import special_tokens
@@ -57,11 +70,13 @@ def refused(model, *said, task=TASK, **tokens):
 
 
 @pytest.mark.parametrize("left_out", [(), ("bos_token_id",), NAMES])
-@pytest.mark.parametrize("given", ["left out", "null"])
+@pytest.mark.parametrize("given", ["left out", "null", "no ends"])
 @pytest.mark.parametrize("name", GENERATING)
 def test_what_a_configuration_need_not_name_is_known(make_folder, name, left_out, given):
     """Ends and padding from the tokenizer, the start as the family documents it; a batch and a text can be made."""
     settings = dict.fromkeys(left_out) if given == "null" else {}
+    if given == "no ends":
+        settings["eos_token_id"] = []
     if name == "marian":
         settings.pop("decoder_start_token_id", None)  # transformers itself refuses a null here
     if name == "mbart":
@@ -117,6 +132,28 @@ def test_each_of_several_ends_ends_a_text(make_folder, name, num_beams):
     assert said.tolist() == [[start_token(teacher.config), OTHER]]
 
 
+@pytest.mark.parametrize("ends", [END, [END, OTHER]])
+@pytest.mark.parametrize("name", ["bart", "pegasus", "t5"])
+def test_the_torch_runtime_samples_whatever_is_named(make_folder, name, ends):
+    """transformers on a folder that names no first token, and perhaps several ends."""
+    model = make_folder(name, "bos_token_id", eos_token_id=ends)
+    sample = TorchEngine(Path(model.pretrained)).sample(np.array([[5, 6, END]]), 4)
+    assert sample.tokens.shape == (1, 4) and not np.isin(sample.tokens[:, :-1], ends).any()
+
+
+@pytest.mark.parametrize("name", ["bart", "t5"])
+def test_a_text_ends_where_padding_start_and_end_are_one_token(make_folder, name):
+    """A token that ends texts is generated, though it also starts them and fills rows."""
+    model = make_folder(name, pad_token_id=END, decoder_start_token_id=END)
+    tokenizer, _ = fitted(model, pad_token="</s>")
+    teacher = load_teacher(model, tokenizer, TASK, 0).eval()
+    bias = torch.zeros(1, teacher.config.vocab_size)
+    bias[:, END] = 1e4
+    teacher.lm_head.register_forward_hook(lambda module, given, logits: logits + bias)
+    said = generate_ids(teacher, [[5, 6, END]], END, DecodingConfig(num_beams=2, min_length=1, max_length=9))
+    assert said.tolist() == [[END, END]]
+
+
 @pytest.mark.parametrize(("name", "task"), [("bart", TASK), ("t5", TASK), ("bert", CLASSES)])
 def test_a_tokenizer_without_padding_is_refused(make_folder, name, task):
     """With the token to be named."""
@@ -158,13 +195,48 @@ def test_more_tokens_than_vectors_are_refused(make_folder):
         fit(model, tokenizer, TASK)
 
 
-def test_two_vocabularies_are_refused(tiny_tokenizer, tmp_path):
-    """Marian's models with a target vocabulary of their own."""
+@pytest.fixture
+def two(tmp_path):
+    """Changes a folder with two vocabularies of 45 words: `two(rows of the targets' table, **words)`."""
+    folder = marian_two_vocabularies(tmp_path / "two")
+
+    def change(rows=45, **words):
+        set_config(folder, decoder_vocab_size=rows)
+        vocabulary = json.loads((folder / "target_vocab.json").read_text()) | words
+        (folder / "target_vocab.json").write_text(json.dumps(vocabulary))
+        return ModelConfig(pretrained=str(folder))
+
+    return change
+
+
+def test_two_vocabularies_need_not_be_of_one_size(two):
+    """Each has a table; a token more than rows is refused where it is."""
+    assert fitted(two())[1] == fitted(two(rows=50, more=45))[1] == []
+    refused(two(rows=45), "45 embeddings for a tokenizer of 46 tokens of targets")
+
+
+@pytest.mark.parametrize("token", ["</s>", "<pad>"])
+def test_two_vocabularies_agree_in_their_special_tokens(two, token):
+    """A model's configuration has one number for both."""
+    refused(two(rows=50, **{token: 46}), f"{token} is", "and 46 in targets", "one number for both")
+
+
+def test_one_vocabulary_for_two_tables_is_refused(tiny_tokenizer, two, tmp_path):
+    """Unless both have the size that the tokenizer needs; two vocabularies for one table are always refused."""
     shape = random_teacher(family_named("marian"), tiny_tokenizer).config.to_dict()
-    two = {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 330}
-    MarianMTModel(MarianConfig(**shape | two)).save_pretrained(tmp_path)
     tiny_tokenizer.save_pretrained(tmp_path)
-    refused(ModelConfig(pretrained=str(tmp_path)), "a vocabulary for sources and another for targets")
+    for rows in (320, 330):
+        apart = {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": rows}
+        MarianMTModel(MarianConfig(**shape | apart)).save_pretrained(tmp_path)
+        model = ModelConfig(pretrained=str(tmp_path))
+        if rows == 320:
+            assert fitted(model)[1] == []
+        else:
+            refused(model, "do not both have a vocabulary for sources and another for targets")
+    model = two()
+    set_config(tmp_path / "two", share_encoder_decoder_embeddings=True)
+    with pytest.raises(UserError, match="do not both have"):
+        check_fit(AutoConfig.from_pretrained(tmp_path / "two"), load_tokenizer(model), "two")
 
 
 LAST_STEPS = {

@@ -27,6 +27,19 @@ def make(target, storage):
     return subprocess.run(["make", target, f"DQ_STORAGE={storage}"], cwd=ROOT, capture_output=True, text=True)
 
 
+def test_cleaning_leaves_storage_wherever_it_lies(tmp_path):
+    """Also what looks like a tool's leftover in it: logged models hold code."""
+    kept = [f"{folder}/mlruns/__pycache__/x.pyc" for folder in ("runs", "my runs", ".venv")]
+    gone = [".pytest_cache/x", "pipeline/__pycache__/x.pyc"]
+    for name in (*kept, *gone):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("x")
+    command = ["make", "-f", str(ROOT / "Makefile"), "clean", f"DQ_STORAGE={tmp_path / 'my runs'}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert files(tmp_path) == set(kept)
+    assert "my runs is untouched" in done.stdout
+
+
 def files(storage):
     return {str(path.relative_to(storage)) for path in storage.rglob("*") if path.is_file()}
 

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import fields
+from itertools import pairwise
 
 import pytest
 
@@ -12,7 +13,7 @@ from pipeline.config.recipe import DistillationConfig
 STUDENTS = "sweep.students"
 WRONG_TYPES = ["seed=abc", "seed=1.5", "seed=true", "seed=", "seed=null", "student.epochs=3.0", "student.dropout=much"]
 WRONG_TYPES += ["recipe.quantisation.attention=1", "seed.x=3"]
-WRONG_TYPES += ["sweep.students=3", "sweep.students=null", "evaluation.max_examples=all"]
+WRONG_TYPES += ["sweep.seeds=null", "sweep.students=3", "sweep.students=null", "evaluation.max_examples=all"]
 NO_SECTIONS = ["student=3", "student=null", "student=[1]", "sweep=[]", "task.decoding=[1]", "task.corpus.files=[a]"]
 NO_SECTIONS += ["sweep.students=[3]", "sweep.students[0].scheme=2-2-8", "sweep.students.0.scheme=2-2-8", "storage=/x"]
 OUT_OF_RANGE = ["seed=-1", "student.dropout=0.91", "student.dropout=-0.1", "student.learning_rate=nan"]
@@ -23,7 +24,18 @@ UNPUBLISHED = [("logits_kind=kl", "mse"), ("attention_kind=kl", "mse"), ("hidden
 UNPUBLISHED += [("encoder_relations=1", "0.0"), ("decoder_relations=0.5", "0.0"), ("contrastive=1", "0.0")]
 UNPUBLISHED += [("encoder_relation_layer=0", "null"), ("decoder_relation_layer=2", "null")]
 UNPUBLISHED += [("relation_heads=4", "null"), ("contrastive_temperature=0.2", "0.1")]
-UNREADABLE = ["seed", "=3", "seed={", "model.pretrained=${foo}", "model.pretrained=${", "storage.path=${oc.env:NONE_}"]
+# Anchors of anchors: a few lines of YAML that stand for a billion values.
+LAUGHS = "".join(f", {name}: &{name} [{','.join(['*' + below] * 9)}]" for below, name in pairwise("abcdefghij"))
+UNREADABLE = [
+    "seed",
+    "=3",
+    "seed={",
+    "seed=&a [*a]",
+    "[=1",
+    "seed=" + "[" * 3000,
+    f"sweep.variants={{a: &a [x]{LAUGHS}}}",
+]
+UNREADABLE += ["model.pretrained=${foo}", "model.pretrained=${", "storage.path=${oc.env:NONE_}"]
 
 
 def refusal(*words: str) -> str:

@@ -256,11 +256,22 @@ def test_folders_of_save_to_disk_are_read(saved, root, corpus):
     assert {name: split["source"][:] for name, split in loaded.splits.items()} == {name: [name] for name in files}
 
 
+def with_offsets(saved):
+    """Texts that end far behind their bytes."""
+    offsets, letters = pyarrow.array([0, 10**9, 2], pyarrow.int32()).buffers()[1], pyarrow.py_buffer(b"ab")
+    texts = pyarrow.StringArray.from_buffers(2, offsets, letters)
+    table = pyarrow.table({"source": texts, "target": ["x", "y"]})
+    path = next((saved / "train").glob("*.arrow"))
+    with pyarrow.ipc.new_stream(path, table.schema) as stream:
+        stream.write_table(table)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda saved: (saved / "train" / "state.json").write_text("{"), "saved cannot be read: Expecting"),
         (lambda saved: (saved / "train" / "state.json").unlink(), "cannot be read"),
+        (with_offsets, "train, row 1, cannot be read"),
         (lambda saved: (saved / "dataset_dict.json").unlink(), "is a folder without state.json"),
         (lambda saved: (saved / "dataset_dict.json").write_text('{"splits": ["test"]}'), "splits test, not 'train'"),
     ],

@@ -12,9 +12,6 @@ from pipeline.stages.evaluate import standing
 
 
 class Replica(SimpleNamespace):
-    def load_state_dict(self, state):
-        self.state = state
-
     def save_pretrained(self, folder):
         (folder / "weights").write_text(str(self.state))
 
@@ -26,7 +23,7 @@ def keep(monkeypatch, tmp_path):
     def call(*validated):
         for epoch, (score, loss) in enumerate(validated, 1):
             monkeypatch.setattr(teacher, "validate", lambda *_, s=score, x=loss: {"score": s, "loss": x})
-            engine = SimpleNamespace(whole_state=lambda now=epoch: now)
+            engine = SimpleNamespace(copy_to=lambda replica, now=epoch: setattr(replica, "state", now))
             learner = SimpleNamespace(active=True, engine=engine, listener=SimpleNamespace(metrics=lambda *_: None))
             config, tokenizer = load_config("finetune_teacher", []), SimpleNamespace(save_pretrained=lambda _: None)
             resumed = teacher._KeepBest(learner, Replica(), config, None, tokenizer, tmp_path)

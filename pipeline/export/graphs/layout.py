@@ -119,7 +119,8 @@ def _t5(config: Any) -> Layout:
             relative=f"{name}.block.0.layer.0.SelfAttention",
         )
 
-    scale = config.d_model**-0.5 if config.scale_decoder_outputs else 1.0
+    scaled = getattr(config, "scale_decoder_outputs", False)  # T5's first version; T5 1.1 and MT5 do not
+    scale = config.d_model**-0.5 if scaled else 1.0
     return Layout(encoder=stack("encoder", 1), decoder=stack("decoder", 2), head_scale=scale, attention_scale=1.0)
 
 
@@ -148,6 +149,7 @@ LAYOUTS: dict[str, Callable[[Any], Layout]] = {
     "marian": lambda config: _bart_like(config, 0, norm_first=False, embedding_norm=False),
     "pegasus": lambda config: _bart_like(config, 0, norm_first=True, embedding_norm=False),
     "t5": _t5,
+    "mt5": _t5,
     "bert": lambda _: _bert_like("bert", 0, ("bert.pooler.dense", "classifier")),
     "roberta": lambda config: _bert_like(
         "roberta", config.pad_token_id + 1, ("classifier.dense", "classifier.out_proj")

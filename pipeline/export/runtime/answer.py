@@ -12,7 +12,7 @@ from pipeline.config.task import DecodingConfig
 from pipeline.data.limits import length_batches
 from pipeline.export.runtime.asked import check_texts, check_too_long, decoding_asked, tell_too_long
 from pipeline.export.runtime.check import check_parity, check_speed
-from pipeline.export.runtime.manifest import TOKENIZER, read_manifest
+from pipeline.export.runtime.manifest import TARGET_TOKENIZER, TOKENIZER, read_manifest
 from pipeline.export.runtime.model import Model
 from pipeline.export.runtime.processors import Rules
 from pipeline.export.runtime.search import greedy_steps, search
@@ -50,7 +50,9 @@ class OnnxAnswerer:
         check_release(self.info.onnxruntime)
         self.labels, self.batch_tokens, self.too_long = self.info.labels, batch_tokens, too_long
         self.model = Model(folder, self.info, num_threads=num_threads, spinning=spinning)
-        self.tokenizer = TextTokenizer(folder / TOKENIZER, self.info.source_prefix, self.info.max_source_tokens)
+        writes = folder / TARGET_TOKENIZER if (folder / TARGET_TOKENIZER).is_file() else None  # its digest is checked
+        limit = self.info.max_source_tokens
+        self.tokenizer = TextTokenizer(folder / TOKENIZER, self.info.source_prefix, limit, writes)
         self.lock = threading.Lock()
         if check:
             check_parity(self.model, folder, self.info.parity)

@@ -4,6 +4,7 @@ encoder.onnx     source tokens -> what the decoder attends to, or a classifier's
 decoder.onnx     one decoding step; not of a classifier
 weights.bin      what both share, each matrix once
 tokenizer.json   as the tokenizers library reads it
+target_tokenizer.json  what writes answers, where targets have a vocabulary of their own
 golden.npz       token ids and what the trained model says to them
 speed.onnx       one product to be timed, where weights keep few bits in memory
 manifest.json    this
@@ -23,7 +24,7 @@ from pipeline.config.task import DecodingConfig
 
 FORMAT = "dq-onnx/1"
 MANIFEST, ENCODER, DECODER, WEIGHTS = "manifest.json", "encoder.onnx", "decoder.onnx", "weights.bin"
-TOKENIZER, GOLDEN = "tokenizer.json", "golden.npz"
+TOKENIZER, TARGET_TOKENIZER, GOLDEN = "tokenizer.json", "target_tokenizer.json", "golden.npz"
 MODEL_FILES = (ENCODER, DECODER, WEIGHTS)  # what counts as the size of the model
 
 

@@ -41,16 +41,18 @@ class TextTokenizer:
         path: `tokenizer.json`.
         prefix: put before every text.
         limit: most tokens of a text, special ones included.
+        writes: the tokenizer of answers, if they have a vocabulary of their own.
 
     Raises:
         UserError: not the file of a tokenizer.
     """
 
-    def __init__(self, path: Path, prefix: str, limit: int) -> None:
+    def __init__(self, path: Path, prefix: str, limit: int, writes: Path | None = None) -> None:
         self._prefix, self._limit = prefix, limit
         self._tokenizer = _read(path)
-        added = self._tokenizer.get_added_tokens_decoder()
-        self._special = {number for number, token in added.items() if token.special}
+        self._writer = self._tokenizer if writes is None else _read(writes)
+        self._special = _special_ids(self._tokenizer)
+        self._never_written = _special_ids(self._writer)
 
     def tokenise(self, texts: Sequence[str], second: Sequence[str] | None = None) -> Tokenised:
         """Token ids of texts, or of pairs of texts; what is too long loses its end.
@@ -76,7 +78,7 @@ class TextTokenizer:
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of generated tokens, without special tokens and without white space around it."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+        return str(self._writer.decode(list(ids), skip_special_tokens=True)).strip()
 
     def pieces(self, tokens: Iterator[int]) -> Iterator[str]:
         """The text of tokens as they come; joined, the pieces are the text of all of them.
@@ -87,7 +89,7 @@ class TextTokenizer:
         said = ""
         for token in tokens:
             ids.append(token)
-            if token in self._special or SINGLE_BYTE.fullmatch(self._tokenizer.id_to_token(token) or ""):
+            if token in self._never_written or SINGLE_BYTE.fullmatch(self._writer.id_to_token(token) or ""):
                 continue  # a later byte can spoil the whole run of them
             text = self.text(ids).rstrip(UNFINISHED).rstrip()
             if len(text) > len(said) and text.startswith(said):
@@ -136,6 +138,10 @@ def cut_pair(first: int, second: int, room: int) -> tuple[int, int]:
     else:
         longer = room - shorter
     return (longer, shorter) if first > second else (shorter, longer)
+
+
+def _special_ids(tokenizer: Tokenizer) -> set[int]:
+    return {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
 
 
 def _read(path: Path) -> Tokenizer:

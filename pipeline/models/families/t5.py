@@ -11,22 +11,22 @@ from pipeline.config.schema import ArchitectureConfig
 from pipeline.models.family import Family, LayerList, check_heads
 
 
-def from_scratch(shape: ArchitectureConfig, tokenizer: Any) -> T5Config:
-    """The configuration of a model with random weights; T5 scales them by itself."""
+def settings_from_scratch(shape: ArchitectureConfig, tokenizer: Any) -> dict[str, Any]:
+    """Settings that T5 and MT5 share; both scale random weights by themselves."""
     check_heads(shape)
-    return T5Config(
-        vocab_size=len(tokenizer),
-        d_model=shape.d_model,
-        d_ff=shape.ffn_dim,
-        d_kv=shape.d_model // shape.num_heads,
-        num_heads=shape.num_heads,
-        num_layers=shape.encoder_layers,
-        num_decoder_layers=shape.decoder_layers,
-        bos_token_id=tokenizer.bos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id,
-    )
+    return {
+        "vocab_size": len(tokenizer),
+        "d_model": shape.d_model,
+        "d_ff": shape.ffn_dim,
+        "d_kv": shape.d_model // shape.num_heads,
+        "num_heads": shape.num_heads,
+        "num_layers": shape.encoder_layers,
+        "num_decoder_layers": shape.decoder_layers,
+        "bos_token_id": tokenizer.bos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "decoder_start_token_id": tokenizer.pad_token_id,
+    }
 
 
 FAMILY = Family(
@@ -42,5 +42,5 @@ FAMILY = Family(
     dropout="dropout_rate",
     num_positions=lambda _: None,
     start="pad_token_id",
-    from_scratch=from_scratch,
+    from_scratch=lambda shape, tokenizer: T5Config(**settings_from_scratch(shape, tokenizer)),
 )

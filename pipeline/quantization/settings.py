@@ -1,0 +1,118 @@
+"""Whether quantiser settings, bits and schedules go together: known from the settings alone, without torch."""
+
+from __future__ import annotations
+
+from pipeline.config.errors import UserError
+from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS, QuantisationConfig
+from pipeline.config.sweep import SCHEME_PATTERN
+
+NOT_QUANTISED = 32
+CHANGE_SCHEDULE = "change recipe.schedule"
+
+
+def bits_of(name: str) -> tuple[float, float, float]:
+    """Bits of weights, embeddings and activations of a scheme `W-E-A`."""
+    match = SCHEME_PATTERN.match(name)
+    assert match is not None, name  # the schema has checked it
+    weights, embeddings, activations = (float(bits) for bits in match.groups())
+    return weights, embeddings, activations
+
+
+def is_plain(name: str) -> bool:
+    """Whether a scheme quantises nothing at all."""
+    return bits_of(name) == (NOT_QUANTISED,) * 3
+
+
+def check_settings(name: str, quantisation: QuantisationConfig) -> None:
+    """Refuse settings that a scheme would ignore.
+
+    Raises:
+        UserError: a clip or published arithmetic for quantisers that know neither, or bits that a module cannot have.
+    """
+    if not is_plain(name):
+        weights, embeddings, _ = bits_of(name)
+        _check_used(quantisation, weights, embeddings, quantisation.position_bits)
+
+
+def schedule_entries(schedule: list[str]) -> list[tuple[str, float, str]]:
+    """The entries `until=W-E-A` of a schedule as (entry, until, W-E-A).
+
+    Raises:
+        UserError: an entry that is none, or ends that do not rise.
+    """
+    entries: list[tuple[str, float, str]] = []
+    for entry in schedule:
+        number, _, name = entry.partition("=")
+        until = _number(number)
+        if until is None or not SCHEME_PATTERN.match(name):
+            raise UserError(
+                f"recipe.schedule entry '{entry}'", "until=W-E-A such as 0.3=32-32-32 or 500=8-8-8", CHANGE_SCHEDULE
+            )
+        if entries and (until <= entries[-1][1] or (until < 1) != (entries[-1][1] < 1)):
+            raise UserError(
+                f"recipe.schedule={schedule}", "rising ends, all parts below 1 or all steps", CHANGE_SCHEDULE
+            )
+        _check_bits(entry, name)
+        entries.append((entry, until, name))
+    return entries
+
+
+def patterns_of(quantisation: QuantisationConfig) -> list[tuple[str, float]]:
+    """The settings `bits` as (pattern, bits).
+
+    Raises:
+        UserError: an entry that is not `pattern=bits`, or bits that a weight cannot have.
+    """
+    patterns = []
+    for entry in quantisation.bits:
+        pattern, _, number = entry.rpartition("=")
+        if not pattern or number not in {f"{bits:g}" for bits in WEIGHT_BITS}:
+            raise UserError(
+                f"recipe.quantisation.bits entry '{entry}'",
+                f"pattern=bits with one of {WEIGHT_BITS}",
+                "change recipe.quantisation.bits",
+            )
+        patterns.append((pattern, float(number)))
+    return patterns
+
+
+def _check_used(quantisation: QuantisationConfig, weights: float, embeddings: float, positions: float) -> None:
+    """Refuse a clip or published arithmetic for quantisers that know neither."""
+    bits = {bits for _, bits in patterns_of(quantisation)}
+    used = {quantisation.weights.at(b) for b in {weights, *bits} - {NOT_QUANTISED}}
+    used |= {quantisation.embeddings.at(b) for b in {embeddings, positions, *bits} - {NOT_QUANTISED}}
+    if quantisation.activation_granularity == "learned":
+        used |= {"elastic"}
+    if quantisation.clip_value is not None and (deaf := used - {"symmetric", "asymmetric", "twn"}):
+        raise UserError(
+            f"recipe.quantisation.clip_value={quantisation.clip_value} with the quantiser '{min(deaf)}'",
+            "a clip goes with twn, symmetric and asymmetric",
+            "set recipe.quantisation.clip_value=null, or another quantiser",
+        )
+    if quantisation.as_published:
+        published = {"probabilities": "signed", "post_activation": "symmetric"}
+        odd = [f"{name}={value}" for name in published if (value := getattr(quantisation, name)) != published[name]]
+        odd += sorted(f"the quantiser {name}" for name in used - {"symmetric", "twn"})
+        granularities = (quantisation.weight_granularity, quantisation.embedding_granularity)
+        odd += [name for name in granularities if name.startswith("group")]
+        if odd:
+            raise UserError(
+                f"recipe.quantisation.as_published with {odd[0]}",
+                "twn and symmetric, signed probabilities, a scale per row or tensor",
+                "set recipe.quantisation.as_published=false, or what it goes with",
+            )
+
+
+def _check_bits(entry: str, name: str) -> None:
+    *weights, activations = (float(bits) for bits in name.split("-"))
+    for given, allowed in ((weights, WEIGHT_BITS), ([activations], ACTIVATION_BITS)):
+        if not set(given) <= set(allowed):
+            raise UserError(f"recipe.schedule entry '{entry}'", f"bits of {allowed}", CHANGE_SCHEDULE)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < 1 or (number >= 1 and number.is_integer()) else None

@@ -1,0 +1,56 @@
+"""Ranks on one GPU each: what one writes the others find, however long it takes; sharded models come together."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def seen(request, tmp_path_factory):
+    """(world size, what `ranks_worker.py` saw)."""
+    if request.param > torch.cuda.device_count():
+        pytest.skip(f"needs {request.param} GPUs")
+    folder, script = tmp_path_factory.mktemp("ranks"), str(Path(__file__).with_name("ranks_worker.py"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, script, str(rank), str(request.param), str(folder)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(request.param)
+    ]
+    for process in processes:
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output[-4000:]
+    return request.param, json.loads((folder / f"seen-{request.param}.json").read_text())
+
+
+def test_a_late_rank_0_is_waited_for(seen):
+    """Longer than NCCL's own timeout, and on the host: its file is there for all when they go on."""
+    world_size, found = seen
+    assert found["file_is_there"]
+    assert found["alone"] == ["alone", *[None] * (world_size - 1)]
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_a_sharded_student_is_whole_on_rank_0_and_in_every_replica(seen, stage):
+    """Each tensor once; weights quantised once in a pass; a checkpoint of all ranks is read again."""
+    world_size, found = seen
+    first, *others = found[f"zero{stage}"]["ranks"]
+    assert first["same"] and first["num_storages"] < first["num_names"]
+    assert len(others) == world_size - 1 and all(other["num_names"] == 0 for other in others)
+    assert all(rank["copied"] for rank in found[f"zero{stage}"]["ranks"])
+    counts = found[f"zero{stage}"]["quantised"]
+    assert counts["(16, 32)"] == counts["(32, 16)"] == 4
+    assert found[f"zero{stage}"]["restored"] == 3

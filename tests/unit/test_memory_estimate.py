@@ -1,0 +1,187 @@
+"""What a worker will need is estimated before anything runs: held against counted tensors, sane for large models."""
+
+import weakref
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from transformers import BartConfig, MBartConfig, T5Config
+
+from pipeline.config.build import changed
+from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantisationConfig
+from pipeline.config.schema import ArchitectureConfig, ClusterConfig, JobConfig, TrainConfig
+from pipeline.data.batch import collate
+from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
+from pipeline.models.families import family_named
+from pipeline.models.student import build_student, prepare_student
+from pipeline.quantization.scheme import scheme_of
+from pipeline.stages.memory import (
+    COPY_BYTES,
+    GRADIENT_BYTES,
+    GRID_BYTES,
+    LOGIT_BYTES,
+    MAP_BYTES,
+    MicroBatch,
+    cohort_bytes,
+    micro_batches,
+    num_parameters,
+    pass_bytes,
+    work_of,
+)
+from pipeline.training.engine import TorchEngine
+from pipeline.training.loop import TokenCounts
+
+GIB = 2**30
+SHAPES = [
+    (2, 3, 2, 100, 40, 1200),
+    (4, 1, 4, 64, 16, 300),
+    (8, 2, 3, 128, 24, 800),
+    (2, 2, 8, 24, 30, 2000),
+]  # heads, layers, rows, source and target tokens, vocabulary
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of all tensors made inside that are still there, and their peak."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.peak = 0
+        self.known = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            storage = tensor.untyped_storage() if isinstance(tensor, torch.Tensor) else None
+            if storage is not None and storage._cdata not in self.known:
+                self.known.add(storage._cdata)
+                self.now += storage.nbytes()
+                weakref.finalize(storage, self._gone, storage._cdata, storage.nbytes())
+        self.peak = max(self.peak, self.now)
+        return result
+
+    def _gone(self, key, num_bytes):
+        self.known.discard(key)
+        self.now -= num_bytes
+
+
+class Words:
+    bos_token_id, pad_token_id, eos_token_id = 0, 1, 2
+
+    def __init__(self, size):
+        self.size = size
+
+    def __len__(self):
+        return self.size
+
+
+def counted_and_estimated(name, kind, precision, heads, layers, rows, source, target, vocabulary):
+    """Peak bytes of one forward and backward pass of a model that learns from a teacher twice as deep, or alone."""
+    family = family_named(name)
+    architecture = ArchitectureConfig(
+        d_model=64, ffn_dim=256, num_heads=heads, encoder_layers=2 * layers, decoder_layers=2 * layers
+    )
+    config = family.from_scratch(architecture, Words(vocabulary))
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    teacher = family.model_class(config).eval().requires_grad_(False)
+    maps = list(range(layers)), list(range(layers)) if family.decoder else []
+    student = build_student(teacher, *maps, 0.1).requires_grad_(True).train()
+    if kind == "alone":
+        objective, work_of_teacher, grid = TaskObjective(), None, 0
+    else:
+        prepare_student(student, scheme_of("2-2-8", QuantisationConfig()))
+        weights = DistillationConfig()
+        if family.decoder is None:
+            weights = changed(weights, dict.fromkeys(DECODER_TERMS, 0.0), "recipe.distillation")
+        objective = DistillationObjective(weights=weights, encoder_map=maps[0], decoder_map=maps[1])
+        work_of_teacher, grid = work_of(teacher.config), GRID_BYTES
+    target = target if family.decoder else 1
+    lengths = [(source, target)] * (rows - 1) + [(source - 1, max(1, target - 1))]  # padding: there is a mask
+    batch = collate([[5] * s for s, _ in lengths], [[0] * t for _, t in lengths], 1, 2 if family.decoder else None)
+    engine = TorchEngine(student, torch.optim.AdamW(student.parameters()), precision=precision, max_gradient_norm=1.0)
+    with LiveBytes() as live:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            signals = signals_of(teacher, batch) if kind != "alone" else None
+        counts = TokenCounts(num_source=1.0, num_target=1.0)
+        engine.backward(sum(objective(engine, batch, signals, counts).values()))
+    sizes = [sum(p.numel() for p in model.parameters()) for model in (student, teacher)]
+    shape = MicroBatch(num_rows=rows, num_source=source, num_target=target)
+    estimate = pass_bytes(work_of(teacher.config, (layers, layers)), [shape], work_of_teacher)
+    return live.peak, estimate + (grid + GRADIENT_BYTES) * sizes[0] + COPY_BYTES * max(sizes)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("kind", ["alone", "distilled"])
+@pytest.mark.parametrize("name", ["bart", "t5", "bert"])
+def test_a_pass_keeps_no_more_than_is_estimated_and_no_less_than_half(name, kind, precision):
+    """Long sources, many heads, short rows and large vocabularies: each has its term."""
+    for shape in SHAPES:
+        counted, estimated = counted_and_estimated(name, kind, precision, *shape)
+        assert counted < estimated < 2.5 * counted, (shape, estimated / counted)
+
+
+def large(config):
+    """(parameters, work) of a model of a configuration."""
+    return num_parameters(config), work_of(config)
+
+
+def job(**train):
+    """Eight GPUs at their defaults, but for these settings of training."""
+    settings = TrainConfig(**train)
+    return JobConfig(cluster=ClusterConfig(num_workers=8, gpus_per_worker=1), student=settings, teacher=settings)
+
+
+MODELS = {
+    "bart-large": BartConfig(),
+    "mbart-large": MBartConfig(vocab_size=250027, tie_word_embeddings=True),
+    "t5-3b": T5Config(d_model=1024, d_ff=16384, d_kv=128, num_heads=32, num_layers=24),
+}
+LENGTHS = {"bart-large": [(1024, 128)] * 400, "mbart-large": [(96, 96)] * 4000, "t5-3b": [(1024, 128)] * 400}
+
+
+@pytest.mark.parametrize(
+    ("name", "batch_tokens", "least", "most"),
+    [
+        ("bart-large", 8192, 9, 30),  # one row a rank
+        ("bart-large", 131072, 40, 80),  # seven rows: maps of 2 x 24 layers
+        ("mbart-large", 8192, 12, 72),
+        ("mbart-large", 131072, 30, 72),  # 250,027 logits of half of 8,192 tokens
+        ("t5-3b", 8192, 80, 140),
+        ("t5-3b", 131072, 200, 400),
+    ],
+)
+def test_large_models_are_neither_refused_nor_waved_through(name, batch_tokens, least, most):
+    """In GiB of a worker of cluster=gpu8 with a student of all layers; 72 of a GPU of 80 are for a job."""
+    config = job(batch_tokens=batch_tokens)
+    num, work = large(MODELS[name])
+    batches = micro_batches(LENGTHS[name], config.student, 8, seed=0)
+    needed = cohort_bytes([num], [True], num, pass_bytes(work, batches, work), config) / GIB
+    assert least < needed < most
+
+
+def test_logits_are_counted_for_target_tokens_and_maps_by_their_sides():
+    """Logits grow with vocabulary times target tokens, an encoder's maps with the square of the source."""
+    _, work = large(MODELS["bart-large"])
+
+    def batch(**changes):
+        return MicroBatch(**({"num_rows": 2, "num_source": 400, "num_target": 1} | changes))
+
+    def of(**changes):
+        return pass_bytes(work, [batch(**changes)])
+
+    maps = of(num_source=1200) - 2 * of(num_source=800) + of(num_source=400)  # what is linear cancels
+    assert maps == pytest.approx(12 * 16 * MAP_BYTES * 2 * (1200**2 - 2 * 800**2 + 400**2))  # layers, heads
+    doubled = replace(work, num_logits=2 * work.num_logits)
+    more = [pass_bytes(doubled, [one]) - pass_bytes(work, [one]) for one in (batch(num_target=1), batch(num_target=10))]
+    assert more[1] - more[0] == pytest.approx(2 * 9 * LOGIT_BYTES * work.num_logits)
+
+
+def test_micro_batches_are_those_of_training():
+    """As many rows as the step leaves a rank, never more tokens than the setting; lengths as padded."""
+    lengths, train = [(10 + i % 7, 3 + i % 5) for i in range(100)], TrainConfig(batch_tokens=800, micro_batch_tokens=64)
+    found = micro_batches(lengths, train, 2, seed=1)
+    assert found and all(one.num_rows * (one.num_source + one.num_target) <= 64 for one in found)
+    few = micro_batches(lengths, TrainConfig(batch_tokens=100, micro_batch_tokens=8192), 4, seed=1)
+    assert max(one.num_rows for one in few) <= 3
