@@ -73,7 +73,11 @@ def split_paths(files: Mapping[str, str], root: Path) -> dict[str, Path]:
 def _readable(root: Path) -> list[str]:
     """Names of what could be a split in a folder."""
     found = sorted(root.iterdir()) if root.is_dir() else []
-    return [path.name for path in found if path.name.lower().endswith(FORMATS) or (path.is_dir() and is_saved(path))]
+    return [
+        path.name
+        for path in found
+        if path.name.lower().endswith((*FORMATS, *PACKED)) or (path.is_dir() and is_saved(path))
+    ]
 
 
 def check_format(path: Path) -> None:

@@ -167,12 +167,13 @@ def _plan(student: StudentConfig, maps: Maps, seed: int) -> StudentPlan:
 
 def _lines(times: dict[Case, StepTimes]) -> list[list[str]]:
     lines = [["depth", "students", "s in one cohort", "s in cohorts of one", "ratio", "of processor time"]]
-    lines[0] += ["s per student", "same losses"]
+    lines[0] += ["processor s", "page faults", "s per student", "same losses"]
     for (depth, number), measured in times.items():
         seconds = [_spread(measured.cohort), _spread(measured.alone)]
         same = "yes" if measured.same_losses else "NO"
-        numbers = (measured.ratio, measured.processor_ratio, measured.per_student)
-        lines.append([depth, str(number), *seconds, *(f"{number:.3f}" for number in numbers), same])
+        ratios = [f"{ratio:.3f}" for ratio in (measured.ratio, measured.processor_ratio)]
+        cost = [f"{measured.processor_seconds:.3f}", f"{measured.page_faults:,.0f}", f"{measured.per_student:.3f}"]
+        lines.append([depth, str(number), *seconds, *ratios, *cost, same])
     return lines
 
 
@@ -184,9 +185,9 @@ def _conditions(config: JobConfig, conditions: dict[str, Any]) -> str:
     """What was measured, and where."""
     settings, load = config.benchmark, conditions["load_before"]
     return (
-        f"seconds of an optimiser step of all students: medians of {settings.num_steps} (lowest to highest); "
-        f"{settings.scheme}, recipe {config.recipe.name}, {settings.batch_examples} sequences of "
-        f"{settings.source_tokens} + {settings.target_tokens} tokens; {conditions['precision']}, "
+        f"an optimiser step of all students: medians of {settings.num_steps} (lowest to highest); processor time and "
+        f"page faults in one cohort; {settings.scheme}, recipe {config.recipe.name}, "
+        f"{settings.batch_examples} sequences of {settings.source_tokens} + {settings.target_tokens} tokens; {conditions['precision']}, "
         f"{conditions['threads']} threads on {conditions['device']} ({conditions['machine']}); before: processors "
         f"{load['cpu_percent']:.0f} % busy, load average {load['load_average']:.2f}"
     )

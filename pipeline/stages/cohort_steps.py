@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from pipeline.stages.students import student_learner
 from pipeline.tracking.run import SilentRun
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
 
-NUM_WARM_UP = 1  # first steps of a series, in the first of one kind and in the second of the other; they allocate
+NUM_WARM_UP = 2  # first steps of a series, one of either kind: they allocate
 
 Cohort = tuple[list[Learner], Callable[[Batch], Any]]  # learners, and the teacher pass that serves them
 Losses = dict[str, float]  # name of a student -> total loss of one step
@@ -47,6 +48,8 @@ class StepTimes:
         alone: of the cohorts of one, one after the other.
         ratio: the median of the former over that of the latter.
         processor_ratio: the same of this process's processor time, which other load touches less.
+        processor_seconds: the median of this process's processor time for a step in one cohort.
+        page_faults: the median of the pages that it was given for a step in one cohort.
         per_student: the former's median divided by the number of students.
         losses: those of the last step in one cohort.
         losses_alone: those of the same step in cohorts of one.
@@ -57,6 +60,8 @@ class StepTimes:
     alone: Seconds
     ratio: float
     processor_ratio: float
+    processor_seconds: float
+    page_faults: float
     per_student: float
     losses: Losses
     losses_alone: Losses
@@ -64,10 +69,11 @@ class StepTimes:
 
 
 class _Taken(NamedTuple):
-    """Seconds of one step: on the clock, and of processors at work for this process."""
+    """One step: seconds on the clock, those of processors at work for this process, and pages that it was given."""
 
     wall: float
     processor: float
+    page_faults: int
 
 
 def num_steps_of_series(num_timed: int) -> int:
@@ -122,6 +128,8 @@ def time_steps(
         alone=alone,
         ratio=cohort.median / alone.median,
         processor_ratio=processor[0] / processor[1],
+        processor_seconds=processor[0],
+        page_faults=statistics.median(taken.page_faults for taken in times[True]),
         per_student=cohort.median / len(plans),
         losses=losses[-1][True],
         losses_alone=losses[-1][False],
@@ -146,7 +154,7 @@ def _timed_step(
     """One optimiser step of every cohort, one after the other: its time and its losses."""
     losses: Losses = {}
     settings = LoopSettings(num_steps=step + 1, log_every_steps=step + 1, checkpoint_every_steps=step + 2)
-    start, start_processor = time.perf_counter(), time.process_time()
+    start, start_processor, start_faults = time.perf_counter(), time.process_time(), _page_faults()
     for learners, signals in cohorts:
         train_cohort(
             learners,
@@ -159,8 +167,13 @@ def _timed_step(
         )
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    taken = _Taken(time.perf_counter() - start, time.process_time() - start_processor)
+    seconds, processor = time.perf_counter() - start, time.process_time() - start_processor
+    taken = _Taken(seconds, processor, _page_faults() - start_faults)
     return taken, losses
+
+
+def _page_faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def _seconds(times: list[_Taken]) -> Seconds:

@@ -49,7 +49,8 @@ def test_students_of_the_cohort_benchmark_do_the_same_in_company_and_alone(job):
             assert 0 < case[kind]["lowest"] <= case[kind]["median"] <= case[kind]["highest"]
     assert cases[1]["losses"].items() <= cases[3]["losses"].items()  # nor does the size of the company matter
     assert (document["threads"], document["precision"], document["device"]) == (1, "bf16", "cpu")
-    assert min(case["processor_ratio"] for case in cases) > 0
+    assert min(case[name] for case in cases for name in ("processor_ratio", "processor_seconds")) > 0
+    assert all(case["page_faults"] >= 0 for case in cases)
     assert set(document["load_before"]) == {"cpu_percent", "load_average"}
     assert document["num_parameters"]["1-1"] < document["num_parameters"]["2-1"] < document["num_parameters"]["teacher"]
     assert "in cohorts of one" in err
