@@ -29,13 +29,18 @@ def build(schema: type[Schema], values: Any, key: str = "", mistakes: Mistakes |
         UserError: every unknown key, wrong type, value outside the allowed ones, and every relation that does not hold.
     """
     mistakes = mistakes or Mistakes()
-    built = _section(schema, values, key, mistakes)
+    built = build_known(schema, values, key, mistakes)
     mistakes.tell()
-    return typing.cast(Schema, built)
+    return built
+
+
+def build_known(schema: type[Schema], values: Any, key: str, mistakes: Mistakes) -> Schema:
+    """The same with defaults in place of what is wrong; `mistakes` says what, and `mistakes.concern` where."""
+    return typing.cast(Schema, _section(schema, values, key, mistakes))
 
 
 def _section(schema: type[Any], values: Any, key: str, mistakes: Mistakes) -> Any:
-    """The dataclass, or nothing where something in it is wrong."""
+    """The dataclass; where something in it is wrong, without a check of the whole and with defaults in that place."""
     if not isinstance(values, dict):
         error = UserError(
             f"{key or 'the configuration'} = {values!r}",
@@ -43,7 +48,7 @@ def _section(schema: type[Any], values: Any, key: str, mistakes: Mistakes) -> An
             f"write {key + '.' if key else ''}<key>=<value>",
         )
         mistakes.add(error, key)
-        return None
+        return _in_part(schema, {})
     hints = typing.get_type_hints(schema)
     fields = {f.name: f for f in dataclasses.fields(schema)}
     arguments: dict[str, Any] = {}
@@ -61,16 +66,15 @@ def _section(schema: type[Any], values: Any, key: str, mistakes: Mistakes) -> An
     with mistakes.noted(key):
         if not unknown:
             return schema(**arguments)
-        check_relations(_in_part(schema, arguments, unknown), unknown)
-    return None
+        check_relations(_in_part(schema, arguments), unknown)
+    return _in_part(schema, arguments)
 
 
-def _in_part(schema: type[Any], arguments: dict[str, Any], unknown: set[str]) -> Any:
-    """A schema dataclass without those of its settings whose values are unknown."""
+def _in_part(schema: type[Any], arguments: dict[str, Any]) -> Any:
+    """A schema dataclass that nothing has checked, with defaults in place of what is missing."""
     part = object.__new__(schema)
     for setting in dataclasses.fields(schema):
-        if setting.name not in unknown:
-            object.__setattr__(part, setting.name, arguments.get(setting.name, _default(setting)))
+        object.__setattr__(part, setting.name, arguments.get(setting.name, _default(setting)))
     return part
 
 

@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+SHOWN_NAMES = 20
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, which nobody reads to its end where there are thousands."""
+    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + more
+
 
 class UserError(Exception):
     """A mistake in configuration, data or environment that the person who started the job can mend.

@@ -17,10 +17,11 @@ from yaml import YAMLError
 from pipeline.config.build import describe, nearest, to_dict
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.schema import JobConfig
-from pipeline.config.written import as_written
+from pipeline.config.written import as_word, as_written
 
 CONF_DIR = Path(__file__).parents[2] / "conf"
 GROUPS = ("task", "model", "recipe", "cluster")
+OPTIONS = ("--help", "--print-config", "--dry-run")  # what a command line may hold beside words
 _ABSENT = object()
 
 
@@ -35,7 +36,11 @@ def split_overrides(overrides: list[str], mistakes: Mistakes) -> tuple[dict[str,
     values: list[dict[str, Any]] = []
     for word in overrides:
         key, separator, value = word.partition("=")
-        if not separator or not key:
+        if word.startswith("-"):
+            near = difflib.get_close_matches(word, OPTIONS, n=1)
+            change = f"write {near[0]}" if near else f"write {word.lstrip('-')}" if separator else "leave it out"
+            mistakes.add(UserError(f"option '{word}'", f"{', '.join(OPTIONS)}, and words key=value", change))
+        elif not separator or not key:
             error = UserError(f"argument '{word}'", "words of the form key=value", f"write {key or 'key'}=<value>")
             mistakes.add(error)
         elif key in (*GROUPS, "experiment"):
@@ -46,7 +51,8 @@ def split_overrides(overrides: list[str], mistakes: Mistakes) -> tuple[dict[str,
                     text = as_written(value, JobConfig, key, mistakes, word=key)
                     layer = OmegaConf.from_dotlist([f"{key}={text}"])
                 except (OmegaConfBaseException, YAMLError, ValueError, IndexError) as error:  # IndexError: "[" as a key
-                    raise UserError(f"argument '{word}': {_first_line(error)}", "YAML values", "quote it") from None
+                    change = f"if it is a text, write {as_word(key, value)}"
+                    raise UserError(f"argument '{word}': {_first_line(error)}", "YAML values", change) from None
                 values.append(_known_only(layer, mistakes))
     return chosen, values
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from pipeline.config.build import build, changed, describe, to_dict
+from pipeline.config.build import build, build_known, changed, describe, to_dict
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.layers import (
     CONF_DIR,
@@ -54,6 +54,13 @@ def load_config(
         UserError: every unknown key, group member and type, unreadable YAML, settings that do not go together.
     """
     mistakes = mistakes or Mistakes()
+    config = known_config(job, overrides, mistakes, conf_dir)
+    mistakes.tell()
+    return config
+
+
+def known_config(job: str, overrides: list[str], mistakes: Mistakes, conf_dir: Path = CONF_DIR) -> JobConfig:
+    """The same as far as it is known: what is wrong is in `mistakes`, and defaults stand in its place."""
     literal = {key: value for key, _, value in (word.partition("=") for word in overrides) if key in LITERAL}
     words = [word for word in overrides if word.partition("=")[0] not in literal]
     chosen, values = split_overrides(words, mistakes)
@@ -72,7 +79,7 @@ def load_config(
     for key, value in literal.items():
         section, name = key.split(".")
         plain[section][name] = value
-    return build(JobConfig, plain, mistakes=mistakes)
+    return build_known(JobConfig, plain, "", mistakes)
 
 
 def _name_variants(plain: dict[str, Any], conf_dir: Path, later: list[dict[str, Any]], mistakes: Mistakes) -> None:

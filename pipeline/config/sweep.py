@@ -54,7 +54,7 @@ class StudentConfig:
     @relation("depth")
     def _depth_is_possible(self) -> None:
         if not DEPTH_PATTERN.match(self.depth):
-            layers = [part for part in re.findall(r"\d+", self.depth) if int(part)]
+            layers = [part.lstrip("0") for part in re.findall(r"\d+", self.depth) if int(part)]
             raise UserError(
                 f"depth '{self.depth}'",
                 "encoder-decoder layers such as 6-3, or 3 for an encoder alone",

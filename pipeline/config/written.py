@@ -18,6 +18,7 @@ import yaml
 from pipeline.config.errors import Mistakes, UserError
 
 READ_AS = {"tag:yaml.org,2002:bool": "a boolean", "tag:yaml.org,2002:null": "nothing"}
+PLAIN_WORD = re.compile(r"[\w./:@%+,=-]+")  # to a shell
 ODD_NUMBER = re.compile(r"[-+]?0[\d_]+$|.*:")  # octal, or minutes and seconds
 
 
@@ -38,6 +39,8 @@ def as_written(text: str, schema: type[Any], key: str, mistakes: Mistakes, word:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
+            if text.strip() and word is not None and str in _kinds(_hint_at(schema, key)):  # a comment
+                raise _misread(key, text, "nothing", word)
             return text
         _Marker(mistakes).mark(node, _hint_at(schema, key), key, word)
     except RecursionError:
@@ -76,11 +79,12 @@ class _Marker:
         self.done.add(visit)
         kinds = _kinds(hint)
         if isinstance(node, yaml.MappingNode):
-            if str in kinds and word is not None:
-                raise _misread(key, str(node.start_mark.buffer or "").rstrip("\0"), "a section", word)
+            _refuse_as_text(node, kinds, key, "a section", word)
             node.value = [(name, value) for name, value in node.value if self._entry(name, value, hint, key)]
         elif isinstance(node, yaml.SequenceNode):
             lists = [kind for kind in kinds if typing.get_origin(kind) is list]
+            if not lists:
+                _refuse_as_text(node, kinds, key, "a list", word)
             self._items(node, typing.get_args(lists[0])[0] if lists else hint, key, word)  # hint: of merged anchors
         elif isinstance(node, yaml.ScalarNode) and node.style is None:
             _mark_scalar(node, kinds, key, word)
@@ -119,6 +123,28 @@ def _mark_scalar(node: yaml.ScalarNode, kinds: list[Any], key: str, word: str | 
         )
 
 
+def _refuse_as_text(node: yaml.Node, kinds: list[Any], key: str, read_as: str, word: str | None) -> None:
+    """Refuse a section or a list on the command line where text is wanted."""
+    if str in kinds and word is not None:
+        raise _misread(key, str(node.start_mark.buffer or "").rstrip("\0"), read_as, word)
+
+
+def as_word(key: str, text: str) -> str:
+    """The word of a command line that sets a setting to a text, quoted for YAML and for a shell where need be."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        node = None
+    is_plain = isinstance(node, yaml.ScalarNode) and node.style is None and node.value == text
+    if node is None or not is_plain or node.tag in READ_AS or "${" in text:
+        text = json.dumps(text.replace("${", r"\${"), ensure_ascii=False)
+    return f"{key}={text if PLAIN_WORD.fullmatch(text) else _for_shell(text)}"
+
+
+def _for_shell(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
 def _misread(key: str, written: str, read_as: str, word: str | None) -> UserError:
     return UserError(f"{key}={written}, which YAML reads as {read_as}", "text", _quoted(key, written, word))
 
@@ -126,4 +152,4 @@ def _misread(key: str, written: str, read_as: str, word: str | None) -> UserErro
 def _quoted(key: str, texts: str | list[str], word: str | None) -> str:
     """How a text, or a list of them, is written so that YAML takes it as it stands."""
     quoted = json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
-    return f"write {word}='{quoted}'" if word is not None else f"write {quoted} for {key}"
+    return f"write {word}={_for_shell(quoted)}" if word is not None else f"write {quoted} for {key}"

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 
 from pipeline.config.errors import UserError
-from pipeline.data.records import Row, column_of
+from pipeline.data.records import Row, first_step
 
 ROWS_AT_ONCE = 1000
 
@@ -29,13 +29,7 @@ class ArrowRecords:
 
     def has(self, path: str) -> bool:
         """Whether the schema has it."""
-        feature: Any = self.features
-        for name in [path] if path in self.features else path.split("."):
-            feature = _inner(feature)
-            if not isinstance(feature, dict) or name not in feature:
-                return False
-            feature = feature[name]
-        return True
+        return _feature_at(self.features, path) is not None
 
     def columns(self) -> list[str]:
         """Those of the schema."""
@@ -43,10 +37,7 @@ class ArrowRecords:
 
     def label_names(self, path: str) -> list[str] | None:
         """Those of a ClassLabel."""
-        feature: Any = self.features
-        for name in [path] if path in self.features else path.split("."):
-            feature = _inner(feature)[name]
-        return getattr(feature, "names", None)
+        return getattr(_feature_at(self.features, path), "names", None)
 
     def rows(self, wanted: Collection[str]) -> Iterator[tuple[int, Row]]:
         """Every row with its number.
@@ -54,10 +45,11 @@ class ArrowRecords:
         Raises:
             UserError: damaged data, or text that is not UTF-8.
         """
-        columns = list(dict.fromkeys(column_of(path, self.features) for path in wanted))
+        steps = (first_step(path, self.features) for path in wanted)
+        columns = list(dict.fromkeys(step[0] for step in steps if step is not None))
         number = 1
         try:
-            for batch in self.batches([name for name in columns if name in self.features]):
+            for batch in self.batches(columns):
                 for row in _plain(batch):
                     yield number, row
                     number += 1
@@ -79,7 +71,7 @@ def parquet_records(path: Path) -> ArrowRecords:
         schema = pyarrow.parquet.read_schema(path)
         if twice := [name for name in schema.names if schema.names.count(name) > 1]:
             raise UserError(f"{origin} names two columns '{twice[0]}'", "every name once", "rename one of them")
-        features = datasets.Features.from_arrow_schema(schema)
+        features = _features_of(schema)
     except UserError:
         raise
     except Exception as error:  # what the library says of odd metadata is no closed set
@@ -141,8 +133,32 @@ def _plain(batch: Any) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
+def _features_of(schema: pyarrow.Schema) -> datasets.Features:
+    """The library's types of columns; one that it has no type for must not keep the others from being read."""
+    features = datasets.Features.from_arrow_schema(pyarrow.schema([], schema.metadata))  # refuses damaged metadata
+    for field in schema:
+        try:
+            features |= datasets.Features.from_arrow_schema(pyarrow.schema([field], schema.metadata))
+        except ValueError:  # a map: no text, whatever is in it
+            features[field.name] = datasets.Value("null")
+    return features
+
+
+def _feature_at(features: Any, path: str) -> Any:
+    """The type that a dotted path leads to; none if nothing."""
+    known = _inner(features)
+    step = first_step(path, known) if isinstance(known, dict) else None
+    if step is None:
+        return None
+    name, rest = step
+    return _feature_at(known[name], rest) if rest else known[name]
+
+
 def _inner(feature: Any) -> Any:
-    return getattr(feature, "feature", feature)  # of a list of records
+    """The type of one record of a list of them; of pairs of languages, as the hub has them, a record's columns."""
+    if isinstance(feature, (datasets.Translation, datasets.TranslationVariableLanguages)):
+        return feature.flatten()
+    return getattr(feature, "feature", feature)
 
 
 def _paths(features: Any, prefix: str = "") -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,18 @@ from typing import Any
 import datasets
 
 from pipeline.config.build import nearest
-from pipeline.config.errors import UserError
+from pipeline.config.errors import Mistakes, UserError, listed
 from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.config.written import as_word
 from pipeline.data.json_file import SpeltFloat
 from pipeline.data.records import Records, Row, value_at
+from pipeline.data.split_paths import SPLITS
 from pipeline.data.spool import spooled
 
 # Hub data sets mark a label that is held back so.
 NO_LABEL = -1
+# What becomes of a list where there is text alone, as in CSV.
+LIST_AS_TEXT = re.compile(r"""\[\s*(["']).*\1\s*\]""", re.DOTALL)
 OPTIONAL = ("second_column", "references_column")
 # What no model reads and many programs stumble over: a NUL, half of a surrogate pair.
 UNREADABLE = re.compile("[\0\ud800-\udfff]")
@@ -41,9 +45,8 @@ def examples_of(
         target among them). A pair of texts that is classified also has `second`.
 
     Raises:
-        UserError: no examples, a missing column, or something that is no text.
+        UserError: no examples, or something that is no text.
     """
-    _check_columns(records, task.corpus, split)
     text = datasets.Value("string")
     names = ["source", *(["second"] if _is_pair(task) else []), "target"]
     features = datasets.Features({**dict.fromkeys(names, text), "references": datasets.List(text)})
@@ -71,20 +74,34 @@ def grouped(examples: datasets.Dataset) -> datasets.Dataset:
     )
 
 
-def check_references(records: dict[str, Records], corpus: CorpusConfig) -> None:
-    """References may be in one of the splits that are scored; where none has them, their column is a mistake.
+def check_columns(records: Mapping[str, Records], corpus: CorpusConfig) -> None:
+    """Refuse columns that are not there, all of them.
+
+    References may be in one of the splits that are scored; where none has them, their column is a mistake.
 
     Args:
-        records: the splits that are scored, by name.
+        records: the splits that are read, by name; those that are not there are taken from the training split.
         corpus: names the columns.
 
     Raises:
-        UserError: with every split and file.
+        UserError: with every split and file that has no such column.
     """
-    path = corpus.references_column
-    if path is not None and not any(split.has(path) for split in records.values()):
-        places = ", ".join(f"split '{name}' ({split.origin})" for name, split in records.items())
-        raise _no_column(path, "references_column", places, next(iter(records.values())), corpus)
+    mistakes = Mistakes()
+    for split, rows in records.items():
+        if not rows.columns():
+            error = UserError(f"nothing in {rows.origin}, the data of split '{split}'", "rows of columns", "check it")
+            mistakes.add(error)
+    mistakes.tell()
+    # Where a split is taken from the training split, that one is scored, too.
+    scored = {split: rows for split, rows in records.items() if split != "train" or len(records) < len(SPLITS)}
+    paths = _paths_of(corpus)
+    used = set(paths.values())
+    for option in sorted(paths, key=OPTIONAL.__contains__):  # those that must be there choose first
+        read = scored if option == "references_column" else records
+        lacking = {split: rows for split, rows in read.items() if not rows.has(paths[option])}
+        if lacking and (option != "references_column" or lacking == read):
+            mistakes.add(_no_column(paths[option], option, lacking, used))
+    mistakes.tell()
 
 
 def _paths_of(corpus: CorpusConfig) -> dict[str, str]:
@@ -97,21 +114,18 @@ def _is_pair(task: TaskConfig) -> bool:
     return task.objective == "classification" and task.corpus.second_column is not None
 
 
-def _check_columns(records: Records, corpus: CorpusConfig, split: str) -> None:
-    for option, path in _paths_of(corpus).items():
-        if option != "references_column" and not records.has(path):
-            raise _no_column(path, option, f"split '{split}' ({records.origin})", records, corpus)
-
-
-def _no_column(path: str, option: str, places: str, records: Records, corpus: CorpusConfig) -> UserError:
-    """Names columns that are free: one that another option uses must not be taken for this one."""
-    known, used = records.columns(), set(_paths_of(corpus).values())
-    free = [name for name in known if name not in used]
-    remedies = [f"set task.corpus.{option}={nearest(path, free)}"] if free else []
+def _no_column(path: str, option: str, lacking: Mapping[str, Records], used: set[str]) -> UserError:
+    """Offers a column that is free, and marks it as used: none may stand for two options."""
+    known = next(iter(lacking.values())).columns()
+    free = [name for name in known if name not in used and all(rows.has(name) for rows in lacking.values())]
+    best = nearest(path, free)
+    used.add(best)
+    remedies = [f"set {as_word(f'task.corpus.{option}', best)}"] if free else []
     remedies += [f"set task.corpus.{option}=null"] if option in OPTIONAL else []
+    places = ", ".join(f"split '{split}' ({rows.origin})" for split, rows in lacking.items())
     return UserError(
         f"no column '{path}' in {places}",
-        f"one of {', '.join(known)}" if known else "a file with columns",
+        f"one of {listed(known)}",
         ", or ".join(remedies) or f"add it to the data, or set task.corpus.{option} and the other columns",
     )
 
@@ -120,13 +134,21 @@ def _examples(records: Records, task: TaskConfig, split: str) -> Iterator[dict[s
     paths = _paths_of(task.corpus)
     names: list[str] | None = None
     kinds: dict[str, type] = {}
+    spellings: dict[float, str] = {}
     if task.objective == "classification":
         names = records.label_names(task.corpus.target_column)
     for number, row in records.rows(paths.values()):
         where = f"{records.unit} {number} of split '{split}' ({records.origin})"
         example = _example(row, task, where, _label_of(row, records, names, task, where))
         if task.objective == "classification":
-            kind = type(value_at(row, task.corpus.target_column))
+            value = value_at(row, task.corpus.target_column)
+            kind, is_number = type(value), isinstance(value, (int, float)) and not isinstance(value, bool)
+            if is_number and (before := spellings.setdefault(value, example["target"])) != example["target"]:
+                raise UserError(
+                    f"label {example['target']} is the number {before} in {where}",
+                    "one spelling for every number",
+                    f"mend column '{task.corpus.target_column}', or write labels as text",
+                )
             if kinds.setdefault(example["target"], kind) is not kind:
                 before = kinds[example["target"]].__name__
                 raise UserError(
@@ -168,11 +190,18 @@ def _texts(row: Row, path: str, option: str, where: str) -> list[str]:
     value = value_at(row, path)
     given = value if isinstance(value, list) else [value]
     texts = [text for text in given if not isinstance(text, str) or text.strip()]
-    if not texts or not all(isinstance(text, str) for text in texts):
+    is_text = all(isinstance(text, str) for text in texts)
+    if not texts or not is_text:
         raise UserError(
             f"column '{path}' holds {_shown(value)} in {where}",
             "text, or a list of it, not blank",
-            f"set task.corpus.{option}, or leave out such rows",
+            f"set task.corpus.{option}, or {'leave out such rows' if is_text else 'write text in the data'}",
+        )
+    if option == "references_column" and isinstance(value, str) and LIST_AS_TEXT.fullmatch(value.strip()):
+        raise UserError(
+            f"column '{path}' holds a list that was written as text in {where}: {_shown(value)}",
+            "one text in a cell, or a list",
+            "write the data as JSON lines or Parquet, which have lists",
         )
     return [_readable(text, path, where) for text in texts]
 
@@ -202,7 +231,11 @@ def _label_of(row: Row, records: Records, names: list[str] | None, task: TaskCon
         return records.truth_values[value]
     if names is None and isinstance(value, (str, int, SpeltFloat)):
         return _readable(str(value), path, where)
-    raise UserError(f"column '{path}' holds {_shown(value)} in {where}", "a label", "set task.corpus.target_column")
+    raise UserError(
+        f"column '{path}' holds {_shown(value)} in {where}",
+        "text, a whole number or a truth value as a label",
+        "write labels so, or set task.corpus.target_column",
+    )
 
 
 def _shown(value: Any) -> str:

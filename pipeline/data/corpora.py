@@ -8,16 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import datasets
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records, saved_records, unreadable
-from pipeline.data.columns import check_references, examples_of, grouped
+from pipeline.data.columns import check_columns, examples_of, grouped
 from pipeline.data.data_files import records_of
 from pipeline.data.docstrings import docstring_examples, installed_versions
 from pipeline.data.hub import expect_hub
@@ -57,13 +57,15 @@ def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path, shares: Mappi
         records = records_of(files, Path(data_root))
     else:
         records = _hub(corpus)
-    used = {split: _split(split, records, task) for split in SPLITS if split not in taken}
-    check_references({split: used.get(split, used["train"]) for split in SPLITS if split != "train"}, corpus)
-    splits, origins = {}, {}
+    used = _used_splits([split for split in SPLITS if split not in taken], records, task)
+    check_columns(used, corpus)
+    splits, mistakes = {}, Mistakes()
     for split, rows in used.items():
         whole = corpus.group_references or (split == "train" and taken)  # else nothing is read that is left out
-        splits[split] = examples_of(rows, task, split, cache_dir, None if whole else _limit(corpus, split))
-        origins[split] = rows.origin
+        with mistakes.noted():
+            splits[split] = examples_of(rows, task, split, cache_dir, None if whole else _limit(corpus, split))
+    mistakes.tell()
+    origins = {split: rows.origin for split, rows in used.items()}
     if taken:
         splits |= taken_apart(splits["train"], taken)
         origins |= {split: f"{share:.3g} of {used['train'].origin}" for split, share in taken.items()}
@@ -72,6 +74,16 @@ def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path, shares: Mappi
         split for split in taken if corpus.splits.get(split, split) in records or _is_there(corpus, data_root, split)
     ]
     return Corpus(splits=finished, fingerprint=_fingerprint(finished), origins=origins, unread=tuple(there))
+
+
+def _used_splits(names: Sequence[str], records: Mapping[str, Records], task: TaskConfig) -> dict[str, Records]:
+    """The rows of every split that is read."""
+    used, mistakes = {}, Mistakes()
+    for split in names:
+        with mistakes.noted():
+            used[split] = _split(split, records, task)
+    mistakes.tell()
+    return used
 
 
 def _split(split: str, records: Mapping[str, Records], task: TaskConfig) -> Records:

@@ -15,15 +15,17 @@ from pipeline.config.errors import UserError
 from pipeline.data.records import Row
 from pipeline.data.text_files import opened_text
 
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t", "|")
+QUOTED_NAMES = re.compile(r'"[^"]*"(\t"[^"]*")*\s*')
 
 
 @dataclass(frozen=True, kw_only=True)
 class DelimitedFile:
     """Rows of cells under a first line that names the columns.
 
-    Of `.csv` that line also says what parts cells: a comma, or a semicolon or a tab where it has no comma. Quotes
-    hold cells together. In `.tsv`, as GLUE has it, a quote is a character like any other.
+    Of `.csv` that line also says what parts cells: a comma, semicolon, tab or |, the most frequent of them outside
+    quotes; with a space where one follows each. Quotes hold cells together. In `.tsv`, as GLUE has it, a quote is a
+    character like any other, unless all names in the first line stand in quotes.
     """
 
     path: Path
@@ -71,8 +73,10 @@ class DelimitedFile:
     def _records(self, text: TextIO) -> Iterator[tuple[int, list[str]]]:
         """Every record that is not blank with the line that it begins in."""
         csv.field_size_limit(sys.maxsize)  # a text may be long
-        first = text.readline()
-        reader = csv.reader(chain([first], text), strict=True, **self._dialect(first))
+        head = []
+        while (line_read := text.readline()) and not line_read.strip():
+            head.append(line_read)
+        reader = csv.reader(chain(head, [line_read], text), strict=True, **self._dialect(line_read))
         line = 1
         try:
             for cells in reader:
@@ -83,10 +87,17 @@ class DelimitedFile:
             raise self._refused(f"line {line}: {error}") from None
 
     def _dialect(self, first: str) -> dict[str, Any]:
-        if not self.has_quotes:
-            return {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
         outside = re.sub('"[^"]*"', "", first)
-        return {"delimiter": next((mark for mark in DELIMITERS if mark in outside), ",")}
+        mark = max(DELIMITERS, key=outside.count)  # the first of equally frequent ones
+        if self.has_quotes:
+            return {"delimiter": mark, "skipinitialspace": not re.search(f"{re.escape(mark)}(?! )", outside)}
+        if "\t" not in first and mark in first:
+            raise UserError(
+                f"data file {self.path}: the first line has no tab, but '{mark}'",
+                "tabs between the cells of .tsv",
+                "name the file .csv",
+            )
+        return {"delimiter": "\t", "quoting": csv.QUOTE_MINIMAL if QUOTED_NAMES.fullmatch(first) else csv.QUOTE_NONE}
 
     def _refused(self, reason: str) -> UserError:
         change = (

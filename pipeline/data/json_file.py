@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.data.records import Row
+from pipeline.data.records import Row, first_step
 from pipeline.data.text_files import opened_text
 
 BLANK = " \t\r\n"
@@ -151,8 +151,8 @@ def _has(value: Any, path: str) -> bool:
         return any(_has(item, path) for item in value)
     if not isinstance(value, Mapping):
         return False
-    name, _, rest = path.partition(".")
-    return path in value or (bool(rest) and _has(value.get(name), rest))
+    step = first_step(path, value)
+    return step is not None and (not step[1] or _has(value[step[0]], step[1]))
 
 
 def _paths(row: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

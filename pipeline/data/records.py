@@ -50,18 +50,26 @@ class Records(Protocol):
         ...
 
 
-def value_at(row: Row, path: str) -> Any:
+def first_step(path: str, names: Collection[str]) -> tuple[str, str] | None:
+    """The name that a dotted path starts with, and what is left of it; the longest, for dots may be part of a name.
+
+    Args:
+        path: of a column, or into one.
+        names: those that there are; none of them: nothing is returned.
+    """
+    ends = [index for index, mark in enumerate(path) if mark == "."]
+    for end in (len(path), *reversed(ends)):
+        if path[:end] in names:
+            return path[:end], path[end + 1 :]
+    return None
+
+
+def value_at(value: Any, path: str) -> Any:
     """What a dotted path leads to; of a list of records, the list of what they hold there; none if nothing."""
-    if path in row:
-        return row[path]
-    value: Any = row
-    for name in path.split("."):
-        items = value if isinstance(value, list) else [value]
-        found = [item.get(name) if isinstance(item, Mapping) else None for item in items]
-        value = found if isinstance(value, list) else found[0]
-    return value
-
-
-def column_of(path: str, columns: Collection[str]) -> str:
-    """The column that a path starts in: dots may be part of a name."""
-    return path if path in columns else path.partition(".")[0]
+    if isinstance(value, list):
+        return [value_at(item, path) for item in value]
+    step = first_step(path, value) if isinstance(value, Mapping) else None
+    if step is None:
+        return None
+    name, rest = step
+    return value_at(value[name], rest) if rest else value[name]

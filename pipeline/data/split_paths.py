@@ -16,6 +16,7 @@ ONE_SPLIT, SEVERAL_SPLITS = "state.json", "dataset_dict.json"
 TEXT_FILES = (".jsonl", ".json", ".csv", ".tsv")
 FORMATS = (*TEXT_FILES, *(f"{suffix}{GZIP}" for suffix in TEXT_FILES), ".parquet")
 PACKED = (".zip", ".zst", ".bz2", ".xz", ".7z", ".tar", ".tgz", ".lz4", ".rar")
+OTHER_NAMES = dict.fromkeys(("dev", "development", "val", "valid", "eval", "evaluation"), "validation")
 # How a split that is not there can be had, for messages.
 REMEDIES = {"validation": ", or data.split_validation=0.1", "test": ", or data.split_test=0.1"}
 
@@ -28,7 +29,7 @@ def check_split_names(corpus: CorpusConfig) -> None:
     """
     for option, names in (("files", corpus.files), ("splits", corpus.splits)):
         if unknown := [split for split in names if split not in SPLITS]:
-            best = nearest(unknown[0], list(SPLITS))
+            best = OTHER_NAMES.get(unknown[0].lower()) or nearest(unknown[0], list(SPLITS))
             raise UserError(f"task.corpus.{option}.{unknown[0]}", ", ".join(SPLITS), f"rename it {best}")
     if corpus.splits and corpus.kind != "hub":
         raise UserError(
@@ -50,13 +51,14 @@ def split_paths(files: Mapping[str, str], root: Path) -> dict[str, Path]:
     paths = {split: root / name for split, name in files.items()}  # an absolute name stays as it is
     in_root = [split for split in paths if (root / SEVERAL_SPLITS).is_file() or (is_saved(root) and split == "train")]
     paths |= {split: root for split in in_root if not paths[split].exists()}
-    mistakes = Mistakes()
+    mistakes, by_shell = Mistakes(), any(name.startswith("~") for name in (str(root), *files.values()))
     if missing := {split: path for split, path in paths.items() if not path.exists()}:
         there = ", ".join(_readable(root)[:8])
         error = UserError(
             "; ".join(f"data file {path} does not exist (split '{split}')" for split, path in missing.items()),
             f"a file ({', '.join(FORMATS)}) or a folder of save_to_disk for each of train, validation and test",
-            "set data.root, or "
+            ("write paths without ~, which only a shell reads; " if by_shell else "")
+            + "set data.root, or "
             + "; ".join(f"task.corpus.files.{name}{REMEDIES.get(name, '')}" for name in missing)
             + (f". In {root} there are {there}" if there else ""),
         )

@@ -1,9 +1,9 @@
-"""A training split taken apart where there are no others."""
+"""A training split taken apart where there are no others, and what others share with it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import datasets
 
@@ -49,3 +49,18 @@ def taken_apart(examples: datasets.Dataset, shares: Mapping[str, float]) -> dict
             )
         splits[split] = examples.select(rows)
     return splits
+
+
+def num_in_training(splits: Mapping[str, datasets.Dataset]) -> dict[str, int]:
+    """Examples of every other split whose source, of pairs both texts, is in the training split, too."""
+    known = set(_sources(splits["train"]))
+    return {
+        name: sum(source in known for source in _sources(split)) for name, split in splits.items() if name != "train"
+    }
+
+
+def _sources(examples: datasets.Dataset) -> Iterator[int]:
+    """A number for every source: the texts themselves may be more than memory holds."""
+    columns = [name for name in ("source", "second") if name in examples.column_names]
+    for batch in examples.select_columns(columns).iter(batch_size=1000):
+        yield from map(hash, zip(*batch.values(), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import re
@@ -36,7 +37,7 @@ def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
                 raise UserError(
                     f"data file {path}: line {_undecodable_line(path)} is not UTF-8",
                     "text in UTF-8",
-                    "save the file as UTF-8, e.g. iconv -f LATIN1 -t UTF-8",
+                    f"save the file as UTF-8, {_conversion(path)}",
                 ) from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -45,6 +46,14 @@ def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
 
 def _opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path) if path.suffix.lower() == GZIP else path.open("rb"))
+
+
+def _conversion(path: Path) -> str:
+    """How the file becomes UTF-8: only what begins with the mark of UTF-16 says what it is."""
+    with _opened(path) as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "with iconv -f UTF-16 -t UTF-8"
+    return "e.g., if it was written on Windows, with iconv -f WINDOWS-1252 -t UTF-8"
 
 
 def _undecodable_line(path: Path) -> int:

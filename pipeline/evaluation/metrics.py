@@ -111,6 +111,12 @@ def bleu(
     return scores
 
 
+def measures_nothing(metric: str, references: References, tokenizer: str) -> bool:
+    """Whether even the references score 0: BLEU does where no text has four words, whatever is said."""
+    perfect = [texts[0] for texts in references]
+    return metric == "bleu" and bleu_scorer(references, tokenizer).corpus_score(perfect, None).score == 0
+
+
 def chrf_each(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
     """chrF of every pair, in percent."""
     chrf = CHRF()

@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.layers import GROUPS
-from pipeline.config.load import help_text, load_config, to_yaml
+from pipeline.config.load import help_text, known_config, to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.config.use import ExportConfig, GenerateConfig
 from pipeline.stages.document import document_line
@@ -105,7 +105,7 @@ def main(
     run: Callable[[JobConfig], dict[str, Any]],
     dry_run: Callable[[JobConfig], dict[str, Any]] | None = None,
     has_document: Callable[[JobConfig | None], bool] = lambda _: True,
-    check: Callable[[JobConfig], None] | None = None,
+    check: Callable[[JobConfig, Mistakes], None] | None = None,
 ) -> int:
     """Run a job from the command line.
 
@@ -115,27 +115,35 @@ def main(
         run: what it does.
         dry_run: what it does under `--dry-run`; none if it knows no such thing.
         has_document: whether stdout gets the document, by configuration (none: it could not be read).
-        check: refuses what is known to be wrong without torch, before `run` imports it.
+        check: refuses what is known to be wrong without torch, before `run` imports it, together with what was found
+            already; settings that are concerned have their defaults.
 
     Returns:
         0: done; 1: done, but a student failed; 2: the user can mend it, stderr says how; 3: a crash.
     """
-    arguments, config = sys.argv[1:], None
+    arguments, config, mistakes = sys.argv[1:], None, Mistakes()
     if {"--help", "-h"} & set(arguments):
         print(help_text(job, summary or job, POSITIONAL.get(job, ()), own=job in OWN))
         return 0
     try:
-        config = _configuration(job, [word for word in arguments if word not in ("--print-config", "--dry-run")])
+        words = [word for word in arguments if word not in ("--print-config", "--dry-run")]
+        known = known_config(job, named(job, words, mistakes), mistakes)
         if "--print-config" in arguments:
-            print(to_yaml(config), end="")
+            mistakes.tell()
+            print(to_yaml(known), end="")
             return 0
+        config = None if mistakes.errors else known
         warnings.filterwarnings("ignore", category=FutureWarning)
         if "--dry-run" in arguments:
             if dry_run is None:
-                raise UserError(f"--dry-run of {job}", "dq_sweep, which has a plan", "leave it out")
-            run = dry_run
+                mistakes.add(
+                    UserError(f"--dry-run of {job}", "dq_sweep, which has a plan", "leave it out"), "--dry-run"
+                )
+            run = dry_run or run
         if check is not None:
-            check(config)
+            check(known, mistakes)
+        mistakes.tell()
+        config = known
         keep_memory()  # what this process trains or evaluates; Ray's workers have it from their environment
         result = run(config)
     except UserError as error:
@@ -151,11 +159,6 @@ def main(
     if has_document(config):
         print(document_line(job, result, Path(config.storage.path)), flush=True)
     return 0 if result["status"] in ("finished", "planned") else 1
-
-
-def _configuration(job: str, words: list[str]) -> JobConfig:
-    mistakes = Mistakes()
-    return load_config(job, named(job, words, mistakes), mistakes=mistakes)
 
 
 def _paragraph(job: str, error: UserError) -> str:

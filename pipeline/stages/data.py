@@ -16,6 +16,7 @@ from pipeline.config.task import TaskConfig
 from pipeline.data.corpora import load_corpus
 from pipeline.data.labels import labels_of
 from pipeline.data.languages import usable_languages
+from pipeline.data.splits import num_in_training
 from pipeline.data.tokenise import (
     TokenisedSplit,
     load_tokenised,
@@ -31,6 +32,7 @@ from pipeline.models.starting_point import local_folder
 from pipeline.stages.storage import Storage, whole_folder
 from pipeline.tracking.progress import say
 
+MANY_KNOWN = 0.1  # share of sources that are in the training split, too, above which scores mislead
 TOKENS_FORMAT = 2  # of the cache: another set of columns is another number
 
 
@@ -108,6 +110,9 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
     corpus = load_corpus(task, config.data.root, storage.cache, shares)
     for split in corpus.unread:
         say(f"split '{split}' of task {task.name} is not read: data.split_{split} takes one from the training split")
+    for split, number in num_in_training(corpus.splits).items():
+        if number > MANY_KNOWN * (total := len(corpus.splits[split])):
+            say(f"WARNING: {number:,} of {total:,} sources of split '{split}' are in the training split, too")
     labels = _in_model_order(labels_of(corpus, task), config)
     if tokenizer is None:
         key = config_hash(corpus.fingerprint, config.model.vocab_size)

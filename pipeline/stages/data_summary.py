@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from pipeline.config.task import TaskConfig
+from pipeline.data.labels import look_alikes
 from pipeline.data.split_paths import SPLITS
 from pipeline.data.tokenise import TokenisedSplit
 from pipeline.stages.data import PreparedTask
@@ -57,7 +58,7 @@ def described(task: PreparedTask, settings: TaskConfig) -> str:
     if task.labels:
         parts += ["\n".join(f"labels of {name}: {_shares(split.labels)}" for name, split in splits.items())]
     parts += ["\n\n".join(_shown_examples(task.split("train")))]
-    parts += _warnings(splits, settings)
+    parts += _warnings(splits, task.labels, settings)
     return "\n\n".join(parts)
 
 
@@ -109,9 +110,14 @@ def _percent(number: int, total: int) -> str:
 
 def _shares(labels: dict[str, int]) -> str:
     total = sum(labels.values())
-    shown = [f"{_shown(label)} {_percent(number, total)} ({number:,})" for label, number in labels.items()]
+    shown = [f"{_shown_label(label)} {_percent(number, total)} ({number:,})" for label, number in labels.items()]
     more = f", and {len(shown) - SHOWN_LABELS} more" if len(shown) > SHOWN_LABELS else ""
     return ", ".join(shown[:SHOWN_LABELS]) + more
+
+
+def _shown_label(label: str) -> str:
+    """A label as it is read in a list: in quotes where blanks that nobody sees are part of it."""
+    return label if label == _shown(label) else _shown(ascii(label))
 
 
 def _shown_examples(split: TokenisedSplit) -> list[str]:
@@ -130,7 +136,7 @@ def _shown(text: str) -> str:
     return f"{visible} ... ({len(text):,} characters)" if len(flat) > SHOWN_CHARACTERS else visible
 
 
-def _warnings(splits: dict[str, SplitSummary], settings: TaskConfig) -> list[str]:
+def _warnings(splits: dict[str, SplitSummary], labels: Sequence[str], settings: TaskConfig) -> list[str]:
     limits = {"sources": settings.max_source_tokens, "targets": settings.max_target_tokens}
     warnings = [
         f"warning: {side.num_cut:,} of {split.num_examples:,} {what} ({_percent(side.num_cut, split.num_examples)}) of "
@@ -140,4 +146,10 @@ def _warnings(splits: dict[str, SplitSummary], settings: TaskConfig) -> list[str
         for what, side in (("sources", split.sources), ("targets", split.targets))
         if side is not None and side.num_cut > MANY_CUT * split.num_examples
     ]
+    if not settings.labels:  # else they are meant
+        warnings += [
+            f"warning: the labels {', '.join(map(ascii, group))} look alike and are learned as {len(group)} labels: "
+            "mend the data if they are one"
+            for group in look_alikes(labels)
+        ]
     return ["\n".join(warnings)] if warnings else []

@@ -15,6 +15,7 @@ from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.metrics import (
     HEADLINES,
     References,
+    measures_nothing,
     score_texts,
     signature,
     texts_of,
@@ -40,10 +41,14 @@ def with_metric_tokenizer(config: JobConfig, task: PreparedTask, language: str |
     if config.task.objective != "supervised":
         return config
     names = dict.fromkeys(("validation", config.evaluation.split))
-    texts = [text for name in names for text in texts_of(references_of(task.split(name).examples))]
-    tokenizer = chosen_tokenizer(config.task.metric, config.task.metric_tokenizer, texts, language)
+    metric, references = config.task.metric, [r for name in names for r in references_of(task.split(name).examples)]
+    texts = texts_of(references)
+    tokenizer = chosen_tokenizer(metric, config.task.metric_tokenizer, texts, language)
     for doubt in doubts(config.task, tokenizer, texts, language):
         say(f"WARNING: {doubt}")
+    if measures_nothing(metric, references, tokenizer):
+        say(f"WARNING: no reference has four words by the tokenizer {tokenizer}: BLEU is 0, the loss alone decides")
+    say(f"scored by {signature(metric, references, tokenizer)}")
     return replace(config, task=replace(config.task, metric_tokenizer=tokenizer))
 
 

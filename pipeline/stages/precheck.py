@@ -1,4 +1,8 @@
-"""What of a job is known to be wrong without torch, transformers, Ray and MLflow: said at once, and all of it."""
+"""What of a job is known to be wrong without torch, transformers, Ray and MLflow: said at once, and all of it.
+
+Every check may be given the mistakes of the configuration; it leaves out what depends on settings that they concern,
+and tells them together with its own.
+"""
 
 from __future__ import annotations
 
@@ -15,106 +19,132 @@ from pipeline.stages.fitting import check_fit, check_student, for_each
 from pipeline.stages.storage import check_path, personal_path
 from pipeline.stages.student_path import student_path
 
+# What of a task decides whether a model is one for it.
+OF_FIT = ("task.objective", "task.max_source_tokens", "task.max_target_tokens", "task.decoding")
 
-def check_teacher(config: JobConfig) -> None:
+
+def check_teacher(config: JobConfig, mistakes: Mistakes | None = None) -> None:
     """Refuse a teacher that cannot be.
 
     Raises:
         UserError: whatever settings, paths and the model's own configuration tell.
     """
-    mistakes = Mistakes()
+    mistakes = mistakes or Mistakes()
     _check_surroundings(config, mistakes)
-    with mistakes.noted():
-        if (start := starting_point(config.model)) is not None:
-            check_fit(start, config, [])
+    _check_model(config, [], mistakes)
     mistakes.tell()
 
 
-def check_sweep(config: JobConfig) -> None:
+def check_sweep(config: JobConfig, mistakes: Mistakes | None = None) -> None:
     """The same of a sweep: also its students.
 
     Raises:
         UserError: as said.
     """
-    mistakes, students = Mistakes(), config.sweep.points()
-    if config.task.objective == "denoising":
+    mistakes = mistakes or Mistakes()
+    students = [] if mistakes.concern("sweep") or mistakes.concern("recipe") else config.sweep.points()
+    if denoises := config.task.objective == "denoising":
         error = UserError(
             "task.objective=denoising in a sweep",
             "supervised or classification; denoising is for jobs/finetune_teacher.py",
             "set task.objective=supervised",
         )
-        mistakes.add(error, "task.objective")
+        mistakes.add(error, "sweep")
     _check_surroundings(config, mistakes)
-    with mistakes.noted():
-        if (start := starting_point(config.model)) is not None:
-            check_fit(start, config, [] if mistakes.concern("task.objective") else students)
+    _check_model(config, [] if denoises else students, mistakes)
     with mistakes.noted():
         for_each(students, lambda student: check_student(config, student))
     mistakes.tell()
 
 
-def check_comparison(config: JobConfig) -> None:
+def check_comparison(config: JobConfig, mistakes: Mistakes | None = None) -> None:
     """Refuse a comparison of fewer than two runs.
 
     Raises:
         UserError: as said.
     """
-    if not (config.comparison.first and config.comparison.second):
-        raise UserError("fewer than two runs", "two run ids or run names", "write python jobs/compare.py RUN_A RUN_B")
+    mistakes = mistakes or Mistakes()
+    if not (mistakes.concern("comparison") or (config.comparison.first and config.comparison.second)):
+        example = "write python jobs/compare.py RUN_A RUN_B"
+        mistakes.add(UserError("fewer than two runs", "two run ids or run names", example), "comparison")
+    mistakes.tell()
 
 
-def check_export(config: JobConfig) -> None:
+def check_export(config: JobConfig, mistakes: Mistakes | None = None) -> None:
     """Refuse an export of nothing.
 
     Raises:
         UserError: no student, or a path to nothing.
     """
-    student_path(config.export.model)
+    mistakes = mistakes or Mistakes()
+    if not mistakes.concern("export.model"):
+        with mistakes.noted("export.model"):
+            student_path(config.export.model)
+    mistakes.tell()
 
 
-def check_generation(config: JobConfig) -> None:
+def check_generation(config: JobConfig, mistakes: Mistakes | None = None) -> None:
     """Refuse answers of nobody, or to nowhere.
 
     Raises:
         UserError: no student, a path to nothing, or an output that cannot be written.
     """
-    mistakes, output = Mistakes(), config.generate.output
-    with mistakes.noted():
-        student_path(config.generate.model)
+    mistakes, output = mistakes or Mistakes(), config.generate.output
+    if not mistakes.concern("generate.model"):
+        with mistakes.noted("generate.model"):
+            student_path(config.generate.model)
     if output is not None:
-        with mistakes.noted():
+        with mistakes.noted("generate.output"):
             check_output(personal_path(output))
     mistakes.tell()
 
 
-def check_benchmark(config: JobConfig) -> None:
+def check_benchmark(config: JobConfig, mistakes: Mistakes | None = None) -> None:
     """Refuse a benchmark of students that its teacher cannot have.
 
     Raises:
         UserError: another family, or depths beyond the teacher's layers.
     """
-    settings = config.benchmark
+    mistakes, settings = mistakes or Mistakes(), config.benchmark
     depths = {
         "generation": [settings.depth],
         "cohort": settings.depths,
         "runtime": settings.runtime.depths,
         "parity": [settings.parity.depth],
     }[settings.kind]
-    if (start := starting_point(config.model)) is not None:
-        for_each([StudentConfig(depth=depth) for depth in depths], lambda one: student_maps(one, start.num_layers))
+    if not (mistakes.concern("benchmark") or mistakes.concern("model")):
+        with mistakes.noted():
+            if (start := starting_point(config.model)) is not None:
+                students = [StudentConfig(depth=depth) for depth in depths]
+                for_each(students, lambda one: student_maps(one, start.num_layers))
+    mistakes.tell()
+
+
+def _check_model(config: JobConfig, students: list[StudentConfig], mistakes: Mistakes) -> None:
+    """The model's own folder, and, where the task is known, whether it is a model for it."""
+    if mistakes.concern("model"):
+        return
+    with mistakes.noted("model"):
+        start = starting_point(config.model)
+        if start is not None and not any(map(mistakes.concern, OF_FIT)):
+            check_fit(start, config, students)
 
 
 def _check_surroundings(config: JobConfig, mistakes: Mistakes) -> None:
     """Paths that settings name."""
     task, data = config.task, config.data
     taken = {name for name, share in (("validation", data.split_validation), ("test", data.split_test)) if share}
-    with mistakes.noted():
-        check_path(config.storage.path)
-    with mistakes.noted():
-        check_split_names(task.corpus)
-        if task.corpus.kind == "files":
-            split_paths({name: path for name, path in task.corpus.files.items() if name not in taken}, Path(data.root))
-    if config.model.tokenizer:
+    if not mistakes.concern("storage.path"):
+        with mistakes.noted("storage.path"):
+            check_path(config.storage.path)
+    if not (mistakes.concern("task.corpus") or mistakes.concern("data")):
+        with mistakes.noted("data"):
+            check_split_names(task.corpus)
+            if task.corpus.kind == "files":
+                split_paths(
+                    {name: path for name, path in task.corpus.files.items() if name not in taken}, Path(data.root)
+                )
+    if config.model.tokenizer and not mistakes.concern("model.tokenizer"):
         with mistakes.noted():
             local_folder(config.model.tokenizer, "model.tokenizer")
     for family in task.family_prefixes:

@@ -51,13 +51,13 @@ def check_path(path: str) -> None:
     Raises:
         UserError: a relative path in a submitted job (its working directory vanishes), or no right to write.
     """
-    if not Path(path).is_absolute() and in_submitted_job():
+    if not personal_path(path).is_absolute() and in_submitted_job():
         raise UserError(
             f"storage.path={path} in a job submitted to Ray",
             "an absolute path: the job's working directory is a copy that vanishes",
             "set storage.path=/absolute/path or the environment variable DQ_STORAGE",
         )
-    root = Path(path).absolute()
+    root = personal_path(path).absolute()
     there = next(folder for folder in (root, *root.parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         reason = "no right to write" if there.is_dir() else f"{there} is a file"
@@ -71,7 +71,7 @@ def open_storage(path: str) -> Storage:
         UserError: as `check_path` says, or it cannot be written after all.
     """
     check_path(path)
-    root = Path(path).absolute()
+    root = personal_path(path).absolute()
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / f".probe-{os.getpid()}"

@@ -1,14 +1,17 @@
 """Columns of any data set become source, second, target and references."""
 
 import itertools
+import json
 
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, Translation, Value
 
 from pipeline.config.errors import UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records
-from pipeline.data.columns import _examples, examples_of, grouped
+from pipeline.data.columns import _examples, check_columns, examples_of, grouped
+from pipeline.data.json_file import JsonFile
+from pipeline.data.records import value_at
 
 
 @pytest.fixture
@@ -19,15 +22,17 @@ def examples(tmp_path):
         metric = "accuracy" if objective == "classification" else "rouge"
         task = TaskConfig(name="mine", objective=objective, metric=metric, corpus=CorpusConfig(**corpus))
         records = dataset_records(Dataset.from_list(rows, features=features), "the rows")
+        check_columns({"test": records}, task.corpus)
         return examples_of(records, task, "test", tmp_path)
 
     return make
 
 
-def test_dots_reach_into_a_column(examples):
-    """WMT's files hold both languages in one column."""
+@pytest.mark.parametrize("features", [None, Features({"translation": Translation(languages=["en", "ro"])})])
+def test_dots_reach_into_a_column(examples, features):
+    """WMT's files hold both languages in one column, to which the hub gives a type of its own."""
     rows = [{"translation": {"en": "yes", "ro": "da"}}, {"translation": {"en": "no", "ro": "nu"}}]
-    split = examples(rows, source_column="translation.en", target_column="translation.ro")
+    split = examples(rows, features=features, source_column="translation.en", target_column="translation.ro")
     assert split.to_dict() == {"source": ["yes", "no"], "target": ["da", "nu"], "references": [["da"], ["nu"]]}
 
 
@@ -48,9 +53,15 @@ def test_further_references_stand_beside_the_target_once(examples):
     assert examples(rows, references_column="refs")["references"][:] == [["t", "u"], ["t"], ["t"], ["t", "v"]]
 
 
-def test_a_dot_may_be_part_of_a_name(examples):
-    """Where a column is called so."""
-    assert examples([{"a.b": "s", "target": "t"}], source_column="a.b")["source"][:] == ["s"]
+@pytest.mark.parametrize("row", [{"a.b.c": "s"}, {"a.b": {"c": "s"}}, {"a": {"b.c": "s"}}, {"a": {"b": {"c": "s"}}}])
+def test_a_dot_may_be_part_of_a_name(examples, row, tmp_path):
+    """Of a column or of what it holds, in tables and in JSON."""
+    assert examples([row | {"target": "t"}], source_column="a.b.c")["source"][:] == ["s"]
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    records = JsonFile(path=path, has_lines=True)
+    assert (records.columns(), records.has("a.b.c"), records.has("a.b.d")) == (["a.b.c"], True, False)
+    assert [value_at(value, "a.b.c") for _, value in records.rows(())] == ["s"]
 
 
 def test_examples_of_one_source_can_become_one_with_several_references(examples):
@@ -136,6 +147,18 @@ def test_no_column_is_offered_that_would_give_the_answer_away(examples, columns)
             assert f"no column '{used[missing]}' in split 'test' (the rows)" in refusal.value.given
             offered = {word.partition("=")[2].strip(",") for word in refusal.value.change.split() if "=" in word}
             assert offered - {"null", ""} == set(spare)
+
+
+def test_all_columns_that_are_missing_are_told_at_once(examples):
+    """Each is offered another one, those that must be there first."""
+    with pytest.raises(UserError) as refusal:
+        examples([{"text": "a", "title": "b", "context of it": "c"}], second_column="context")
+    changes = [error.change for error in refusal.value.errors]
+    assert [change.partition(",")[0] for change in changes] == [
+        "set task.corpus.source_column='context of it'",
+        "set task.corpus.target_column=text",
+        "set task.corpus.second_column=title",
+    ]
 
 
 def test_a_source_that_holds_the_target_is_refused(examples):

@@ -84,6 +84,10 @@ def test_every_text_stays_as_it_stands(read, suffix, packed):
         ("a.csv", '\ufeffsource,target\r\n"one,\r\n\ttwo ""x""\nthree",t\r\n'),
         ("a.csv", 'source;target\n"one,\r\n\ttwo ""x""\nthree";t'),
         ("a.csv", 'source\ttarget\n"one,\r\n\ttwo ""x""\nthree"\tt'),
+        ("a.csv", 'source|target|more, or less\n"one,\r\n\ttwo ""x""\nthree"|t|x'),
+        ("a.csv", '\n\nsource;target;more, or less\n"one,\r\n\ttwo ""x""\nthree";t;x'),
+        ("a.csv", '"source", "target"\n"one,\r\n\ttwo ""x""\nthree", "t"'),
+        ("a.tsv", '"source"\t"target"\r\n"one,\r\n\ttwo ""x""\nthree"\t"t"'),
         ("a.csv", ',source,target\n0,"one,\r\n\ttwo ""x""\nthree",t\n\n'),  # pandas' index; a blank line
         ("a.jsonl", '\ufeff{"source": "one,\\r\\n\\ttwo \\"x\\"\\nthree", "target": "t"}\r\n\r\n'),
         ("a.json", '{"source": "one,\\r\\n\\ttwo \\"x\\"\\nthree",\n\n "target": "t"}\n'),
@@ -111,6 +115,8 @@ def test_labels_of_json_are_spelt_as_in_the_file(read):
     labels = ["1", "-0.50", "1e3", "true", "false", '"a"', "123456789012345678901234567890"]
     lines = "\n".join(f'{{"source": "x", "target": {label}}}' for label in labels)
     assert read("a.jsonl", lines, "classification")["target"] == [label.strip('"') for label in labels]
+    with pytest.raises(UserError, match=r"label 1\.0 is the number 1 in line 2 of split 'train'"):
+        read("a.jsonl", '{"source": "x", "target": 1}\n{"source": "x", "target": 1.0}', "classification")
     with pytest.raises(UserError, match=r"label 1 is str in line 2 of split 'train' .*, and int before"):
         read("a.jsonl", '{"source": "x", "target": 1}\n{"source": "x", "target": "1"}', "classification")
 
@@ -154,7 +160,8 @@ BAD = {
     "no UTF-8 in JSON lines": ("a.jsonl", GOOD.encode() * 9999 + b'{"source": "\xff"}', "line 10000 is not UTF-8"),
     "no UTF-8 in JSON": ("a.json", b'[\n{"source": "\xc3"}]', "line 2 is not UTF-8"),
     "no UTF-8 packed": ("a.csv.gz", b"source,target\na,\xff\n", "line 2 is not UTF-8"),
-    "UTF-16": ("a.csv", "source,target\na,b\n".encode("utf-16"), "line 1 is not UTF-8"),
+    "UTF-16": ("a.csv", "source,target\na,b\n".encode("utf-16"), "line 1 is not UTF-8.*iconv -f UTF-16"),
+    "commas in TSV": ("a.tsv", "source,target\na,b\n", "no tab, but ','.*name the file .csv"),
     "a NUL in CSV": ("a.csv", "source,target\na,b\nc,d\0\n", "a NUL character in line 3"),
     "a NUL in TSV": ("a.tsv", "source\ttarget\na\0\tb\n", "a NUL character in line 2"),
     "a NUL in JSON": ("a.jsonl", GOOD + '{"source": "a\\u0000", "target": "b"}', "a NUL character in line 2"),
@@ -170,7 +177,10 @@ BAD = {
     "a number with too many digits": ("a.jsonl", f'{{"source": "a", "target": {"1" * 5000}}}', "line 1: "),
     "a nest": ("a.jsonl", GOOD + "[" * 100_000, "line 2: "),
     "a text that is a number": ("a.jsonl", '{"source": "a", "target": 1.50}', r"holds '1.50' \(float\) in line 1"),
-    "an empty file in gzip": ("a.csv.gz", "", "no column 'source'"),
+    "an empty file in gzip": ("a.csv.gz", "", "nothing in .*a.csv.gz, the data of split 'train'"),
+    "blank lines": ("a.csv", "\n\n", "nothing in .*a.csv, the data of split 'train'"),
+    "an empty list": ("a.json", "[]", "nothing in .*a.json, the data of split 'train'"),
+    "a blank in a name": ("a.csv", "source ,target\na,b\n", "set task.corpus.source_column='\"source \"'"),
 }
 
 
@@ -209,6 +219,15 @@ def test_parquet_is_taken_as_plain_values(read, tmp_path):
     pyarrow.parquet.write_table(table, tmp_path / "b.parquet")
     with pytest.raises(UserError, match=r"a\.parquet: row 2 is not UTF-8"):
         read("a.parquet", (tmp_path / "b.parquet").read_bytes())
+
+
+def test_a_column_of_parquet_that_nobody_asks_for_does_not_matter(read, tmp_path):
+    """Maps have no type in the library."""
+    odd = pyarrow.array([[("k", "v")]], pyarrow.map_(pyarrow.string(), pyarrow.string()))
+    pyarrow.parquet.write_table(pyarrow.table({"source": ["a"], "target": ["b"], "odd": odd}), tmp_path / "b.parquet")
+    assert read("a.parquet", (tmp_path / "b.parquet").read_bytes())["target"] == ["b"]
+    with pytest.raises(UserError, match=r"'odd' holds .*list"):
+        read("a.parquet", (tmp_path / "b.parquet").read_bytes(), target_column="odd")
 
 
 @pytest.fixture
@@ -284,6 +303,13 @@ def test_nothing_is_left_in_the_cache(read, tmp_path):
     for _ in range(2):
         read("a.csv", as_csv(ROWS))
     assert not list((tmp_path / "cache").rglob("*"))
+
+
+def test_a_list_that_became_text_is_no_reference(read):
+    """It would be scored with its brackets."""
+    with pytest.raises(UserError, match=r"list that was written as text in line 2 .*: .*JSON lines"):
+        read("a.csv", "source,target,refs\na,b,\"['c', 'd']\"\n", references_column="refs")
+    read("a.csv", "source,target,refs\na,b,[c]\n", references_column="refs")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])

@@ -1,5 +1,7 @@
 """What is said of the data is true: counts, totals, shares, lengths before cuts, labels, the first rows."""
 
+from dataclasses import replace
+
 import pytest
 from datasets import Dataset
 
@@ -84,3 +86,16 @@ def test_many_labels_are_not_all_shown(prepared):
     task, config = prepared(dict.fromkeys(("train", "validation", "test"), split), labels, **settings)
     assert "label 11 2 % (1), and 28 more" in described(task, config)
     assert (as_document(task)["num_labels"], len(as_document(task)["splits"]["test"]["labels"])) == (40, 12)
+
+
+def test_labels_that_look_alike_are_told_apart(prepared):
+    """A blank that nobody sees makes a class of its own; labels that the task names are meant so."""
+    labels = ["No", "no", "yes", "yes "]
+    split = {"source": texts([4] * 4), "target": labels}
+    settings = {"objective": "classification", "metric": "accuracy"}
+    task, config = prepared(dict.fromkeys(("train", "validation", "test"), split), labels, **settings)
+    said = [" ".join(described(task, one).split()) for one in (config, replace(config, labels=labels))]
+    assert "'yes ' 25 % (1)" in said[0]
+    assert "the labels 'No', 'no' look alike and are learned as 2 labels" in said[0]
+    assert "the labels 'yes', 'yes ' look alike" in said[0]
+    assert "alike" not in said[1]

@@ -16,7 +16,14 @@ from pipeline.config.errors import UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.evaluation import tokenizers
 from pipeline.evaluation.comparison import compare_texts
-from pipeline.evaluation.metrics import rouge_each, score_texts, signature, trivial_predictions
+from pipeline.evaluation.metrics import (
+    bleu,
+    measures_nothing,
+    rouge_each,
+    score_texts,
+    signature,
+    trivial_predictions,
+)
 from pipeline.evaluation.rouge_words import ROUGE_WORDS
 from pipeline.evaluation.tokenizers import check_tokenizer, chosen_tokenizer, doubts, language_of
 
@@ -235,3 +242,20 @@ def test_a_metric_that_cannot_measure_is_said_aloud(metric, tokenizer, texts, wo
     told = doubts(TaskConfig(metric=metric, metric_tokenizer=tokenizer), tokenizer, texts)
     assert len(told) == len(words)
     assert all(word in sentence for word, sentence in zip(words, told, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("references", "tokenizer", "nothing"),
+    [
+        ([["三个字"], ["两个"]], "zh", True),
+        ([["三个字"], ["一二三四"]], "zh", False),
+        ([["three short words"], ["two"]], "13a", True),
+        ([["two"], ["three short words."]], "13a", False),
+    ],
+)
+def test_bleu_of_texts_below_four_words_measures_nothing(references, tokenizer, nothing):
+    """Then even the references score 0, and somebody must be told."""
+    perfect = [texts[0] for texts in references]
+    assert measures_nothing("bleu", references, tokenizer) is nothing
+    assert (bleu(perfect, references, tokenizer=tokenizer)["bleu"] == 0) is nothing
+    assert not measures_nothing("rouge", references, "ascii")

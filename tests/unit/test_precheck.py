@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.layers import CONF_DIR, members
-from pipeline.config.load import load_config
+from pipeline.config.load import known_config, load_config
 from pipeline.models.starting_point import starting_point
 from pipeline.stages.fitting import LONGER
 from pipeline.stages.precheck import check_sweep, check_teacher
@@ -90,6 +90,38 @@ def test_everything_that_paths_and_settings_tell_is_told_at_once(tmp_path):
     assert len(found) == len(starts) and all(m.startswith(s) for m, s in zip(found, starts, strict=True)), found
     assert "In" in found[1] and "train.zip" in found[1]
     assert len(mistakes(*words, check=check_teacher)) == 6
+
+
+def test_mistakes_of_every_kind_are_told_at_once(tmp_path):
+    """Options, keys, values, files, a model folder, students; nothing that only follows from another."""
+    words = ["--dryrun", "task=summarization", f"data.root={tmp_path}", "teacher.epoch=3", "seed=-1"]
+    words += [f"model.pretrained={tmp_path}/none", "storage.path=/etc/passwd/runs", "task.labels=[no,b]"]
+    words += ["sweep.students=[{scheme: 9-2-8, depth: 6-3}]"]
+    run = subprocess.run(
+        [sys.executable, "jobs/dq_sweep.py", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2
+    said = " ".join(run.stderr.split())
+    assert "dq_sweep: 8 mistakes" in said
+    for part in (
+        "--dry-run",
+        "'teacher.epochs'",
+        "seed=-1",
+        "train.jsonl",
+        "there is no such folder",
+        "/etc/passwd/runs",
+    ):
+        assert part in said
+    assert """task.labels='["no","b"]'""" in said and "9 weight bits" in said
+    [unknown, model] = mistakes_known("task=summarisation", f"data.root={tmp_path}", "model.pretrained=./none")
+    assert "unknown task" in unknown and "./none" in model
+
+
+def mistakes_known(*words):
+    found = Mistakes()
+    with pytest.raises(UserError) as caught:
+        check_sweep(known_config("dq_sweep", list(words), found), found)
+    return [str(error) for error in caught.value.errors]
 
 
 def test_a_split_that_is_taken_from_another_needs_no_file(tmp_path):

@@ -4,12 +4,13 @@ import json
 import random
 
 import pytest
+from datasets import Dataset
 
 from pipeline.config.errors import UserError
 from pipeline.config.schema import DataConfig
 from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.data.corpora import load_corpus
-from pipeline.data.splits import split_of
+from pipeline.data.splits import num_in_training, split_of
 
 SOURCES = [f"text {number}" for number in range(2000)]
 
@@ -82,3 +83,12 @@ def test_something_must_be_left_to_train_on():
     """Shares of 1 together are refused."""
     with pytest.raises(UserError, match=r"split_validation \+ data.split_test = 1\."):
         DataConfig(split_validation=0.5, split_test=0.5)
+
+
+def test_sources_that_are_in_the_training_split_are_counted():
+    """Of pairs, both texts count; a file that was named twice shows at once."""
+    train = Dataset.from_dict({"source": ["a", "b", "b"], "second": ["x", "y", "z"]})
+    other = Dataset.from_dict({"source": ["a", "b", "b", "c"], "second": ["x", "x", "z", "x"]})
+    assert num_in_training({"train": train, "validation": other, "test": train}) == {"validation": 2, "test": 3}
+    alone = {name: split.select_columns(["source"]) for name, split in (("train", train), ("test", other))}
+    assert num_in_training(alone) == {"test": 3}

@@ -1,11 +1,15 @@
 """Texts stay as they are written; what YAML reads as something else is named, with the way to write it."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
 
 from pipeline.config.errors import UserError
 from pipeline.config.load import load_config
+from pipeline.config.written import as_word
+from pipeline.data.split_paths import check_split_names
 
 LABELS = ["task=classification", "model=tiny_encoder"]
 NUMBERS = ["2", "010", "1e3", "12:30", "2005-04-17", "0x1F", "1_000", ".5", "-0", "1.50", "0b1", "1:30.5", "=", "N/A"]
@@ -34,12 +38,35 @@ def test_what_yaml_reads_as_a_boolean_or_nothing_is_no_text(written):
 
 def test_a_text_alone_is_shown_in_quotes():
     """Also one that YAML reads as a section; nothing is nothing where that is allowed."""
-    for word, change in (("task.source_prefix=yes", '"yes"'), ("task.source_prefix=summarize: ", '"summarize: "')):
+    prefixes = ("yes", "summarize: ", "#id", "[x]", "{a: b}")
+    for word, change in ((f"task.source_prefix={prefix}", json.dumps(prefix)) for prefix in prefixes):
         with pytest.raises(UserError) as caught:
             load_config("dq_sweep", [word])
         assert caught.value.change == f"write task.source_prefix='{change}'"
         load_config("dq_sweep", [f"task.source_prefix={change}"])
     assert load_config("dq_sweep", ["task.source_language=null"]).task.source_language is None
+
+
+@pytest.mark.parametrize("text", [*READ_OTHERWISE, *NUMBERS, "a.b", " a ", "@x", "*x", "#x", "it's", "a: b", "é ${x}"])
+def test_a_word_that_is_offered_sets_what_it_says(text):
+    """Typed into a shell as it stands."""
+    assert load_config("dq_sweep", shlex.split(as_word("task.source_prefix", text))).task.source_prefix == text
+
+
+@pytest.mark.parametrize(
+    ("word", "change"),
+    [
+        ("task.source_prefix=@x", """if it is a text, write task.source_prefix='"@x"'"""),
+        ("--dryrun", "write --dry-run"),
+        ("--task=xsum", "write task=xsum"),
+        ("task.corpus.files.dev=a", "rename it validation"),
+    ],
+)
+def test_what_is_offered_helps(word, change):
+    """Nothing is offered that is refused next."""
+    with pytest.raises(UserError) as caught:
+        check_split_names(load_config("dq_sweep", [word]).task.corpus)
+    assert caught.value.change == change
 
 
 @pytest.mark.parametrize("word", ["seed=010", "seed=12:30", "student.dropout=010", "sweep.seeds=[1,010]"])
@@ -56,7 +83,7 @@ def test_a_depth_may_be_written_as_a_number(word):
     assert "2" in (config.benchmark.depth, config.sweep.points()[0].depth)
 
 
-@pytest.mark.parametrize("depth", ["6.3", "6,3", "6 3"])
+@pytest.mark.parametrize("depth", ["6.3", "6,3", "6 3", "06-3"])
 def test_a_depth_with_another_sign_is_answered_with_the_hyphen(depth):
     """The likeliest slip."""
     with pytest.raises(UserError, match="write 6-3, with a hyphen"):
