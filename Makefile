@@ -6,10 +6,10 @@ export DQ_STORAGE ?= $(CURDIR)/runs
 ARGS ?= experiment=quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test ui ray ray-stop lint clean
+.PHONY: help sweep test ui ray ray-stop lint clean clean-cache
 
 help: ## what can be made
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 sweep: .venv/installed ## run the main job on this machine (ARGS="key=value ..." for another configuration)
 	@$(BIN)/python infra/laptop.py submit -- python jobs/dq_sweep.py storage.path=$(DQ_STORAGE) $(ARGS)
@@ -30,6 +30,18 @@ ray: .venv/installed ## start a Ray head on loopback and leave it running
 
 ray-stop: .venv/installed ## stop the head that `make ray` started
 	@$(BIN)/python infra/laptop.py stop
+
+clean: ## remove what tools left in this folder; neither .venv nor anything that jobs stored
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	@echo "$(DQ_STORAGE) is untouched: \`make clean-cache\` frees its cache, results in it are yours to remove"
+
+# A job renews its lease every ten seconds.
+clean-cache: ## remove caches of jobs, which can be made again, from $DQ_STORAGE; not while a job runs there
+	@held=$$(find "$(DQ_STORAGE)" -path '*/lease/*.json' -newermt '-60 seconds' -exec grep -L '"released": true' {} + 2>/dev/null); \
+	if [ -n "$$held" ]; then echo "a job runs in $(DQ_STORAGE), or did a minute ago ($$held): wait for its end"; exit 1; fi
+	@du -sh "$(DQ_STORAGE)/cache" 2>/dev/null || echo "no cache in $(DQ_STORAGE)"
+	@rm -rf -- "$(DQ_STORAGE)/cache"
 
 .venv/installed: pyproject.toml infra/constraints.txt
 	@echo "setting up .venv (once, a few minutes)"

@@ -1,9 +1,19 @@
 """Measure what the project claims about its own speed, side by side in one run."""
 
 import sys
+from typing import Any
 
-from pipeline.stages import benchmark_job
+from pipeline.config.schema import JobConfig
 from pipeline.stages.command import main
+from pipeline.stages.precheck import check_benchmark
+
+
+def run(config: JobConfig) -> dict[str, Any]:
+    """The job."""
+    from pipeline.stages import benchmark_job  # after the arguments: what it imports takes many seconds
+
+    return benchmark_job.run(config)
+
 
 if __name__ == "__main__":
-    sys.exit(main("benchmark", __doc__, benchmark_job.run))
+    sys.exit(main("benchmark", __doc__, run, check=check_benchmark))

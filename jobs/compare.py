@@ -1,9 +1,19 @@
 """Compare two runs, or two sweeps, on the same examples: scores, size, speed, settings, and what may be chance."""
 
 import sys
+from typing import Any
 
-from pipeline.stages import compare_job
+from pipeline.config.schema import JobConfig
 from pipeline.stages.command import main
+from pipeline.stages.precheck import check_comparison
+
+
+def run(config: JobConfig) -> dict[str, Any]:
+    """The job."""
+    from pipeline.stages import compare_job  # after the arguments: what it imports takes many seconds
+
+    return compare_job.run(config)
+
 
 if __name__ == "__main__":
-    sys.exit(main("compare", __doc__, compare_job.run))
+    sys.exit(main("compare", __doc__, run, check=check_comparison))

@@ -1,9 +1,19 @@
 """Export a student to graphs for ONNX Runtime with its real bits: a folder that runs without torch."""
 
 import sys
+from typing import Any
 
-from pipeline.stages import export_job
+from pipeline.config.schema import JobConfig
 from pipeline.stages.command import main
+from pipeline.stages.precheck import check_export
+
+
+def run(config: JobConfig) -> dict[str, Any]:
+    """The job."""
+    from pipeline.stages import export_job  # after the arguments: what it imports takes many seconds
+
+    return export_job.run(config)
+
 
 if __name__ == "__main__":
-    sys.exit(main("export", __doc__, export_job.run))
+    sys.exit(main("export", __doc__, run, check=check_export))

@@ -1,9 +1,19 @@
 """Fine-tune a teacher on a task (or pre-train it by denoising) and keep the best checkpoint."""
 
 import sys
+from typing import Any
 
-from pipeline.stages import teacher_job
+from pipeline.config.schema import JobConfig
 from pipeline.stages.command import main
+from pipeline.stages.precheck import check_teacher
+
+
+def run(config: JobConfig) -> dict[str, Any]:
+    """The job."""
+    from pipeline.stages import teacher_job  # after the arguments: what it imports takes many seconds
+
+    return teacher_job.run(config)
+
 
 if __name__ == "__main__":
-    sys.exit(main("finetune_teacher", __doc__, teacher_job.run))
+    sys.exit(main("finetune_teacher", __doc__, run, check=check_teacher))

@@ -4,9 +4,24 @@ Answers go to stdout, one a line. With output=FILE they go there, and stdout get
 """
 
 import sys
+from typing import Any
 
-from pipeline.stages import generate_job
+from pipeline.config.schema import JobConfig
 from pipeline.stages.command import main
+from pipeline.stages.precheck import check_generation
+
+
+def run(config: JobConfig) -> dict[str, Any]:
+    """The job."""
+    from pipeline.stages import generate_job  # after the arguments: what it imports takes many seconds
+
+    return generate_job.run(config)
+
+
+def has_document(config: JobConfig | None) -> bool:
+    """Whether stdout gets the job's document: only where answers go to a file."""
+    return config is not None and config.generate.output is not None
+
 
 if __name__ == "__main__":
-    sys.exit(main("generate", __doc__, generate_job.run, has_document=generate_job.has_document))
+    sys.exit(main("generate", __doc__, run, has_document=has_document, check=check_generation))

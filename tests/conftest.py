@@ -16,7 +16,9 @@ from transformers import BartConfig, BartForConditionalGeneration
 
 from pipeline.data.batch import Batch, collate
 from pipeline.data.tokenise import train_tokenizer
+from pipeline.training.allocator import keep_memory
 
+keep_memory()
 torch.set_num_threads(1)
 
 VOCAB_SIZE, PAD, EOS = 203, 1, 2

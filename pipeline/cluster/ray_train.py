@@ -9,12 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.cluster.failures import advice, no_useless_restart
 from pipeline.cluster.groups import run_watched
 from pipeline.cluster.room import bundle, wait_for_resources
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ClusterConfig
+from pipeline.training.allocator import keeping_environment
 
 CONNECT_TIMEOUT_S = 3.0
+# Batches differ in length from step to step; without it the pieces of one size are of no use to another.
+DEVICE_ALLOCATOR = ("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 
 def run_workers(
@@ -37,11 +41,16 @@ def run_workers(
         memory_bytes: what one worker needs; Ray places it where so much is not promised to others.
 
     Raises:
-        UserError: raised in a worker.
+        UserError: raised in a worker, or it ran out of memory.
         RuntimeError: a worker failed more often than `cluster.max_failures`; the message is the worker's.
     """
     if cluster.launcher == "process":
-        worker(payload)
+        try:
+            worker(payload)
+        except Exception as error:
+            if told := advice(error, name, cluster):
+                raise told from error
+            raise
         return
     gpu = cluster.gpus_per_worker > 0
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # else every worker line appears twice
@@ -64,8 +73,10 @@ def run_workers(
         run_config=ray.train.RunConfig(
             name=name,
             storage_path=str(storage_path),
+            worker_runtime_env={"env_vars": keeping_environment() | (_device_allocator() if gpu else {})},
             logging_config=ray.train.LoggingConfig(log_level="WARNING"),
             failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures, controller_failure_limit=0),
+            callbacks=[no_useless_restart(name, cluster)],
         ),
     )
     try:
@@ -73,8 +84,8 @@ def run_workers(
     except ray.train.TrainingFailedError as error:
         failures = getattr(error, "worker_failures", None) or {0: getattr(error, "controller_failure", error)}
         for cause in failures.values():
-            if isinstance(cause, UserError):
-                raise UserError(cause.given, cause.allowed, cause.change) from error
+            if told := advice(cause, name, cluster):
+                raise told from error
         rank, cause = min(failures.items())
         raise RuntimeError(f"worker {rank} failed: {cause}") from error
 
@@ -86,6 +97,8 @@ def connect(cluster: ClusterConfig) -> None:
         UserError: no cluster at the address, or too few CPUs or GPUs.
     """
     if cluster.launcher == "process":
+        if cluster.gpus_per_worker:  # before anything asks the device
+            os.environ.update(_device_allocator())
         for name, most in (("num_workers", 1), ("gpus_per_worker", _num_gpus())):
             if (given := getattr(cluster, name)) > most:
                 raise UserError(
@@ -111,6 +124,12 @@ def connect(cluster: ClusterConfig) -> None:
                 "start one with `make ray`, or set cluster.address or RAY_ADDRESS",
             ) from error
     wait_for_resources(cluster)
+
+
+def _device_allocator() -> dict[str, str]:
+    """Settings of torch's allocator for a process with a GPU; those that a person has made stay."""
+    name, value = DEVICE_ALLOCATOR
+    return {name: os.environ.get(name, value)}
 
 
 def _num_gpus() -> int:

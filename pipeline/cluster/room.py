@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 
@@ -112,19 +115,35 @@ def _ask_autoscaler(bundles: list[dict[str, float]]) -> bool:
 
 @functools.cache
 def _asked_device_bytes() -> float:
-    """What one of the cluster's GPUs has, asked once."""
-    import ray
+    """The least that a GPU of the cluster's nodes has, asked once.
 
-    answer = ray.remote(num_gpus=1, num_cpus=0)(_device_bytes).remote()
+    Every node with GPUs is asked by a task that reserves none: all may be busy, and the answer is the same.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    asked = [
+        ray.remote(num_cpus=0, num_gpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))(
+            _installed_device_bytes
+        ).remote()
+        for node in _gpu_nodes()
+    ]
     try:
-        return float(ray.get(answer, timeout=GPU_SECONDS))
-    except ray.exceptions.GetTimeoutError:
-        ray.cancel(answer, force=True)
+        return min(float(answer) for answer in ray.get(asked, timeout=GPU_SECONDS))
+    except (ray.exceptions.RayError, ValueError) as error:  # none answered in time, or at all, or there are none
+        for answer in asked:
+            ray.cancel(answer, force=True)
         raise UserError(
-            f"no GPU of the cluster was free for {GPU_SECONDS:.0f} s to say how much memory it has",
-            "a free GPU, or a number",
+            f"no GPU of the cluster says how much memory it has ({str(error).strip().splitlines()[-1][-200:]})",
+            "GPUs that a process on their node can see, or a number",
             "set cluster.worker_memory_gib",
         ) from None
+
+
+def _gpu_nodes() -> list[str]:
+    import ray
+
+    return [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) > 0]
 
 
 def _shown(resources: dict[str, float]) -> str:
@@ -141,4 +160,18 @@ def _num_workers(node: dict[str, float], needed: dict[str, float]) -> int:
 def _device_bytes() -> float:
     import torch
 
-    return GPU_SHARE * torch.cuda.mem_get_info()[1]
+    return GPU_SHARE * torch.cuda.get_device_properties(0).total_memory
+
+
+def _installed_device_bytes() -> float:
+    """On a node with GPUs, in a task that has none: Ray hides them from it, but not from a process of its own.
+
+    A process that only reads a device's properties takes none of its memory.
+    """
+    hidden = ("CUDA_VISIBLE_DEVICES",)
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    program = "import torch; print(torch.cuda.get_device_properties(0).total_memory)"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip()[-200:])
+    return GPU_SHARE * float(done.stdout.split()[-1])

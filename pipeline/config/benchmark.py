@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config.errors import UserError
-from pipeline.config.option import option
-from pipeline.config.sweep import StudentConfig
+from pipeline.config.option import check_relations, option, relation
+from pipeline.config.sweep import check_students
 from pipeline.config.use import VARIANTS
 
 
@@ -30,13 +30,26 @@ class RuntimeBenchmarkConfig:
     timeout_seconds: float = option(600.0, "how long a worker may be silent before it counts as lost", minimum=1.0)
 
     def __post_init__(self) -> None:
-        for name in ("depths", "batches", "threads"):
-            values = getattr(self, name)
-            if not values or any(isinstance(value, int) and value < 1 for value in values):
-                key = f"benchmark.runtime.{name}"
-                raise UserError(f"{key}={values}", "at least one, numbers from 1 on", f"set {key}")
-        for scheme in self.schemes:
-            StudentConfig(scheme=scheme)  # says what is wrong
+        check_relations(self)
+
+    @relation("depths")
+    def _depths_are_possible(self) -> None:
+        check_students("benchmark.runtime.depths", "depth", self.depths)
+
+    @relation("schemes")
+    def _schemes_are_possible(self) -> None:
+        check_students("benchmark.runtime.schemes", "scheme", self.schemes)
+
+    @relation("batches")
+    def _batches_are_counts(self) -> None:
+        _check_counts("benchmark.runtime.batches", self.batches)
+
+    @relation("threads")
+    def _threads_are_counts(self) -> None:
+        _check_counts("benchmark.runtime.threads", self.threads)
+
+    @relation("variants")
+    def _variants_are_known(self) -> None:
         if unknown := sorted(set(self.variants) - set(VARIANTS)):
             raise UserError(
                 f"benchmark.runtime.variants names '{unknown[0]}'",
@@ -57,7 +70,17 @@ class ParityBenchmarkConfig:
     num_steps: int = option(64, "decoding steps, teacher-forced and generated", minimum=1)
 
     def __post_init__(self) -> None:
-        for scheme in self.schemes:
-            StudentConfig(scheme=scheme)
-        if not self.schemes:
-            raise UserError("benchmark.parity.schemes is empty", "at least one scheme", "set benchmark.parity.schemes")
+        check_relations(self)
+
+    @relation("schemes")
+    def _schemes_are_possible(self) -> None:
+        check_students("benchmark.parity.schemes", "scheme", self.schemes)
+
+    @relation("depth")
+    def _depth_is_possible(self) -> None:
+        check_students("benchmark.parity.depth", "depth", [self.depth])
+
+
+def _check_counts(key: str, values: list[int]) -> None:
+    if not values or min(values) < 1:
+        raise UserError(f"{key}={values}", "at least one, numbers from 1 on", f"set {key}")

@@ -10,42 +10,68 @@ import typing
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.option import check_relations
 
 Schema = TypeVar("Schema")
 
 
-def build(schema: type[Schema], values: Any, key: str = "") -> Schema:
+def build(schema: type[Schema], values: Any, key: str = "", mistakes: Mistakes | None = None) -> Schema:
     """Make one schema dataclass from a dictionary, recursively.
 
     Args:
         schema: a dataclass of `schema.py`.
         values: its values as plain data.
         key: dotted name of this section, for messages.
+        mistakes: what is known to be wrong already; told together with what is found here.
 
     Raises:
-        UserError: unknown key, wrong type, value outside the allowed ones.
+        UserError: every unknown key, wrong type, value outside the allowed ones, and every relation that does not hold.
     """
+    mistakes = mistakes or Mistakes()
+    built = _section(schema, values, key, mistakes)
+    mistakes.tell()
+    return typing.cast(Schema, built)
+
+
+def _section(schema: type[Any], values: Any, key: str, mistakes: Mistakes) -> Any:
+    """The dataclass, or nothing where something in it is wrong."""
     if not isinstance(values, dict):
-        raise UserError(
+        error = UserError(
             f"{key or 'the configuration'} = {values!r}",
             f"a section with the keys {', '.join(_names(schema))}",
             f"write {key + '.' if key else ''}<key>=<value>",
         )
+        mistakes.add(error, key)
+        return None
     hints = typing.get_type_hints(schema)
-    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, schema))}
-    for name in values:
+    fields = {f.name: f for f in dataclasses.fields(schema)}
+    arguments: dict[str, Any] = {}
+    for name, value in values.items():
+        dotted = _join(key, str(name))
         if name not in fields:
-            raise UserError(
-                f"unknown key '{_join(key, str(name))}'",
-                f"in this section: {', '.join(fields)}",
-                f"did you mean '{_join(key, nearest(str(name), list(fields)))}'?",
-            )
-    arguments = {
-        name: _checked(_convert(hints[name], value, _join(key, name)), fields[name].metadata, _join(key, name))
-        for name, value in values.items()
-    }
-    return schema(**arguments)
+            meant = _join(key, nearest(str(name), list(fields)))
+            allowed = f"in this section: {', '.join(fields)}"
+            mistakes.add(UserError(f"unknown key '{dotted}'", allowed, f"did you mean '{meant}'?"), meant)
+        else:
+            with mistakes.noted(dotted):
+                converted = _convert(hints[name], value, dotted, mistakes)
+                arguments[name] = _checked(converted, fields[name].metadata, dotted)
+    unknown = {name for name in fields if mistakes.concern(_join(key, name))}
+    with mistakes.noted(key):
+        if not unknown:
+            return schema(**arguments)
+        check_relations(_in_part(schema, arguments, unknown), unknown)
+    return None
+
+
+def _in_part(schema: type[Any], arguments: dict[str, Any], unknown: set[str]) -> Any:
+    """A schema dataclass without those of its settings whose values are unknown."""
+    part = object.__new__(schema)
+    for setting in dataclasses.fields(schema):
+        if setting.name not in unknown:
+            object.__setattr__(part, setting.name, arguments.get(setting.name, _default(setting)))
+    return part
 
 
 def changed(config: Schema, changes: dict[str, Any], key: str) -> Schema:
@@ -82,14 +108,10 @@ def describe(schema: type[Any], key: str = "") -> Iterator[tuple[str, str, str]]
         if dataclasses.is_dataclass(hint):
             yield from describe(typing.cast(type[Any], hint), name)
             continue
-        if setting.default_factory is not dataclasses.MISSING:
-            default: Any = setting.default_factory()
-        else:
-            default = setting.default
         meaning = str(setting.metadata["meaning"])
         if setting.metadata["allowed"] is not None:
             meaning += f" (allowed: {', '.join(map(str, setting.metadata['allowed']))})"
-        yield name, _shown(default), meaning
+        yield name, _shown(_default(setting)), meaning
         inner = typing.get_args(hint)
         if typing.get_origin(hint) is list and dataclasses.is_dataclass(inner[0]):
             yield from describe(typing.cast(type[Any], inner[0]), f"{name}[i]")
@@ -109,6 +131,10 @@ def _join(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 
 
+def _default(setting: dataclasses.Field[Any]) -> Any:
+    return setting.default if setting.default_factory is dataclasses.MISSING else setting.default_factory()
+
+
 def _shown(default: Any) -> str:
     if default is None:
         return "none"
@@ -119,19 +145,21 @@ def _shown(default: Any) -> str:
     return repr(default) if isinstance(default, str) else str(default)
 
 
-def _convert(hint: Any, value: Any, key: str) -> Any:
-    """The value as the hinted type; only exact and lossless conversions."""
+def _convert(hint: Any, value: Any, key: str, mistakes: Mistakes) -> Any:
+    """The value as the hinted type; only exact and lossless conversions. Mistakes inside it are added to the others."""
     if dataclasses.is_dataclass(hint):
-        return build(typing.cast(type[Any], hint), value, key)
+        return _section(typing.cast(type[Any], hint), value, key, mistakes)
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         kinds = [kind for kind in inner if kind is not type(None)]
         fitting = [kind for kind in kinds if (typing.get_origin(kind) is list) == isinstance(value, list)]
-        return None if value is None else _convert((fitting or kinds)[0], value, key)
+        return None if value is None else _convert((fitting or kinds)[0], value, key, mistakes)
     if origin is list and isinstance(value, list):
-        return [_convert(inner[0], item, f"{key}[{i}]") for i, item in enumerate(value)]
+        items = _convert_all(inner[0], {f"{key}[{i}]": item for i, item in enumerate(value)}, mistakes)
+        return list(items.values())
     if origin is dict and isinstance(value, dict):
-        return {str(name): _convert(inner[1], item, f"{key}.{name}") for name, item in value.items()}
+        items = _convert_all(inner[1], {f"{key}.{name}": item for name, item in value.items()}, mistakes)
+        return dict(zip(map(str, value), items.values(), strict=True))
     if hint is Any:
         return value
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -141,11 +169,31 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
             return float(value)
         except ValueError:
             pass
+    if hint is str and type(value) is int:
+        return str(value)
     if hint in (int, bool, str) and type(value) is hint:
         return value
     expected = getattr(hint, "__name__", str(hint)).replace("str", "text")
-    change = f"write '{value}' in quotes" if hint is str and isinstance(value, (int, float)) else f"set {key} again"
-    raise UserError(f"{key}={value!r} ({type(value).__name__})", f"a value of type {expected}", change)
+    raise UserError(
+        f"{key}={value!r} ({type(value).__name__})", f"a value of type {expected}", _remedy(hint, value, key)
+    )
+
+
+def _convert_all(hint: Any, values: dict[str, Any], mistakes: Mistakes) -> dict[str, Any]:
+    """Values by their dotted names; nothing in place of those that are wrong."""
+    converted = dict.fromkeys(values)
+    for key, value in values.items():
+        with mistakes.noted(key):
+            converted[key] = _convert(hint, value, key, mistakes)
+    return converted
+
+
+def _remedy(hint: Any, value: Any, key: str) -> str:
+    if hint is str and isinstance(value, (int, float)):
+        return f"write '{value}' in quotes"
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return f"write {key}={value:.0f}"
+    return f"set {key} again"
 
 
 def _checked(value: Any, metadata: Any, key: str) -> Any:

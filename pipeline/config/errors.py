@@ -1,4 +1,9 @@
-"""The one error that means: the user can fix this."""
+"""The one error that means: the user can fix this. And several of them, told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -17,10 +22,77 @@ class UserError(Exception):
         sentences = (given, f"Allowed: {allowed}", f"Change: {change}")
         super().__init__(" ".join(text if text.endswith((".", "?")) else f"{text}." for text in sentences))
 
-    def __reduce__(self) -> tuple[type["UserError"], tuple[str, str, str]]:
+    @property
+    def errors(self) -> tuple[UserError, ...]:
+        """The single mistakes: itself."""
+        return (self,)
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[object, ...]]:
         # Ray pickles exceptions on their way from a worker to the driver.
         return type(self), (self.given, self.allowed, self.change)
 
 
+class JoinedUserError(UserError):
+    """Several mistakes, none of which follows from another; jobs print a numbered list."""
+
+    def __init__(self, errors: Sequence[UserError]) -> None:
+        parts = ("; ".join(getattr(error, part) for error in errors) for part in ("given", "allowed", "change"))
+        super().__init__(*parts)
+        self.args = (f"{len(errors)} mistakes: " + " ".join(f"{n}. {error}" for n, error in enumerate(errors, 1)),)
+        self._errors = tuple(errors)
+
+    @property
+    def errors(self) -> tuple[UserError, ...]:
+        """The single mistakes."""
+        return self._errors
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[object, ...]]:
+        return type(self), (self._errors,)
+
+
+class Mistakes:
+    """Gathers mistakes and remembers which settings are unknown because of them."""
+
+    def __init__(self) -> None:
+        self.errors: list[UserError] = []
+        self.unknown: set[str] = set()
+
+    def add(self, error: UserError, *keys: str) -> None:
+        """One more, or several; equal ones count once.
+
+        Args:
+            error: the mistake.
+            keys: dotted names of the settings whose values are unknown because of it; empty: of all.
+        """
+        known = {str(one) for one in self.errors}
+        self.errors += [one for one in error.errors if str(one) not in known]
+        self.unknown.update(keys)
+
+    @contextmanager
+    def noted(self, *keys: str) -> Iterator[None]:
+        """What is refused inside is added and ends the block."""
+        try:
+            yield
+        except UserError as error:
+            self.add(error, *keys)
+
+    def concern(self, key: str) -> bool:
+        """Whether the value of a setting or section is unknown, in part or because it is part of another."""
+        return any(_within(key, unknown) or _within(unknown, key) for unknown in self.unknown)
+
+    def tell(self) -> None:
+        """Raise what was gathered, if anything was.
+
+        Raises:
+            UserError: as said.
+        """
+        if self.errors:
+            raise self.errors[0] if len(self.errors) == 1 else JoinedUserError(self.errors)
+
+
 class NonFiniteError(ArithmeticError):
     """A tensor or a loss term became NaN or infinite."""
+
+
+def _within(key: str, section: str) -> bool:
+    return not section or key == section or key.startswith((f"{section}.", f"{section}["))

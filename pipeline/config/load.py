@@ -1,4 +1,4 @@
-"""YAML files + groups + `key=value` -> one `JobConfig`. The door to omegaconf.
+"""YAML files + groups + `key=value` -> one `JobConfig`.
 
 Later sources win: the job's base file, then the chosen groups (task, model, recipe, cluster), then the experiment's own
 values, then the command line. Base file and experiment choose groups under `defaults:`.
@@ -12,17 +12,23 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from omegaconf import OmegaConf
 
-from pipeline.config.build import build, changed, describe, nearest, to_dict
-from pipeline.config.errors import UserError
+from pipeline.config.build import build, changed, describe, to_dict
+from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.layers import (
+    CONF_DIR,
+    GROUPS,
+    members,
+    merged,
+    read_layer,
+    read_member,
+    split_overrides,
+    take_defaults,
+)
 from pipeline.config.recipe import RecipeConfig
 from pipeline.config.schema import JobConfig
 
-CONF_DIR = Path(__file__).parents[2] / "conf"
-GROUPS = ("task", "model", "recipe", "cluster")
 # Names and texts that the command line gives as they stand: neither YAML nor interpolation.
 LITERAL = {
     *("comparison.first", "comparison.second"),
@@ -33,62 +39,69 @@ LITERAL = {
 OWN_NEEDS = ("storage.", "tracking.uri", "tracking.experiment")  # what a job with a section of its own needs beside it
 
 
-def load_config(job: str, overrides: list[str], conf_dir: Path = CONF_DIR) -> JobConfig:
+def load_config(
+    job: str, overrides: list[str], conf_dir: Path = CONF_DIR, mistakes: Mistakes | None = None
+) -> JobConfig:
     """The resolved configuration of one job.
 
     Args:
         job: name of the job; `conf_dir/<job>.yaml` is its base file.
         overrides: `key=value` words; `task=`, `model=`, `recipe=`, `cluster=`, `experiment=` choose files.
         conf_dir: folder with the YAML files.
+        mistakes: what is known to be wrong already; told together with what is found here.
 
     Raises:
-        UserError: unknown key, group member or type; unreadable YAML.
+        UserError: every unknown key, group member and type, unreadable YAML, settings that do not go together.
     """
+    mistakes = mistakes or Mistakes()
     literal = {key: value for key, _, value in (word.partition("=") for word in overrides) if key in LITERAL}
-    chosen, values = _split_overrides([word for word in overrides if word.partition("=")[0] not in literal], conf_dir)
-    base = _read(conf_dir / f"{job}.yaml")
+    words = [word for word in overrides if word.partition("=")[0] not in literal]
+    chosen, values = split_overrides(words, mistakes)
+    base = read_layer(conf_dir / f"{job}.yaml", "", mistakes)
     experiment_name = chosen.pop("experiment", None)
-    experiment = _read(_member(conf_dir, "experiment", experiment_name)) if experiment_name else OmegaConf.create()
-    groups = {**_take_defaults(base), **_take_defaults(experiment), **chosen}
+    experiment = read_member(conf_dir, "experiment", experiment_name, mistakes) if experiment_name else {}
+    groups = {**take_defaults(base, mistakes), **take_defaults(experiment, mistakes), **chosen}
     layers = [base]
     for group in GROUPS:
         if group in groups:
-            layers.append(OmegaConf.create({group: _read(_member(conf_dir, group, groups[group]))}))
-            layers.append(OmegaConf.create({group: {"name": groups[group]}}))
-    layers += [experiment, OmegaConf.create({"experiment": experiment_name}), *values]
-    merged = OmegaConf.merge(OmegaConf.create(to_dict(JobConfig())), _known_only(OmegaConf.merge(*layers)))
-    try:
-        plain = OmegaConf.to_container(merged, resolve=True)
-    except OmegaConfBaseException as error:
-        raise UserError(str(error).splitlines()[0], "values that resolve", "mend the ${...} in it") from None
-    _name_variants(plain, conf_dir, [experiment, *values])
+            layers.append({group: read_member(conf_dir, group, groups[group], mistakes)})
+            layers.append({group: {"name": groups[group]}})
+    layers += [experiment, {"experiment": experiment_name}, *values]
+    plain = merged([to_dict(JobConfig()), *layers], mistakes)
+    _name_variants(plain, conf_dir, [experiment, *values], mistakes)
     for key, value in literal.items():
         section, name = key.split(".")
-        cast(dict[str, Any], plain)[section][name] = value
-    return build(JobConfig, plain)
+        plain[section][name] = value
+    return build(JobConfig, plain, mistakes=mistakes)
 
 
-def _name_variants(plain: Any, conf_dir: Path, later: list[DictConfig]) -> None:
+def _name_variants(plain: dict[str, Any], conf_dir: Path, later: list[dict[str, Any]], mistakes: Mistakes) -> None:
     """Say in `sweep.variants` what the recipes of `sweep.recipes` change in the job's own.
 
     What experiment and command line say of the recipe (`later`) holds for each of them.
-
-    Raises:
-        UserError: no such recipe, or a variant of its name.
     """
-    names = plain["sweep"]["recipes"]
-    if not isinstance(names, list) or not isinstance(plain["sweep"]["variants"], dict):
+    names, given = plain["sweep"].get("recipes"), plain["sweep"].get("variants")
+    if not isinstance(names, list) or not isinstance(given, dict):
         return  # the schema says what is wrong
-    own = to_dict(build(RecipeConfig, plain["recipe"], "recipe"))
+    known = Mistakes()
+    own: dict[str, Any] = {}
+    with known.noted():
+        own = to_dict(build(RecipeConfig, plain["recipe"], "recipe"))
     recipes = {}
     for name in map(str, names):
-        layers = [_read(_member(conf_dir, "recipe", name)), *(layer.get("recipe") or {} for layer in later)]
-        values = OmegaConf.to_container(OmegaConf.merge(*layers), resolve=True)
-        recipe = to_dict(changed(RecipeConfig(), cast(dict[str, Any], values), f"recipe {name}"))
-        recipes[name] = _difference(own, {**recipe, "name": own["name"]})
-    given = plain["sweep"]["variants"]
+        values = read_member(conf_dir, "recipe", name, mistakes, "sweep.recipes")
+        if known.errors or mistakes.concern("recipe") or mistakes.concern("sweep.recipes"):
+            continue  # what they change cannot be said
+        with mistakes.noted("sweep.recipes"):
+            changes = OmegaConf.merge(values, *(layer.get("recipe") or {} for layer in later))
+            whole = cast(dict[str, Any], OmegaConf.to_container(changes, resolve=True))
+            recipe = to_dict(changed(RecipeConfig(), whole, f"recipe {name}"))
+            recipes[name] = _difference(own, {**recipe, "name": own["name"]})
     if twice := sorted(name for name in recipes if name in given and given[name] != recipes[name]):
-        raise UserError(f"sweep.variants.{twice[0]} and sweep.recipes={twice[0]}", "one of them", "rename the variant")
+        error = UserError(
+            f"sweep.variants.{twice[0]} and sweep.recipes={twice[0]}", "one of them", "rename the variant"
+        )
+        mistakes.add(error, "sweep.variants")
     plain["sweep"]["variants"] = recipes | given
 
 
@@ -160,85 +173,3 @@ def help_text(job: str, summary: str, positional: tuple[str, ...] = (), own: boo
         *(f"  {name:{width}}  {default:12}  {meaning}" for name, default, meaning in rows),
     ]
     return "\n".join(lines)
-
-
-def members(group: str, conf_dir: Path = CONF_DIR) -> list[str]:
-    """The names a group can be set to."""
-    return sorted(path.stem for path in (conf_dir / group).glob("*.yaml"))
-
-
-def _split_overrides(overrides: list[str], conf_dir: Path) -> tuple[dict[str, str], list[DictConfig]]:
-    chosen: dict[str, str] = {}
-    values: list[DictConfig] = []
-    for word in overrides:
-        key, separator, value = word.partition("=")
-        if not separator or not key:
-            raise UserError(f"argument '{word}'", "words of the form key=value", f"write {key or 'key'}=<value>")
-        if key in (*GROUPS, "experiment"):
-            _member(conf_dir, key, value)
-            chosen[key] = value
-            continue
-        try:
-            values.append(OmegaConf.from_dotlist([word]))
-        except (OmegaConfBaseException, YAMLError) as error:
-            raise UserError(f"argument '{word}': {str(error).splitlines()[0]}", "YAML values", "quote it") from None
-        OmegaConf.to_container(_known_only(values[-1]))
-    return chosen, values
-
-
-def _known_only(layer: Any) -> Any:
-    """Check the keys of a layer before merging, so that the nearest valid key can be named."""
-    schema_tree = to_dict(JobConfig())
-
-    def check(given: Any, known: Any, key: str) -> None:
-        if isinstance(given, (dict, list)) and isinstance(known, (dict, list)) and type(given) is not type(known):
-            kinds = {dict: "a section", list: "a list"}
-            raise UserError(f"{key}={given} is {kinds[type(given)]}", kinds[type(known)], f"write {key} as a whole")
-        if not isinstance(given, dict) or not isinstance(known, dict) or not known:
-            return
-        for name, value in given.items():
-            dotted = f"{key}.{name}" if key else str(name)
-            if name not in known:
-                best = nearest(str(name), list(known))
-                full = _nearest_anywhere(dotted) if not key else f"{key}.{best}"
-                raise UserError(f"unknown key '{dotted}'", f"{', '.join(known)}", f"did you mean '{full}'?")
-            check(value, known[name], dotted)
-
-    check(OmegaConf.to_container(layer, resolve=False), schema_tree, "")
-    return layer
-
-
-def _nearest_anywhere(name: str) -> str:
-    keys = [key for key, _, _ in describe(JobConfig)]
-    sections = list(to_dict(JobConfig()))
-    leaves = {key.rsplit(".", 1)[-1]: key for key in reversed(keys)}
-    return leaves.get(name) or nearest(name, sections + keys)
-
-
-def _member(conf_dir: Path, group: str, name: str) -> Path:
-    path = conf_dir / group / f"{name}.yaml"
-    if not path.is_file() or path.parent != conf_dir / group:
-        names = members(group, conf_dir)
-        raise UserError(
-            f"unknown {group} '{name}'", ", ".join(names), f"did you mean {group}={nearest(str(name), names)}?"
-        )
-    return path
-
-
-def _read(path: Path) -> DictConfig:
-    try:
-        loaded = OmegaConf.load(path)
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}", "a readable YAML file", "mend the file") from None
-    if not isinstance(loaded, DictConfig):
-        raise UserError(f"{path} is a list", "a YAML mapping", "mend the file")
-    return loaded
-
-
-def _take_defaults(layer: DictConfig) -> dict[str, str]:
-    defaults = {str(k): str(v) for k, v in (layer.pop("defaults", None) or {}).items()}
-    for name in defaults:
-        if name not in GROUPS:
-            best = nearest(name, list(GROUPS))
-            raise UserError(f"unknown group 'defaults.{name}'", ", ".join(GROUPS), f"did you mean 'defaults.{best}'?")
-    return defaults

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from pipeline.config.errors import UserError
-from pipeline.config.option import option
+from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.option import check_relations, option, relation
 
 WEIGHT_BITS = (1, 1.58, 2, 3, 4, 8, 32)  # 1.58: ternary, stored five to a byte
 ACTIVATION_BITS = (2, 4, 8, 32)
@@ -69,12 +69,16 @@ class QuantisationConfig:
         list, "bits of single modules by name pattern, e.g. ['model.encoder.layers.0.*=8']; the last match counts"
     )
     as_published: bool = option(
-        False, "DQ-BART's arithmetic to the last rounding: scales keep all bits (twn and symmetric only)"
+        False,
+        "DQ-BART's arithmetic to the last rounding (twn and symmetric only): scales keep all bits, biases are added to "
+        "rounded products, no gradient at the clip itself, attention probabilities dropped before they are quantised",
     )
 
 
 _LOSSES: tuple[str, ...] = ("task", "logits", "encoder_attention", "decoder_attention", "cross_attention")
 _LOSSES += ("encoder_hidden", "decoder_hidden", "encoder_relations", "decoder_relations", "contrastive")
+# What an encoder alone does not have.
+DECODER_TERMS = ("decoder_attention", "cross_attention", "decoder_hidden", "decoder_relations", "contrastive")
 # What DQ-BART's loss does not know: with reduction=tensor each keeps its default (logits_kind is mse there).
 _TOKEN_ONLY: tuple[str, ...] = ("logits_kind", "attention_kind", "hidden_kind", "encoder_relations")
 _TOKEN_ONLY += ("decoder_relations", "relation_heads", "encoder_relation_layer", "decoder_relation_layer")
@@ -127,24 +131,32 @@ class DistillationConfig:
     contrastive_temperature: float = option(0.1, "temperature of the contrastive term's similarities", minimum=0.01)
 
     def __post_init__(self) -> None:
-        if self.reduction == "tensor":
-            self._check_published()
+        check_relations(self)
+
+    @relation(*_LOSSES)
+    def _something_is_learned(self) -> None:
         if not any(getattr(self, name) for name in _LOSSES):
             raise UserError(
                 "recipe.distillation with every weight 0", "one weight above 0", "set ...distillation.task=1"
             )
 
-    def _check_published(self) -> None:
+    @relation("reduction", *_TOKEN_ONLY)
+    def _published_loss_takes_no_later_term(self) -> None:
+        if self.reduction != "tensor":
+            return
         published = {setting.name: setting.default for setting in fields(self)} | {"logits_kind": "mse"}
+        mistakes = Mistakes()
         for name in _TOKEN_ONLY:
             given, allowed = getattr(self, name), published[name]
             if given != allowed:
                 shown = "null" if allowed is None else allowed
-                raise UserError(
+                error = UserError(
                     f"recipe.distillation.{name}={given} with reduction=tensor",
                     f"{shown}, as published",
                     f"set recipe.distillation.{name}={shown} or reduction=token",
                 )
+                mistakes.add(error)
+        mistakes.tell()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +201,9 @@ class DqbartConfig:
     """What only the published method knows."""
 
     as_released: bool = option(
-        False, "with reduction=tensor: also the loss term that the released code computes by mistake"
+        False,
+        "with reduction=tensor: adds the loss term that the released code computes by mistake (squared error of the "
+        "encoder's last state, summed over the examples of a micro-batch), and switches nothing else",
     )
 
 
@@ -210,6 +224,10 @@ class RecipeConfig:
     dqbart: DqbartConfig = option(DqbartConfig, "settings of the published method")
 
     def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("dqbart", "distillation")
+    def _released_defect_is_of_the_published_loss(self) -> None:
         if self.dqbart.as_released and self.distillation.reduction != "tensor":
             raise UserError(
                 "recipe.dqbart.as_released=true with recipe.distillation.reduction=token",

@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass
 
 from pipeline.config.benchmark import ParityBenchmarkConfig, RuntimeBenchmarkConfig
+from pipeline.config.build import changed
 from pipeline.config.errors import UserError
-from pipeline.config.option import option
+from pipeline.config.option import check_relations, option, relation
 from pipeline.config.recipe import RecipeConfig
-from pipeline.config.sweep import SweepConfig
+from pipeline.config.sweep import StudentConfig, SweepConfig, check_students
 from pipeline.config.task import TaskConfig
 from pipeline.config.use import ExportConfig, GenerateConfig
 
@@ -23,6 +24,26 @@ class DataConfig:
     """Where data lies on this installation."""
 
     root: str = option("data", "folder that relative data file paths of a task start from")
+    split_validation: float = option(
+        0.0,
+        "part of the training examples that is taken for validation, instead of a split of its own; by a hash of the "
+        "source, so that equal sources stay together; 0: none",
+        minimum=0.0,
+        maximum=0.9,
+    )
+    split_test: float = option(0.0, "the same for the test split", minimum=0.0, maximum=0.9)
+
+    def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("split_validation", "split_test")
+    def _something_is_left_to_train_on(self) -> None:
+        if (taken := self.split_validation + self.split_test) >= 1:
+            raise UserError(
+                f"data.split_validation + data.split_test = {taken:g}",
+                "less than 1, so that something is left to train on",
+                "lower one of them",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +107,7 @@ class ClusterConfig:
     def layout(self) -> str:
         """What a checkpoint depends on: a run under another layout cannot read it and starts afresh."""
         engine = f"zero{self.zero_stage}" if self.engine == "deepspeed" else self.engine
-        return f"{engine}-{self.num_workers}"
+        return f"{engine}-{self.num_workers}-{'cuda' if self.gpus_per_worker else 'cpu'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +118,15 @@ class TrainConfig:
     max_steps: int | None = option(None, "stop after this many optimiser steps even if epochs remain", minimum=0)
     batch_tokens: int = option(8192, "source + target tokens per optimiser step, all ranks together", minimum=16)
     micro_batch_tokens: int = option(8192, "most padded tokens in one forward pass of one rank (memory)", minimum=16)
+    optimiser: str = option(
+        "adamw",
+        "adamw: PyTorch's, warm-up from its first step on; adamw_as_published: DQ-BART's optimiser and schedule "
+        "(epsilon 1e-6 added before bias correction, decay after the step and of all but biases, warm-up from 0)",
+        allowed=("adamw", "adamw_as_published"),
+    )
     learning_rate: float = option(3e-4, "peak of AdamW's learning rate", minimum=0.0)
     warmup_fraction: float = option(0.05, "part of the steps with rising learning rate", minimum=0.0, maximum=1.0)
-    weight_decay: float = option(0.0, "AdamW weight decay on matrices", minimum=0.0)
+    weight_decay: float = option(0.0, "AdamW weight decay on matrices (adamw_as_published: on norms, too)", minimum=0.0)
     beta2: float = option(0.999, "AdamW second-moment decay", minimum=0.0, maximum=0.99999)
     max_gradient_norm: float = option(1.0, "gradient clipping norm; 0 switches clipping off", minimum=0.0)
     label_smoothing: float = option(0.0, "label smoothing of the cross-entropy", minimum=0.0, maximum=1.0)
@@ -166,8 +193,22 @@ class BenchmarkConfig:
     parity: ParityBenchmarkConfig = option(ParityBenchmarkConfig, "kind parity")
 
     def __post_init__(self) -> None:
-        if not self.depths:
-            raise UserError("benchmark.depths is empty", "at least one depth such as 1-1", "set benchmark.depths")
+        check_relations(self)
+
+    @relation("depth")
+    def _depth_is_possible(self) -> None:
+        check_students("benchmark.depth", "depth", [self.depth])
+
+    @relation("depths")
+    def _depths_are_possible(self) -> None:
+        check_students("benchmark.depths", "depth", self.depths)
+
+    @relation("scheme")
+    def _scheme_is_possible(self) -> None:
+        check_students("benchmark.scheme", "scheme", [self.scheme])
+
+    @relation("scaling")
+    def _scaling_counts_students(self) -> None:
         if any(number < 1 for number in self.scaling):
             raise UserError(f"benchmark.scaling={self.scaling}", "numbers from 1 on", "set benchmark.scaling")
 
@@ -196,6 +237,10 @@ class TrackingConfig:
     )
 
     def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("register")
+    def _model_can_be_called_so(self) -> None:
         if self.register is not None and not re.fullmatch(r"\w[\w .-]*", self.register):
             raise UserError(
                 f"tracking.register='{self.register}'",
@@ -225,3 +270,11 @@ class JobConfig:
     generate: GenerateConfig = option(GenerateConfig, "for jobs/generate.py")
     storage: StorageConfig = option(StorageConfig, "where results lie")
     tracking: TrackingConfig = option(TrackingConfig, "where runs are recorded")
+
+    def recipe_of(self, student: StudentConfig) -> RecipeConfig:
+        """The job's recipe with what a student changes.
+
+        Raises:
+            UserError: a change that the schema does not allow.
+        """
+        return changed(self.recipe, student.recipe, f"recipe of student '{student.name}'")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config.errors import UserError
-from pipeline.config.option import option
+from pipeline.config.build import build
+from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.option import check_relations, option, relation
 from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS
 
 SCHEME_PATTERN = re.compile(r"^([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)$")
+ENTRY = "write sweep.students entries like {scheme: 2-2-8, depth: 6-3}"
 DEPTH_PATTERN = re.compile(r"^([1-9]\d*)(?:-([1-9]\d*))?$")
 
 
@@ -30,26 +33,41 @@ class StudentConfig:
     label: str = option("", "tells students of the same scheme and depth apart in tables; needed beside `recipe`")
 
     def __post_init__(self) -> None:
-        match = SCHEME_PATTERN.match(self.scheme)
-        change = "write sweep.students entries like {scheme: 2-2-8, depth: 6-3}"
+        check_relations(self)
+
+    @relation("scheme")
+    def _scheme_is_possible(self) -> None:
+        match, mistakes = SCHEME_PATTERN.match(self.scheme), Mistakes()
         if not match:
-            raise UserError(
-                f"scheme '{self.scheme}'", "three numbers W-E-A such as 8-8-8, 2-2-8, 1.58-1.58-8 or 32-32-32", change
-            )
+            allowed = "three numbers W-E-A such as 8-8-8, 2-2-8, 1.58-1.58-8 or 32-32-32"
+            raise UserError(f"scheme '{self.scheme}'", allowed, ENTRY)
         weights, embeddings, activations = (float(bits) for bits in match.groups())
-        for name, bits, allowed in (
+        for name, bits, allowed_bits in (
             ("weight", weights, WEIGHT_BITS),
             ("embedding", embeddings, WEIGHT_BITS),
             ("activation", activations, ACTIVATION_BITS),
         ):
-            if bits not in allowed:
-                raise UserError(f"{bits:g} {name} bits in scheme '{self.scheme}'", f"{allowed}", change)
-        if not 0 < self.heads <= 1:
-            raise UserError(f"student {self.scheme} {self.depth} with heads={self.heads}", "above 0, at most 1", change)
+            if bits not in allowed_bits:
+                mistakes.add(UserError(f"{bits:g} {name} bits in scheme '{self.scheme}'", f"{allowed_bits}", ENTRY))
+        mistakes.tell()
+
+    @relation("depth")
+    def _depth_is_possible(self) -> None:
         if not DEPTH_PATTERN.match(self.depth):
+            layers = [part for part in re.findall(r"\d+", self.depth) if int(part)]
             raise UserError(
-                f"depth '{self.depth}'", "encoder-decoder layers such as 6-3, or 3 for an encoder alone", change
+                f"depth '{self.depth}'",
+                "encoder-decoder layers such as 6-3, or 3 for an encoder alone",
+                f"write {'-'.join(layers)}, with a hyphen" if len(layers) == 2 else ENTRY,
             )
+
+    @relation("heads")
+    def _some_heads_are_kept(self) -> None:
+        if not 0 < self.heads <= 1:
+            raise UserError(f"a student with heads={self.heads}", "above 0, at most 1", ENTRY)
+
+    @relation("scheme", "depth", "recipe", "label")
+    def _recipe_of_its_own_has_a_label(self) -> None:
         if "name" in self.recipe:
             raise UserError(
                 f"student {self.scheme} {self.depth} with recipe.name", "settings, not a name", "write what differs"
@@ -104,12 +122,59 @@ class StoppingConfig:
     )
 
     def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("fractions")
+    def _fractions_rise(self) -> None:
         if sorted(set(self.fractions)) != self.fractions or not all(0 < part < 1 for part in self.fractions):
             raise UserError(
                 f"sweep.stopping.fractions={self.fractions}",
                 "rising numbers between 0 and 1",
                 "set sweep.stopping.fractions, e.g. [0.25,0.5]",
             )
+
+
+def check_students(key: str, setting: str, values: list[Any]) -> None:
+    """Refuse a list of which one is no such setting of a student.
+
+    Args:
+        key: dotted name of the list.
+        setting: name of the student's setting.
+        values: what the list holds.
+
+    Raises:
+        UserError: an empty list, and every impossible value.
+    """
+    if not values:
+        raise UserError(f"{key}=[]: {key} is empty", f"at least one {setting}", f"set {key}")
+    mistakes = Mistakes()
+    for number, value in enumerate(values):
+        with mistakes.noted():
+            build(StudentConfig, {setting: value}, f"{key}[{number}]")
+    mistakes.tell()
+
+
+def _distinct(axis: str) -> Callable[[Any], None]:
+    @relation(axis)
+    def check(sweep: Any) -> None:
+        values = getattr(sweep, axis)
+        if len(set(values)) != len(values):
+            raise UserError(f"sweep.{axis}={values}", "every value once", f"change sweep.{axis}")
+
+    return check
+
+
+def _possible(axis: str, setting: str) -> Callable[[Any], None]:
+    """Every value of an axis once, and one that a student may have."""
+    distinct = _distinct(axis)
+
+    @relation(axis)
+    def check(sweep: Any) -> None:
+        distinct(sweep)
+        if values := getattr(sweep, axis):
+            check_students(f"sweep.{axis}", setting, values)
+
+    return check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,19 +203,35 @@ class SweepConfig:
     stopping: StoppingConfig = option(StoppingConfig, "when a student is given up")
 
     def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("students")
+    def _students_have_names_of_their_own(self) -> None:
         names = [student.name for student in self.students]
         if len(set(names)) != len(names):
             raise UserError("sweep.students names a student twice", "distinct students", "remove one, or label them")
-        for axis in ("schemes", "depths", "heads", "learning_rates", "recipes"):
-            values = getattr(self, axis)
-            if len(set(values)) != len(values):
-                raise UserError(f"sweep.{axis}={values}", "every value once", f"change sweep.{axis}")
+
+    @relation("seeds")
+    def _seeds_are_distinct(self) -> None:
         if isinstance(self.seeds, int):
             if self.seeds < 1:
                 raise UserError(f"sweep.seeds={self.seeds}", "a number from 1 on, or a list", "change sweep.seeds")
         elif len(set(self.seeds)) != len(self.seeds) or any(seed < 0 for seed in self.seeds):
             raise UserError(f"sweep.seeds={self.seeds}", "distinct numbers from 0 on", "change sweep.seeds")
-        self.points()  # every point of the grid is a student that may exist
+
+    @relation("variants")
+    def _variants_are_possible(self) -> None:
+        mistakes = Mistakes()
+        for label, changes in self.variants.items():
+            with mistakes.noted():
+                StudentConfig(label=label, recipe=changes)
+        mistakes.tell()
+
+    recipes_are_distinct = _distinct("recipes")
+    schemes_are_possible = _possible("schemes", "scheme")
+    depths_are_possible = _possible("depths", "depth")
+    heads_are_possible = _possible("heads", "heads")
+    rates_are_possible = _possible("learning_rates", "learning_rate")
 
     def points(self) -> list[StudentConfig]:
         """The students of the list, then those of the grid that are not among them."""

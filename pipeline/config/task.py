@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config.errors import UserError
-from pipeline.config.option import option
+from pipeline.config.option import check_relations, option, relation
+
+AUTO = "auto"
+# How texts are cut into words before they are scored, by the task's metric; those of bleu are sacrebleu's.
+METRIC_TOKENIZERS = {
+    "rouge": (AUTO, "ascii", "unicode"),
+    "bleu": (AUTO, "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "flores101", "flores200", "none"),
+    "accuracy": (AUTO,),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +23,11 @@ class CorpusConfig:
     kind: str = option("docstrings", "origin of the examples", allowed=("docstrings", "files", "hub"))
     name: str = option("", "hub data set name (kind=hub), e.g. EdinburghNLP/xsum")
     subset: str | None = option(None, "hub configuration name (kind=hub), e.g. 3.0.0")
-    files: dict[str, str] = option(dict, "split -> path of a .jsonl/.json/.csv/.parquet file (kind=files)")
+    files: dict[str, str] = option(
+        dict,
+        "split -> path (kind=files) of a file: .jsonl, .json, .csv, .tsv, each also .gz, or .parquet; or of a folder "
+        "of save_to_disk",
+    )
     splits: dict[str, str] = option(
         dict, "train, validation, test -> the hub's name of that split where it differs, e.g. {validation: validation1}"
     )
@@ -80,22 +92,68 @@ class TaskConfig:
         "rouge (summaries, answers), bleu: BLEU and chrF (translation), accuracy: with macro F1 and MCC (labels)",
         allowed=("rouge", "bleu", "accuracy"),
     )
+    metric_tokenizer: str = option(
+        AUTO,
+        "words that are scored; rouge: ascii (a-z, 0-9, as rouge-score) or unicode (all scripts, those without spaces "
+        "by character); bleu: sacrebleu's, e.g. 13a, zh, char; auto: by target language or references",
+        allowed=tuple(dict.fromkeys(name for names in METRIC_TOKENIZERS.values() for name in names)),
+    )
 
     def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("objective", "metric")
+    def _metric_measures_objective(self) -> None:
         if (self.objective == "classification") != (self.metric == "accuracy"):
             raise UserError(
                 f"task.objective={self.objective} with task.metric={self.metric}",
                 "accuracy for classification, rouge or bleu for texts",
                 "set task.metric, or choose another task",
             )
+
+    @relation("metric", "metric_tokenizer")
+    def _tokenizer_belongs_to_metric(self) -> None:
+        if self.metric_tokenizer not in METRIC_TOKENIZERS[self.metric]:
+            raise UserError(
+                f"task.metric_tokenizer={self.metric_tokenizer} with task.metric={self.metric}",
+                f"one of {', '.join(METRIC_TOKENIZERS[self.metric])}",
+                "set task.metric_tokenizer",
+            )
+
+    @relation("labels")
+    def _labels_are_distinct(self) -> None:
         if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
             raise UserError(f"task.labels={self.labels}", "at least two, each once", "set task.labels")
-        classifies, corpus = self.objective == "classification", self.corpus
-        if self.labels and not classifies:
+
+    @relation("labels", "objective")
+    def _labels_are_read(self) -> None:
+        if self.labels and self.objective != "classification":
             raise UserError(f"task.labels with task.objective={self.objective}", "none", "remove task.labels")
-        if classifies and (corpus.group_references or corpus.references_column):
+
+    @relation("objective", "corpus")
+    def _one_label_an_example(self) -> None:
+        corpus = self.corpus
+        if self.objective == "classification" and (corpus.group_references or corpus.references_column):
             raise UserError(
                 "several references with task.objective=classification",
                 "one label an example",
                 "set task.corpus.group_references=false and references_column=null",
             )
+
+    @relation("objective", "corpus")
+    def _columns_are_distinct(self) -> None:
+        """No column twice: a source that is the target would hold the answer. Denoising learns its source."""
+        corpus, seen = self.corpus, dict[str, str]()
+        options = ("source_column", "target_column", "second_column", "references_column")
+        for option_name in options:
+            path = getattr(corpus, option_name)
+            if path is None:
+                continue
+            if path in seen and not (self.objective == "denoising" and option_name == "target_column"):
+                unset = f", or {option_name}=null" if option_name in ("second_column", "references_column") else ""
+                raise UserError(
+                    f"task.corpus.{option_name}={path}, which is task.corpus.{seen[path]} already",
+                    "a column of its own for every one of them",
+                    f"set task.corpus.{option_name} to another column{unset}",
+                )
+            seen[path] = option_name

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pipeline.config.option import option
+from pipeline.config.errors import UserError
+from pipeline.config.option import check_relations, option, relation
 from pipeline.config.task import DecodingConfig
 
 VARIANTS = ("exact", "fast", "openvino")  # of exported students
@@ -56,6 +57,24 @@ class GenerateConfig:
     length_penalty: float | None = option(None, "exponent of the length in beam scores", minimum=-10.0, maximum=10.0)
     early_stopping: bool | None = option(None, "beam search stops when num_beams texts are complete")
     no_repeat_ngram_size: int | None = option(None, "forbid repeating n-grams of this size; 0 allows", minimum=0)
+
+    def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("stream", "jsonl", "output")
+    def _streams_go_to_the_terminal(self) -> None:
+        if self.stream and (self.jsonl or self.output is not None):
+            raise UserError("stream=true with jsonl or output", "plain answers on stdout", "leave one of them out")
+
+    @relation("stream", "runtime")
+    def _streams_come_from_graphs(self) -> None:
+        if self.stream and self.runtime == "torch":
+            raise UserError("stream=true with runtime=torch", "runtime=onnx", "set runtime=onnx, or do not stream")
+
+    @relation("stream", "second")
+    def _streams_are_of_single_texts(self) -> None:
+        if self.stream and self.second is not None:
+            raise UserError("stream=true for pairs of texts", "single texts", "leave out stream")
 
     @property
     def decoding(self) -> dict[str, Any]:

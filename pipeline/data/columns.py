@@ -2,185 +2,209 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import datasets
 
 from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
-from pipeline.config.task import TaskConfig
+from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.data.json_file import SpeltFloat
+from pipeline.data.records import Records, Row, value_at
+from pipeline.data.spool import spooled
 
 # Hub data sets mark a label that is held back so.
 NO_LABEL = -1
+OPTIONAL = ("second_column", "references_column")
+# What no model reads and many programs stumble over: a NUL, half of a surrogate pair.
+UNREADABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def examples_of(rows: datasets.Dataset, task: TaskConfig, split: str) -> datasets.Dataset:
+def examples_of(
+    records: Records, task: TaskConfig, split: str, folder: Path, limit: int | None = None
+) -> datasets.Dataset:
     """The examples of one split.
 
     Args:
-        rows: the data set as it was read.
+        records: the split as it was read.
         task: its corpus names the columns.
-        split: train, validation or test.
+        split: what messages call it.
+        folder: where examples lie that memory need not hold.
+        limit: no more than so many.
 
     Returns:
-        columns `source` and `target` (text; of a classification task the label's name) and, where the split is not
-        train, `references` (texts, the target among them). A pair of texts that is classified also has `second`.
+        columns `source` and `target` (text; of a classification task the label's name) and `references` (texts, the
+        target among them). A pair of texts that is classified also has `second`.
 
     Raises:
         UserError: no examples, a missing column, or something that is no text.
     """
-    corpus = task.corpus
-    if len(rows) == 0:
-        raise UserError(f"an empty split '{split}' of task '{task.name}'", "at least one example", "check the data")
-    paths = {
-        "source_column": corpus.source_column,
-        "second_column": corpus.second_column,
-        "target_column": corpus.target_column,
-        "references_column": corpus.references_column,
-    }
-    for option, path in paths.items():
-        if path is not None:
-            _check_column(rows, path, f"task.corpus.{option}", task)
-    names = _label_names(rows.features, corpus.target_column) if task.objective == "classification" else None
-    known = rows.column_names
-    wanted = [path for path in paths.values() if path is not None]
-    kept = list(dict.fromkeys(path if path in known else path.partition(".")[0] for path in wanted))
-    datasets.disable_progress_bars()
-    examples = rows.select_columns(kept).map(
-        _batch_of_examples,
-        batched=True,
-        with_indices=True,
-        remove_columns=kept,
-        load_from_cache_file=False,
-        fn_kwargs={"task": task, "names": names, "split": split},
-    )
-    if split == "train":
-        return examples.remove_columns(["references"])
-    return datasets.Dataset.from_dict(_grouped(examples.to_dict())) if corpus.group_references else examples
-
-
-def _batch_of_examples(
-    batch: dict[str, list[Any]], indices: list[int], task: TaskConfig, names: list[str] | None, split: str
-) -> dict[str, list[Any]]:
-    rows = (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))
-    examples = [
-        _example(row, task, names, f"row {index + 1} of split '{split}'")
-        for index, row in zip(indices, rows, strict=True)
-    ]
-    return {column: [example[column] for example in examples] for column in examples[0]}
-
-
-def _example(row: dict[str, Any], task: TaskConfig, names: list[str] | None, where: str) -> dict[str, Any]:
-    corpus = task.corpus
-    source = _text(row, corpus.source_column, "task.corpus.source_column", where)
-    target = _value(row, corpus.target_column)
-    if task.objective == "classification":
-        targets = [_label(target, names, corpus.target_column, where)]
-    else:
-        targets = _texts(target, corpus.target_column, "task.corpus.target_column", where)
-    if corpus.references_column is not None:
-        # A row without further references has its target.
-        more = _value(row, corpus.references_column)
-        further = (
-            [] if more in (None, []) else _texts(more, corpus.references_column, "task.corpus.references_column", where)
+    _check_columns(records, task.corpus, split)
+    text = datasets.Value("string")
+    names = ["source", *(["second"] if _is_pair(task) else []), "target"]
+    features = datasets.Features({**dict.fromkeys(names, text), "references": datasets.List(text)})
+    examples = spooled(islice(_examples(records, task, split), limit), features, folder)
+    if len(examples) == 0:
+        raise UserError(
+            f"an empty split '{split}' of task '{task.name}' ({records.origin})",
+            "at least one example",
+            "check the data",
         )
-        targets = list(dict.fromkeys([*targets, *further]))
-    example = {"source": source, "target": targets[0], "references": targets}
+    return examples
+
+
+def grouped(examples: datasets.Dataset) -> datasets.Dataset:
+    """One example per source, at the place of its first, with the references of all."""
+    first: dict[str, int] = {}
+    columns = examples.to_dict()
+    for index, source in enumerate(columns["source"]):
+        kept = first.setdefault(source, index)
+        known = columns["references"][kept]
+        columns["references"][kept] = list(dict.fromkeys([*known, *columns["references"][index]]))
+    return datasets.Dataset.from_dict(
+        {column: [values[index] for index in first.values()] for column, values in columns.items()},
+        features=examples.features,
+    )
+
+
+def check_references(records: dict[str, Records], corpus: CorpusConfig) -> None:
+    """References may be in one of the splits that are scored; where none has them, their column is a mistake.
+
+    Args:
+        records: the splits that are scored, by name.
+        corpus: names the columns.
+
+    Raises:
+        UserError: with every split and file.
+    """
+    path = corpus.references_column
+    if path is not None and not any(split.has(path) for split in records.values()):
+        places = ", ".join(f"split '{name}' ({split.origin})" for name, split in records.items())
+        raise _no_column(path, "references_column", places, next(iter(records.values())), corpus)
+
+
+def _paths_of(corpus: CorpusConfig) -> dict[str, str]:
+    """Option -> the column that it names."""
+    options = ("source_column", "second_column", "target_column", "references_column")
+    return {option: path for option in options if (path := getattr(corpus, option)) is not None}
+
+
+def _is_pair(task: TaskConfig) -> bool:
+    return task.objective == "classification" and task.corpus.second_column is not None
+
+
+def _check_columns(records: Records, corpus: CorpusConfig, split: str) -> None:
+    for option, path in _paths_of(corpus).items():
+        if option != "references_column" and not records.has(path):
+            raise _no_column(path, option, f"split '{split}' ({records.origin})", records, corpus)
+
+
+def _no_column(path: str, option: str, places: str, records: Records, corpus: CorpusConfig) -> UserError:
+    """Names columns that are free: one that another option uses must not be taken for this one."""
+    known, used = records.columns(), set(_paths_of(corpus).values())
+    free = [name for name in known if name not in used]
+    remedies = [f"set task.corpus.{option}={nearest(path, free)}"] if free else []
+    remedies += [f"set task.corpus.{option}=null"] if option in OPTIONAL else []
+    return UserError(
+        f"no column '{path}' in {places}",
+        f"one of {', '.join(known)}" if known else "a file with columns",
+        ", or ".join(remedies) or f"add it to the data, or set task.corpus.{option} and the other columns",
+    )
+
+
+def _examples(records: Records, task: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
+    paths = _paths_of(task.corpus)
+    names: list[str] | None = None
+    kinds: dict[str, type] = {}
+    if task.objective == "classification":
+        names = records.label_names(task.corpus.target_column)
+    for number, row in records.rows(paths.values()):
+        where = f"{records.unit} {number} of split '{split}' ({records.origin})"
+        example = _example(row, task, where, _label_of(row, records, names, task, where))
+        if task.objective == "classification":
+            kind = type(value_at(row, task.corpus.target_column))
+            if kinds.setdefault(example["target"], kind) is not kind:
+                before = kinds[example["target"]].__name__
+                raise UserError(
+                    f"label {example['target']} is {kind.__name__} in {where}, and {before} before",
+                    "one type for every label",
+                    f"mend column '{task.corpus.target_column}'",
+                )
+        yield example
+
+
+def _example(row: Row, task: TaskConfig, where: str, label: str | None) -> dict[str, Any]:
+    corpus = task.corpus
+    source = _text(row, corpus.source_column, "source_column", where)
+    targets = [label] if label is not None else _texts(row, corpus.target_column, "target_column", where)
+    if corpus.references_column is not None and value_at(row, corpus.references_column) not in (None, []):
+        # A row without further references has its target.
+        targets = [*targets, *_texts(row, corpus.references_column, "references_column", where)]
+    example = {"source": source, "target": targets[0], "references": list(dict.fromkeys(targets))}
     if corpus.second_column is None:
         return example
-    second = _value(row, corpus.second_column)
-    second = "" if second is None else _text(row, corpus.second_column, "task.corpus.second_column", where)
+    is_missing = value_at(row, corpus.second_column) is None
+    second = "" if is_missing else _text(row, corpus.second_column, "second_column", where)
     if task.objective == "classification":
         return {**example, "second": second}
     return {**example, "source": f"{source}\n{second}" if second.strip() else source}
 
 
-def _text(row: dict[str, Any], path: str, option: str, where: str) -> str:
-    value = _value(row, path)
+def _text(row: Row, path: str, option: str, where: str) -> str:
+    value = value_at(row, path)
     if not isinstance(value, str):
-        raise UserError(f"column '{path}' holds {_shown(value)} in {where}", "text", f"set {option}, or mend the data")
-    return value
+        raise UserError(
+            f"column '{path}' holds {_shown(value)} in {where}", "text", f"set task.corpus.{option}, or mend the data"
+        )
+    return _readable(value, path, where)
 
 
-def _texts(value: Any, path: str, option: str, where: str) -> list[str]:
+def _texts(row: Row, path: str, option: str, where: str) -> list[str]:
     """The texts that are not blank, one at least."""
+    value = value_at(row, path)
     given = value if isinstance(value, list) else [value]
     texts = [text for text in given if not isinstance(text, str) or text.strip()]
     if not texts or not all(isinstance(text, str) for text in texts):
         raise UserError(
             f"column '{path}' holds {_shown(value)} in {where}",
             "text, or a list of it, not blank",
-            f"set {option}, or leave out such rows",
+            f"set task.corpus.{option}, or leave out such rows",
         )
-    return texts
+    return [_readable(text, path, where) for text in texts]
 
 
-def _label(value: Any, names: list[str] | None, path: str, where: str) -> str:
-    if value is None or (names is not None and value == NO_LABEL):
+def _readable(text: str, path: str, where: str) -> str:
+    if found := UNREADABLE.search(text):
+        what = "a NUL character" if found[0] == "\0" else f"half of a surrogate pair (\\u{ord(found[0]):x})"
+        raise UserError(f"column '{path}' holds {what} in {where}", "text that is whole Unicode", "mend the data")
+    return text
+
+
+def _label_of(row: Row, records: Records, names: list[str] | None, task: TaskConfig, where: str) -> str | None:
+    """The label as the data write it; of a task without labels none."""
+    if task.objective != "classification":
+        return None
+    path = task.corpus.target_column
+    value = value_at(row, path)
+    if value is None or value != value or str(value).strip() == "" or (names is not None and value == NO_LABEL):
         raise UserError(
             f"column '{path}' holds no label in {where}",
             "a label in every row",
             "leave out such rows, or score another split",
         )
-    if names is not None:
-        return str(names[value])
-    if isinstance(value, (str, int, bool)):
-        return str(value)
+    if names is not None and isinstance(value, int) and 0 <= value < len(names):
+        return names[value]
+    if names is None and isinstance(value, bool):
+        return records.truth_values[value]
+    if names is None and isinstance(value, (str, int, SpeltFloat)):
+        return _readable(str(value), path, where)
     raise UserError(f"column '{path}' holds {_shown(value)} in {where}", "a label", "set task.corpus.target_column")
 
 
-def _grouped(examples: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """One example per source, at the place of its first, with the references of all."""
-    first: dict[str, int] = {}
-    for index, source in enumerate(examples["source"]):
-        kept = first.setdefault(source, index)
-        known = examples["references"][kept]
-        examples["references"][kept] = list(dict.fromkeys([*known, *examples["references"][index]]))
-    return {column: [values[index] for index in first.values()] for column, values in examples.items()}
-
-
-def _value(row: dict[str, Any], path: str) -> Any:
-    """What a dotted path leads to; of a list of records, the list of what they hold there."""
-    if path in row:
-        return row[path]
-    value: Any = row
-    for name in path.split("."):
-        items = value if isinstance(value, list) else [value]
-        found = [item.get(name) if isinstance(item, Mapping) else None for item in items]
-        value = found if isinstance(value, list) else found[0]
-    return value
-
-
-def _check_column(rows: datasets.Dataset, path: str, option: str, task: TaskConfig) -> None:
-    features: Any = rows.features
-    for name in [path] if path in features else path.split("."):
-        features = getattr(features, "feature", features)  # of a list of records
-        if not isinstance(features, Mapping) or name not in features:
-            known = _paths(rows.features)
-            unset = f", or {option}=null" if option.endswith(("second_column", "references_column")) else ""
-            raise UserError(
-                f"no column '{path}' in the data of task '{task.name}'",
-                f"one of {', '.join(known)}",
-                f"set {option}={nearest(path, known)}{unset}",
-            )
-        features = features[name]
-
-
-def _paths(features: Mapping[str, Any], prefix: str = "") -> list[str]:
-    paths = []
-    for name, feature in features.items():
-        inner = getattr(feature, "feature", feature)
-        paths += _paths(inner, f"{prefix}{name}.") if isinstance(inner, Mapping) else [f"{prefix}{name}"]
-    return paths
-
-
-def _label_names(features: Any, path: str) -> list[str] | None:
-    """The names behind label numbers, where the data set has them."""
-    for name in [path] if path in features else path.split("."):
-        features = getattr(features, "feature", features)[name]
-    return getattr(features, "names", None)
-
-
 def _shown(value: Any) -> str:
-    return "nothing" if value is None else f"{str(value)[:40]!r} ({type(value).__name__})"
+    kind = "float" if isinstance(value, SpeltFloat) else type(value).__name__
+    return "nothing" if value is None else f"{str(value)[:40]!r} ({kind})"

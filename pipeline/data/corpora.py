@@ -8,21 +8,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import datasets
 
-from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
-from pipeline.data.columns import examples_of
+from pipeline.data.arrow_records import dataset_records, saved_records, unreadable
+from pipeline.data.columns import check_references, examples_of, grouped
+from pipeline.data.data_files import records_of
 from pipeline.data.docstrings import docstring_examples, installed_versions
 from pipeline.data.hub import expect_hub
-
-SPLITS = ("train", "validation", "test")
-LOADERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+from pipeline.data.records import Records
+from pipeline.data.split_paths import REMEDIES, SPLITS, check_split_names, is_saved
+from pipeline.data.splits import taken_apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,58 +32,81 @@ class Corpus:
 
     splits: dict[str, datasets.Dataset]
     fingerprint: str
+    origins: dict[str, str] = field(default_factory=dict)  # split -> what it was read from, for people
+    unread: tuple[str, ...] = ()  # splits that are there, and were taken from the training split all the same
 
 
-def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path) -> Corpus:
+def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path, shares: Mapping[str, float] | None = None) -> Corpus:
     """Load the examples of a task.
 
     Args:
         task: the task; its corpus says where examples come from.
         data_root: folder that relative file paths start from.
-        cache_dir: folder for the docstring corpus and converted files.
+        cache_dir: folder for the docstring corpus.
+        shares: of the training split, taken for validation and test instead of splits of their own; 0: nothing.
 
     Raises:
         UserError: missing or unreadable file, unknown hub name, missing column or split, empty split.
     """
-    corpus = task.corpus
-    _check_split_names(corpus)
+    corpus, taken = task.corpus, {split: share for split, share in (shares or {}).items() if share}
+    check_split_names(corpus)
     if corpus.kind == "docstrings":
-        raw = _docstrings(cache_dir)
+        records = _docstrings(cache_dir)
     elif corpus.kind == "files":
-        raw = _files(corpus, Path(data_root), cache_dir)
+        files = {split: name for split, name in corpus.files.items() if split not in taken}
+        records = records_of(files, Path(data_root))
     else:
-        raw = _hub(corpus)
-    limits = (corpus.max_train_examples, corpus.max_validation_examples, corpus.max_test_examples)
-    splits = {}
-    for split, limit in zip(SPLITS, limits, strict=True):
-        name = corpus.splits.get(split, split)
-        if name not in raw:
-            way = "task.corpus.splits.{0}=<name>" if corpus.kind == "hub" else "task.corpus.files.{0}=<path>"
-            raise UserError(
-                f"task '{task.name}' has no split '{name}' (it has {', '.join(raw)})",
-                "a train, a validation and a test split",
-                f"add {way.format(split)}",
-            )
-        rows = raw[name]
-        if limit is not None and not corpus.group_references:  # before work is done on what is left out
-            rows = rows.select(range(min(limit, len(rows))))
-        examples = examples_of(rows, task, split)
-        splits[split] = examples if limit is None else examples.select(range(min(limit, len(examples))))
-    return Corpus(splits=splits, fingerprint=_fingerprint(splits))
+        records = _hub(corpus)
+    used = {split: _split(split, records, task) for split in SPLITS if split not in taken}
+    check_references({split: used.get(split, used["train"]) for split in SPLITS if split != "train"}, corpus)
+    splits, origins = {}, {}
+    for split, rows in used.items():
+        whole = corpus.group_references or (split == "train" and taken)  # else nothing is read that is left out
+        splits[split] = examples_of(rows, task, split, cache_dir, None if whole else _limit(corpus, split))
+        origins[split] = rows.origin
+    if taken:
+        splits |= taken_apart(splits["train"], taken)
+        origins |= {split: f"{share:.3g} of {used['train'].origin}" for split, share in taken.items()}
+    finished = {split: _finished(splits[split], corpus, split) for split in SPLITS}
+    there = [
+        split for split in taken if corpus.splits.get(split, split) in records or _is_there(corpus, data_root, split)
+    ]
+    return Corpus(splits=finished, fingerprint=_fingerprint(finished), origins=origins, unread=tuple(there))
 
 
-def _check_split_names(corpus: CorpusConfig) -> None:
-    for option, names in (("files", corpus.files), ("splits", corpus.splits)):
-        if unknown := [split for split in names if split not in SPLITS]:
-            best = nearest(unknown[0], list(SPLITS))
-            raise UserError(f"task.corpus.{option}.{unknown[0]}", ", ".join(SPLITS), f"rename it {best}")
-    if corpus.splits and corpus.kind != "hub":
+def _split(split: str, records: Mapping[str, Records], task: TaskConfig) -> Records:
+    """The rows of one split, under the hub's own name for it."""
+    name = task.corpus.splits.get(split, split)
+    if name not in records:
+        way = f"task.corpus.splits.{split}=<name>" if task.corpus.kind == "hub" else f"task.corpus.files.{split}=<path>"
         raise UserError(
-            f"task.corpus.splits with kind={corpus.kind}", "splits go with kind=hub", "set task.corpus.files"
+            f"task '{task.name}' has no split '{name}' (it has {', '.join(records) or 'none'})",
+            "a train, a validation and a test split",
+            f"add {way}{REMEDIES.get(split, '')}",
         )
+    return records[name]
 
 
-def _docstrings(cache_dir: Path) -> dict[str, datasets.Dataset]:
+def _is_there(corpus: CorpusConfig, data_root: str, split: str) -> bool:
+    return corpus.kind == "files" and split in corpus.files and (Path(data_root) / corpus.files[split]).exists()
+
+
+def _limit(corpus: CorpusConfig, split: str) -> int | None:
+    limits = (corpus.max_train_examples, corpus.max_validation_examples, corpus.max_test_examples)
+    return dict(zip(SPLITS, limits, strict=True))[split]
+
+
+def _finished(examples: datasets.Dataset, corpus: CorpusConfig, split: str) -> datasets.Dataset:
+    """A split as training and scoring want it: references only where they are scored, no more than the limit."""
+    if split == "train":
+        examples = examples.remove_columns(["references"])
+    elif corpus.group_references:
+        examples = grouped(examples)
+    limit = _limit(corpus, split)
+    return examples if limit is None else examples.select(range(min(limit, len(examples))))
+
+
+def _docstrings(cache_dir: Path) -> dict[str, Records]:
     """The embedded corpus, parsed once per storage folder and set of installed versions."""
     path = cache_dir / f"docstrings-{installed_versions()}.json"
     if not path.is_file():
@@ -92,48 +116,25 @@ def _docstrings(cache_dir: Path) -> dict[str, datasets.Dataset]:
         partial.write_text(json.dumps(docstring_examples()))
         partial.replace(path)
     examples = json.loads(path.read_text())
-    return {split: datasets.Dataset.from_list(rows) for split, rows in examples.items()}
+    loaded = {split: datasets.Dataset.from_list(rows) for split, rows in examples.items()}
+    return {split: dataset_records(rows, "the embedded docstrings") for split, rows in loaded.items()}
 
 
-def _files(corpus: CorpusConfig, root: Path, cache_dir: Path) -> dict[str, datasets.Dataset]:
-    splits = {}
-    for split, name in corpus.files.items():
-        path = Path(name) if Path(name).is_absolute() else root / name
-        if not path.is_file():
-            raise UserError(
-                f"data file {path} does not exist", "an existing file", "set data.root or task.corpus.files"
-            )
-        if path.suffix not in LOADERS:
-            raise UserError(f"data file {path}", f"files ending in {', '.join(LOADERS)}", "convert the file")
-        if path.stat().st_size == 0:
-            raise UserError(f"data file {path} is empty", "at least one example", "check the file")
-        loaded = _quietly(
-            f"data file {path}", LOADERS[path.suffix], data_files=str(path), split="train", cache_dir=str(cache_dir)
-        )
-        splits[split] = loaded
-    return splits
-
-
-def _hub(corpus: CorpusConfig) -> dict[str, datasets.Dataset]:
+def _hub(corpus: CorpusConfig) -> dict[str, Records]:
     if not corpus.name:
         raise UserError("task.corpus.kind=hub without a name", "a hub data set name", "set task.corpus.name")
+    if is_saved(Path(corpus.name)):
+        return {split or "train": rows for split, rows in saved_records(Path(corpus.name)).items()}
     expect_hub(corpus.name)
-    loaded = _quietly(f"hub data set '{corpus.name}'", corpus.name, corpus.subset)
-    return dict(loaded)
-
-
-def _quietly(what: str, *arguments: Any, **options: Any) -> Any:
-    """`load_dataset` without progress bars, its many exceptions turned into one kind."""
     datasets.disable_progress_bars()
     try:
-        return datasets.load_dataset(*arguments, **options)
+        loaded = datasets.load_dataset(corpus.name, corpus.subset)
     except Exception as error:  # the library documents no closed set of errors
-        cause = str(error.__cause__ or error).strip().splitlines()
-        raise UserError(
-            f"{what} cannot be read: {cause[0] if cause else type(error).__name__}",
-            "a readable data set (JSON lines, JSON, CSV, Parquet, or a reachable hub name)",
-            "check the path, the format, the network, or set HF_HUB_OFFLINE=1 to use only what is cached",
-        ) from error
+        is_here = Path(corpus.name).exists()
+        way = "the network, or set HF_HUB_OFFLINE=1 to use only what is cached"
+        change = f"check the {'folder and its files' if is_here else f'name, {way}'}"
+        raise unreadable(f"hub data set '{corpus.name}'", error, change) from error
+    return {str(name): dataset_records(rows, corpus.name) for name, rows in loaded.items()}
 
 
 def _fingerprint(splits: dict[str, datasets.Dataset]) -> str:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import datasets
@@ -32,7 +33,8 @@ MASK_TOKEN = "<mask>"
 class TokenisedSplit:
     """One split as token ids: columns `input_ids`, `labels`, their lengths, and the texts of `columns.examples_of`.
 
-    The label of a classification task is one token, its number; pairs may have `token_type_ids`.
+    `source_tokens` and `target_tokens` are what models get; `uncut_source_tokens` and `uncut_target_tokens` what was
+    given. The label of a classification task is one token, its number; pairs may have `token_type_ids`.
     """
 
     examples: datasets.Dataset
@@ -105,9 +107,11 @@ def tokenise(
         path = folder / name
         if not (path / "dataset_info.json").is_file():
             datasets.disable_progress_bars()
-            mapped = split.map(_token_ids, batched=True, fn_kwargs=settings, load_from_cache_file=False)
+            folder.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f".{name}.{socket.gethostname()}.{os.getpid()}")
-            mapped.save_to_disk(str(partial))
+            with TemporaryDirectory(dir=folder, prefix=".map-") as scratch:  # where the library puts a copy first
+                options = {"fn_kwargs": settings, "cache_file_name": f"{scratch}/tokens.arrow"}
+                split.map(_token_ids, batched=True, **options).save_to_disk(str(partial))
             try:
                 partial.replace(path)  # whole or absent
             except OSError:  # another job was faster; its content is the same
@@ -161,7 +165,8 @@ def _source_ids(sources: list[str], second: list[str] | None, tokenizer: Any, ta
         columns = _pair_ids(texts, second, task.max_source_tokens, tokenizer)
     else:
         whole = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
-        columns = dict(zip(("input_ids", "source_cut"), _cut(whole, task.max_source_tokens, tokenizer), strict=True))
+        ids, cut = _cut(whole, task.max_source_tokens, tokenizer)
+        columns = {"input_ids": ids, "source_cut": cut, "uncut_source_tokens": [len(row) for row in whole]}
     return {**columns, "source_tokens": [len(ids) for ids in columns["input_ids"]]}
 
 
@@ -170,12 +175,14 @@ def _token_ids(
 ) -> dict[str, list[Any]]:
     columns = _source_ids(rows["source"], rows.get("second"), tokenizer, task)
     if task.objective == "denoising":
-        target, target_cut = columns["input_ids"], columns["source_cut"]
-    elif task.objective == "classification":
-        target, target_cut = [[labels.index(label)] for label in rows["target"]], [False] * len(rows["target"])
+        target, target_cut, lengths = columns["input_ids"], columns["source_cut"], columns["uncut_source_tokens"]
     else:
-        target, target_cut = _cut(target_ids(tokenizer, rows["target"]), task.max_target_tokens, tokenizer)
-    return {**columns, "labels": target, "target_cut": target_cut, "target_tokens": [len(ids) for ids in target]}
+        is_label = task.objective == "classification"
+        whole = [[labels.index(name)] for name in rows["target"]] if is_label else target_ids(tokenizer, rows["target"])
+        target, target_cut = _cut(whole, task.max_target_tokens, tokenizer)
+        lengths = [len(row) for row in whole]
+    columns |= {"labels": target, "target_cut": target_cut, "uncut_target_tokens": lengths}
+    return {**columns, "target_tokens": [len(ids) for ids in target]}
 
 
 def _pair_ids(first: list[str], second: list[str], limit: int, tokenizer: Any) -> dict[str, list[Any]]:
@@ -188,7 +195,9 @@ def _pair_ids(first: list[str], second: list[str], limit: int, tokenizer: Any) -
             f"at least {longest}, so that something is left of both",
             "set task.max_source_tokens",
         )
-    columns = {"input_ids": pairs["input_ids"], "source_cut": [len(ids) > limit for ids in whole]}
+    lengths = [len(ids) for ids in whole]
+    cut = [length > limit for length in lengths]
+    columns = {"input_ids": pairs["input_ids"], "source_cut": cut, "uncut_source_tokens": lengths}
     return columns | {name: pairs[name] for name in ("token_type_ids",) if name in pairs}
 
 

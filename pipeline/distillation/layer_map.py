@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.sweep import StudentConfig
 
 # DQ-BART's released table for a 6-layer teacher; no single rounding rule reproduces it.
 PUBLISHED = {
@@ -45,3 +46,40 @@ def layer_map(num_teacher: int, num_student: int, explicit: list[int] | None = N
     if num_student == 1:
         return [num_teacher - 1]
     return [round(i * (num_teacher - 1) / (num_student - 1)) for i in range(num_student)]
+
+
+def student_maps(student: StudentConfig, num_layers: tuple[int, int]) -> tuple[list[int], list[int]]:
+    """The layer maps of a student's encoder and decoder.
+
+    Args:
+        student: its depth, and its maps if it has some of its own.
+        num_layers: encoder and decoder layers of the teacher; 0: it has no decoder.
+
+    Raises:
+        UserError: depths or layer maps that the teacher does not have.
+    """
+    (of_encoder, of_decoder), (num_encoder, num_decoder) = num_layers, student.num_layers
+    if (num_decoder is None) != (of_decoder == 0):
+        raise UserError(
+            f"depth '{student.depth}' of a model with{'' if of_decoder else 'out'} decoder",
+            f"encoder-decoder layers up to {of_encoder}-{of_decoder}, such as 6-3"
+            if of_decoder
+            else f"a number of encoder layers, 1 to {of_encoder}",
+            "set the student's depth",
+        )
+    if num_decoder is None and student.decoder_map is not None:
+        raise UserError(f"student '{student.name}' without decoder", "no decoder_map", "remove decoder_map")
+    mistakes, encoder, decoder = Mistakes(), [], []
+    with mistakes.noted():
+        encoder = _map_of(student, of_encoder, num_encoder, student.encoder_map)
+    with mistakes.noted():
+        decoder = [] if num_decoder is None else _map_of(student, of_decoder, num_decoder, student.decoder_map)
+    mistakes.tell()
+    return encoder, decoder
+
+
+def _map_of(student: StudentConfig, num_teacher: int, num_student: int, explicit: list[int] | None) -> list[int]:
+    try:
+        return layer_map(num_teacher, num_student, explicit)
+    except UserError as error:
+        raise UserError(f"depth '{student.depth}': {error.given}", error.allowed, error.change) from None

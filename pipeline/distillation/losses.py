@@ -1,5 +1,7 @@
 """Loss terms: masked sums over tokens, to be divided once by the global token count of the optimiser step.
 
+All are computed in fp32 at least, whatever precision the models ran in: a sum over a vocabulary in bf16 keeps 8 bits.
+
 Shapes: B batch, S source tokens, T target tokens, D width, V vocabulary, H heads, Q queries, K keys.
 """
 
@@ -23,7 +25,7 @@ def cross_entropy_sum(logits: Tensor, labels: Tensor, label_smoothing: float = 0
         label_smoothing: probability spread over the vocabulary.
     """
     return functional.cross_entropy(
-        logits.flatten(0, 1),
+        at_least_fp32(logits).flatten(0, 1),
         labels.flatten(),
         ignore_index=IGNORED_LABEL,
         reduction="sum",
@@ -40,8 +42,8 @@ def logits_kl_sum(student: Tensor, teacher: Tensor, mask: Tensor, temperature: f
         mask: (B, T), True where a token counts.
         temperature: both logits are divided by it (Hinton et al. 2015).
     """
-    student_log = functional.log_softmax(student[mask].float() / temperature, dim=-1)
-    teacher_log = functional.log_softmax(teacher[mask].float() / temperature, dim=-1)
+    student_log = functional.log_softmax(at_least_fp32(student[mask]) / temperature, dim=-1)
+    teacher_log = functional.log_softmax(at_least_fp32(teacher[mask]) / temperature, dim=-1)
     return functional.kl_div(student_log, teacher_log, reduction="sum", log_target=True) * temperature**2
 
 
@@ -53,7 +55,7 @@ def mean_square_sum(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         teacher: (B, T, D).
         mask: (B, T), True where a token counts.
     """
-    difference = (student - teacher.to(student.dtype)).float().square().mean(dim=-1)
+    difference = (at_least_fp32(student) - at_least_fp32(teacher)).square().mean(dim=-1)
     return torch.where(mask, difference, 0.0).sum()
 
 
@@ -79,7 +81,7 @@ def attention_square_sum(student: Tensor, teacher: Tensor, query_mask: Tensor) -
         teacher: (B, H, Q, K) probabilities.
         query_mask: (B, Q), True where a query counts.
     """
-    difference = (student - teacher.to(student.dtype)).float().square().sum(dim=-1).mean(dim=1)
+    difference = (at_least_fp32(student) - at_least_fp32(teacher)).square().sum(dim=-1).mean(dim=1)
     return torch.where(query_mask, difference, 0.0).sum()
 
 

@@ -34,7 +34,6 @@ SIGNALS = {
     "cross_attention": "cross_attentions",
 }
 ENCODER_SIGNALS = {"encoder_hidden": "hidden_states", "encoder_attention": "attentions"}
-DECODER_TERMS = ("decoder_attention", "cross_attention", "decoder_hidden", "decoder_relations", "contrastive")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.config.recipe import SequenceConfig
+from pipeline.config.task import AUTO
 from pipeline.evaluation.metrics import chrf_each, rouge_each
 
 
@@ -18,7 +19,9 @@ class Target:
     by_teacher: bool
 
 
-def choose_target(candidates: Sequence[str], reference: str, settings: SequenceConfig, metric: str) -> Target:
+def choose_target(
+    candidates: Sequence[str], reference: str, settings: SequenceConfig, metric: str, tokenizer: str = AUTO
+) -> Target:
     """The training target of one example.
 
     An empty text teaches nothing but silence: the reference stands in for it.
@@ -30,12 +33,13 @@ def choose_target(candidates: Sequence[str], reference: str, settings: SequenceC
             like enough to the reference, otherwise the reference.
         metric: of the task: `rouge` measures nearness by the mean of ROUGE-1, -2 and -L and likeness by ROUGE-2, `bleu`
             both by chrF, which knows all alphabets.
+        tokenizer: the task's `metric_tokenizer`; chrF has no use for it.
     """
     references = [reference] * len(candidates)
     if metric == "bleu":
         near = similar = chrf_each(candidates, references)
     else:
-        scores = rouge_each(candidates, [[reference] for reference in references])
+        scores = rouge_each(candidates, [[reference] for reference in references], tokenizer)
         near = [score["rouge1"] + score["rouge2"] + score["rougeL"] for score in scores]
         similar = [score["rouge2"] for score in scores]
     index = near.index(max(near)) if settings.kind == "interpolated" else 0

@@ -28,8 +28,8 @@ class PublishedObjective:
         weights: weight of every term.
         encoder_map: teacher layer of each encoder layer.
         decoder_map: teacher layer of each decoder layer.
-        as_released: add the term that the released code computes by mistake: the squared error of the last encoder
-            state once more, summed over the examples of the micro-batch.
+        as_released: add the term that the released code computes by mistake: the squared error between the last encoder
+            states of student and teacher, whatever the map, summed over the examples of the micro-batch.
         label_smoothing: of the task loss; published is none.
         needs_teacher: always.
     """
@@ -56,7 +56,7 @@ class PublishedObjective:
             "decoder_hidden_loss": _layers(student.decoder_hidden, teacher.decoder_hidden, decoder),
         }
         if self.as_released:
-            last = zip(student.encoder_hidden[-1], teacher.encoder_hidden[encoder[-1]], strict=True)
+            last = zip(student.encoder_hidden[-1], teacher.encoder_hidden[-1], strict=True)
             terms["encoder_last_hidden_loss"] = torch.stack([_square(mine, theirs) for mine, theirs in last]).sum()
         # A filler, for a rank that has run out of examples, counts nothing.
         share = 1.0 / counts.num_micro_batches if batch.num_target_tokens else 0.0

@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 from sacrebleu.metrics.base import Metric
-from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest
 
+from pipeline.config.task import AUTO
 from pipeline.evaluation.bootstrap import NUM_RESAMPLES, Indices, Scores, Statistic, paired_differences
-from pipeline.evaluation.metrics import ROUGE_TYPES, References, classification, reference_streams, rouge_each
+from pipeline.evaluation.metrics import (
+    ROUGE_TYPES,
+    References,
+    bleu_scorer,
+    classification,
+    reference_streams,
+    rouge_each,
+)
 
 LABEL_SCORES = ("accuracy", "macro_f1", "mcc")
 
@@ -39,14 +46,25 @@ class Comparison:
     p_value: float
 
 
-def compare_texts(metric: str, first: Sequence[str], second: Sequence[str], references: References) -> list[Comparison]:
-    """Every score of a kind of metric for two systems, by paired bootstrap over the examples."""
+def compare_texts(
+    metric: str, first: Sequence[str], second: Sequence[str], references: References, tokenizer: str = AUTO
+) -> list[Comparison]:
+    """Every score of a kind of metric for two systems, by paired bootstrap over the examples.
+
+    Args:
+        metric: rouge, bleu or accuracy.
+        first: what one system says.
+        second: what the other says.
+        references: of each example.
+        tokenizer: a `task.metric_tokenizer`, the same for both.
+    """
     if metric == "bleu":
-        return _translations(first, second, references)
-    names, statistic_of = {"rouge": (ROUGE_TYPES, _rouge_statistic), "accuracy": (LABEL_SCORES, _label_statistic)}[
-        metric
+        return _translations(first, second, references, tokenizer)
+    names = ROUGE_TYPES if metric == "rouge" else LABEL_SCORES
+    statistics = [
+        _rouge_statistic(texts, references, tokenizer) if metric == "rouge" else _label_statistic(texts, references)
+        for texts in (first, second)
     ]
-    statistics = [statistic_of(texts, references) for texts in (first, second)]
     everything = np.arange(len(references))
     scores = [statistic(everything) for statistic in statistics]
     differences = paired_differences(statistics[0], statistics[1], len(references))
@@ -60,8 +78,8 @@ def _equal(results: Any) -> bool:
     return bool(abs(results[1].score - results[0].score) < 1e-9)
 
 
-def _rouge_statistic(predictions: Sequence[str], references: References) -> Statistic:
-    each = rouge_each(predictions, references)
+def _rouge_statistic(predictions: Sequence[str], references: References, tokenizer: str) -> Statistic:
+    each = rouge_each(predictions, references, tokenizer)
     table: Scores = np.array([[scores[name] for name in ROUGE_TYPES] for scores in each])
     return lambda indices: np.asarray(table[indices].mean(axis=0))
 
@@ -78,9 +96,11 @@ def _label_statistic(predictions: Sequence[str], references: References) -> Stat
     return statistic
 
 
-def _translations(first: Sequence[str], second: Sequence[str], references: References) -> list[Comparison]:
+def _translations(
+    first: Sequence[str], second: Sequence[str], references: References, tokenizer: str
+) -> list[Comparison]:
     """sacrebleu's own paired bootstrap."""
-    metrics: dict[str, Metric] = {"BLEU": BLEU(), "chrF2": CHRF()}
+    metrics: dict[str, Metric] = {"BLEU": bleu_scorer(references, tokenizer), "chrF2": CHRF()}
     systems: list[tuple[str, Sequence[str]]] = [("first", list(first)), ("second", list(second))]
     test = PairedTest(systems, metrics, reference_streams(references), test_type="bs", n_samples=NUM_RESAMPLES)
     results: Any = test()[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,11 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+from pipeline.config.task import AUTO
 from pipeline.evaluation.bootstrap import NUM_RESAMPLES, interval_of_mean
+from pipeline.evaluation.rouge_words import ROUGE_WORDS, RougeWords
+from pipeline.evaluation.scripts import first_units, num_units
+from pipeline.evaluation.tokenizers import chosen_tokenizer
 
 logging.getLogger("absl").setLevel(logging.WARNING)  # rouge-score announces its tokenizer
 logging.getLogger("sacrebleu").setLevel(logging.ERROR)  # "that's 100 lines that end in a tokenized period"
@@ -31,22 +34,23 @@ COLUMNS = {
     "accuracy": {"accuracy": "accuracy", "macro_f1": "macro F1", "mcc": "MCC"},
 }
 HEADLINES = {"rouge": "rougeLsum", "bleu": "bleu", "accuracy": "accuracy"}
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def score_texts(
-    metric: str, predictions: Sequence[str], references: References, intervals: bool = True
+    metric: str, predictions: Sequence[str], references: References, intervals: bool = True, tokenizer: str = AUTO
 ) -> dict[str, float]:
     """The scores of a kind of metric, in percent.
 
     Beside them `<headline>_low` and `<headline>_high`, the 95 % bootstrap interval of the headline, and of texts their
-    length: `generated_words` (mean), `length_ratio` (to the first reference), `empty_predictions` (count).
+    length: `generated_words` (mean; characters in scripts without spaces), `length_ratio` (to the first reference),
+    `empty_predictions` (count).
 
     Args:
         metric: rouge, bleu (translation) or accuracy (labels).
         predictions: generated texts, or names of labels.
         references: those of each.
         intervals: whether the interval is wanted; it takes a while.
+        tokenizer: a `task.metric_tokenizer`.
     """
     if metric == "accuracy":
         labels = [texts[0] for texts in references]
@@ -56,27 +60,27 @@ def score_texts(
             scores |= _ends("accuracy", interval_of_mean(hits))
         return scores
     scorer = {"rouge": rouge, "bleu": bleu}[metric]
-    scores = scorer(predictions, references, intervals)
-    words = [len(text.split()) for text in predictions]
+    scores = scorer(predictions, references, intervals, tokenizer)
+    words = [num_units(text) for text in predictions]
     lengths = {
         "generated_words": statistics.fmean(words),
-        "length_ratio": sum(words) / max(1, sum(len(texts[0].split()) for texts in references)),
+        "length_ratio": sum(words) / max(1, sum(num_units(texts[0]) for texts in references)),
         "empty_predictions": float(words.count(0)),
     }
     return {**scores, **lengths}
 
 
-def signature(metric: str, references: References) -> str:
+def signature(metric: str, references: References, tokenizer: str = AUTO) -> str:
     """Everything that must be equal for two scores to be comparable, as the packages write it."""
     if metric == "bleu":
-        scorers = (BLEU(references=reference_streams(references)), CHRF(references=reference_streams(references)))
+        scorers = (bleu_scorer(references, tokenizer), CHRF(references=reference_streams(references)))
         bleu_signature, chrf_signature = (scorer.get_signature() for scorer in scorers)
         return f"BLEU {bleu_signature}; chrF {chrf_signature}"
     if metric == "rouge":
         counts = {len(texts) for texts in references}
         version = importlib.metadata.version("rouge-score")
         number = counts.pop() if len(counts) == 1 else "var"
-        return f"rouge-score {version}|F1|stemmer|Lsum sentences at .!?|refs:{number}, best"
+        return f"rouge-score {version}|F1|stemmer|{_words(references, tokenizer).signature}|refs:{number}, best"
     return f"scikit-learn {importlib.metadata.version('scikit-learn')}|F1 macro"
 
 
@@ -92,13 +96,15 @@ def classification(predictions: Any, labels: Any) -> dict[str, float]:
     }
 
 
-def bleu(predictions: Sequence[str], references: References, interval: bool = False) -> dict[str, float]:
-    """Corpus BLEU and chrF by sacrebleu with its defaults; the interval is its own bootstrap."""
-    streams = reference_streams(references)
+def bleu(
+    predictions: Sequence[str], references: References, interval: bool = False, tokenizer: str = AUTO
+) -> dict[str, float]:
+    """Corpus BLEU and chrF by sacrebleu, its defaults but for the tokenizer; the interval is its own bootstrap."""
     # A resample of one sentence is that sentence.
     resamples = NUM_RESAMPLES if interval and len(predictions) > 1 else 1
-    score = BLEU().corpus_score(list(predictions), streams, n_bootstrap=resamples)
-    scores = {"bleu": score.score, "chrf": CHRF().corpus_score(list(predictions), streams).score}
+    score = bleu_scorer(references, tokenizer).corpus_score(list(predictions), None, n_bootstrap=resamples)
+    chrf = CHRF().corpus_score(list(predictions), reference_streams(references))
+    scores = {"bleu": score.score, "chrf": chrf.score}
     if interval:
         middle, half = (score._mean, score._ci) if resamples > 1 else (score.score, 0.0)
         scores |= _ends("bleu", (middle - half, middle + half))
@@ -111,26 +117,44 @@ def chrf_each(predictions: Sequence[str], references: Sequence[str]) -> list[flo
     return [chrf.sentence_score(p, [r]).score for p, r in zip(predictions, references, strict=True)]
 
 
-def rouge(predictions: Sequence[str], references: References, interval: bool = False) -> dict[str, float]:
+def rouge(
+    predictions: Sequence[str], references: References, interval: bool = False, tokenizer: str = AUTO
+) -> dict[str, float]:
     """ROUGE F1 with stemming, in percent: rouge1, rouge2, rougeL, rougeLsum, each by the best of its references.
 
     rougeLsum wants a sentence a line; sentences are split at closing punctuation, which needs no download.
     """
-    each = rouge_each(predictions, references)
+    each = rouge_each(predictions, references, tokenizer)
     means = {name: statistics.fmean(scores[name] for scores in each) for name in ROUGE_TYPES}
     if interval:
         means |= _ends("rougeLsum", interval_of_mean(np.array([scores["rougeLsum"] for scores in each])))
     return means
 
 
-def rouge_each(predictions: Sequence[str], references: References) -> list[dict[str, float]]:
+def rouge_each(predictions: Sequence[str], references: References, tokenizer: str = AUTO) -> list[dict[str, float]]:
     """The scores of `rouge` for every prediction."""
-    scorer = rouge_scorer.RougeScorer(list(ROUGE_TYPES), use_stemmer=True)
+    words = _words(references, tokenizer)
+    scorer = rouge_scorer.RougeScorer(list(ROUGE_TYPES), tokenizer=words.tokenizer)
     results = (
-        scorer.score_multi([_sentence_lines(text) for text in texts], _sentence_lines(prediction))
+        scorer.score_multi([words.lines(text) for text in texts], words.lines(prediction))
         for prediction, texts in zip(predictions, references, strict=True)
     )
     return [{name: 100.0 * result[name].fmeasure for name in ROUGE_TYPES} for result in results]
+
+
+def bleu_scorer(references: References, tokenizer: str) -> BLEU:
+    """sacrebleu's BLEU for these references."""
+    tokenize = chosen_tokenizer("bleu", tokenizer, texts_of(references))
+    return BLEU(tokenize=tokenize, references=reference_streams(references))
+
+
+def _words(references: References, tokenizer: str) -> RougeWords:
+    return ROUGE_WORDS[chosen_tokenizer("rouge", tokenizer, texts_of(references))]
+
+
+def texts_of(references: References) -> list[str]:
+    """All references of all examples."""
+    return [text for texts in references for text in texts]
 
 
 def baseline_of(metric: str) -> str:
@@ -149,8 +173,8 @@ def trivial_predictions(
         return [Counter(training_targets).most_common(1)[0][0]] * len(sources)
     if metric == "bleu":
         return list(sources)
-    num_words = round(statistics.fmean(len(texts[0].split()) for texts in references))
-    return [" ".join(source.split()[:num_words]) for source in sources]
+    num_words = round(statistics.fmean(num_units(texts[0]) for texts in references))
+    return [first_units(source, num_words) for source in sources]
 
 
 def _ends(name: str, interval: tuple[float, float]) -> dict[str, float]:
@@ -162,7 +186,3 @@ def reference_streams(references: References) -> list[list[str]]:
     most = max(len(texts) for texts in references)
     streams: list[list[Any]] = [[texts[i] if i < len(texts) else None for texts in references] for i in range(most)]
     return streams  # None, which its annotations leave out, is no reference
-
-
-def _sentence_lines(text: str) -> str:
-    return "\n".join(SENTENCE_END.split(text.strip()))

@@ -18,6 +18,7 @@ from transformers.modeling_utils import _get_resolved_checkpoint_files
 from pipeline.config.errors import UserError
 from pipeline.models.families import family_of
 from pipeline.models.family import Family
+from pipeline.models.starting_point import check_format
 from pipeline.models.token_tables import share_tables, stored_users
 
 # What other heads and other versions of transformers leave in files, and what models do without.
@@ -46,7 +47,8 @@ def stored_tensors(name: str) -> dict[str, Any]:
     Raises:
         UserError: no safetensors, or damaged ones.
     """
-    check_format(Path(name))
+    if Path(name).is_dir():
+        check_format(Path(name), name)
     try:
         files, _ = _get_resolved_checkpoint_files(
             name, variant=None, gguf_file=None, use_safetensors=True, user_agent=None, is_remote_code=False
@@ -67,25 +69,6 @@ def stored_tensors(name: str) -> dict[str, Any]:
             "name the model that was not quantised yet",
         )
     return tensors
-
-
-def check_format(folder: Path) -> None:
-    """Refuse a local folder whose weights are in another format than safetensors.
-
-    Raises:
-        UserError: as said.
-    """
-    if not folder.is_dir() or any(folder.glob("*.safetensors")):
-        return
-    others = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".h5", ".msgpack", ".ot"))
-    found = f"only {', '.join(others[:3])}" if others else "no weights"
-    raise UserError(
-        f"'{folder}' holds {found}",
-        "model.safetensors: other formats can run code when they are read",
-        "load it once with transformers, if you trust whoever wrote it, and write it with save_pretrained"
-        if others
-        else CHANGE,
-    )
 
 
 def load_checkpoint(shape: Any, name: str, classifies: bool = False) -> PreTrainedModel:

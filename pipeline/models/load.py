@@ -17,9 +17,10 @@ from pipeline.config.schema import ModelConfig
 from pipeline.config.task import TaskConfig
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import decoding_start
-from pipeline.models.checkpoint import Account, account_of, check_format, load_checkpoint, stored_tensors
+from pipeline.models.checkpoint import Account, account_of, load_checkpoint, stored_tensors
 from pipeline.models.families import family_named, family_of
 from pipeline.models.special_tokens import check_numbers, special_tokens
+from pipeline.models.starting_point import StartingPoint, check_format
 from pipeline.models.token_tables import remember_tables, stored_tables
 
 disable_progress_bar()  # job logs are read by people
@@ -137,7 +138,7 @@ def check_checkpoint(model: ModelConfig) -> Account:
     """
     name = str(model.pretrained)
     if Path(name).is_dir():
-        check_format(Path(name))  # before the configuration: it may be all that such a folder has
+        check_format(Path(name), name)  # before the configuration: it may be all that such a folder has
     config = read_shape(model, None)
     check_numbers(config, name)  # or transformers fails where it builds the table
     return account_of(config, name, classifies=family_of(config).decoder is None)
@@ -199,22 +200,12 @@ def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     return load_checkpoint(config, str(folder)).requires_grad_(False).eval().to(device)
 
 
-def check_positions(shape: Any, task: TaskConfig) -> None:
-    """Refuse token limits beyond a model's learned positions.
-
-    Raises:
-        UserError: sources, targets or generated texts may be longer than the model's positions.
-    """
-    positions = family_of(shape).num_positions(shape)
-    if positions is None:
-        return
-    limits = {"task.max_source_tokens": task.max_source_tokens}
-    if task.objective != "classification":
-        limits["task.max_target_tokens"] = task.max_target_tokens
-        limits["task.decoding.max_length"] = task.decoding.max_length
-    for key, limit in limits.items():
-        if limit > positions:
-            raise UserError(f"{key}={limit}", f"at most {positions} for this model", f"set {key}={positions}")
+def starting_point_of(shape: Any) -> StartingPoint:
+    """What a model is, from its configuration."""
+    family = family_of(shape)
+    return StartingPoint(
+        family=family.name, num_layers=family.num_layers(shape), num_positions=family.num_positions(shape)
+    )
 
 
 def set_dropout(model: PreTrainedModel, probability: float) -> None:

@@ -15,7 +15,12 @@ from pipeline.quantization.scheme import Scheme
 
 
 class AttentionFakeQuantise(nn.Module):
-    """The four activation quantisers of one attention module."""
+    """The four activation quantisers of one attention module, and the order of dropout and quantisation.
+
+    Probabilities are quantised, then dropped: a student trains on the grid that it will be evaluated on, and on average
+    over the draws it reads the quantised probability. As published they are dropped, then quantised: where the largest
+    of those that share a scale is dropped, the grid is another one.
+    """
 
     def __init__(self, scheme: Scheme) -> None:
         super().__init__()
@@ -23,6 +28,7 @@ class AttentionFakeQuantise(nn.Module):
         assert operands is not None and probabilities is not None
         self.query, self.key, self.value = (ActivationFakeQuantise(operands) for _ in range(3))
         self.probabilities = ActivationFakeQuantise(probabilities)
+        self.drops_first = scheme.quantisation.as_published
 
     def use(self, scheme: Scheme) -> None:
         """Quantise to the grids of another scheme from now on, or not at all."""
@@ -55,7 +61,8 @@ def quantised_attention(
         position_bias: added to the scores like the mask (T5's relative positions).
 
     Returns:
-        output (batch, queries, heads, head width) and the probabilities before quantisation, which are distilled.
+        output (batch, queries, heads, head width) and the probabilities before dropout and quantisation, which are
+        distilled.
     """
     quantise = module.attention_quantise
     assert isinstance(quantise, AttentionFakeQuantise)
@@ -65,6 +72,9 @@ def quantised_attention(
         if added is not None:
             scores = scores + added
     probabilities = scores.softmax(dim=-1)
-    dropped = nn.functional.dropout(quantise.probabilities(probabilities), p=dropout, training=module.training)
-    output = torch.matmul(dropped, quantise.value(value))
+    if quantise.drops_first:
+        weights = quantise.probabilities(nn.functional.dropout(probabilities, p=dropout, training=module.training))
+    else:
+        weights = nn.functional.dropout(quantise.probabilities(probabilities), p=dropout, training=module.training)
+    output = torch.matmul(weights, quantise.value(value))
     return output.transpose(1, 2).contiguous(), probabilities

@@ -120,7 +120,8 @@ class WeightFakeQuantise(nn.Module):
     """Quantises one weight once per optimiser step for all its users and micro-batches.
 
     The result is kept until `drop_weight_cache` says that the weight has changed. Under ZeRO-3, where whole parameters
-    exist only for moments, `caching` is off.
+    exist only for moments, `caching` is off: it is kept until the layer's forward has ended, because some models look
+    at a weight's type before they use it.
 
     Args:
         quantiser: the grid; `active` is what is used now, another or none on the way of a schedule.
@@ -144,12 +145,14 @@ class WeightFakeQuantise(nn.Module):
         if self.active is None:
             return weight
         parameter = self.parameter if self.active is self.quantiser else None
-        # Any in-place change that autograd knows of, a move and inference mode make the cache stale, too.
-        key = (_identity(weight), _identity(parameter), torch.is_inference_mode_enabled())
+        # Any in-place change that autograd knows of, a move and inference mode make the cache stale, too. Of a weight
+        # that is gathered for moments only the shape says whether it is whole; where it lies means nothing.
+        identity = (_identity(weight), _identity(parameter)) if self.caching else (weight.shape, weight.dtype)
+        key = (identity, torch.is_inference_mode_enabled())
         if self._cached is None or self._cached[0] != key:
             with torch.no_grad():
                 trip = round_trip(weight.detach(), self.active, parameter)
-            self._cached = (key, trip) if self.caching else None
+            self._cached = (key, trip)
         else:
             trip = self._cached[1]
         return straight_through(weight, trip, parameter)
@@ -158,6 +161,11 @@ class WeightFakeQuantise(nn.Module):
         """Quantise to another grid from now on, or not at all; the weight's own brings back its learned scale."""
         self.active = self.quantiser if quantiser == self.quantiser else quantiser
         self.drop_cache()
+
+    def used(self) -> None:
+        """The forward of a layer that reads the weight has ended."""
+        if not self.caching:
+            self.drop_cache()
 
     def drop_cache(self) -> None:
         """The weight has changed."""

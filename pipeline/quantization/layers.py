@@ -11,6 +11,7 @@ import functools
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pipeline.quantization.fake_quantise import ActivationFakeQuantise, WeightFakeQuantise
 
@@ -26,6 +27,13 @@ class FakeQuantisedWeight:
         """Quantised weight, differentiable with respect to the shadow weight."""
         return self.weight_quantise(self._parameters["weight"])  # type: ignore[no-any-return]
 
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The layer's own, which reads `weight`."""
+        try:
+            return super().forward(*inputs, **named)  # type: ignore[misc]
+        finally:
+            self.weight_quantise.used()
+
     @property
     def shadow_weight(self) -> nn.Parameter:
         """The full-precision parameter that the optimiser updates."""
@@ -40,6 +48,23 @@ class QuantisedInput:
     def forward(self, x: Tensor) -> Tensor:
         """The layer applied to quantised input."""
         return super().forward(self.activation_quantise(x))  # type: ignore[misc,no-any-return]
+
+
+class BiasApart:
+    """Mix-in: a linear layer adds its bias to the product, rounded already, as DQ-BART's code does.
+
+    In one operation the last bit may be another one, which decides the ties of what is quantised next.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer, in two operations; the result has the product's type."""
+        product = functional.linear(x, self.weight)
+        if self.bias is not None:
+            product += self.bias
+        return product
 
 
 def mixins_of(layer: nn.Module) -> tuple[type, ...]:
@@ -60,10 +85,10 @@ def fake_quantise_weight(layer: nn.Module, quantise: WeightFakeQuantise) -> None
     set_mixins(layer, (*mixins_of(layer), FakeQuantisedWeight))
 
 
-def fake_quantise_input(layer: nn.Module, quantise: ActivationFakeQuantise) -> None:
+def fake_quantise_input(layer: nn.Module, quantise: ActivationFakeQuantise, bias_apart: bool = False) -> None:
     """Quantise what a linear layer is given, in place."""
     layer.activation_quantise = quantise
-    set_mixins(layer, (*mixins_of(layer), QuantisedInput))
+    set_mixins(layer, (*mixins_of(layer), QuantisedInput, *([BiasApart] if bias_apart else [])))
 
 
 @functools.cache

@@ -3,7 +3,8 @@
 The parameter is the logarithm of the scale: it cannot become negative, and one learning rate suits every size.
 
 All share one straight-through gradient. With v = scale x f(x / scale), rounding taken for the identity inside the range
-and the range's end constant outside, dv/dscale is (v - x) / scale inside and v / scale outside (LSQ, Esser 2020).
+and the range's end constant outside, dv/dscale is (v - x) / scale inside and v / scale outside (LSQ, Esser 2020). The
+range is closed: a value at its end is inside.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class StretchedElastic:
         scale = round_scale(parameter.exp() / self._steps_per_scale, self.blocks)
         bound = 0.99 * self._steps_per_scale
         steps = x / scale
-        inside = steps.abs() < bound
+        inside = steps.abs() <= bound
         return Grid((steps.clamp_(-bound, bound) - shift).round_(), scale, -shift, inside)
 
     def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:

@@ -106,17 +106,20 @@ def packed_weights(model: nn.Module) -> dict[str, PackedWeight]:
 def pack_weight(weight: Tensor, quantise_weight: WeightFakeQuantise) -> PackedWeight:
     """The packed form of a shadow weight under its quantiser, on the weight's device.
 
+    The grid is made there, too: sums and exponentials of another device differ in their last bits from those that
+    training saw. What follows is exact wherever it is done.
+
     Raises:
         NonFiniteError: it is NaN or infinite.
     """
     quantiser, learned = quantise_weight.quantiser, quantise_weight.parameter
-    grid = quantise(weight.cpu(), quantiser, None if learned is None else learned.detach().cpu())
+    grid = quantise(weight, quantiser, None if learned is None else learned.detach())
     scale, zero = grid.scale, grid.zero
     if quantiser.blocks.kind == "group":
         scale = scale.to(torch.bfloat16)  # exact: it has 8 significant bits
     if isinstance(zero, Tensor):
-        zero = zero.to(torch.int8).to(weight.device)
-    codes = pack(grid.codes, quantiser.bits)
+        zero = zero.to(weight.device, torch.int8)
+    codes = pack(grid.codes.cpu(), quantiser.bits)
     return PackedWeight(
         codes.to(weight.device),
         scale.to(weight.device),

@@ -87,7 +87,8 @@ def prepare_activations(model: nn.Module, sites: Sites, scheme: Scheme) -> None:
         return
     for name in quantised_inputs(sites, scheme):
         quantiser = after_activation if name in sites.post_activations else general
-        fake_quantise_input(model.get_submodule(name), ActivationFakeQuantise(quantiser))
+        apart = scheme.quantisation.as_published
+        fake_quantise_input(model.get_submodule(name), ActivationFakeQuantise(quantiser), bias_apart=apart)
     if scheme.quantisation.attention:
         for site in sites.attentions:
             model.get_submodule(site.module).attention_quantise = AttentionFakeQuantise(scheme)

@@ -65,7 +65,9 @@ class Scheme:
             return self.activation_quantiser()
         if self._learns_activations:
             return ElasticStep(bits=int(self.activation_bits), signed=False)
-        return Symmetric(bits=int(self.activation_bits), blocks=self._activation_blocks, signed=False)
+        clip = self.quantisation.clip_value
+        clip = clip if clip is not None and clip < 1 else None  # no probability lies beyond 1
+        return Symmetric(bits=int(self.activation_bits), blocks=self._activation_blocks, clip_value=clip, signed=False)
 
     def post_activation_quantiser(self) -> Quantiser | None:
         """The quantiser of what follows an activation function."""

@@ -51,7 +51,7 @@ from pipeline.tracking.progress import say
 from pipeline.tracking.run import SilentRun
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
-from pipeline.training.collective import barrier, rank
+from pipeline.training.collective import barrier, gather_objects, rank
 from pipeline.training.loop import Learner
 
 
@@ -157,15 +157,16 @@ def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, 
     """
     if not learner.active:
         return
-    state = learner.engine.whole_state()
-    if broken := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
+    state = learner.engine.whole_state()  # on rank 0
+    broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
+    if broken := gather_objects(broken)[0]:
         learner.fail(f"non-finite {broken[0]} after the last optimiser step")
         return
     learner.engine.close()
     if rank() == 0:
         scheme, student = scheme_of_student(config, plan), prepared_student(config, plan, teacher, folder)
         student.load_state_dict(state)  # learned scales are part of it
-        convert(student, sites_of(student), scheme)
+        convert(student.to(teacher.device), sites_of(student), scheme)  # grids of the device that it was trained on
         info = PackageInfo(
             scheme=scheme,
             encoder_map=plan.encoder_map,

@@ -14,12 +14,14 @@ from pipeline.data.batches import BatchPlan
 from pipeline.export.package import MANIFEST
 from pipeline.quantization.scheme import NOT_QUANTISED
 from pipeline.stages.job import OpenedJob
+from pipeline.stages.learner import say_other_layouts
 from pipeline.stages.memory import checkpoint_bytes, cohort_bytes, num_parameters
 from pipeline.stages.plan import StudentPlan, plan_students, scheme_of_student, sequence_of, sweep_key
 from pipeline.stages.possible import check_teacher_room
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.storage import MIN_FREE_BYTES, check_free
 from pipeline.stages.teacher import teacher_key
+from pipeline.tracking.progress import say
 from pipeline.tracking.tracker import FoundRun
 from pipeline.training.checkpoint import read_progress
 
@@ -63,8 +65,8 @@ def plan_sweep(job: OpenedJob) -> SweepPlan:
     folder, plans = job.storage.sweep(key), plan_students(job, teacher)
     sizes = {plan.key: num_parameters(job.shape, (len(plan.encoder_map), len(plan.decoder_map))) for plan in plans}
     settled = _settled(config, plans, folder)
-    interrupted = _interrupted(config, plans, settled, folder / "checkpoints")
     former, room = _Former(job, sizes), worker_memory_bytes(config.cluster)
+    interrupted = _interrupted(config, plans, settled, folder / "checkpoints", former)
     going_on = {plan.key for cohort in interrupted for plan in cohort}
     fresh = former.form((plan for plan in plans if plan.key not in settled and plan.key not in going_on), room)
     cohorts = [
@@ -130,25 +132,38 @@ def _settled(config: JobConfig, plans: Sequence[StudentPlan], folder: Path) -> d
     tracker, settled = open_tracker(config), {}
     for plan in plans:
         run = tracker.find("student", plan.key)
+        packed = (plan.packed(folder) / MANIFEST).is_file()
         if run is None:
+            if packed:
+                say(
+                    f"student {plan.name} lies packed in {folder}, but its run is not in the experiment "
+                    f"'{config.tracking.experiment}': it is trained again, unless a deleted run is restored before"
+                )
             continue
-        packed = run.finished and (plan.packed(folder) / MANIFEST).is_file()
-        if packed or (run.stopped and config.sweep.stopping.rule != "none"):
+        if (run.finished and packed) or (run.stopped and config.sweep.stopping.rule != "none"):
             settled[plan.key] = run
     return settled
 
 
 def _interrupted(
-    config: JobConfig, plans: Sequence[StudentPlan], settled: dict[str, FoundRun], checkpoints: Path
+    config: JobConfig, plans: Sequence[StudentPlan], settled: dict[str, FoundRun], checkpoints: Path, former: _Former
 ) -> list[list[StudentPlan]]:
     """Cohorts with a checkpoint of this layout that can go on as they were."""
     wanted, cohorts = {plan.key: plan for plan in plans}, []
-    for record in sorted(checkpoints.glob(f"*-{config.cluster.layout}/{COHORT}")):
-        keys = json.loads(record.read_text())
-        if (record.parent / "latest").is_file() and set(keys) <= set(wanted) and not set(keys) <= set(settled):
-            stopped = any(read_progress(record.parent).get("stopped", []))
-            if not stopped or config.sweep.stopping.rule != "none":  # else those are wanted after all
-                cohorts.append([wanted.pop(key) for key in keys])
+    left = [record for record in sorted(checkpoints.glob(f"*/{COHORT}")) if (record.parent / "latest").is_file()]
+    left.sort(key=lambda record: not record.parent.name.endswith(f"-{config.cluster.layout}"))
+    for record in left:
+        keys, folder = json.loads(record.read_text()), record.parent
+        if not set(keys) <= set(wanted) or set(keys) <= set(settled):
+            continue
+        if any(read_progress(folder).get("stopped", [])) and config.sweep.stopping.rule == "none":
+            continue  # those are wanted after all
+        if not folder.name.endswith(f"-{config.cluster.layout}"):
+            say_other_layouts([folder], config.cluster.layout, f"a cohort of {len(keys)} students")
+        elif former.is_asked_for([wanted[key] for key in keys]):
+            cohorts.append([wanted.pop(key) for key in keys])
+        else:
+            say(f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now")
     return cohorts
 
 
@@ -165,6 +180,12 @@ class _Former:
         quantised = [min(s.weight_bits, s.embedding_bits) < NOT_QUANTISED for s in schemes]
         sizes = [self.sizes[plan.key] for plan in students]
         return cohort_bytes(sizes, quantised, self.teacher, self.shape, self.config)
+
+    def is_asked_for(self, students: Sequence[StudentPlan]) -> bool:
+        """Whether the settings, changed after a worker ran out of memory, still want so large a cohort."""
+        most, given = self.config.sweep.cohort_size, self.config.cluster.worker_memory_gib
+        too_many = most is not None and len(students) > most
+        return len(students) == 1 or (not too_many and (given is None or self.memory(students) <= given * GIB))
 
     def form(self, plans: Iterable[StudentPlan], room: float) -> list[list[StudentPlan]]:
         """Cohorts in the students' order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
@@ -11,12 +12,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
-from pipeline.config.errors import UserError
-from pipeline.config.load import GROUPS, help_text, load_config, to_yaml
+from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.layers import GROUPS
+from pipeline.config.load import help_text, load_config, to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.config.use import ExportConfig, GenerateConfig
+from pipeline.stages.document import document_line
+from pipeline.training.allocator import keep_memory
 
 # Keys whose values may stand first without their names, by job.
 POSITIONAL = {
@@ -33,18 +38,32 @@ OWN = {
 NEARLY = 0.8  # how much alike a mistyped key and a key are
 
 
-def named(job: str, words: list[str]) -> list[str]:
+def named(job: str, words: list[str], mistakes: Mistakes | None = None) -> list[str]:
     """Words that are no `key=value` get the keys of their places; more of them than places are refused later.
 
     A run's name may hold `=`: `2-2-8 6-3 seed=1`. So may a text: of a job with texts only known keys are keys.
 
+    Args:
+        job: its name.
+        words: its arguments.
+        mistakes: where words that are refused are added, and left out; none: they are raised.
+
     Raises:
         UserError: a word that is nearly a key, an option with dashes, or one text too many.
     """
-    keyed = [_keyed(job, word) for word in words]
-    taken = {word.partition("=")[0] for word in keyed if word is not None}
-    places = iter(key for key in POSITIONAL.get(job, ()) if key not in taken)
-    return [word if word is not None else _placed(job, given, places) for word, given in zip(keyed, words, strict=True)]
+    gathered = Mistakes() if mistakes is None else mistakes
+    keyed: list[tuple[str, str | None]] = []
+    for word in words:
+        with gathered.noted():
+            keyed.append((word, _keyed(job, word)))
+    taken = {word.partition("=")[0] for _, word in keyed if word is not None}
+    places, complete = iter(key for key in POSITIONAL.get(job, ()) if key not in taken), []
+    for given, key_and_value in keyed:
+        with gathered.noted():
+            complete.append(_placed(job, given, places) if key_and_value is None else key_and_value)
+    if mistakes is None:
+        gathered.tell()
+    return complete
 
 
 def _keyed(job: str, word: str) -> str | None:
@@ -86,6 +105,7 @@ def main(
     run: Callable[[JobConfig], dict[str, Any]],
     dry_run: Callable[[JobConfig], dict[str, Any]] | None = None,
     has_document: Callable[[JobConfig | None], bool] = lambda _: True,
+    check: Callable[[JobConfig], None] | None = None,
 ) -> int:
     """Run a job from the command line.
 
@@ -95,17 +115,17 @@ def main(
         run: what it does.
         dry_run: what it does under `--dry-run`; none if it knows no such thing.
         has_document: whether stdout gets the document, by configuration (none: it could not be read).
+        check: refuses what is known to be wrong without torch, before `run` imports it.
 
     Returns:
-        0: done; 1: done, but a student failed; 2: the user can mend it, one paragraph on stderr says how; 3: a crash.
+        0: done; 1: done, but a student failed; 2: the user can mend it, stderr says how; 3: a crash.
     """
     arguments, config = sys.argv[1:], None
     if {"--help", "-h"} & set(arguments):
         print(help_text(job, summary or job, POSITIONAL.get(job, ()), own=job in OWN))
         return 0
     try:
-        words = [word for word in arguments if word not in ("--print-config", "--dry-run")]
-        config = load_config(job, named(job, words))
+        config = _configuration(job, [word for word in arguments if word not in ("--print-config", "--dry-run")])
         if "--print-config" in arguments:
             print(to_yaml(config), end="")
             return 0
@@ -114,10 +134,12 @@ def main(
             if dry_run is None:
                 raise UserError(f"--dry-run of {job}", "dq_sweep, which has a plan", "leave it out")
             run = dry_run
+        if check is not None:
+            check(config)
+        keep_memory()  # what this process trains or evaluates; Ray's workers have it from their environment
         result = run(config)
     except UserError as error:
-        paragraph = textwrap.fill(f"{job}: {error}", width=110, break_long_words=False, break_on_hyphens=False)
-        print(paragraph, file=sys.stderr)
+        print(_paragraph(job, error), file=sys.stderr)
         if has_document(config):
             print(json.dumps({"status": "mistake", "error": str(error)}), flush=True)
         return 2
@@ -127,5 +149,19 @@ def main(
             print(json.dumps({"status": "error", "error": f"{type(error).__name__}: {error}"}), flush=True)
         return 3
     if has_document(config):
-        print(json.dumps(result, sort_keys=True), flush=True)
+        print(document_line(job, result, Path(config.storage.path)), flush=True)
     return 0 if result["status"] in ("finished", "planned") else 1
+
+
+def _configuration(job: str, words: list[str]) -> JobConfig:
+    mistakes = Mistakes()
+    return load_config(job, named(job, words, mistakes), mistakes=mistakes)
+
+
+def _paragraph(job: str, error: UserError) -> str:
+    """What is wrong, as people read it: a paragraph, or a numbered list of several."""
+    fill = functools.partial(textwrap.fill, width=110, break_long_words=False, break_on_hyphens=False)
+    if len(error.errors) == 1:
+        return fill(f"{job}: {error}")
+    items = (fill(f"{n}. {one}", subsequent_indent="   ") for n, one in enumerate(error.errors, 1))
+    return "\n".join((f"{job}: {len(error.errors)} mistakes", *items))

@@ -6,14 +6,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.config.errors import UserError
+from pipeline.config.task import AUTO
 from pipeline.evaluation.comparison import Comparison, compare_texts
 from pipeline.evaluation.metrics import References
 from pipeline.stages.evaluate import PREDICTIONS, read_predictions
 from pipeline.tracking.tracker import FoundRun, Tracker
 
 # What must be equal beside the references, and what may explain a difference.
-SAME = {"dq.split": "split", "dq.metric": "metric"}
-NOTED = {"dq.data": "data (their references are the same)", "dq.metric_signature": "metric signature when they ran"}
+SAME = {"dq.split": "split", "dq.metric": "metric", "dq.metric_signature": "metric signature"}
+NOTED = {"dq.data": "data (their references are the same)"}
 
 Said = tuple[list[str], References]  # predictions of a run, and what was expected
 
@@ -37,7 +38,9 @@ def differences_in_data(first: FoundRun, second: FoundRun, names: str) -> list[s
         difference = f"{names} differ in {what}: {values[0]} and {values[1]}"
         if tag in SAME:
             raise UserError(
-                difference, "runs on the same examples by the same metric", "name runs of one task and split"
+                difference,
+                "runs on the same examples by the same metric",
+                "name runs of one task, split and metric tokenizer, or submit one of them again",
             )
         notes.append(difference)
     return notes
@@ -50,8 +53,13 @@ def said_by(tracker: Tracker, found: FoundRun) -> Said | None:
         return None if path is None else read_predictions(path)
 
 
-def compare_said(metric: str, first: Said, second: Said) -> list[Comparison]:
-    """Every score of a kind of metric for two runs.
+def compare_said(run: FoundRun, first: Said, second: Said) -> list[Comparison]:
+    """Every score of two runs.
+
+    Args:
+        run: either of them; its metric is that of both.
+        first: what the first says.
+        second: what the second says.
 
     Raises:
         UserError: their references differ.
@@ -60,7 +68,8 @@ def compare_said(metric: str, first: Said, second: Said) -> list[Comparison]:
         raise UserError(
             "the references of the two runs differ", "the same examples", "score both with one evaluation.max_examples"
         )
-    return compare_texts(metric, first[0], second[0], first[1])
+    tokenizer = run.params.get("task.metric_tokenizer", AUTO)
+    return compare_texts(run.tags["dq.metric"], first[0], second[0], first[1], tokenizer)
 
 
 def interval(result: Comparison) -> str:

@@ -8,6 +8,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.schema import JobConfig
 from pipeline.stages.compare_runs import compare_runs
 from pipeline.stages.compare_sweeps import compare_sweeps
+from pipeline.stages.precheck import check_comparison
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.tracking.tracker import check_store_exists
 
@@ -21,9 +22,8 @@ def run(config: JobConfig) -> dict[str, Any]:
     Raises:
         UserError: a run that does not exist or has no predictions; runs on different examples; a sweep and a run.
     """
+    check_comparison(config)
     names = (config.comparison.first, config.comparison.second)
-    if not all(names):
-        raise UserError("fewer than two runs", "two run ids or run names", "write python jobs/compare.py RUN_A RUN_B")
     check_store_exists(tracking_uri(config))
     tracker = open_tracker(config, patience_seconds=0.0)
     first, second = (tracker.one_run(name) for name in names)

@@ -32,7 +32,7 @@ def compare_runs(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[st
     for note in differences_in_data(first, second, f"'{first.name}' and '{second.name}'"):
         say(note)
     said = [_said(tracker, found) for found in (first, second)]
-    results = compare_said(first.tags["dq.metric"], *said)
+    results = compare_said(first, *said)
     titles = (f"{first.name} ({first.run_id[:6]})", f"{second.name} ({second.run_id[:6]})")
     num_examples, measured = len(said[0][1]), (measures(first, second), measures(second, first))
     settings, machines = setting_differences(first, second), other_machine(first, second)

@@ -93,7 +93,7 @@ def _with_predictions(tracker: Tracker, pairs: list[Pair]) -> tuple[list[Pair], 
 def _row(pair: Pair, said: dict[str, Said], metric: str, students: list[Pair]) -> Row:
     """One line of the table; the teachers' size and times are those taken beside the first of the students."""
     beside = students[0] if pair.name == TEACHER and students else pair
-    results = compare_said(metric, said[pair.first.run_id], said[pair.second.run_id])
+    results = compare_said(pair.first, said[pair.first.run_id], said[pair.second.run_id])
     return Row(
         name=pair.name,
         group=pair.group,

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.load import CONF_DIR, config_hash
+from pipeline.config.load import config_hash
 from pipeline.config.schema import JobConfig
 from pipeline.config.task import TaskConfig
 from pipeline.data.corpora import load_corpus
@@ -27,8 +27,11 @@ from pipeline.data.tokenise import (
 from pipeline.models.families import family_named
 from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
+from pipeline.models.starting_point import local_folder
 from pipeline.stages.storage import Storage, whole_folder
 from pipeline.tracking.progress import say
+
+TOKENS_FORMAT = 2  # of the cache: another set of columns is another number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +42,7 @@ class PreparedTask:
     tokens_folder: str
     fingerprint: str
     start: str  # what the teacher starts from: digest of a local folder, hub name, or "scratch"
-    num_cut_sources: int
-    num_cut_targets: int
+    origins: dict[str, str] = field(default_factory=dict)  # split -> what it was read from
     labels: list[str] = field(default_factory=list)  # of a classification task
 
     def tokenizer(self) -> Any:
@@ -52,8 +54,13 @@ class PreparedTask:
         return load_tokenised(Path(self.tokens_folder), name)
 
 
-def with_local_model(config: JobConfig, storage: Storage) -> tuple[JobConfig, str]:
+def with_local_model(config: JobConfig, storage: Storage, *, copies: bool = True) -> tuple[JobConfig, str]:
     """The configuration with a local model folder copied to the storage folder, where every worker finds it.
+
+    Args:
+        config: the job.
+        storage: where copies lie.
+        copies: whether there are workers; else a folder that was not copied yet stays where it is.
 
     Returns:
         the configuration and the identity of the starting point: equal content, equal identity.
@@ -63,23 +70,17 @@ def with_local_model(config: JobConfig, storage: Storage) -> tuple[JobConfig, st
         return config, "scratch"
     # Runs are titled and tagged by what the model is, not by the file in conf/model/ that was changed.
     config = replace(config, model=replace(config.model, name=Path(name).name))
-    source = model_folder(name)
+    source = local_folder(name, "model.pretrained")
     if source is None:
         return config, f"hub:{name}"
     files = _files(source)
     folder = storage.cache / "models" / _digest(files)[:16]
-    if not folder.is_dir():
+    if copies and not folder.is_dir():
         with whole_folder(folder) as partial:
             for path in files:
                 shutil.copy(path, partial)
-    model = replace(config.model, pretrained=str(folder))
+    model = replace(config.model, pretrained=str(folder if folder.is_dir() else source))
     return replace(config, model=model), f"folder:{folder.name}"
-
-
-def model_folder(name: str) -> Path | None:
-    """The local folder that a model's name means, from here or from the repository; none for a name on the hub."""
-    candidates = [Path(name), CONF_DIR.parent / name]
-    return next((path for path in candidates if (path / "config.json").is_file()), None)
 
 
 def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobConfig, PreparedTask]:
@@ -103,7 +104,10 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
     task = replace(config.task, source_prefix=prefix, family_prefixes={})
     if tokenizer is not None:
         task = _fitted(tokenizer, task, config)
-    corpus = load_corpus(task, config.data.root, storage.cache)
+    shares = {"validation": config.data.split_validation, "test": config.data.split_test}
+    corpus = load_corpus(task, config.data.root, storage.cache, shares)
+    for split in corpus.unread:
+        say(f"split '{split}' of task {task.name} is not read: data.split_{split} takes one from the training split")
     labels = _in_model_order(labels_of(corpus, task), config)
     if tokenizer is None:
         key = config_hash(corpus.fingerprint, config.model.vocab_size)
@@ -129,16 +133,15 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
     tokens = (
         storage.cache
         / "tokens"
-        / config_hash(corpus.fingerprint, folder.name, task.objective, settings, languages, labels)
+        / config_hash(TOKENS_FORMAT, corpus.fingerprint, folder.name, task.objective, settings, languages, labels)
     )
-    splits = tokenise(corpus, task, tokenizer, tokens, labels)
+    tokenise(corpus, task, tokenizer, tokens, labels)
     prepared = PreparedTask(
         tokenizer_folder=str(folder),
         tokens_folder=str(tokens),
         fingerprint=corpus.fingerprint,
         start=start,
-        num_cut_sources=sum(split.num_cut_sources for split in splits.values()),
-        num_cut_targets=sum(split.num_cut_targets for split in splits.values()),
+        origins=corpus.origins,
         labels=labels,
     )
     return replace(config, task=task), prepared

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,39 @@ import datasets
 
 from pipeline.config.schema import JobConfig
 from pipeline.evaluation.generate import generate_split
-from pipeline.evaluation.metrics import HEADLINES, References, score_texts, signature, trivial_predictions
+from pipeline.evaluation.metrics import (
+    HEADLINES,
+    References,
+    score_texts,
+    signature,
+    texts_of,
+    trivial_predictions,
+)
 from pipeline.evaluation.predict import mean_loss, predict_labels
+from pipeline.evaluation.tokenizers import chosen_tokenizer, doubts
 from pipeline.stages.data import PreparedTask
-from pipeline.tracking.progress import ProgressBar
+from pipeline.tracking.progress import ProgressBar, say
 from pipeline.training.collective import gather_objects, rank, world_size
 
 PREDICTIONS = "predictions.jsonl"  # a line an example: what a model said and what was expected
+
+
+def with_metric_tokenizer(config: JobConfig, task: PreparedTask, language: str | None) -> JobConfig:
+    """The configuration with the tokenizer that its metric uses, decided once for all systems, and said aloud.
+
+    Args:
+        config: the job.
+        task: its references decide where the language does not: those of the splits that are scored, all of them.
+        language: the target language.
+    """
+    if config.task.objective != "supervised":
+        return config
+    names = dict.fromkeys(("validation", config.evaluation.split))
+    texts = [text for name in names for text in texts_of(references_of(task.split(name).examples))]
+    tokenizer = chosen_tokenizer(config.task.metric, config.task.metric_tokenizer, texts, language)
+    for doubt in doubts(config.task, tokenizer, texts, language):
+        say(f"WARNING: {doubt}")
+    return replace(config, task=replace(config.task, metric_tokenizer=tokenizer))
 
 
 def evaluate_examples(
@@ -52,7 +80,10 @@ def evaluate_examples(
             **shares,
         )
         bar.close()
-    return score_texts(config.task.metric, predictions, references_of(examples), intervals), predictions
+    scores = score_texts(
+        config.task.metric, predictions, references_of(examples), intervals, config.task.metric_tokenizer
+    )
+    return scores, predictions
 
 
 def validate(model: Any, task: PreparedTask, config: JobConfig, with_scores: bool = True) -> dict[str, float]:
@@ -76,6 +107,14 @@ def validate(model: Any, task: PreparedTask, config: JobConfig, with_scores: boo
     return {"loss": loss, **scores, "score": scores[HEADLINES[config.task.metric]]}
 
 
+def standing(validated: dict[str, float]) -> tuple[float, float]:
+    """What models are ranked by, the higher the better: the score; of equal ones, as where nothing can be measured, the
+    lower loss. What is not a number comes last.
+    """
+    score, loss = validated["score"], validated["loss"]
+    return -math.inf if math.isnan(score) else score, -math.inf if math.isnan(loss) else -loss
+
+
 def evaluation_examples(task: PreparedTask, config: JobConfig) -> datasets.Dataset:
     """The examples that results are reported on."""
     examples, limit = task.split(config.evaluation.split).examples, config.evaluation.max_examples
@@ -94,7 +133,7 @@ def metric_tags(examples: datasets.Dataset, config: JobConfig) -> dict[str, str]
     return {
         "dq.split": config.evaluation.split,
         "dq.metric": metric,
-        "dq.metric_signature": signature(metric, references_of(examples)),
+        "dq.metric_signature": signature(metric, references_of(examples), config.task.metric_tokenizer),
     }
 
 
@@ -102,7 +141,8 @@ def baseline_scores(task: PreparedTask, config: JobConfig) -> dict[str, float]:
     """Scores of what needs no model."""
     examples, metric = evaluation_examples(task, config), config.task.metric
     references, training = references_of(examples), task.split("train").examples["target"][:]
-    return score_texts(metric, trivial_predictions(metric, examples["source"][:], references, training), references)
+    said = trivial_predictions(metric, examples["source"][:], references, training)
+    return score_texts(metric, said, references, tokenizer=config.task.metric_tokenizer)
 
 
 def write_predictions(path: Path, examples: datasets.Dataset, predictions: list[str]) -> None:

@@ -15,14 +15,14 @@ from pipeline.export.package import file_bytes
 from pipeline.export.runtime.manifest import MANIFEST, ExportInfo, model_bytes
 from pipeline.stages.exported import exported_once
 from pipeline.stages.found_model import FoundModel, find_model
-from pipeline.stages.storage import open_storage, personal_path
+from pipeline.stages.storage import open_storage, personal_path, write_json
 from pipeline.tracking.models import model_name
 from pipeline.tracking.progress import say
 from pipeline.tracking.report import MIB, text_table
 
 
 def run(config: JobConfig) -> dict[str, Any]:
-    """Export the student that `export.model` means, and print what its bytes are.
+    """Export the student that `export.model` means, print what its bytes are, and write all its parts beside it.
 
     Returns:
         the document printed by the job.
@@ -38,8 +38,10 @@ def run(config: JobConfig) -> dict[str, Any]:
         _check_zip(_zip_of(folder))
     info, was_there = exported_once(model.package, folder, settings.variant)
     size_bytes, package_bytes = model_bytes(folder), file_bytes(model.package)
-    parts = largest_first(info)
+    parts, parts_file = largest_first(info), folder.with_name(f"{folder.name}.parts.json")
+    _write_parts(parts_file, parts)
     say(f"\n{text_table(part_lines(parts, size_bytes))}\n")
+    say(f"every part by its name: {parts_file}")
     say(f"{folder}: {'found, as it was exported before' if was_there else 'written'}")
     say(f"{size_bytes / MIB:.3f} MiB, {size_bytes / package_bytes:.3f} times the bytes of its package; {_parity(info)}")
     document = {
@@ -49,7 +51,8 @@ def run(config: JobConfig) -> dict[str, Any]:
         "scheme": info.scheme_name,
         "size_bytes": size_bytes,
         "package_ratio": package_bytes / size_bytes,
-        "parts": parts,
+        "num_parts": len(parts),
+        "parts_file": str(parts_file),
         "parity": asdict(info.parity),
     }
     return document | (_compressed(folder, size_bytes, package_bytes) if settings.compress == "zip" else {})
@@ -97,6 +100,14 @@ def _compressed(folder: Path, size_bytes: int, package_bytes: int) -> dict[str, 
         "zip_ratio": size_bytes / zip_bytes,
         "zip_package_ratio": package_bytes / zip_bytes,
     }
+
+
+def _write_parts(path: Path, parts: dict[str, dict[str, Any]]) -> None:
+    """The parts beside the folder: inside, every file is the model's, and a model of many layers has hundreds."""
+    try:
+        write_json(path, parts)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}", "a file to write", "set output=...") from error
 
 
 def largest_first(info: ExportInfo) -> dict[str, dict[str, Any]]:

@@ -16,17 +16,12 @@ from pipeline.export.runtime.archive import opened
 from pipeline.export.runtime.manifest import FORMAT as EXPORT_FORMAT
 from pipeline.export.runtime.manifest import sha256_of
 from pipeline.stages.runs import open_tracker, tracking_uri
-from pipeline.stages.storage import open_storage, personal_path, whole_folder
+from pipeline.stages.storage import open_storage, whole_folder
+from pipeline.stages.student_path import WAYS, student_path
 from pipeline.tracking.models import EXPORTED, PACKED, model_name
 from pipeline.tracking.progress import say
 from pipeline.tracking.stored_models import StoredModel, download, model_of_id, model_of_run, model_of_version
 from pipeline.tracking.tracker import FoundRun, Tracker, check_store_exists
-
-WAYS = (
-    "a run id or run name, name@alias or name/version of a registered model, models:/... or runs:/..., a folder with a "
-    "packed or an exported model, or the .zip of an exported one"
-)
-SHOWN = 80  # letters of a name in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,22 +45,9 @@ def find_model(config: JobConfig, given: str) -> FoundModel:
     Raises:
         UserError: there is none, or something else of that name; what there is is named.
     """
-    if not given.strip():
-        raise UserError("no model", WAYS, "write model=...")
-    path = personal_path(given)
-    try:
-        is_folder, is_file = path.is_dir(), path.is_file()
-    except OSError as error:  # longer than any name, as a text in the place of the model, or not to be looked at
-        raise UserError(
-            f"model={given[:SHOWN]}: {error.strerror}", WAYS, "name a folder that is there, or a run"
-        ) from None
-    if is_folder:
-        return _of_folder(path)
-    if is_file:
-        return _of_file(config, path)
-    no_name = given.encode(errors="replace").decode() != given  # a path may hold any bytes, a run's name may not
-    if path.is_absolute() or given.startswith((".", "~")) or given.endswith(".zip") or no_name:
-        raise UserError(f"{given} does not exist", WAYS, "name a folder that is there, or a run")
+    path = student_path(given)
+    if path is not None:
+        return _of_folder(path) if path.is_dir() else _of_file(config, path)
     check_store_exists(tracking_uri(config))
     tracker = open_tracker(config, patience_seconds=0.0)
     return _downloaded(config, tracker, _stored(tracker, given))

@@ -24,11 +24,6 @@ from pipeline.stages.student_export import VARIANT
 from pipeline.tracking.progress import ProgressBar, say
 
 
-def has_document(config: JobConfig | None) -> bool:
-    """Whether stdout gets the job's document: only where answers go to a file."""
-    return config is not None and config.generate.output is not None
-
-
 def run(config: JobConfig) -> dict[str, Any]:
     """Answer the texts that `generate.text` means.
 
@@ -42,8 +37,6 @@ def run(config: JobConfig) -> dict[str, Any]:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as texts are read, whatever the terminal's language
     output = None if settings.output is None else personal_path(settings.output)
-    if settings.stream and (settings.jsonl or output is not None):
-        raise UserError("stream=true with jsonl or output", "plain answers on stdout", "leave one of them out")
     if output is not None:
         check_output(output)
     model = find_model(config, settings.model)

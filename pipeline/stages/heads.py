@@ -49,7 +49,7 @@ from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
 from pipeline.training.engine import Engine
 from pipeline.training.loop import Learner, Objective, TokenCounts
-from pipeline.training.optim import linear_schedule
+from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
 HEADS, WEIGHTS, FAILURE = "heads.json", "model.safetensors", "failure.json"
@@ -179,7 +179,7 @@ def _train_gates(
     """Train gates and weights together in full precision.
 
     Returns:
-        a whole copy of the student with its gates, and why it failed if it did.
+        on rank 0 a whole copy of the student with its gates, and why it failed if it did.
     """
     pruning, train = recipe_of(config, plan.config).pruning, config.student
     num_steps = min(pruning.num_steps, num_training_steps(batches, train))
@@ -189,7 +189,7 @@ def _train_gates(
         name=f"{plan.name} gates",
         engine=make_engine(student.train(), train, config.cluster),
         objective=objective,
-        learning_rate=lambda step: linear_schedule(step, num_steps, train.warmup_fraction, peak),
+        learning_rate=make_schedule(train, num_steps, peak),
         listener=SilentRun(),
         random=RandomStream(plan.seed + rank(), student.device),
     )
@@ -204,11 +204,12 @@ def _train_gates(
         device=student.device,
         teacher_pass=teacher_pass(teacher, [objective.inner], config.cluster.precision),
     )
-    # ZeRO-3 has taken the parameters apart; a replica is whole.
-    replica = build_student(teacher, plan.encoder_map, plan.decoder_map, train.dropout)
-    HeadGates(replica, sites_of(replica), pace=pruning.pace).attach(replica)
+    replica = None
+    if rank() == 0:  # ZeRO-3 has taken the parameters apart; a replica is whole
+        replica = build_student(teacher, plan.encoder_map, plan.decoder_map, train.dropout)
+        HeadGates(replica, sites_of(replica), pace=pruning.pace).attach(replica)
     if learner.failure is None:
-        replica.load_state_dict(learner.engine.whole_state())
+        learner.engine.copy_to(replica)
     learner.engine.close()
     Checkpointer(checkpoints).clear()
     return replica, learner.failure

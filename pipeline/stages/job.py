@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.cluster.ray_train import connect
-from pipeline.config.errors import UserError
+from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.load import without_login
 from pipeline.config.schema import JobConfig, ModelConfig
 from pipeline.data.languages import usable_languages
+from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.data.tokenise import load_tokenizer
-from pipeline.models.families import families, family_named
+from pipeline.evaluation.tokenizers import check_tokenizer, language_of
 from pipeline.models.fit import fit
-from pipeline.models.load import check_checkpoint, check_positions, family_name, teacher_shape
-from pipeline.stages.data import PreparedTask, model_folder, prepare_task, with_local_model
+from pipeline.models.load import check_checkpoint, read_shape, starting_point_of, teacher_shape
+from pipeline.models.starting_point import local_folder
+from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
+from pipeline.stages.data_summary import described
+from pipeline.stages.evaluate import with_metric_tokenizer
+from pipeline.stages.fitting import check_fit
 from pipeline.stages.lease import lease
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.storage import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
@@ -32,21 +38,34 @@ class OpenedJob:
     shape: Any  # the teacher's configuration, known before its weights
 
 
-def open_job(config: JobConfig) -> OpenedJob:
-    """Check storage, tracking server and cluster, then prepare the data.
+def open_job(
+    config: JobConfig, check: Callable[[JobConfig, Any], None] | None = None, *, copies_model: bool = True
+) -> OpenedJob:
+    """Check storage, tracking server, cluster and model, all of them, then prepare the data.
+
+    Args:
+        config: the job.
+        check: refuses what a model of this configuration cannot have.
+        copies_model: whether a local model folder is copied to where workers find it; a plan has no workers.
 
     Raises:
         UserError: whatever is missing.
     """
-    _check_objective(config)
-    _check_model(config)
-    storage = open_storage(config.storage.path)
-    check_free(storage.root, MIN_FREE_BYTES)
+    storage, mistakes = open_storage(config.storage.path), Mistakes()
     config = replace(config, storage=replace(config.storage, path=str(storage.root)))
-    with lease(storage.cache / "tracking", "opening the MLflow store", wait=True):  # two must not make its tables
-        _check_tracking(config)
-    connect(config.cluster)
-    config, start = with_local_model(config, storage)
+    with mistakes.noted():
+        check_free(storage.root, MIN_FREE_BYTES)
+    with mistakes.noted(), lease(storage.cache / "tracking", "opening the MLflow store", wait=True):
+        _check_tracking(config)  # alone: two must not make its tables
+    with mistakes.noted():
+        connect(config.cluster)
+    with mistakes.noted():
+        _check_model(config, check)
+    with mistakes.noted():
+        check_tokenizer(config.task)
+    mistakes.tell()
+    language = language_of(config.task)
+    config, start = with_local_model(config, storage, copies=copies_model)
     say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
     config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
@@ -56,51 +75,42 @@ def open_job(config: JobConfig) -> OpenedJob:
             "a tokenizer with one",
             "set model.tokenizer, or leave model.pretrained empty to train one",
         )
+    config = with_metric_tokenizer(config, task, language)
     shape = teacher_shape(config.model, tokenizer, config.task, task.labels)
-    check_positions(shape, config.task)
-    sizes = ", ".join(f"{name} {len(task.split(name).examples)}" for name in ("train", "validation", "test"))
-    say(f"data {task.fingerprint}: {sizes}; cut: {task.num_cut_sources} sources, {task.num_cut_targets} targets")
+    say(f"\n{described(task, config.task)}\n")
     return OpenedJob(config=config, storage=storage, task=task, shape=shape)
 
 
-def _check_model(config: JobConfig) -> None:
-    """Refuse a model that is not whole, or not its tokenizer's, under the name that the user gave it."""
-    if not config.model.pretrained:
-        return
-    model = _given_model(config)
+def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | None) -> None:
+    """What its files tell, with a tokenizer in place of the one that is trained on the data."""
+    name = config.model.pretrained
+    folder = local_folder(name, "model.pretrained") if name else None
+    model = replace(config.model, pretrained=str(folder or name) if name else None)
+    if name:
+        _check_tensors(model, config)
+        tokenizer = load_tokenizer(model)
+        fit(model, tokenizer, usable_languages(tokenizer, config.task)[0])  # a message shall not name the copy
+    shape = read_shape(model, None if name else numbered_tokenizer(model.vocab_size))
+    if name and folder is None:  # of the hub; of others it is known before anything is imported
+        check_fit(starting_point_of(shape), config, [])
+    if check is not None:
+        check(config, shape)
+
+
+def _check_tensors(model: ModelConfig, config: JobConfig) -> None:
+    """Refuse a checkpoint that is not whole; say what it brings besides."""
     account = check_checkpoint(model)
     if account.unused:
         more = f" and {len(account.unused) - 5} more" if len(account.unused) > 5 else ""
         say(
-            f"'{model.pretrained}' holds tensors for which its model has no place, ignored: "
+            f"'{model.pretrained}' holds tensors that this model has no place for, ignored: "
             f"{', '.join(account.unused[:5])}{more}"
         )
     if account.drawn and (config.teacher.epochs == 0 or config.teacher.max_steps == 0):
         raise UserError(
-            f"'{model.pretrained}' has no classifier ({account.drawn[0]}), and its teacher is not trained",
+            f"'{model.pretrained}' has no classifier ({account.drawn[0]}), and teacher.epochs or max_steps is 0",
             "a classifier, or steps to train one",
-            "set teacher.epochs and teacher.max_steps, or name a classifier in model.pretrained",
-        )
-    tokenizer = load_tokenizer(model)
-    fit(model, tokenizer, usable_languages(tokenizer, config.task)[0])
-
-
-def _given_model(config: JobConfig) -> ModelConfig:
-    """The model where the user has it; workers get a copy, which messages should not name."""
-    name = config.model.pretrained
-    return replace(config.model, pretrained=name and str(model_folder(name) or name))
-
-
-def _check_objective(config: JobConfig) -> None:
-    """Texts need a decoder, labels a classifier."""
-    family = family_named(family_name(_given_model(config)))
-    classifies = config.task.objective == "classification"
-    if (family.decoder is None) != classifies:
-        suitable = [name for name, other in sorted(families().items()) if (other.decoder is None) == classifies]
-        raise UserError(
-            f"a model of the family {family.name} for task.objective={config.task.objective}",
-            f"one of {', '.join(suitable)}",
-            "set model, e.g. model=tiny_encoder" if classifies else "set model.pretrained, or model.family",
+            "set teacher.epochs, or name a classifier in model.pretrained",
         )
 
 
@@ -113,6 +123,8 @@ def _check_tracking(config: JobConfig) -> None:
     check_reachable(uri)
     try:
         open_tracker(config, patience_seconds=0.0)
+    except UserError:  # the experiment is deleted
+        raise
     except Exception as error:  # every kind of store has errors of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         given = without_login(f"tracking.uri={uri}: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ from pipeline.data.batch import Batch
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.data.tokenise import TokenisedSplit
 from pipeline.models.forward import start_token
-from pipeline.tracking.progress import ProgressBar
+from pipeline.tracking.progress import ProgressBar, say
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import rank, world_size
 from pipeline.training.engine import Engine, TorchEngine
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
-from pipeline.training.optim import adamw
+from pipeline.training.optim import make_optimiser
 
 
 def worker_device(cluster: ClusterConfig) -> torch.device:
@@ -70,7 +70,7 @@ def num_training_steps(batches: TrainingBatches, train: TrainConfig) -> int:
 
 def make_engine(module: nn.Module, train: TrainConfig, cluster: ClusterConfig) -> Engine:
     """The engine that the cluster configuration names."""
-    optimiser = adamw((p for p in module.parameters() if p.requires_grad), train)
+    optimiser = make_optimiser(module, train)
     if cluster.engine == "torch":
         return TorchEngine(module, optimiser, precision=cluster.precision, max_gradient_norm=train.max_gradient_norm)
     from pipeline.training.deepspeed_engine import DeepSpeedEngine  # importing deepspeed takes seconds
@@ -82,6 +82,13 @@ def make_engine(module: nn.Module, train: TrainConfig, cluster: ClusterConfig) -
         precision=cluster.precision,
         max_gradient_norm=train.max_gradient_norm,
     )
+
+
+def say_other_layouts(folders: Iterable[Path], layout: str, what: str) -> None:
+    """Tell a person whose checkpoints of another engine, number of workers or kind of device will not be used."""
+    others = sorted(folder.name for folder in folders if (folder / "latest").is_file())
+    if others and not any(name.endswith(layout) for name in others):
+        say(f"{what} starts afresh: checkpoints are those of {', '.join(others)}, which {layout} cannot read")
 
 
 def train_with_checkpoints(

@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.config.benchmark import VARIANTS
 from pipeline.config.build import changed
 from pipeline.config.errors import UserError
 from pipeline.config.recipe import QuantisationConfig
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
+from pipeline.config.use import VARIANTS
 from pipeline.export.engines.engine import Graphs, installed
 from pipeline.export.engines.ort_engine import OrtGraphs
 from pipeline.export.engines.packed_steps import PackedSteps

@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.build import build, changed
-from pipeline.config.errors import UserError
+from pipeline.config.build import build
 from pipeline.config.load import config_hash
 from pipeline.config.recipe import RecipeConfig, SequenceConfig
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
-from pipeline.distillation.layer_map import layer_map
+from pipeline.distillation.layer_map import student_maps
 from pipeline.models.families import family_of
 from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.stages.job import OpenedJob
@@ -75,7 +74,7 @@ def recipe_of(config: JobConfig, student: StudentConfig) -> RecipeConfig:
     Raises:
         UserError: a change that the schema does not allow.
     """
-    return changed(config.recipe, student.recipe, f"recipe of student '{student.name}'")
+    return config.recipe_of(student)
 
 
 def layer_maps(students: list[StudentConfig], shape: Any) -> list[tuple[list[int], list[int]]]:
@@ -88,21 +87,7 @@ def layer_maps(students: list[StudentConfig], shape: Any) -> list[tuple[list[int
     Raises:
         UserError: a depth or layer map that the teacher does not have.
     """
-    maps = []
-    of_encoder, of_decoder = family_of(shape).num_layers(shape)
-    for student in students:
-        num_encoder, num_decoder = student.num_layers
-        encoder = layer_map(of_encoder, num_encoder, student.encoder_map)
-        if (num_decoder is None) != (of_decoder == 0):
-            raise UserError(
-                f"depth '{student.depth}' of a model with{'' if of_decoder else 'out'} decoder",
-                "encoder-decoder layers such as 6-3" if of_decoder else "a number of encoder layers such as 3",
-                "set the student's depth",
-            )
-        if num_decoder is None and student.decoder_map is not None:
-            raise UserError(f"student '{student.name}' without decoder", "no decoder_map", "remove decoder_map")
-        maps.append((encoder, [] if num_decoder is None else layer_map(of_decoder, num_decoder, student.decoder_map)))
-    return maps
+    return [student_maps(student, family_of(shape).num_layers(shape)) for student in students]
 
 
 def plan_students(job: OpenedJob, teacher_key: str) -> list[StudentPlan]:

@@ -14,6 +14,7 @@ from pipeline.config.build import build
 from pipeline.config.load import config_hash
 from pipeline.config.recipe import SequenceConfig
 from pipeline.config.schema import JobConfig
+from pipeline.config.task import TaskConfig
 from pipeline.data.tokenise import with_targets
 from pipeline.distillation.pseudo_labels import Target, choose_target
 from pipeline.evaluation.generate import generate_candidates
@@ -42,7 +43,7 @@ def run(job: OpenedJob, teacher: TeacherResult, settings: SequenceConfig) -> Pat
         Path(job.task.tokens_folder).name,
         asdict(settings),
         asdict(job.config.task.decoding),
-        job.config.task.metric,
+        (job.config.task.metric, job.config.task.metric_tokenizer),
     )
     folder = job.storage.cache / "pseudo_labels" / config_hash(*parts)
     if (folder / "train").is_dir():
@@ -85,7 +86,7 @@ def write_pseudo_labels(payload: dict[str, Any]) -> None:
                 num_ranks=world_size(),
                 gather=gather_objects,
             )
-            targets = _choose(candidates, chunk["target"][:], settings, config.task.metric)
+            targets = _choose(candidates, chunk["target"][:], settings, config.task)
             if rank() == 0:
                 write_json(path, [asdict(target) for target in targets])
         bar.update(index + 1)
@@ -97,10 +98,12 @@ def write_pseudo_labels(payload: dict[str, Any]) -> None:
     barrier()
 
 
-def _choose(candidates: list[list[str]], references: list[str], settings: SequenceConfig, metric: str) -> list[Target]:
+def _choose(
+    candidates: list[list[str]], references: list[str], settings: SequenceConfig, task: TaskConfig
+) -> list[Target]:
     """The targets of a chunk, in its order; each rank compares its share."""
     shares = [
-        choose_target(candidates[i], references[i], settings, metric)
+        choose_target(candidates[i], references[i], settings, task.metric, task.metric_tokenizer)
         for i in range(rank(), len(references), world_size())
     ]
     parts = gather_objects(shares)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datasets
+
 from pipeline.config.load import config_hash
-from pipeline.config.schema import JobConfig
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.stages.cohorts import SweepPlan
 from pipeline.stages.distill import StudentResult
-from pipeline.stages.evaluate import evaluation_examples
+from pipeline.stages.evaluate import evaluation_examples, metric_tags
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.logged_model import logged_model, logged_model_or_warning
 from pipeline.stages.plan import StudentPlan
@@ -27,7 +28,7 @@ def run(job: OpenedJob, plan: SweepPlan, students: list[StudentResult]) -> dict[
     """
     config, tracker, examples = job.config, open_tracker(job.config), evaluation_examples(job.task, job.config)
     plans, name = {student.key: student for student in plan.students}, config.tracking.register
-    candidates = {}
+    candidates, scored_on = {}, _scored_on(job, examples)
     for student in students:
         if student.failure or student.stopped or not student.wanted or student.run_id is None:
             continue
@@ -36,7 +37,7 @@ def run(job: OpenedJob, plan: SweepPlan, students: list[StudentResult]) -> dict[
             logged_model_or_warning(tracker, student.run_id, packed, examples, student.name)
         else:
             model = logged_model(tracker, student.run_id, packed, examples)
-            candidates[student.name] = _candidate(job, student, plans[student.key], model)
+            candidates[student.name] = _candidate(job, student, plans[student.key], model, scored_on)
     if name is None:
         return {}
     versions = register(tracker, name, list(candidates.values()))
@@ -46,17 +47,20 @@ def run(job: OpenedJob, plan: SweepPlan, students: list[StudentResult]) -> dict[
     return found
 
 
-def _candidate(job: OpenedJob, student: StudentResult, plan: StudentPlan, model: LoggedStudent) -> Candidate:
+def _candidate(
+    job: OpenedJob, student: StudentResult, plan: StudentPlan, model: LoggedStudent, scored_on: str
+) -> Candidate:
     headline, metrics = HEADLINES[job.config.task.metric], student.metrics
     return Candidate(
         model=model,
-        examples=_examples(job.config, job.task.fingerprint),
+        examples=scored_on,
         headline=metrics[f"{job.config.evaluation.split}_{headline}"],
         size_bytes=metrics["size_bytes"],
         tags={"student": student.name, "scheme": plan.config.scheme, "depth": plan.config.depth, "metric": headline},
     )
 
 
-def _examples(config: JobConfig, fingerprint: str) -> str:
-    """Equal where scores compare: the same examples of the same data by the same metric."""
-    return config_hash(fingerprint, config.evaluation.split, config.evaluation.max_examples, config.task.metric)
+def _scored_on(job: OpenedJob, examples: datasets.Dataset) -> str:
+    """Equal where scores compare: the same examples of the same data by the same metric of the same signature."""
+    tags = metric_tags(examples, job.config)
+    return config_hash(job.task.fingerprint, job.config.evaluation.max_examples, tags)

@@ -12,7 +12,7 @@ from pipeline.tracking.lineage import lineage
 from pipeline.tracking.patience import PATIENCE_SECONDS
 from pipeline.tracking.run import SilentRun
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
-from pipeline.training.collective import rank
+from pipeline.training.collective import alone
 
 
 def tracking_uri(config: JobConfig) -> str:
@@ -27,8 +27,8 @@ def open_tracker(config: JobConfig, patience_seconds: float = PATIENCE_SECONDS) 
 
 
 def start_run(config: JobConfig, spec: RunSpec) -> SilentRun:
-    """A run on rank 0, silence on the others."""
-    return open_tracker(config).start(spec) if rank() == 0 else SilentRun()
+    """A run on rank 0, silence on the others, who wait: MLflow may be away."""
+    return alone(lambda: open_tracker(config).start(spec)) or SilentRun()
 
 
 def common_params(config: JobConfig, without: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from pipeline.config.sweep import StoppingConfig
 from pipeline.models.student import sites_of
 from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.stages.data import PreparedTask
-from pipeline.stages.evaluate import validate
+from pipeline.stages.evaluate import standing, validate
 from pipeline.stages.plan import StudentPlan, recipe_of, scheme_of_student
 from pipeline.stages.students import prepared_student
 from pipeline.tracking.progress import say
 from pipeline.training.collective import rank
 from pipeline.training.loop import Learner
+
+Standing = tuple[float, float]  # score and negative loss, the higher the better
 
 
 def to_stop(costs: Sequence[float], rule: str, keep: float) -> list[bool]:
@@ -61,15 +63,15 @@ def rungs(
         return {}
 
     def look(step: int) -> None:
-        costs = {}
+        standings = {}
         for plan, learner in zip(plans, learners, strict=True):
             if learner.active:
                 model = _replica(config, plan, learner, teacher, folder, step, num_steps)
                 found = validate(model, task, config, with_scores=stopping.measure == "score")
                 learner.listener.metrics({f"validation_{name}": value for name, value in found.items()}, step)
-                costs[plan.key] = math.inf if math.isnan(found["score"]) else -found["score"]
+                standings[plan.key] = standing(found)
         for plan, learner in zip(plans, learners, strict=True):
-            if reason := _reason(plan, plans, costs, stopping, step, num_steps):
+            if reason := _reason(plan, plans, standings, stopping, step, num_steps):
                 learner.stop(reason)
                 if rank() == 0:
                     say(f"student {plan.name} {reason}")
@@ -83,7 +85,7 @@ def _replica(
 ) -> Any:
     """A student as it is trained at a step, on the grid of its phase."""
     model = prepared_student(config, plan, teacher, folder).to(teacher.device)
-    model.load_state_dict(learner.engine.whole_state())
+    learner.engine.copy_to(model)
     recipe = recipe_of(config, plan.config)
     phases, scheme = phases_of(recipe.schedule, recipe.quantisation), scheme_of_student(config, plan)
     BitSchedule(model, sites_of(model), phases, scheme, num_steps)(step - 1)
@@ -93,25 +95,34 @@ def _replica(
 def _reason(
     plan: StudentPlan,
     plans: Sequence[StudentPlan],
-    costs: dict[str, float],
+    standings: dict[str, Standing],
     stopping: StoppingConfig,
     step: int,
     num_steps: int,
 ) -> str | None:
     """Why a student is given up; none if it goes on."""
-    if plan.key not in costs:
+    if plan.key not in standings:
         return None
     rivals = [
-        one.key for one in plans if one.key in costs and (stopping.among == "cohort" or _size(one) == _size(plan))
+        one.key for one in plans if one.key in standings and (stopping.among == "cohort" or _size(one) == _size(plan))
     ]
-    given_up = to_stop([costs[key] for key in rivals], stopping.rule, stopping.keep)
+    given_up = to_stop(_ranks([standings[key] for key in rivals]), stopping.rule, stopping.keep)
     if not given_up[rivals.index(plan.key)]:
         return None
-    sign, best = 1 if stopping.measure == "loss" else -1, min(costs[key] for key in rivals)
+    (score, negative_loss), best = standings[plan.key], max(standings[key] for key in rivals)
+    name, values = f"validation {stopping.measure}", (score, best[0])
+    if stopping.measure == "loss" or score == best[0]:  # of equal scores the loss has decided
+        name, values = "validation loss", (-negative_loss, -best[1])
     return (
-        f"stopped after {step} of {num_steps} steps by {stopping.rule}: validation {stopping.measure} "
-        f"{sign * costs[plan.key]:.4g}, the best of {len(rivals)} had {sign * best:.4g}"
+        f"stopped after {step} of {num_steps} steps by {stopping.rule}: {name} {values[0]:.4g}, the best of "
+        f"{len(rivals)} had {values[1]:.4g}"
     )
+
+
+def _ranks(standings: Sequence[Standing]) -> list[float]:
+    """The places of standings, the best first; equal ones share theirs."""
+    places = {one: float(place) for place, one in enumerate(sorted(set(standings), reverse=True))}
+    return [places[one] for one in standings]
 
 
 def _size(plan: StudentPlan) -> str:

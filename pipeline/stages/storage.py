@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,14 @@ class Storage:
         """Corpora, tokenizers and token ids; may be deleted at any time."""
         return self.root / "cache"
 
+    def cache_bytes(self) -> int:
+        """What the cache takes on disk."""
+        size = 0
+        for path in self.cache.rglob("*"):
+            with suppress(OSError):  # another job may be done with it
+                size += path.lstat().st_size if path.is_file() else 0
+        return size
+
     def teacher(self, key: str) -> Path:
         """The folder of one fine-tuned teacher."""
         return self.root / "teachers" / key
@@ -37,8 +45,8 @@ class Storage:
         return self.root / "sweeps" / key
 
 
-def open_storage(path: str) -> Storage:
-    """The storage folder, created if need be.
+def check_path(path: str) -> None:
+    """Refuse a storage folder that cannot be, without making it.
 
     Raises:
         UserError: a relative path in a submitted job (its working directory vanishes), or no right to write.
@@ -49,6 +57,20 @@ def open_storage(path: str) -> Storage:
             "an absolute path: the job's working directory is a copy that vanishes",
             "set storage.path=/absolute/path or the environment variable DQ_STORAGE",
         )
+    root = Path(path).absolute()
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = "no right to write" if there.is_dir() else f"{there} is a file"
+        raise UserError(f"storage.path={root}: {reason}", "a folder to write in", "set storage.path")
+
+
+def open_storage(path: str) -> Storage:
+    """The storage folder, created if need be.
+
+    Raises:
+        UserError: as `check_path` says, or it cannot be written after all.
+    """
+    check_path(path)
     root = Path(path).absolute()
     try:
         root.mkdir(parents=True, exist_ok=True)

@@ -87,6 +87,7 @@ def exported_scores(
         found |= dict(zip(rows, answers, strict=True))
     merged = {index: text for part in gather_objects(found) for index, text in part.items()}
     said = [merged[index] for index in range(len(examples))]
-    scores = score_texts(config.task.metric, said, references_of(examples), intervals=False)
+    task, references = config.task, references_of(examples)
+    scores = score_texts(task.metric, said, references, intervals=False, tokenizer=task.metric_tokenizer)
     same = sum(ours == theirs for ours, theirs in zip(said, predictions, strict=True)) / len(said)
     return {**{PREFIX + name: value for name, value in scores.items()}, PREFIX + "same_predictions": same}

@@ -20,7 +20,7 @@ from pipeline.stages.plan import StudentPlan, peak_learning_rate, recipe_of, sch
 from pipeline.tracking.run import SilentRun
 from pipeline.training.collective import rank
 from pipeline.training.loop import Learner
-from pipeline.training.optim import linear_schedule
+from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
 
@@ -64,7 +64,7 @@ def student_learner(
         name=plan.name,
         engine=make_engine(student.train(), train, config.cluster),
         objective=objective,
-        learning_rate=lambda step: linear_schedule(step, num_steps, train.warmup_fraction, peak),
+        learning_rate=make_schedule(train, num_steps, peak),
         listener=run,
         random=RandomStream(plan.seed + rank(), teacher.device),
         before_step=BitSchedule(student, sites_of(student), phases, scheme, num_steps),

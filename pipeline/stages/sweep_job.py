@@ -9,9 +9,11 @@ from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.stages import distill, registration, teacher
 from pipeline.stages.cohorts import SweepPlan, plan_summary, plan_sweep, plan_table
+from pipeline.stages.data_summary import as_document
 from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.lease import lease
-from pipeline.stages.possible import check_possible
+from pipeline.stages.possible import check_possible, say_ignored
+from pipeline.stages.precheck import check_sweep
 from pipeline.stages.report import gather, write_report
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.tracking.progress import say
@@ -27,7 +29,12 @@ def dry_run(config: JobConfig) -> dict[str, Any]:
     Returns:
         the document printed by the job.
     """
-    _, plan = _open(config)
+    job, plan = _open(config, copies_model=False)
+    cache_bytes = job.storage.cache_bytes()
+    say(
+        f"{job.storage.cache} holds {cache_bytes / 2**20:,.1f} MiB that can be made again; while no job runs, "
+        f"`make clean-cache DQ_STORAGE={job.storage.root}` frees them"
+    )
     cohorts = [
         {
             "students": [student.name for student in cohort.students],
@@ -42,6 +49,8 @@ def dry_run(config: JobConfig) -> dict[str, Any]:
         "settled": [student.name for student in plan.students if student.key in plan.settled],
         "cohorts": cohorts,
         "num_steps": plan.num_steps,
+        "data": as_document(job.task),
+        "cache_bytes": cache_bytes,
     }
 
 
@@ -96,10 +105,11 @@ def run(config: JobConfig) -> dict[str, Any]:
     }
 
 
-def _open(config: JobConfig) -> tuple[OpenedJob, SweepPlan]:
+def _open(config: JobConfig, *, copies_model: bool = True) -> tuple[OpenedJob, SweepPlan]:
     """Everything that is checked, and the plan that is printed, before anything is trained."""
-    job = open_job(config)
-    check_possible(job)
+    check_sweep(config)
+    job = open_job(config, check_possible, copies_model=copies_model)
+    say_ignored(job.config)
     plan = plan_sweep(job)
     say(f"\n{plan_summary(plan)}\n\n{text_table(plan_table(plan))}\n")
     return job, plan

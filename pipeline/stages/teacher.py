@@ -22,12 +22,14 @@ from pipeline.stages.evaluate import (
     evaluate_examples,
     evaluation_examples,
     metric_tags,
+    standing,
     validate,
     write_predictions,
 )
 from pipeline.stages.learner import (
     make_engine,
     num_training_steps,
+    say_other_layouts,
     train_with_checkpoints,
     training_batches,
     worker_device,
@@ -41,7 +43,7 @@ from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
 from pipeline.training.loop import Learner, Progress
-from pipeline.training.optim import linear_schedule
+from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
 
@@ -92,6 +94,7 @@ def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResul
 
 def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
     payload = as_payload(config, task, folder=str(folder), key=key)
+    say_other_layouts((folder / "checkpoints").glob("*"), config.cluster.layout, f"teacher {key}")
     try:
         run_workers(train_teacher, payload, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
     except BaseException as error:
@@ -102,8 +105,13 @@ def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, fo
 def _finish_run(config: JobConfig, result: Path) -> None:
     """Nothing else would continue the run of a finished teacher, should MLflow have been away at its end."""
     run_id = TeacherResult(**json.loads(result.read_text())).run_id
-    if run_id is not None:
-        open_tracker(config).finish_left(run_id)
+    if run_id is None:
+        return
+    tracker = open_tracker(config)
+    if tracker.is_there(run_id):
+        tracker.finish_left(run_id)
+    else:
+        say(f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at")
 
 
 def train_teacher(payload: dict[str, Any]) -> None:
@@ -120,7 +128,7 @@ def train_teacher(payload: dict[str, Any]) -> None:
             name="teacher",
             engine=make_engine(model.to(device), train, config.cluster),
             objective=TaskObjective(label_smoothing=train.label_smoothing),
-            learning_rate=lambda step: linear_schedule(step, num_steps, train.warmup_fraction, train.learning_rate),
+            learning_rate=make_schedule(train, num_steps, train.learning_rate),
             listener=run,
             random=RandomStream(config.seed + rank(), device),
         )
@@ -186,13 +194,13 @@ class _KeepBest:
             return
         self.validated_step = step
         # A replica, because a sharded model can neither generate nor be saved as it is.
-        self.replica.load_state_dict(self.learner.engine.whole_state())
+        self.learner.engine.copy_to(self.replica)
         metrics = validate(self.replica, self.task, self.config)
         self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, step)
         if rank() == 0:
             say(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
             best = self.folder / "best.json"
-            if not best.is_file() or metrics["score"] > json.loads(best.read_text())["score"]:
+            if not best.is_file() or standing(metrics) > standing(json.loads(best.read_text())):
                 with whole_folder(self.folder / "model") as partial:
                     self.replica.save_pretrained(partial)
                     self.tokenizer.save_pretrained(partial)

@@ -103,8 +103,8 @@ def _look(point: Point, results: Results) -> tuple[str, str]:
 def _marker(point: Point, results: Results) -> dict[str, Any]:
     colour, symbol = _look(point, results)
     bars: dict[str, Any] = {}
-    if point.low is not None and point.high is not None:
-        ends = {"array": [point.high - point.score], "arrayminus": [point.score - point.low]}
+    if point.bar is not None:
+        ends = {"array": [point.bar[1]], "arrayminus": [point.bar[0]]}
         bars = {"error_y": {"type": "data", "symmetric": False, **ends, "color": colour, "thickness": 1, "width": 4}}
     return {
         "x": [point.x],

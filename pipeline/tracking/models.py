@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.export.package import MANIFEST, default_decoding
 from pipeline.tracking import served_model
+from pipeline.tracking.lifecycle import told_if_deleted
 from pipeline.tracking.patience import patiently
 from pipeline.tracking.tracker import Tracker
 
@@ -54,7 +55,8 @@ def log_student(
         exported: the same as graphs, which answer where onnxruntime is installed; none where it cannot be exported.
         example: what a request looks like: column -> text. A model whose example is a pair demands pairs.
     """
-    return patiently(lambda: _log_once(tracker, run_id, packed, exported, example))
+    with told_if_deleted(tracker.client, run_id):
+        return patiently(lambda: _log_once(tracker, run_id, packed, exported, example))
 
 
 def _log_once(

@@ -69,7 +69,7 @@ def _write(
 
 def _draw_point(axes: Any, point: Point, look: Style | None, headline: str, axis: Axis) -> None:
     colour, marker = (look.colour, look.shape[1]) if look is not None else (TEACHER_COLOUR, "*")
-    ends = None if point.low is None or point.high is None else [[point.score - point.low], [point.high - point.score]]
+    ends = None if point.bar is None else [[length] for length in point.bar]
     size = {"markersize": 10 if point.is_teacher else 7, "elinewidth": 1, "capsize": 3}
     axes.errorbar(point.x, point.score, yerr=ends, fmt=marker, color=colour, zorder=3, label=point.name, **size)
     if len(point.rows) > 1:

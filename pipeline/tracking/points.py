@@ -102,6 +102,16 @@ class Point:
         """Whether it is the teacher."""
         return self.rows[0].kind == "teacher"
 
+    @property
+    def bar(self) -> tuple[float, float] | None:
+        """How far the error bar reaches below and above the score; none where there is no interval.
+
+        sacrebleu's interval lies around the mean of its resamples: of few sentences the score itself may be outside.
+        """
+        if self.low is None or self.high is None:
+            return None
+        return max(0.0, self.score - self.low), max(0.0, self.high - self.score)
+
 
 def styles(results: Results) -> dict[str, Style]:
     """The look of every student, by `Row.key`."""

@@ -86,13 +86,33 @@ def _link(client: Any, model_id: str, name: str, version: int) -> None:
 
 
 def _point(client: Any, name: str, examples: str) -> None:
-    """Of equals, the smaller is best and the better smallest; then the older."""
+    """Of equals, the smaller is best and the better smallest; then the older. What was deleted is neither."""
     rivals = [version for version in versions_of(client, name) if version.tags.get(EXAMPLES) == examples]
-    score = {v.version: (float(v.tags[HEADLINE]), -float(v.tags[SIZE]), -int(v.version)) for v in rivals}
-    best = max(score, key=lambda version: score[version])
-    smallest = max(score, key=lambda version: (score[version][1], score[version][0], score[version][2]))
-    for alias, version in ((BEST, best), (SMALLEST, smallest)):
-        client.set_registered_model_alias(name, alias, version)
+    by_score = sorted(rivals, key=lambda version: _place(version, HEADLINE, SIZE), reverse=True)
+    by_size = sorted(rivals, key=lambda version: _place(version, SIZE, HEADLINE), reverse=True)
+    for alias, ranked in ((BEST, by_score), (SMALLEST, by_size)):
+        first = next(version for version in ranked if has_model(client, version))  # a candidate's is there
+        client.set_registered_model_alias(name, alias, first.version)
+
+
+def _place(version: Any, *names: str) -> tuple[float, ...]:
+    """What a version is ranked by, the higher the better."""
+    values = {HEADLINE: float(version.tags[HEADLINE]), SIZE: -float(version.tags[SIZE])}
+    return (*(values[name] for name in names), -int(version.version))
+
+
+def has_model(client: Any, version: Any) -> bool:
+    """Whether the logged model of a version is still there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        experiment = client.get_run(version.run_id).info.experiment_id
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    models = client.search_logged_models([experiment], filter_string=f"source_run_id = '{version.run_id}'")
+    return any(model.artifact_location == version.source for model in models)
 
 
 def versions_of(client: Any, name: str) -> list[Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
+from pipeline.tracking.lifecycle import told_if_deleted
 from pipeline.tracking.patience import INTERRUPTS, patiently, reason_of
 from pipeline.tracking.progress import say
 
@@ -60,11 +61,16 @@ class MlflowRun(SilentRun):
     Leaving the `with` block delivers what is left and sets the status: FINISHED, FAILED, or KILLED on an interrupt.
     What a server that stays away does not take remains in the buffer.
 
+    Raises:
+        UserError: by calls that write directly, and at the end, if the run was deleted meanwhile.
+
     Args:
         client: MLflow's.
         run_id: the run.
         buffer: of this run and this process.
     """
+
+    run_id: str
 
     def __init__(self, client: Any, run_id: str, buffer: RunBuffer) -> None:
         self.client, self.run_id, self.buffer = client, run_id, buffer
@@ -95,7 +101,8 @@ class MlflowRun(SilentRun):
         if self.given_up or isinstance(error, INTERRUPTS):
             status = "KILLED"
         try:
-            patiently(functools.partial(self._end, status))
+            with told_if_deleted(self.client, self.run_id):
+                patiently(functools.partial(self._end, status))
         except Exception as problem:
             self._say_left(problem)
             if error is None:  # else what ended the block is what matters
@@ -213,7 +220,8 @@ class MlflowRun(SilentRun):
         )
 
     def _persist(self, write: Callable[[], Any]) -> None:
-        patiently(write)
+        with told_if_deleted(self.client, self.run_id):
+            patiently(write)
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -67,14 +67,22 @@ def model_of_version(tracker: Tracker, name: str, version: str) -> StoredModel:
     versions = {str(entry.version): entry for entry in patiently(lambda: versions_of(tracker.client, name))}
     number = aliases.get(version[1:]) if version.startswith("@") else version
     if number is None or number not in versions:
-        what, there = ("alias", sorted(aliases)) if version.startswith("@") else ("version", sorted(versions, key=int))
+        there = sorted(f"@{alias}" for alias, one in aliases.items() if one in versions) + sorted(versions, key=int)
+        what = f"alias '{version[1:]}'" if version.startswith("@") else f"version '{version}'"
+        gone = f", its version {number} was deleted," if version.startswith("@") and number else ""
         allowed = ", ".join(there) or "none: this model has none"
-        raise UserError(f"no {what} '{version.lstrip('@')}' of {name}", allowed, "name one that exists")
+        raise UserError(f"no {what}{gone} of {name}", allowed, "name one that exists")
     # A local store keeps no model id with a version, but where the model's files are.
     models = _models_of(tracker, str(versions[number].run_id)) if versions[number].run_id else []
-    if not (same := [model for model in models if model.artifact_location == versions[number].source]):
-        raise UserError(f"version {number} of {name} is no student of this project", "one of a sweep", "name another")
-    return _stored(same[0])
+    if same := [model for model in models if model.artifact_location == versions[number].source]:
+        return _stored(same[0])
+    if "student" in versions[number].tags:
+        raise UserError(
+            f"the logged model of version {number} of {name} was deleted",
+            "a version whose model is there",
+            f"submit its sweep again with tracking.register='{name}', which makes a new version, or name another",
+        )
+    raise UserError(f"version {number} of {name} is no student of this project", "one of a sweep", "name another")
 
 
 def download(tracker: Tracker, model: StoredModel, folder: Path) -> None:
@@ -98,8 +106,9 @@ def download(tracker: Tracker, model: StoredModel, folder: Path) -> None:
 
 def _models_of(tracker: Tracker, run_id: str) -> list[Any]:
     """The logged models of a run, in whatever experiment it is."""
-    outputs = patiently(lambda: tracker.client.get_run(run_id)).outputs
-    models = (_model(tracker, output.model_id) for output in (outputs.model_outputs if outputs is not None else []))
+    if (outputs := tracker.outputs(run_id)) is None:
+        return []
+    models = (_model(tracker, output.model_id) for output in outputs.model_outputs)
     return [model for model in models if model is not None]
 
 

@@ -18,6 +18,7 @@ from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
 from pipeline.config.load import without_login
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
+from pipeline.tracking.lifecycle import deleted_experiment, deleted_run, is_deleted, told_if_deleted
 from pipeline.tracking.patience import PATIENCE_SECONDS, patiently, reason_of
 from pipeline.tracking.progress import say
 from pipeline.tracking.run import STOPPED, MlflowRun
@@ -117,6 +118,9 @@ class Tracker:
         experiment: experiment name, created if need be.
         folder: below it lie artifacts when the store is a local database, and values that a server has not taken yet.
         patience_seconds: how long a server that is away is waited for.
+
+    Raises:
+        UserError: the experiment is deleted.
     """
 
     def __init__(self, uri: str, experiment: str, folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
@@ -143,6 +147,8 @@ class Tracker:
                 found = self.client.get_experiment_by_name(name)  # another process was faster
                 if found is None:
                     raise
+        if is_deleted(found):
+            raise deleted_experiment(self.client, found)
         return str(found.experiment_id)
 
     def find(self, kind: str, key: str) -> FoundRun | None:
@@ -154,13 +160,16 @@ class Tracker:
         """The run of an id, or of a name that only one run has.
 
         Raises:
-            UserError: no such run, or several.
+            UserError: no such run, or several; or one that is deleted.
         """
         found = self.by_id(name)
         if found is not None:
             return found
         quote = '"' if "'" in name else "'"
-        runs = self._search(f"attributes.run_name = {quote}{name}{quote}")
+        condition = f"attributes.run_name = {quote}{name}{quote}"
+        runs = self._search(condition)
+        if not runs and (deleted := self._search(condition, deleted=True)):
+            raise deleted_run(self.client, self.client.get_run(deleted[0].run_id))
         if len(runs) != 1:
             several = ", ".join(run.run_id for run in runs[:5])
             like = "" if runs else nearest(name, sorted({run.name for run in self._search("")}))
@@ -173,13 +182,29 @@ class Tracker:
         return runs[0]
 
     def by_id(self, run_id: str) -> FoundRun | None:
-        """The run of an id, in whatever experiment; none if there is none."""
+        """The run of an id, in whatever experiment; none if there is none.
+
+        Raises:
+            UserError: it is deleted.
+        """
+        run = self._run_of(run_id)
+        if run is not None and is_deleted(run.info):
+            raise deleted_run(self.client, run)
+        return None if run is None else _found(run)
+
+    def is_there(self, run_id: str) -> bool:
+        """Whether there is a run of an id that is not deleted."""
+        run = self._run_of(run_id)
+        return run is not None and not is_deleted(run.info)
+
+    def _run_of(self, run_id: str) -> Any | None:
+        """The run of an id, a deleted one, too; none if there is none."""
         from mlflow.exceptions import MlflowException
 
         if not re.fullmatch("[0-9a-f]{32}", run_id):
             return None
         try:
-            return _found(self.client.get_run(run_id))
+            return patiently(lambda: self.client.get_run(run_id))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -187,7 +212,8 @@ class Tracker:
 
     def teacher_of(self, run: FoundRun) -> FoundRun | None:
         """The teacher of a student or of a sweep; none if its run is gone."""
-        return self.by_id(run.tags.get("dq.teacher_run", ""))
+        run_id = run.tags.get("dq.teacher_run", "")
+        return self.by_id(run_id) if self.is_there(run_id) else None
 
     def download(self, run: FoundRun, file: str, folder: Path) -> Path | None:
         """A run's artifact as a file in a folder; none if the run does not have it."""
@@ -201,6 +227,11 @@ class Tracker:
         for run in self._search(f"tags.`mlflow.parentRunId` = '{parent_run_id}'"):
             newest.setdefault(run.tags["dq.key"], run)
         return list(newest.values())
+
+    def outputs(self, run_id: str) -> Any | None:
+        """What a run has made, a deleted one, too; none if there is no such run, or nothing of it."""
+        run = self._run_of(run_id)
+        return None if run is None else run.outputs
 
     def logged_models(self, run_id: str) -> list[Any]:
         """The logged models of a run, those that are not ready among them."""
@@ -230,7 +261,7 @@ class Tracker:
                 failed = self._run(run.run_id)
                 failed.failed(reason)
                 failed.close()
-        except (MlflowException, OSError) as error:
+        except (MlflowException, OSError, UserError) as error:
             say(f"{kind} {key} may still be shown as running: {reason_of(error)}")
 
     def finish_left(self, run_id: str) -> None:
@@ -248,14 +279,18 @@ class Tracker:
         if run.tags.get("mlflow.parentRunId") != parent_run_id:
             patiently(lambda: self.client.set_tag(run.run_id, "mlflow.parentRunId", parent_run_id))
 
-    def _search(self, condition: str) -> list[FoundRun]:
+    def _search(self, condition: str, deleted: bool = False) -> list[FoundRun]:
+        from mlflow.entities import ViewType
+
         found, token = [], None
+        view = {"run_view_type": ViewType.DELETED_ONLY} if deleted else {}
         while True:
             page = patiently(
                 functools.partial(
                     self.client.search_runs,
                     [self.experiment_id],
                     filter_string=condition,
+                    **view,
                     order_by=["attributes.start_time DESC"],
                     max_results=500,
                     page_token=token,
@@ -267,20 +302,35 @@ class Tracker:
                 return found
 
     def start(self, spec: RunSpec) -> MlflowRun:
-        """A new run, or the unfinished one of the same kind and key: a resubmitted job makes no duplicates."""
+        """A new run, or the unfinished one of the same kind and key: a resubmitted job makes no duplicates.
+
+        Raises:
+            UserError: the experiment, or the run that was found, has been deleted meanwhile.
+        """
         tags = {**spec.tags, "dq.key": spec.key, "dq.kind": spec.kind}
         if spec.parent_run_id is not None:
             tags["mlflow.parentRunId"] = spec.parent_run_id
         found = self.find(spec.kind, spec.key)
         if found is None:
-            created = patiently(lambda: self.client.create_run(self.experiment_id, run_name=spec.name, tags=tags))
-            run = self._run(str(created.info.run_id))
+            run = self._run(self._created(spec.name, tags))
         else:
-            run = self._continued(found)
+            with told_if_deleted(self.client, found.run_id):
+                run = self._continued(found)
         run.tags(tags)
         run.params(spec.params, written=frozenset(found.params) if found is not None else frozenset())
         run.text(spec.config, "config.yaml")
         return run
+
+    def _created(self, name: str, tags: dict[str, str]) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            created = patiently(lambda: self.client.create_run(self.experiment_id, run_name=name, tags=tags))
+        except MlflowException:
+            if is_deleted(experiment := self.client.get_experiment(self.experiment_id)):
+                raise deleted_experiment(self.client, experiment) from None
+            raise
+        return str(created.info.run_id)
 
     def _continued(self, found: FoundRun) -> MlflowRun:
         """A run that exists, with what earlier processes left of it, but not how it ended there."""

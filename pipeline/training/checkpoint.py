@@ -1,4 +1,4 @@
-"""Checkpoints of a whole cohort in shared storage: complete or absent, resumable bit for bit.
+"""Checkpoints of a whole cohort in shared storage: complete or absent, resumable; on CPU bit for bit.
 
 Every rank calls `save` and `restore`. A checkpoint is a folder `step-<n>`; `latest` names the newest complete one.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from pipeline.training.collective import barrier, rank
+from pipeline.training.collective import barrier, gather_objects, rank
 from pipeline.training.loop import Learner, Progress
 
 
@@ -63,7 +63,7 @@ class Checkpointer:
         source = self._latest()
         if source is None:
             return Progress()
-        summary = read_progress(self.folder)
+        summary = json.loads((source / "progress.json").read_text())
         streams = torch.load(source / f"random-{rank()}.pt", weights_only=True)
         failures, stopped = summary.pop("failures"), summary.pop("stopped", [None] * len(learners))
         for index, (learner, failure, reason) in enumerate(zip(learners, failures, stopped, strict=True)):
@@ -82,8 +82,10 @@ class Checkpointer:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _latest(self) -> Path | None:
+        """The newest complete one; as rank 0 sees it, because views of shared storage may differ for a while."""
         pointer = self.folder / "latest"
-        return self.folder / pointer.read_text() if pointer.is_file() else None
+        newest: Path | None = gather_objects(self.folder / pointer.read_text() if pointer.is_file() else None)[0]
+        return newest
 
     def _publish(self, target: Path) -> None:
         partial = self.folder / "latest.partial"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
+
+Answer = TypeVar("Answer")
+
+# How long a group may wait for one rank that does something alone: MLflow away at every one of its calls, a slow disk.
+WAIT_SECONDS = 24 * 3600.0
 
 
 def rank() -> int:
@@ -27,17 +34,34 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """`[value of rank 0, value of rank 1, ...]` on every rank."""
+    """`[value of rank 0, value of rank 1, ...]` on every rank; one that comes late is waited for."""
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
-    dist.all_gather_object(values, value)
+    dist.all_gather_object(values, value, _host_group(dist.group.WORLD))
     return values
 
 
 def barrier() -> None:
-    """Wait until every rank is here."""
+    """Wait until every rank is here, however long that takes; what one has written by then, all can read."""
     if world_size() > 1:
-        # An all-reduce instead of dist.barrier(), which on NCCL guesses a device.
-        device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else "cpu"
-        dist.all_reduce(torch.zeros(1, device=device))
+        dist.barrier(_host_group(dist.group.WORLD))
+
+
+def alone(call: Callable[[], Answer]) -> Answer | None:
+    """What a call gives that rank 0 makes alone, None on the others, who wait for it; every rank calls this."""
+    barrier()  # makes the group before anything takes long
+    answer = call() if rank() == 0 else None
+    barrier()
+    return answer
+
+
+@functools.lru_cache(maxsize=1)
+def _host_group(_world: Any) -> Any:
+    """The same ranks on the CPU: what hosts wait for and tell each other; made by all ranks of a world together.
+
+    On NCCL a collective only makes the device's stream wait while the host runs on, and a rank that waits there for
+    longer than the group's timeout is killed. Training stays in the group that it has, with the timeout that finds
+    its mistakes; here a rank that dies is noticed by its lost connection.
+    """
+    return dist.new_group(backend="gloo", timeout=timedelta(seconds=WAIT_SECONDS))

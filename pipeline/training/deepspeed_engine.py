@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from pipeline.config.errors import NonFiniteError
 from pipeline.quantization.fake_quantise import drop_weight_cache, set_weight_caching
 from pipeline.training.collective import sum_over_ranks, world_size
+from pipeline.training.whole import Named, copy_tensors, distinct_tensors, state_on_first_rank
 
 # DeepSpeed 0.19.8 calls collectives by names that torch 2.13 deprecates.
 warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
@@ -106,10 +108,11 @@ class DeepSpeedEngine:
 
     def whole_state(self) -> dict[str, Tensor]:
         """See `Engine.whole_state`."""
-        if self.stage < 3:
-            return {name: tensor.detach().cpu().clone() for name, tensor in self.module.state_dict().items()}
-        with self.deepspeed.zero.GatheredParameters(list(self.module.parameters()), modifier_rank=None):
-            return {name: tensor.detach().cpu().clone() for name, tensor in self.module.state_dict().items()}
+        return state_on_first_rank(self._whole_tensors())
+
+    def copy_to(self, replica: nn.Module | None) -> None:
+        """See `Engine.copy_to`."""
+        copy_tensors(self._whole_tensors(), replica)
 
     def save(self, folder: Path) -> None:
         """See `Engine.save`."""
@@ -142,6 +145,13 @@ class DeepSpeedEngine:
         self.engine.optimizer = self.engine.basic_optimizer = self.engine.client_optimizer = None
         self.engine = self.optimiser = None
         gc.collect()
+
+    def _whole_tensors(self) -> Iterator[Named]:
+        """One after the other, so that a rank never holds more than one that ZeRO-3 has taken apart."""
+        for names, tensor in distinct_tensors(self.module):
+            sharded = self.stage == 3 and isinstance(tensor, nn.Parameter)
+            with self.deepspeed.zero.GatheredParameters([tensor], modifier_rank=None, enabled=sharded):
+                yield names, tensor
 
     @torch.no_grad()
     def _gradient_norm(self) -> float:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pipeline.config.errors import NonFiniteError
 from pipeline.quantization.fake_quantise import drop_weight_cache
 from pipeline.training.collective import rank, sum_over_ranks, world_size
+from pipeline.training.whole import copy_tensors, distinct_tensors, state_on_first_rank
 
 
 class Engine(Protocol):
@@ -47,7 +48,11 @@ class Engine(Protocol):
         ...
 
     def whole_state(self) -> dict[str, Tensor]:
-        """A copy of all parameters and buffers, whole, on the CPU of every rank; every rank calls it."""
+        """A copy of all parameters and buffers, whole, on the CPU of rank 0; nothing on the others, who call it too."""
+        ...
+
+    def copy_to(self, replica: nn.Module | None) -> None:
+        """Give a replica on this rank the values of all parameters and buffers; every rank calls it, some without."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -109,7 +114,11 @@ class TorchEngine:
 
     def whole_state(self) -> dict[str, Tensor]:
         """See `Engine.whole_state`."""
-        return {name: tensor.detach().cpu().clone() for name, tensor in self.module.state_dict().items()}
+        return state_on_first_rank(distinct_tensors(self.module))
+
+    def copy_to(self, replica: nn.Module | None) -> None:
+        """See `Engine.copy_to`."""
+        copy_tensors(distinct_tensors(self.module), replica)
 
     def save(self, folder: Path) -> None:
         """See `Engine.save`; ranks are replicas, so rank 0 writes."""

@@ -13,15 +13,16 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from pipeline.config.build import changed
-from pipeline.config.recipe import DistillationConfig, QuantisationConfig
+from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantisationConfig
 from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
-from pipeline.distillation.objective import DECODER_TERMS, DistillationObjective, signals_of
+from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.evaluation.predict import mean_loss, predict_labels
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.learner import make_engine
 from pipeline.tracking.run import SilentRun
+from pipeline.training.allocator import keep_memory
 from pipeline.training.collective import gather_objects
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
 from pipeline.training.random_stream import RandomStream
@@ -63,6 +64,7 @@ def main():
     rank, world_size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)})
     torch.set_num_threads(1)
+    keep_memory()
     store = torch.distributed.FileStore(str(folder / f"store-{world_size}"), world_size)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
     teacher, examples = teacher_and_examples()

@@ -31,6 +31,16 @@ def test_every_engine_and_world_size_gives_the_losses_of_plain_torch(seen, engin
 
 @pytest.mark.parametrize("world_size", [1, 2])
 @pytest.mark.parametrize("engine", ENGINES)
+def test_the_published_optimiser_follows_plain_torch_too(seen, engine, world_size):
+    """Its moments and its groups of decaying weights are sharded, too; it leaves other weights than ours."""
+    reference, run = seen[1]["torch"]["published"], seen[world_size][engine]["published"]
+    np.testing.assert_allclose(run["losses"], reference["losses"], rtol=2e-5)
+    assert mean_difference(run["weights"], reference["weights"]) < 1e-7
+    assert mean_difference(run["weights"], seen[1]["torch"]["weights"]) > 1e-5
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_terms_that_are_off_by_default_follow_plain_torch_too(seen, engine, world_size):
     """Recorded queries, keys and values carry gradients through sharded modules."""
     reference, run = seen[1]["torch"]["later"], seen[world_size][engine]["later"]
@@ -44,6 +54,7 @@ def test_scheduled_bits_and_gates_follow_plain_torch(seen, engine, world_size):
     """Learned scales, of activations or waiting for their phase, and gates with their penalty are sharded, too."""
     reference, run = seen[world_size]["torch"], seen[world_size][engine]
     np.testing.assert_allclose(run["special"]["gated"], reference["special"]["gated"], rtol=2e-5)
+    np.testing.assert_allclose(run["special"]["published"], reference["special"]["published"], rtol=2e-3)
     scheduled = seen[1]["torch"]["special"]["scheduled"]  # also across world sizes: the scale waits alike
     np.testing.assert_allclose(run["special"]["scheduled"], scheduled, rtol=2e-3)
     # The gradient of an activation's scale is a sum of rounding errors, whose signs turn at ties: 0.0024 was seen.

@@ -14,6 +14,7 @@ import datasets
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
+from pipeline.config.load import load_config
 from pipeline.config.recipe import DistillationConfig, QuantisationConfig, QuantisersConfig
 from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
@@ -26,12 +27,14 @@ from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.heads import GatedObjective
 from pipeline.stages.learner import make_engine
 from pipeline.stages.students import calibrate
+from pipeline.training.allocator import keep_memory
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
 from pipeline.training.random_stream import RandomStream
 
 CPU, NUM_STEPS, SPLIT_AT = torch.device("cpu"), 6, 3
 TRAIN = TrainConfig(batch_tokens=120, micro_batch_tokens=64, max_gradient_norm=0.5, dropout=0.0)
+PUBLISHED = replace(TRAIN, optimiser="adamw_as_published", weight_decay=0.1)
 
 # 4-bit students learn their scales.
 QUANTISATION = QuantisationConfig(weights=QuantisersConfig(four_bit="lsq"), embeddings=QuantisersConfig(four_bit="lsq"))
@@ -39,6 +42,7 @@ QUANTISATION = QuantisationConfig(weights=QuantisersConfig(four_bit="lsq"), embe
 # Every term and kind that is off by default; the relations look into modules that ZeRO-3 shards.
 LATER = {"attention_kind": "kl", "hidden_kind": "normalised", "contrastive": 1.0}
 ELASTIC = QuantisationConfig(activation_granularity="learned")
+AS_PUBLISHED = load_config("dq_sweep", ["recipe=dqbart"]).recipe.quantisation
 LATER |= {"encoder_relations": 1.0, "decoder_relations": 1.0, "encoder_relation_layer": 0}
 
 
@@ -85,6 +89,7 @@ def learner(
     schedule=(),
     settings=QUANTISATION,
     first=None,
+    train_config=TRAIN,
     **weights,
 ):
     student = build_student(teacher, [0, 1], [1], dropout).requires_grad_(True).train()
@@ -100,7 +105,7 @@ def learner(
         objective = Poisoned(objective, poison_rank)
     return Learner(
         name=name,
-        engine=make_engine(student, TRAIN, cluster),
+        engine=make_engine(student, train_config, cluster),
         objective=objective,
         learning_rate=lambda step: 1e-2 / (1 + step),
         listener=Recorder(),
@@ -168,6 +173,7 @@ def main():
     rank, world_size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)})
     torch.set_num_threads(1)
+    keep_memory()
     store = torch.distributed.FileStore(str(folder / f"store-{world_size}"), world_size)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
     teacher, batches = teacher_and_batches(rank, world_size)
@@ -185,6 +191,10 @@ def main():
         history = train([later], batches, teacher, record=later.objective.teacher_modules)
         seen[name]["later"] = {"losses": [step["later"] for step in history], "norms": later.listener.norms}
         later.engine.close()
+        published = learner(teacher, "32-32-32", "published", cluster, train_config=PUBLISHED)
+        losses = [step["published"] for step in train([published], batches, teacher)]
+        seen[name]["published"] = {"losses": losses, "weights": weights_of(published)}
+        published.engine.close()
         names = {"a": "32-32-32", "b": "8-8-8", "c": "2-2-8", "d": "4-4-8"}
         cohort = [learner(teacher, scheme, key, cluster) for key, scheme in names.items()]
         poisoned = learner(teacher, "8-8-8", "poisoned", cluster, poison_rank=world_size - 1)
@@ -193,6 +203,9 @@ def main():
         special = [learner(teacher, "4-4-8", "scheduled", cluster, schedule=["0.3=32-32-32", "0.6=8-8-8"])]
         special.append(gated_learner(teacher, cluster))
         special.append(learner(teacher, "32-32-8", "elastic", cluster, settings=ELASTIC, first=first))
+        special.append(
+            learner(teacher, "8-8-8", "published", cluster, settings=AS_PUBLISHED, train_config=PUBLISHED, dropout=0.1)
+        )
         history = train(special, batches, teacher)
         seen[name]["special"] = {one.name: [step[one.name] for step in history] for one in special}
         seen[name]["gates"] = [v for k, v in weights_of(special[1]).items() if "head_gates" in k]
@@ -229,7 +242,8 @@ def resumed(teacher, batches, cluster, folder):
     """Weights after a run that was checkpointed and restored halfway, and after one that was not (with dropout)."""
 
     def make():
-        return [learner(teacher, scheme, scheme, cluster, dropout=0.1) for scheme in ("4-4-8", "2-2-8")]
+        kinds = (("4-4-8", TRAIN), ("2-2-8", TRAIN), ("8-8-8", PUBLISHED))
+        return [learner(teacher, kind, kind, cluster, dropout=0.1, train_config=config) for kind, config in kinds]
 
     straight = make()
     train(straight, batches, teacher)

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from pipeline.stages import generate_job
 from pipeline.stages.sweep_job import run
+from pipeline.tracking.tracker import Tracker, local_tracking_uri
 
 CASES = {
     "unknown key": (["student.learnig_rate=1"], "student.learning_rate"),
@@ -14,7 +16,16 @@ CASES = {
     "student named twice": (["sweep.students=[{scheme: 8-8-8}, {scheme: 8-8-8}]"], "twice"),
     "missing column": (["task.corpus.source_column=txt"], "task.corpus.source_column=text"),
     "missing data file": (["task.corpus.files.test=/nowhere/test.jsonl"], "does not exist"),
-    "unknown task": (["task=xsumm"], "unknown task 'xsumm'"),
+    "unknown task": (["task=xsumm"], "did you mean task=xsum?"),
+    "a task that is somebody's own": (["task=dialogsum"], "set task=summarization, question_answering, translation or"),
+    "missing data files": (
+        ["task.corpus.files={train: a.jsonl, validation: b.jsonl, test: c.jsonl}", "data.root=nowhere"],
+        "a.jsonl does not exist (split 'train'); data file nowhere/b.jsonl does not exist (split 'validation');",
+    ),
+    "a source that is the target": (["task.corpus.source_column=title"], "which is task.corpus.source_column already"),
+    "a second source that is the target": (["task.corpus.second_column=title"], "second_column=null"),
+    "references that are the source": (["task.corpus.references_column=text"], "references_column=null"),
+    "nothing left to train on": (["data.split_validation=0.5", "data.split_test=0.6"], "less than 1"),
     "unknown model folder": (["model.pretrained=/nowhere/model"], "/nowhere/model"),
     "unreachable Ray": (["cluster.launcher=ray", "cluster.address=127.0.0.1:1"], "cluster.address=127.0.0.1:1"),
     "unreachable MLflow": (["tracking.uri=http://127.0.0.1:1"], "http://127.0.0.1:1"),
@@ -121,6 +132,19 @@ def test_a_dead_ray_address_is_named(job, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     code, _, err = job("dq_sweep", run, f"storage.path={tmp_path}", "cluster.launcher=ray")
     assert (code, "RAY_ADDRESS=127.0.0.1:1" in " ".join(err.split())) == (2, True)
+
+
+def test_a_deleted_experiment_is_refused_before_anything_is_prepared(job, tmp_path):
+    """Of a job that would train, and of those that only look; with what restores it."""
+    tracker = Tracker(local_tracking_uri(tmp_path), "dq-bart", tmp_path)
+    tracker.client.delete_experiment(tracker.experiment_id)
+    jobs = {"dq_sweep": (run, []), "generate": (generate_job.run, ["a run", "a text"])}
+    for name, (call, words) in jobs.items():
+        code, _, err = job(name, call, f"storage.path={tmp_path}", *words, base=name == "dq_sweep")
+        flat = " ".join(err.split())
+        assert (code, "experiment 'dq-bart' is deleted" in flat) == (2, True), err
+        assert "experiments restore --experiment-id 1" in flat and "set tracking.experiment" in flat
+    assert not [path for path in (tmp_path / "cache").glob("*") if path.name in ("tokens", "tokenizers")]
 
 
 def test_a_relative_storage_path_is_refused_in_a_submitted_job(job, monkeypatch):

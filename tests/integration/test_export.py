@@ -36,17 +36,20 @@ def export(job, served_sweep):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_part_of_an_export_is_accounted_for(export, packed, tmp_path, variant):
-    """The bytes of the parts are those of the files on disk; the folder answers; document and manifest agree."""
+    """The bytes of the parts are those of the files on disk; the folder answers; the document stays one short line."""
     code, document, err = export(packed[1], f"variant={variant}", f"output={tmp_path / 'out'}")
     assert code == 0, err
     info, size = read_manifest(tmp_path / "out"), sum((tmp_path / "out" / name).stat().st_size for name in MODEL_FILES)
     assert (info.variant, info.scheme_name) == (variant, "2-2-8")
     assert document["folder"] == str(tmp_path / "out")
-    assert document["size_bytes"] == size == sum(part["bytes"] for part in document["parts"].values())
-    assert min(part["bytes"] for part in document["parts"].values()) > 0
+    assert len(json.dumps(document)) < 1000 + 3 * len(str(tmp_path))
+    parts = json.loads((tmp_path / "out.parts.json").read_text())
+    assert (document["parts_file"], document["num_parts"]) == (str(tmp_path / "out.parts.json"), len(parts))
+    assert parts == {name: {"bits": None, **part} for name, part in info.parts.items() if part["bytes"]}
+    assert document["size_bytes"] == size == sum(part["bytes"] for part in parts.values())
     weights = (packed[1] / "model.safetensors").stat().st_size
     assert document["package_ratio"] == pytest.approx(weights / size)
-    assert {part["bits"] for part in document["parts"].values()} >= {None, 2}
+    assert {part["bits"] for part in parts.values()} >= {None, 2}
     for text in ("part ", "bits", "stored as", "encoder.onnx", "100.00 %", "times the bytes of its package", "logits"):
         assert text in err
     assert document["parity"]["same_choices"] > 0.5
@@ -65,7 +68,7 @@ def test_an_export_lies_in_the_storage_folder_and_is_kept(export, served_sweep):
     for _ in range(2):
         code, again, err = export(f"model={student['run_id']}", "variant=exact", "compress=zip")
         assert (code, "found, as it was exported before" in err) == (0, True)
-        assert again["parts"] == first["parts"]
+        assert again["parts_file"] == first["parts_file"] == str(storage / "exports" / "2-2-8-3-1-exact.parts.json")
         zips.append((storage / "exports" / "2-2-8-3-1-exact.zip").read_bytes())
         assert (again["zip_bytes"], again["zip_ratio"]) == (len(zips[-1]), again["size_bytes"] / len(zips[-1]))
     assert zips[0] == zips[1]
@@ -99,6 +102,7 @@ def test_an_output_that_holds_something_else_is_refused(export, packed, tmp_path
         code, _, err = export(*words)
         assert (code, part in " ".join(err.split())) == (2, True), err
     assert files == {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert [path.name for path in tmp_path.glob("*.parts.json")] == ["out.parts.json"]
     assert ((tmp_path / "mine.zip").read_text(), (tmp_path / "mine").exists()) == ("my own", False)
     (tmp_path / "out" / "weights.bin").write_bytes(b"")
     code, _, err = export(packed[1], "variant=exact", output)

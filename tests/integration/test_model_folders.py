@@ -48,13 +48,14 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_written(job, folder, tmp_path, mistake):
+def test_a_folder_that_cannot_be_used_is_refused_before_model_and_data_are_copied(job, folder, tmp_path, mistake):
     """Under the name that the user gave it, not that of a copy."""
     make, said = MISTAKES[mistake]
     make(folder)
-    code, _, err = job("dq_sweep", run, f"model.pretrained={folder}", f"storage.path={tmp_path / 'runs'}")
+    places = [f"model.pretrained={folder}", f"storage.path={tmp_path / 'runs'}"]
+    code, _, err = job("dq_sweep", run, *places, "sweep.students=[{scheme: 8-8-8, depth: '2-2'}]")
     assert code == 2 and said in " ".join(err.split()) and str(folder) in err.replace("\n", "")
-    assert not (tmp_path / "runs").exists()
+    assert not [part for part in ("models", "tokens", "tokenizers") if (tmp_path / "runs" / "cache" / part).exists()]
 
 
 def test_answers_end_though_the_tokenizer_ends_no_texts(job, folder, tmp_path):

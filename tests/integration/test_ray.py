@@ -1,11 +1,14 @@
 """The main job on Ray: two Ray Train workers, DeepSpeed ZeRO, bf16 over fp32 shadow weights."""
 
 import json
+import os
 
 import pytest
 import ray
 from mlflow import MlflowClient
 
+from pipeline.cluster.ray_train import run_workers
+from pipeline.config.schema import ClusterConfig
 from pipeline.export.package import load_package
 from pipeline.stages import registration
 from pipeline.stages.sweep_job import run
@@ -37,6 +40,27 @@ def test_a_sweep_on_two_deepspeed_workers(ray_here, job, tmp_path, monkeypatch):
     assert model.config.decoder_layers == 3
     found = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}").get_run(good["run_id"])
     assert len(found.outputs.model_outputs) == 1
+
+
+def test_workers_keep_the_memory_of_their_tensors(ray_here, tmp_path):
+    """Also in the thread that trains: its tensors' pages are not faulted in again and again."""
+    num_pages = 2**26 // os.sysconf("SC_PAGESIZE")
+
+    def worker(payload):  # by value: workers cannot import tests
+        import resource
+        from pathlib import Path
+
+        import torch
+
+        seen = []
+        for _ in range(31):
+            torch.ones(2**24)
+            seen.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+        Path(payload["folder"], "faults").write_text(str(seen[-1] - seen[-11]))
+
+    cluster = ClusterConfig(num_workers=1)
+    run_workers(worker, {"folder": str(tmp_path)}, cluster, name="faults", storage_path=tmp_path / "ray")
+    assert int((tmp_path / "faults").read_text()) < num_pages
 
 
 @pytest.mark.parametrize(

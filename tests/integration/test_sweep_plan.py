@@ -1,6 +1,8 @@
 """The plan of a sweep: printed first, nothing trained under --dry-run, cohorts by memory, students given up early."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -8,6 +10,7 @@ from mlflow import MlflowClient
 from pipeline.stages import cohort
 from pipeline.stages.sweep_job import dry_run, run
 
+SIZES = {"train": 120, "validation": 12, "test": 15}
 GRID = ("sweep.schemes=[8-8-8,2-2-8]", "sweep.depths=[2-1,1-1]")
 
 
@@ -33,6 +36,10 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(job, tmp_path):
     assert names(document) == [[f"{name} seed={seed}" for name in four] for seed in (28, 29)]
     assert (document["status"], document["num_steps"], document["settled"]) == ("planned", 4, [])
     assert "8 students, 8 to train in 2 cohorts" in err and "to be trained" in err
+    assert "example 2 of train" in err and "0 of 120 (0 %)" in err
+    assert {name: split["num_examples"] for name, split in document["data"]["splits"].items()} == SIZES
+    size = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    assert document["cache_bytes"] == size and f"{tmp_path / 'cache'} holds {size / 2**20:.1f} MiB" in err
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert not client.search_runs([e.experiment_id for e in client.search_experiments()])
     assert not (tmp_path / "teachers").exists() and not (tmp_path / "sweeps").exists()
@@ -41,6 +48,19 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(job, tmp_path):
     document, err = planned(job, *small, "sweep.schemes=[8-8-8,2-2-8,4-4-8]")
     assert (document["settled"], names(document)) == (four, [["4-4-8 2-1", "4-4-8 1-1"]])
     assert "finished" in err
+
+
+def test_dry_runs_leave_token_ids_alone(job, tmp_path):
+    """No copy of the data, of a local model, or of an earlier plan's."""
+    cache, model = tmp_path / "runs" / "cache", tmp_path / "model"
+    shutil.copytree(Path(__file__).parents[2] / "pipeline" / "models" / "seed", model)
+    words = (*GRID, f"storage.path={tmp_path / 'runs'}", f"model.pretrained={model}")
+    assert planned(job, *words)[0]["cache_bytes"] < sum(path.stat().st_size for path in model.iterdir())
+    assert {path.name for path in cache.iterdir()} == {"tokens", "tokenizers", "tracking"}
+    assert all(len(list(cache.rglob(f"{split}/*.arrow"))) == 1 for split in SIZES)
+    first = sorted(cache.glob("to*/**/*"))
+    planned(job, *words)
+    assert sorted(cache.glob("to*/**/*")) == first
 
 
 def test_cohorts_hold_what_a_worker_has_memory_for(job, tmp_path):

@@ -123,19 +123,27 @@ GENERATES += [
 ]
 
 
-def test_translation_in_wmt_s_format(job, sizes, on_the_hub, tmp_path):
-    """Both languages in one column; a model without language codes says that it ignores them."""
-    rows = [{"translation": {"en": f"a {word} house", "ro": f"o casă {word}"}} for word in WORDS] * 3
-    arguments = ["task=wmt16_en_ro", on_the_hub(rows, subset="ro-en"), *GENERATES, *sizes]
-    code, out, err = job("dq_sweep", run, *arguments, f"storage.path={tmp_path / 'runs'}", base=False)
-    assert code == 0, err
+@pytest.mark.parametrize(
+    ("code", "house", "tokenizer"), [("ro_RO", "o casă", "13a"), ("zh_CN", "一座房子", "zh")], ids=["spaces", "none"]
+)
+def test_translation_in_wmt_s_format(job, sizes, on_the_hub, tmp_path, code, house, tokenizer):
+    """Both languages in one column; a model without language codes says that it ignores them, but BLEU does not."""
+    rows = [{"translation": {"en": f"a {word} house", code[:2]: f"{house} {word}"}} for word in WORDS] * 3
+    subset = f"{code[:2]}-en"
+    arguments = ["task=wmt16_en_ro", on_the_hub(rows, subset=subset), *GENERATES, *sizes]
+    arguments += [
+        f"task.corpus.subset={subset}",
+        f"task.target_language={code}",
+        f"task.corpus.target_column=translation.{code[:2]}",
+    ]
+    status, out, err = job("dq_sweep", run, *arguments, f"storage.path={tmp_path / 'runs'}", base=False)
+    assert status == 0, err
     assert "target_language are ignored" in err
     student = json.loads(out.splitlines()[-1])["students"][0]
     assert {"test_bleu", "test_chrf", "bleu_lost"} <= set(student["metrics"])
-    tags = (
-        MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}").get_run(student["run_id"]).data.tags
-    )
-    assert "nrefs:1|case:mixed" in tags["dq.metric_signature"]
+    tracked = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}").get_run(student["run_id"]).data
+    assert f"nrefs:1|case:mixed|eff:no|tok:{tokenizer}|" in tracked.tags["dq.metric_signature"]
+    assert tracked.params["task.metric_tokenizer"] == tokenizer
 
 
 def test_questions_in_eli5_s_format(job, sizes, on_the_hub, tmp_path):

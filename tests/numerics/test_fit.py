@@ -1,7 +1,9 @@
 """Tokenizer and model belong together, whatever either of them leaves out: known before any worker starts."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
@@ -25,6 +27,7 @@ from pipeline.data.batch import collate
 from pipeline.data.corpora import Corpus
 from pipeline.data.tokenise import load_tokenizer, tokenise
 from pipeline.evaluation.generate import generate_ids, generation_config
+from pipeline.export.engines.torch_engine import TorchEngine
 from pipeline.export.fast_tokenizer import fast_tokenizer
 from pipeline.models.families import families, family_named
 from pipeline.models.fit import check_fit, fit
@@ -127,6 +130,15 @@ def test_each_of_several_ends_ends_a_text(make_folder, name, num_beams):
     teacher.lm_head.register_forward_hook(lambda module, given, logits: logits + bias)
     said = generate_ids(teacher, [[5, 6, END]], PAD, DecodingConfig(num_beams=num_beams, min_length=1, max_length=9))
     assert said.tolist() == [[start_token(teacher.config), OTHER]]
+
+
+@pytest.mark.parametrize("ends", [END, [END, OTHER]])
+@pytest.mark.parametrize("name", ["bart", "pegasus", "t5"])
+def test_the_torch_runtime_samples_whatever_is_named(make_folder, name, ends):
+    """transformers on a folder that names no first token, and perhaps several ends."""
+    model = make_folder(name, "bos_token_id", eos_token_id=ends)
+    sample = TorchEngine(Path(model.pretrained)).sample(np.array([[5, 6, END]]), 4)
+    assert sample.tokens.shape == (1, 4) and not np.isin(sample.tokens[:, :-1], ends).any()
 
 
 @pytest.mark.parametrize("name", ["bart", "t5"])

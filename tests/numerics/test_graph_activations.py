@@ -16,6 +16,7 @@ PLACES = [(blocks, clip) for blocks in (ROW, TENSOR) for clip in (None, 2.5)]
 QUANTISERS = [
     *(Symmetric(bits=bits, blocks=blocks, clip_value=clip) for bits in (2, 4, 8) for blocks, clip in PLACES),
     *(Symmetric(bits=bits, blocks=blocks, signed=False) for bits in (2, 4, 8) for blocks in (ROW, TENSOR)),
+    *(Symmetric(bits=8, blocks=blocks, clip_value=0.5, signed=False) for blocks in (ROW, TENSOR)),
     *(Asymmetric(bits=bits, blocks=blocks, clip_value=clip) for bits in (2, 4, 8) for blocks, clip in PLACES),
     *(ElasticStep(bits=bits, signed=signed) for bits in (2, 4, 8) for signed in (True, False)),
 ]

@@ -144,6 +144,37 @@ def test_attention_multiplies_quantised_operands_and_returns_probabilities_that_
     assert torch.equal(output, (round_trip(expected, unsigned).values @ v).transpose(1, 2))
 
 
+@pytest.mark.parametrize("as_published", [False, True])
+def test_probabilities_are_dropped_after_they_are_quantised_or_as_published_before(as_published):
+    """In training only; what is distilled is whole, and the draws are torch's own."""
+    settings = {"activation_granularity": "per_tensor", "probabilities": "signed", "as_published": as_published}
+    module, grid = nn.Module().train(), Symmetric(bits=8, blocks=TENSOR, as_published=as_published)
+    module.attention_quantise = AttentionFakeQuantise(scheme_of("8-8-8", QuantisationConfig(**settings)))
+    query, key, value = (torch.randn(2, 4, 5, 8, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    torch.manual_seed(1)
+    output, probabilities = quantised_attention(module, query, key, value, None, dropout=0.5)
+    torch.manual_seed(1)
+    kept = nn.functional.dropout(torch.ones_like(probabilities), 0.5)
+
+    def quantised(x):
+        return round_trip(x, grid).values
+
+    assert 0 < (kept == 0).float().mean() < 1
+    weights = quantised(probabilities * kept) if as_published else quantised(probabilities) * kept
+    assert torch.equal(output, (weights @ quantised(value)).transpose(1, 2))
+    expected = (quantised(query * 8**-0.5) @ quantised(key).transpose(2, 3)).softmax(dim=-1)
+    assert torch.equal(probabilities, expected)
+    whole, _ = quantised_attention(module.eval(), query, key, value, None, dropout=0.5)
+    assert torch.equal(whole, (quantised(expected) @ quantised(value)).transpose(1, 2))
+
+
+@pytest.mark.parametrize(("clip", "expected"), [(0.5, 0.5), (1.0, None), (2.5, None), (None, None)])
+def test_a_clip_below_one_holds_for_probabilities_too(clip, expected):
+    """Whatever their grid; a clip from 1 on would change nothing."""
+    scheme = scheme_of("8-8-8", QuantisationConfig(clip_value=clip))
+    assert scheme.probability_quantiser() == Symmetric(bits=8, clip_value=expected, signed=False)
+
+
 def test_bits_can_be_set_by_module_name_and_the_last_match_counts(prepared):
     """First layer at 8 bits, its fc2 at 4, one projection left alone, the table with its head at 3."""
     names = ["model.encoder.layers.0.*=8", "*.layers.0.fc2=4", "model.decoder.layers.1.fc1=32", "model.shared=3"]

@@ -231,6 +231,17 @@ def test_odd_rows_stay_finite(quantiser, value):
         assert trip.values[1].any()
 
 
+@pytest.mark.parametrize("as_published", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_weight_exactly_at_the_ternary_threshold_is_zero(dtype, as_published):
+    """In a row whose mean size is 1 the threshold is 0.7 itself."""
+    threshold = torch.tensor(0.7, dtype=dtype)
+    row = torch.stack([threshold, threshold - 1, torch.ones_like(threshold), torch.full_like(threshold, -2.0)])
+    assert row.abs().mean() == 1
+    values = round_trip(row.unsqueeze(0), Ternary(as_published=as_published)).values
+    assert torch.equal(values, torch.tensor([[0.0, 0.0, 1.5, -1.5]], dtype=dtype))
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_a_non_finite_tensor_is_never_packed(quantiser, bad):
     """`quantise` raises, whichever element it is, and also for the learned parameter."""

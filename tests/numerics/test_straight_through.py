@@ -4,20 +4,23 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.quantization.blocks import ROW, TENSOR
 from pipeline.quantization.fake_quantise import (
     ActivationFakeQuantise,
     WeightFakeQuantise,
     drop_weight_cache,
     round_trip,
 )
-from pipeline.quantization.learned import AnchoredClip, StretchedElastic
-from pipeline.quantization.quantisers import Symmetric, grid_of
+from pipeline.quantization.learned import AnchoredClip, ElasticStep, LearnedStep, StretchedElastic
+from pipeline.quantization.quantisers import Symmetric, Ternary, grid_of
 
 
 def test_the_gradient_is_the_upstream_one_inside_the_range_and_zero_outside(quantiser):
     """Without a clip it passes everywhere, bit for bit; learned quantisers clip where their levels end."""
     generator = torch.Generator().manual_seed(3)
-    x = (3 * torch.randn(6, 10, generator=generator)).requires_grad_()
+    x = 3 * torch.randn(6, 10, generator=generator)
+    x[:, :2] = torch.tensor([2.5, -2.5])  # at the clip: inside
+    x.requires_grad_()
     upstream = torch.randn(6, 10, generator=generator)
     layer = WeightFakeQuantise(quantiser, x)
     layer(x).backward(upstream)
@@ -31,6 +34,43 @@ def test_the_gradient_is_the_upstream_one_inside_the_range_and_zero_outside(quan
         x.grad = None
         ActivationFakeQuantise(quantiser)(x).backward(upstream)
         assert torch.equal(x.grad, upstream * inside)
+
+
+@pytest.mark.parametrize("make", [Symmetric, Ternary])
+@pytest.mark.parametrize("blocks", [ROW, TENSOR], ids=str)
+def test_as_published_the_gradient_at_the_clip_is_zero(make, blocks):
+    """As beyond it; the numbers next to it, and everything where there is no clip, get theirs."""
+    ends = torch.tensor([2.5, 2.6, 9.0])
+    below = torch.nextafter(torch.tensor(2.5), torch.tensor(0.0))
+    x = torch.cat([ends, -ends, torch.stack([below, -below]), torch.tensor([0.0, 1.0])]).repeat(3, 1).requires_grad_()
+    bits = {"bits": 8} if make is Symmetric else {}
+    for clip, passed in ((2.5, [0.0] * 6 + [1.0] * 4), (None, [1.0] * 10)):
+        for fake in (WeightFakeQuantise, lambda quantiser, _: ActivationFakeQuantise(quantiser)):
+            x.grad = None
+            fake(make(**bits, blocks=blocks, clip_value=clip, as_published=True), x)(x).sum().backward()
+            assert torch.equal(x.grad, torch.tensor(passed).repeat(3, 1))
+
+
+@pytest.mark.parametrize(
+    ("quantiser", "end"),
+    [
+        (LearnedStep(bits=4), 7.0),
+        (LearnedStep(bits=4), -8.0),
+        (StretchedElastic(bits=2), 1.98),
+        (StretchedElastic(bits=1.58), -1.485),
+        (ElasticStep(bits=4), -7.0),
+        (ElasticStep(bits=4, signed=False), 15.0),
+    ],
+    ids=str,
+)
+def test_the_end_of_a_learned_range_lies_inside(quantiser, end):
+    """A scale of one: the gradient passes at the end, and stops at the next number."""
+    end = torch.tensor(end)
+    beyond = torch.nextafter(end, end * 2)
+    x = torch.stack([end, beyond]).unsqueeze(1)
+    steps = getattr(quantiser, "_steps_per_scale", 1.0)
+    parameter = torch.full((2 if quantiser.blocks == ROW else 1,), steps).log()
+    assert grid_of(x, quantiser, parameter).inside.flatten().tolist() == [True, False]
 
 
 def test_the_gradient_of_a_learned_scale_is_that_of_the_rounded_expression(learned):

@@ -197,6 +197,23 @@ def test_graphs_say_what_the_package_says(teacher, tiny_tokenizer, tmp_path, rec
     assert [row + [1] * (len(said[0]) - len(row)) for row in runtime.generate_ids(sources, decoding)] == said
 
 
+def test_several_ends_reach_the_exported_folder(tiny_tokenizer, tmp_path):
+    """Its manifest names them all; its texts end where those of the package do."""
+    teacher, sources = random_teacher(family_named("bart"), tiny_tokenizer), torch.arange(5, 61).view(8, 7).tolist()
+    usual = generate_ids(teacher, sources, 1, DecodingConfig(num_beams=1, max_length=12))
+    teacher.config.eos_token_id = [2, *sorted({*usual[:, 5:8].flatten().tolist()} - {1, 2})]  # what it likes to say
+    packed_student(teacher, "32-32-32", tiny_tokenizer, tmp_path / "packed")
+    tokens = export_package(tmp_path / "packed", tmp_path / "onnx", "exact").tokens
+    assert tokens.ends == teacher.config.eos_token_id and tokens.eos == 2
+    package, _ = load_package(tmp_path / "packed")
+    runtime = OnnxAnswerer(tmp_path / "onnx", num_threads=1, check=False)
+    for num_beams in (1, 2):
+        decoding = DecodingConfig(num_beams=num_beams, max_length=12)
+        said, ours = generate_ids(package, sources, 1, decoding).tolist(), runtime.generate_ids(sources, decoding)
+        assert [row + [1] * (len(said[0]) - len(row)) for row in ours] == said
+        assert any(row[-1] in tokens.more_ends for row in ours)
+
+
 def test_a_saved_teacher_keeps_its_matrices(teacher, tmp_path):
     """Also where two of them are equal by chance, and so look like one."""
     firsts = list(dict.fromkeys(sites_of(teacher).matrix_of.values()))

@@ -1,9 +1,12 @@
-"""Exported models made by hand."""
+"""Exported models made by hand, and stores of MLflow."""
+
+import shutil
 
 import pytest
 from handmade import write_exported
 
 from pipeline.export.runtime.answer import OnnxAnswerer
+from pipeline.tracking.tracker import Tracker, local_tracking_uri
 
 
 @pytest.fixture
@@ -25,3 +28,17 @@ def make_answerer(make_exported):
         return OnnxAnswerer(make_exported(**changes), num_threads=1, **(settings or {}))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """Making the tables takes seconds."""
+    folder = tmp_path_factory.mktemp("store")
+    Tracker(local_tracking_uri(folder), "another", folder)
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def tracker(tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path)
+    return Tracker(local_tracking_uri(tmp_path), "test", tmp_path)

@@ -1,5 +1,6 @@
 """Pairs of texts: token types on every path, labels, classifiers on top of pre-trained encoders."""
 
+import datasets
 import pytest
 import torch
 from datasets import Dataset
@@ -56,6 +57,11 @@ def test_a_pair_is_one_sequence_with_two_types_and_loses_the_end_of_its_longer_t
     assert rows["input_ids"][2] == [2, 4, 5, 6, 4, 3, 5, 3]
     assert rows["labels"] == [[0], [1], [1]]
     assert (split.num_cut_sources, split.num_cut_targets) == (1, 0)
+
+
+def test_no_progress_bar_is_shown(split):
+    """Job logs are read by people."""
+    assert datasets.are_progress_bars_disabled()
 
 
 def rows_of(batch):

@@ -1,21 +1,30 @@
 """Columns of any data set become source, second, target and references."""
 
-import datasets
+import itertools
+
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 from pipeline.config.errors import UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
-from pipeline.data.columns import examples_of
+from pipeline.data.arrow_records import dataset_records
+from pipeline.data.columns import _examples, examples_of, grouped
 
 
-def examples(rows, split="test", objective="supervised", features=None, **corpus):
-    metric = "accuracy" if objective == "classification" else "rouge"
-    task = TaskConfig(name="mine", objective=objective, metric=metric, corpus=CorpusConfig(**corpus))
-    return examples_of(Dataset.from_list(rows, features=features), task, split)
+@pytest.fixture
+def examples(tmp_path):
+    """`examples(rows, ...)` of a data set with typed columns."""
+
+    def make(rows, objective="supervised", features=None, **corpus):
+        metric = "accuracy" if objective == "classification" else "rouge"
+        task = TaskConfig(name="mine", objective=objective, metric=metric, corpus=CorpusConfig(**corpus))
+        records = dataset_records(Dataset.from_list(rows, features=features), "the rows")
+        return examples_of(records, task, "test", tmp_path)
+
+    return make
 
 
-def test_dots_reach_into_a_column():
+def test_dots_reach_into_a_column(examples):
     """WMT's files hold both languages in one column."""
     rows = [{"translation": {"en": "yes", "ro": "da"}}, {"translation": {"en": "no", "ro": "nu"}}]
     split = examples(rows, source_column="translation.en", target_column="translation.ro")
@@ -23,7 +32,7 @@ def test_dots_reach_into_a_column():
 
 
 @pytest.mark.parametrize("answers", [{"text": ["a", "b"], "score": [2, 1]}, [{"text": "a"}, {"text": "b"}]])
-def test_of_several_targets_the_first_is_trained_on_and_all_are_references(answers):
+def test_of_several_targets_the_first_is_trained_on_and_all_are_references(answers, examples):
     """ELI5's answers, as a record of lists or a list of records; a question may have a second part."""
     rows = [{"q": "why?", "more": "really", "answers": answers}, {"q": "how?", "more": "", "answers": answers}]
     columns = {"source_column": "q", "second_column": "more", "target_column": "answers.text"}
@@ -31,32 +40,30 @@ def test_of_several_targets_the_first_is_trained_on_and_all_are_references(answe
     assert split["source"][:] == ["why?\nreally", "how?"]
     assert split["target"][:] == ["a", "a"]
     assert split["references"][:] == [["a", "b"]] * 2
-    assert "references" not in examples(rows, split="train", **columns).column_names
 
 
-def test_further_references_stand_beside_the_target_once():
+def test_further_references_stand_beside_the_target_once(examples):
     """A row without any keeps its target."""
     rows = [{"source": "s", "target": "t", "refs": refs} for refs in (["u", "t"], None, [], ["v", " "])]
     assert examples(rows, references_column="refs")["references"][:] == [["t", "u"], ["t"], ["t"], ["t", "v"]]
 
 
-def test_a_dot_may_be_part_of_a_name():
+def test_a_dot_may_be_part_of_a_name(examples):
     """Where a column is called so."""
     assert examples([{"a.b": "s", "target": "t"}], source_column="a.b")["source"][:] == ["s"]
 
 
-def test_examples_of_one_source_can_become_one_with_several_references():
-    """In validation and test; training keeps every pair."""
+def test_examples_of_one_source_can_become_one_with_several_references(examples):
+    """At the place of the first, each reference once."""
     rows = [{"source": s, "target": t} for s, t in (("a", "1"), ("b", "2"), ("a", "3"), ("a", "1"))]
-    assert examples(rows, group_references=True).to_dict() == {
+    assert grouped(examples(rows)).to_dict() == {
         "source": ["a", "b"],
         "target": ["1", "2"],
         "references": [["1", "3"], ["2"]],
     }
-    assert len(examples(rows, split="train", group_references=True)) == 4
 
 
-def test_labels_have_names():
+def test_labels_have_names(examples):
     """Numbers with names in the data set, numbers without, truth values, text."""
     columns = {"objective": "classification", "source_column": "a", "second_column": "b", "target_column": "label"}
     named = Features({"a": Value("string"), "b": Value("string"), "label": ClassLabel(names=["no", "yes"])})
@@ -68,6 +75,32 @@ def test_labels_have_names():
     assert examples([{**row, "label": bool(row["label"])} for row in rows], **columns)["target"][:] == ["True", "False"]
     with pytest.raises(UserError, match="no label in row 2 of split 'test'"):
         examples([rows[0], {**rows[1], "label": -1}], features=named, **columns)
+
+
+@pytest.mark.parametrize("label", [1, True, "yes"])
+@pytest.mark.parametrize("name", ["label", "target", "references", "second", "input_ids", "source.x"])
+def test_labels_do_not_depend_on_what_their_column_is_called(examples, name, label):
+    """Also where it has a name of our own, and the other columns have, too."""
+    columns = {"objective": "classification", "source_column": "target", "target_column": name}
+    columns["source_column"] = "target" if name != "target" else "references"
+    columns["second_column"] = "source" if name != "source" else "second"
+    row = {name: label, columns["source_column"]: "x", columns["second_column"]: "y"}
+    expected = {"source": ["x"], "second": ["y"], "target": [str(label)], "references": [[str(label)]]}
+    assert examples([row], **columns).to_dict() == expected
+    if label == 1:
+        features = Features({key: Value("string") for key in row} | {name: ClassLabel(names=["no", "yes"])})
+        assert examples([row], features=features, **columns)["target"][:] == ["yes"]
+
+
+@pytest.mark.parametrize("label", [2, -2])
+def test_a_label_number_without_a_name_is_refused(examples, label):
+    """None is taken from the other end of the list."""
+    storage = Dataset.from_list([{"source": "x", "target": label}])
+    features = Features({"source": Value("string"), "target": ClassLabel(names=["no", "yes"])})
+    odd = Dataset(storage.data, info=storage.info.__class__(features=features), fingerprint="x")
+    task = TaskConfig(objective="classification", metric="accuracy")
+    with pytest.raises(UserError, match=f"'target' holds '{label}' \\(int\\) in row 1 of split 'test' \\(odd\\)"):
+        list(_examples(dataset_records(odd, "odd"), task, "test"))
 
 
 @pytest.mark.parametrize(
@@ -84,13 +117,31 @@ def test_labels_have_names():
         ({"source": "s", "target": 1.5}, {"objective": "classification"}, "'target' holds '1.5' \\(float\\)"),
     ],
 )
-def test_what_is_no_text_is_refused_with_its_row(row, columns, message):
+def test_what_is_no_text_is_refused_with_its_row(row, columns, message, examples):
     """Before anything is trained."""
     with pytest.raises(UserError, match=message):
         examples([row], **columns)
 
 
-def test_no_progress_bar_is_shown():
-    """Job logs are read by people."""
-    examples([{"source": "s", "target": "t"}])
-    assert datasets.are_progress_bars_disabled()
+@pytest.mark.parametrize("columns", list(itertools.permutations(["source", "second", "target", "references"])))
+def test_no_column_is_offered_that_would_give_the_answer_away(examples, columns):
+    """Not the target, not the references, nothing in use; whichever option's column is missing, whatever the names."""
+    options = ("source_column", "second_column", "target_column", "references_column")
+    used = dict(zip(options, columns, strict=True))
+    for missing in options[:3]:
+        row = {path: "text" for option, path in used.items() if option != missing}
+        for spare in ({}, {"spare": "text"}):
+            with pytest.raises(UserError) as refusal:
+                examples([row | spare], **used)
+            assert f"no column '{used[missing]}' in split 'test' (the rows)" in refusal.value.given
+            offered = {word.partition("=")[2].strip(",") for word in refusal.value.change.split() if "=" in word}
+            assert offered - {"null", ""} == set(spare)
+
+
+def test_a_source_that_holds_the_target_is_refused(examples):
+    """A record is no text; what is offered instead stands beside the target, not in it."""
+    row = {"qa": {"question": "q", "answer": "a"}}
+    with pytest.raises(UserError, match=r"'qa' holds .* \(dict\)"):
+        examples([row], source_column="qa", target_column="qa.answer")
+    with pytest.raises(UserError, match=r"source_column=qa\.question\."):
+        examples([row], source_column="qa.text", target_column="qa.answer")

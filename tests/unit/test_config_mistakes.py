@@ -11,7 +11,7 @@ from pipeline.config.recipe import DistillationConfig
 
 STUDENTS = "sweep.students"
 WRONG_TYPES = ["seed=abc", "seed=1.5", "seed=true", "seed=", "seed=null", "student.epochs=3.0", "student.dropout=much"]
-WRONG_TYPES += ["task.name=3", "recipe.quantisation.attention=1", "task.corpus.files={train: 3}", "seed.x=3"]
+WRONG_TYPES += ["recipe.quantisation.attention=1", "seed.x=3"]
 WRONG_TYPES += ["sweep.students=3", "sweep.students=null", "evaluation.max_examples=all"]
 NO_SECTIONS = ["student=3", "student=null", "student=[1]", "sweep=[]", "task.decoding=[1]", "task.corpus.files=[a]"]
 NO_SECTIONS += ["sweep.students=[3]", "sweep.students[0].scheme=2-2-8", "sweep.students.0.scheme=2-2-8", "storage=/x"]

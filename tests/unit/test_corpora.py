@@ -33,7 +33,13 @@ def write(path: Path, rows: list[dict]) -> None:
 def load(tmp_path):
     """Writes three splits of one format and loads them; `train` may be other rows or raw text."""
 
-    def make(suffix: str = ".jsonl", train: list[dict] | str | bytes | None = None, **options) -> Corpus:
+    def make(
+        suffix: str = ".jsonl",
+        train: list[dict] | str | bytes | None = None,
+        objective: str = "supervised",
+        shares: dict[str, float] | None = None,
+        **options,
+    ) -> Corpus:
         for split in ("train", "validation", "test"):
             write(tmp_path / f"{split}{suffix}", ROWS)
         path = tmp_path / f"train{suffix}"
@@ -43,8 +49,8 @@ def load(tmp_path):
             path.write_bytes(train.encode() if isinstance(train, str) else train)
         files = {split: f"{split}{suffix}" for split in ("train", "validation", "test")}
         corpus = {"kind": "files", "files": files, "source_column": "document", "target_column": "summary"}
-        task = TaskConfig(name="mine", corpus=CorpusConfig(**(corpus | options)))
-        return load_corpus(task, str(tmp_path), tmp_path / "cache")
+        task = TaskConfig(name="mine", objective=objective, corpus=CorpusConfig(**(corpus | options)))
+        return load_corpus(task, str(tmp_path), tmp_path / "cache", shares)
 
     return make
 
@@ -77,7 +83,8 @@ def test_texts_cut_elsewhere_have_another_fingerprint(load):
 
 def test_one_column_can_be_source_and_target(load):
     """Text alone, as denoising takes it."""
-    split = load(source_column="document", target_column="document").splits["train"]
+    columns = {"source_column": "document", "target_column": "document"}
+    split = load(objective="denoising", **columns).splits["train"]
     assert split["source"][:] == split["target"][:] == [row["document"] for row in ROWS]
 
 
@@ -92,11 +99,11 @@ def test_examples_can_be_limited_per_split(load):
     [
         ({"source_column": "documnet"}, "no column 'documnet'.*task.corpus.source_column=document"),
         ({"target_column": "sumary"}, "no column 'sumary'.*task.corpus.target_column=summary"),
-        ({"target_column": "id"}, "'id' holds '0' \\(int\\) in row 1 of split 'train'"),
+        ({"target_column": "id"}, "'id' holds '0' \\(int\\) in line 1 of split 'train'"),
         ({"files": {"train": "train.jsonl", "test": "test.jsonl"}}, "no split 'validation'.*files.validation="),
         ({"files": {"train": "train.jsonl", "valid": "test.jsonl"}}, "files.valid.*rename it validation"),
         ({"files": {"train": "nothing.jsonl"}}, "nothing.jsonl does not exist"),
-        ({"files": {"train": "."}}, "does not exist"),
+        ({"files": {"train": "."}}, "is a folder without state.json"),
         ({"files": {}}, "no split 'train'"),
         ({"kind": "hub"}, "without a name"),
         ({"kind": "hub", "name": "nobody/nothing"}, "'nobody/nothing' cannot be read"),
@@ -130,14 +137,15 @@ def test_an_empty_or_unreadable_file_is_refused(load, suffix, content):
 
 def test_another_format_is_refused(load, tmp_path):
     """With the formats there are."""
-    (tmp_path / "train.txt").write_text("text")
-    with pytest.raises(UserError, match=r"train\.txt.*\.jsonl, \.json, \.csv, \.parquet"):
-        load(files={"train": "train.txt"})
+    for name, change in (("train.txt", "convert"), ("train.csv.zip", "unpack it: of packed files only .gz is read")):
+        (tmp_path / name).write_text("text")
+        with pytest.raises(UserError, match=rf"{name}.*\.jsonl, \.json, \.csv, \.tsv.*\.parquet\. Change: {change}"):
+            load(files={"train": name})
 
 
 @pytest.mark.parametrize("row", [0, 99, 120])
 def test_an_example_without_text_is_refused_wherever_it_stands(load, row):
     """A null among strings, early or late; the row is named."""
     rows = [{"document": "text", "summary": None if i == row else "sum"} for i in range(130)]
-    with pytest.raises(UserError, match=rf"'summary' holds nothing in row {row + 1} of split 'train'"):
+    with pytest.raises(UserError, match=rf"'summary' holds nothing in line {row + 1} of split 'train' .*train.jsonl"):
         load(train=rows)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.tracking.curves import Curve, by_metric, curve_metrics, rounded, thinned, wants_log_axis
 from pipeline.tracking.plane import CHARACTER_WIDTH, LINE_HEIGHT, plane_of
+from pipeline.tracking.plots import write_plots
 from pipeline.tracking.points import SIZE, Point, pareto_front, styles
 from pipeline.tracking.report import Results, Row
 
@@ -19,6 +21,16 @@ NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 def point(x, score):
     rows = [Row(name="a", scores={})]
     return Point(name="a", key="a", x=float(x), score=float(score), low=None, high=None, rows=rows)
+
+
+@pytest.mark.parametrize(("low", "high", "bar"), [(8, 13, (2, 3)), (11, 13, (0, 3)), (7, 9, (3, 0))])
+def test_an_interval_beside_its_score_is_drawn_too(low, high, bar, tmp_path):
+    """Of few sentences BLEU may lie outside the interval of its resamples; the pictures take it."""
+    assert replace(point(1, 10), low=float(low), high=float(high)).bar == bar
+    rows = [Row(name="a", scores={"bleu": 10.0, "bleu_low": low, "bleu_high": high}, size_bytes=9)]
+    results = Results(rows=rows, columns={"bleu": "BLEU"}, headline="bleu", title="", split="test")
+    write_plots(results, tmp_path)
+    assert list(tmp_path.glob("quality*.png"))
 
 
 def dominates(one, other):

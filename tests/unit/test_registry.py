@@ -1,7 +1,12 @@
 """Registered models: one version a model, and aliases that compare only what is comparable."""
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+from datasets import Dataset
+
+from pipeline.config.load import load_config
+from pipeline.stages.registration import _scored_on
 from pipeline.tracking.models import LoggedStudent, model_name
 from pipeline.tracking.registry import Candidate, register
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
@@ -60,3 +65,14 @@ def test_a_model_is_a_version_once(tracker, candidate):
 def test_a_model_is_called_like_its_student():
     """Without the signs that MLflow takes in no model's name."""
     assert model_name("1.58-2-8 6-3 + masks/%: 'x' lr=0.001") == "1-58-2-8-6-3-+-masks-x-lr=0-001"
+
+
+def test_scores_by_other_words_do_not_compare():
+    """What decides about the aliases holds the metric's whole signature."""
+    examples, hashes = Dataset.from_dict({"references": [["белая луна"]]}), set()
+    for metric, tokenizer in (("rouge", "ascii"), ("rouge", "unicode"), ("bleu", "13a"), ("bleu", "char")):
+        config = load_config("dq_sweep", [f"task.metric={metric}", f"task.metric_tokenizer={tokenizer}"])
+        job = SimpleNamespace(config=config, task=SimpleNamespace(fingerprint="f"))
+        assert _scored_on(job, examples) == _scored_on(job, examples)
+        hashes.add(_scored_on(job, examples))
+    assert len(hashes) == 4

@@ -2,6 +2,8 @@
 
 import pytest
 
+from pipeline.config.errors import UserError
+from pipeline.stages.comparable import differences_in_data
 from pipeline.stages.matching import match_students
 from pipeline.stages.side_by_side import measure_lines, other_machine, setting_differences, setting_lines
 from pipeline.tracking.tracker import FoundRun
@@ -88,3 +90,17 @@ def test_times_of_different_machines_are_told_apart():
     assert other_machine(here, found("untimed", dq_host_cpus="8")) == ""
     student = found("student", metrics=timed, dq_host_cpus="2", dq_teacher_run="id of teacher")
     assert other_machine(found("teacher", dq_host_cpus="8"), student) == ""
+
+
+def test_runs_that_were_measured_in_different_ways_are_refused():
+    """By another metric, other words or another release; other data with the same references is a note."""
+    tags = {"dq.split": "test", "dq.metric": "rouge", "dq.metric_signature": "words:unicode", "dq.data": "a"}
+
+    def run(**changes):
+        return FoundRun(run_id="r", name="n", status="FINISHED", metrics={}, params={}, tags=tags | changes)
+
+    assert differences_in_data(run(), run(), "A and B") == []
+    [note] = differences_in_data(run(), run(**{"dq.data": "b"}), "A and B")
+    assert "A and B differ in data" in note
+    with pytest.raises(UserError, match="A and B differ in metric signature: words:unicode and words:a-z0-9"):
+        differences_in_data(run(), run(**{"dq.metric_signature": "words:a-z0-9"}), "A and B")

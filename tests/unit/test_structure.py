@@ -22,6 +22,7 @@ DOORS = {
     "ray": {"cluster"},
     "deepspeed": {"training"},
     "datasets": {"data", "evaluation", "stages"},
+    "pyarrow": {"data"},
     "huggingface_hub": {"data"},
     "transformers": {"models", "data", "evaluation", "export"},
     "onnx": {"export"},

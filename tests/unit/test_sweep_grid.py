@@ -80,7 +80,7 @@ def test_seeds_are_a_number_or_a_list(given, seeds):
         (["schemes=[8-8]"], "three numbers"),
         (["schemes=[8-8-8,8-8-8]"], "every value once"),
         (["schemes=8-8-8"], "type list"),
-        (["depths=[6]", "heads=[0]"], "in quotes"),
+        (["depths=[6.3]"], "write 6-3, with a hyphen"),
         (["heads=[0]"], "above 0"),
         (["recipes=[bset]"], "did you mean recipe=best"),
         (["recipes=[dqbart]", "variants={dqbart: {}}"], "rename the variant"),

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,21 +15,7 @@ from pipeline.tracking import patience
 from pipeline.tracking import run as run_module
 from pipeline.tracking.buffer import RunBuffer
 from pipeline.tracking.run import MlflowRun
-from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """Making the tables takes seconds."""
-    folder = tmp_path_factory.mktemp("store")
-    Tracker(local_tracking_uri(folder), "another", folder)
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def tracker(tmp_path, empty_store):
-    shutil.copy(empty_store, tmp_path)
-    return Tracker(local_tracking_uri(tmp_path), "test", tmp_path)
+from pipeline.tracking.tracker import RunSpec
 
 
 @pytest.fixture

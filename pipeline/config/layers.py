@@ -1,0 +1,188 @@
+"""The layers that a configuration is made of: YAML files, members of groups, `key=value` words. The door to omegaconf.
+
+Every layer is checked by itself: what is wrong is gathered and left out, so that the rest can be read.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from pipeline.config.build import describe, nearest, to_dict
+from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.schema import JobConfig
+from pipeline.config.written import as_written
+
+CONF_DIR = Path(__file__).parents[2] / "conf"
+GROUPS = ("task", "model", "recipe", "cluster")
+_ABSENT = object()
+
+
+def members(group: str, conf_dir: Path = CONF_DIR) -> list[str]:
+    """The names a group can be set to."""
+    return sorted(path.stem for path in (conf_dir / group).glob("*.yaml"))
+
+
+def split_overrides(overrides: list[str], mistakes: Mistakes) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """Chosen members of groups, and the values of all other words, each as a layer."""
+    chosen: dict[str, str] = {}
+    values: list[dict[str, Any]] = []
+    for word in overrides:
+        key, separator, value = word.partition("=")
+        if not separator or not key:
+            error = UserError(f"argument '{word}'", "words of the form key=value", f"write {key or 'key'}=<value>")
+            mistakes.add(error)
+        elif key in (*GROUPS, "experiment"):
+            chosen[key] = value
+        else:
+            with mistakes.noted(key):
+                try:
+                    text = as_written(value, JobConfig, key, mistakes, word=key)
+                    layer = OmegaConf.from_dotlist([f"{key}={text}"])
+                except (OmegaConfBaseException, YAMLError, ValueError) as error:
+                    raise UserError(f"argument '{word}': {_first_line(error)}", "YAML values", "quote it") from None
+                values.append(_known_only(layer, mistakes))
+    return chosen, values
+
+
+def _known_only(layer: Any, mistakes: Mistakes) -> dict[str, Any]:
+    """A layer without what the schema does not know, checked before merging, so that the nearest key can be named."""
+
+    def known_part(given: Any, known: Any, key: str) -> Any:
+        if isinstance(given, (dict, list)) and isinstance(known, (dict, list)) and type(given) is not type(known):
+            kinds = {dict: "a section", list: "a list"}
+            raise UserError(f"{key}={given} is {kinds[type(given)]}", kinds[type(known)], f"write {key} as a whole")
+        if not isinstance(given, dict) or not isinstance(known, dict) or not known:
+            return given
+        part = {}
+        for name, value in given.items():
+            dotted = f"{key}.{name}" if key else str(name)
+            if name in known:
+                with mistakes.noted(dotted):
+                    part[name] = known_part(value, known[name], dotted)
+            else:
+                full = f"{key}.{nearest(str(name), list(known))}" if key else _nearest_anywhere(dotted)
+                error = UserError(f"unknown key '{dotted}'", f"{', '.join(known)}", f"did you mean '{full}'?")
+                mistakes.add(error, full)
+        return part
+
+    return cast(dict[str, Any], known_part(OmegaConf.to_container(layer, resolve=False), to_dict(JobConfig()), ""))
+
+
+def _nearest_anywhere(name: str) -> str:
+    keys = [key for key, _, _ in describe(JobConfig)]
+    sections = list(to_dict(JobConfig()))
+    leaves = {key.rsplit(".", 1)[-1]: key for key in reversed(keys)}
+    return leaves.get(name) or nearest(name, sections + keys)
+
+
+def read_member(conf_dir: Path, group: str, name: str, mistakes: Mistakes, key: str | None = None) -> dict[str, Any]:
+    """What a member of a group sets in its section, of an experiment what it sets; nothing if there is none.
+
+    Args:
+        conf_dir: folder with the YAML files.
+        group: the group, or `experiment`.
+        name: its member.
+        mistakes: where it goes if it is unknown.
+        key: the setting that names it; the group if not given.
+    """
+    section = "" if group == "experiment" else group
+    path = conf_dir / group / f"{name}.yaml"
+    if path.is_file() and path.parent == conf_dir / group:
+        return read_layer(path, section, mistakes)
+    names = members(group, conf_dir)
+    change = f"did you mean {group}={nearest(str(name), names)}?"
+    if group == "task" and not difflib.get_close_matches(str(name), names):  # most likely somebody's own data
+        change = (
+            "for data of your own set task=summarization, question_answering, translation or classification, "
+            "data.root=<folder>, and where it has no train.jsonl, validation.jsonl and test.jsonl "
+            "task.corpus.files.train=<file>, ..."
+        )
+    error = UserError(f"unknown {group} '{name}'", ", ".join(names), change)
+    mistakes.add(error, section if key is None else key)
+    return {}
+
+
+def read_layer(path: Path, section: str, mistakes: Mistakes) -> dict[str, Any]:
+    """A YAML file with the values of a section, without what the schema does not know; texts as they are written."""
+    with mistakes.noted(section):
+        try:
+            text = as_written(path.read_text(encoding="utf-8"), JobConfig, section, mistakes)
+            loaded = OmegaConf.create(text)
+        except (OSError, UnicodeError, YAMLError, OmegaConfBaseException, ValueError) as error:
+            raise UserError(f"{path}: {_first_line(error)}", "a readable YAML file", "mend the file") from None
+        if not isinstance(loaded, DictConfig):
+            raise UserError(f"{path} is a list", "a YAML mapping", "mend the file")
+        defaults = {} if section else {"defaults": loaded.pop("defaults", None)}
+        layer = _known_only(OmegaConf.create({section: loaded}) if section else loaded, mistakes)
+        return layer.get(section, {}) if section else {**layer, **defaults}
+    return {}
+
+
+def take_defaults(layer: dict[str, Any], mistakes: Mistakes) -> dict[str, str]:
+    """Which members of groups a base file or an experiment chooses; taken out of its layer."""
+    defaults = {}
+    for name, member in (layer.pop("defaults", None) or {}).items():
+        if name in GROUPS:
+            defaults[str(name)] = str(member)
+        else:
+            meant = nearest(str(name), list(GROUPS))
+            error = UserError(
+                f"unknown group 'defaults.{name}'", ", ".join(GROUPS), f"did you mean 'defaults.{meant}'?"
+            )
+            mistakes.add(error, meant)
+    return defaults
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def merged(layers: list[dict[str, Any]], mistakes: Mistakes) -> dict[str, Any]:
+    """Layers over each other, the last one on top, interpolations resolved; without values that do not resolve."""
+    try:
+        merged = OmegaConf.merge(*layers)
+    except (OmegaConfBaseException, ValueError) as error:
+        mistakes.add(UserError(_first_line(error), "YAML that fits the schema", "mend the configuration"), "")
+        return layers[0]
+    try:
+        return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
+    except OmegaConfBaseException:
+        plain = cast(dict[str, Any], OmegaConf.to_container(merged, resolve=False))
+    broken = {}
+    for key, value in list(_leaves(plain, "")):
+        try:
+            found = OmegaConf.select(merged, key)
+            resolved = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
+        except OmegaConfBaseException as error:
+            broken[key], resolved = (str(value), _first_line(error)), _ABSENT
+        _put(plain, key, resolved)
+    for key, (value, reason) in broken.items():
+        if not any(f"${{{other}}}" in value for other in broken):  # else it is wrong because the other one is
+            mistakes.add(UserError(f"{key}={value}: {reason}", "values that resolve", "mend the ${...} in it"))
+    mistakes.unknown |= set(broken)
+    return plain
+
+
+def _leaves(section: dict[str, Any], key: str) -> Iterator[tuple[str, Any]]:
+    for name, value in section.items():
+        dotted = f"{key}.{name}" if key else str(name)
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, dotted)
+        else:
+            yield dotted, value
+
+
+def _put(plain: dict[str, Any], key: str, value: Any) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        plain = plain[section]
+    plain[name] = value
+    if value is _ABSENT:
+        del plain[name]

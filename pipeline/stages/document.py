@@ -1,0 +1,40 @@
+"""The JSON document of a job on one line; what is long stands in a file that the line names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.stages.storage import write_json
+
+MAX_LINE_BYTES = 16_000  # a sweep of a handful of students fits; logs and terminals cut longer lines
+
+
+def document_line(job: str, document: dict[str, Any], storage: Path) -> str:
+    """A document as a line; of a longer one the largest entries are left out, and the whole lies in storage.
+
+    Such a line says where (`whole_document`) and which entries stand only there (`only_there`). Equal documents are
+    one file.
+
+    Args:
+        job: its name.
+        document: what it found.
+        storage: the storage folder; where it takes no file, the line is long.
+    """
+    whole = json.dumps(document, sort_keys=True)
+    if len(whole) <= MAX_LINE_BYTES:
+        return whole
+    path = storage.absolute() / "documents" / f"{job}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}.json"
+    try:
+        write_json(path, document)
+    except OSError:  # the job is done, and what it found must not be lost
+        return whole
+    short, left_out = dict(document), list[str]()
+    for name in sorted(document, key=lambda name: len(json.dumps(document[name])), reverse=True):
+        if len(json.dumps(short)) <= MAX_LINE_BYTES:
+            break
+        left_out.append(name)
+        del short[name]
+    return json.dumps({**short, "whole_document": str(path), "only_there": sorted(left_out)}, sort_keys=True)

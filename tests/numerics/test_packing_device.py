@@ -1,0 +1,51 @@
+"""Grids of a package are those that training saw: made on its device, whose sums and exponentials no other repeats."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pipeline.quantization import packed_layers
+from pipeline.quantization.fake_quantise import WeightFakeQuantise
+from pipeline.quantization.learned import LearnedStep
+from pipeline.quantization.quantisers import Asymmetric, Symmetric, Ternary
+from pipeline.stages import cohort
+
+ELSEWHERE = torch.device("meta")  # a device whose tensors cannot be brought back to the CPU
+
+
+@pytest.mark.parametrize("quantiser", [Symmetric(bits=8), Asymmetric(bits=4), Ternary(), LearnedStep(bits=4)], ids=str)
+def test_a_grid_is_made_where_the_weight_lies(monkeypatch, quantiser):
+    """And nowhere else; codes, scales and zero points follow afterwards."""
+    weight, real, asked = torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), packed_layers.quantise, []
+    learned = WeightFakeQuantise(quantiser, weight)
+    grid = real(weight, quantiser, None if learned.parameter is None else learned.parameter.detach())
+
+    def recording(x, _, parameter):
+        asked.append({tensor.device for tensor in (x, parameter) if tensor is not None})
+        return grid
+
+    monkeypatch.setattr(packed_layers, "quantise", recording)
+    packed = packed_layers.pack_weight(weight.to(ELSEWHERE), learned.to(ELSEWHERE))
+    assert asked == [{ELSEWHERE}]
+    assert {tensor.device for tensor in packed.buffers()} == {ELSEWHERE}
+
+
+def test_a_student_is_packed_on_the_device_that_it_was_trained_on(make_student, monkeypatch, tmp_path):
+    """The state comes from the engines through the CPU; the grids do not."""
+    student, info = make_student("8-8-8")
+    state, seen = student.state_dict(), []
+    monkeypatch.setattr(cohort, "prepared_student", lambda *_: student)
+    monkeypatch.setattr(cohort, "scheme_of_student", lambda *_: info.scheme)
+    monkeypatch.setattr(cohort, "convert", lambda model, *_: seen.append({p.device for p in model.parameters()}))
+    monkeypatch.setattr(cohort, "write_package", lambda *_: seen.append("written"))
+    engine = SimpleNamespace(whole_state=lambda: state, close=lambda: None)
+    plan = SimpleNamespace(
+        encoder_map=[0, 2], decoder_map=[2], start_folder=lambda folder: folder, packed=lambda folder: folder / "packed"
+    )
+    task = SimpleNamespace(
+        decoding=info.decoding, source_prefix="", source_language=None, target_language=None, max_source_tokens=64
+    )
+    learner, teacher = SimpleNamespace(active=True, engine=engine), SimpleNamespace(device=ELSEWHERE)
+    cohort._pack(SimpleNamespace(task=task), plan, learner, teacher, None, tmp_path)
+    assert seen == [{ELSEWHERE}, "written"]

@@ -1,0 +1,91 @@
+"""What is kept and what is given up: by the score and, of equal scores, by the loss."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.config.load import load_config
+from pipeline.stages import stopping, teacher
+from pipeline.stages.evaluate import standing
+
+
+class Replica(SimpleNamespace):
+    def load_state_dict(self, state):
+        self.state = state
+
+    def save_pretrained(self, folder):
+        (folder / "weights").write_text(str(self.state))
+
+
+@pytest.fixture
+def keep(monkeypatch, tmp_path):
+    """Validates epochs as a job does that was started anew before each: `keep(*(score, loss)) -> kept epoch`."""
+
+    def call(*validated):
+        for epoch, (score, loss) in enumerate(validated, 1):
+            monkeypatch.setattr(teacher, "validate", lambda *_, s=score, x=loss: {"score": s, "loss": x})
+            engine = SimpleNamespace(whole_state=lambda now=epoch: now)
+            learner = SimpleNamespace(active=True, engine=engine, listener=SimpleNamespace(metrics=lambda *_: None))
+            config, tokenizer = load_config("finetune_teacher", []), SimpleNamespace(save_pretrained=lambda _: None)
+            resumed = teacher._KeepBest(learner, Replica(), config, None, tokenizer, tmp_path)
+            resumed(SimpleNamespace(step_in_epoch=0, epoch=epoch, step=10 * epoch))
+        return int((tmp_path / "model" / "weights").read_text())
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best"),
+    [
+        ([(0.0, 5.1), (0.0, 3.0), (0.0, 0.85), (0.0, 0.9)], 3),  # a metric that cannot measure does not decide
+        ([(20.0, 1.0), (30.0, 2.0), (30.0, 1.5), (29.0, 0.1)], 3),
+        ([(10.0, 1.0), (10.0, 1.0)], 1),
+        ([(math.nan, math.nan), (0.0, 9.0)], 2),
+        ([(-5.1, 5.1), (-0.8, 0.8), (-0.9, 0.9)], 2),  # denoising: the score is the loss
+    ],
+)
+def test_the_best_epoch_has_the_best_score_and_of_equal_ones_the_lowest_loss(keep, epochs, best, tmp_path):
+    """Also after every interruption: what is kept remembers both."""
+    assert keep(*epochs) == best
+    kept = json.loads((tmp_path / "best.json").read_text())
+    assert (kept["score"], kept["loss"]) == epochs[best - 1]
+
+
+def test_what_is_no_number_comes_last():
+    """Whichever of the two it is."""
+    ranked = [(1.0, 2.0), (1.0, 3.0), (1.0, math.nan), (0.0, 0.0), (math.nan, 0.0)]
+    values = [standing({"score": score, "loss": loss}) for score, loss in ranked]
+    assert sorted(values, reverse=True) == values
+
+
+@pytest.mark.parametrize("rule", ["median", "halving"])
+@pytest.mark.parametrize(
+    ("scores", "losses", "stopped"),
+    [
+        ([0.0, 0.0, 0.0], [2.0, 0.9, 0.5], "a"),
+        ([10.0, 30.0, 20.0], [0.1, 2.0, 1.0], "a"),
+        ([5.0, 5.0, 5.0], [1.0] * 3, ""),
+    ],
+)
+def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, tmp_path, rule, scores, losses, stopped):
+    """Equal in both, nobody is."""
+    config = load_config("dq_sweep", [f"sweep.stopping={{rule: {rule}, measure: score, keep: 0.6, fractions: [0.5]}}"])
+    student = SimpleNamespace(scheme="8-8-8", depth="1-1", heads=None)
+    found = dict(zip("abc", zip(scores, losses, strict=True), strict=True))
+    plans = [SimpleNamespace(key=key, name=key, config=student) for key in found]
+    given_up = []
+    learners = [
+        SimpleNamespace(
+            active=True, listener=SimpleNamespace(metrics=lambda *_: None), stop=lambda why, k=key: given_up.append(k)
+        )
+        for key in found
+    ]
+    monkeypatch.setattr(stopping, "_replica", lambda config, plan, *_: plan.key)
+    monkeypatch.setattr(
+        stopping, "validate", lambda key, *_, **__: dict(zip(("score", "loss"), found[key], strict=True))
+    )
+    [look] = stopping.rungs(config, None, plans, learners, None, tmp_path, 10).values()
+    look()
+    assert "".join(given_up) == stopped
