@@ -44,6 +44,7 @@ SETTINGS = {
     "bert": _Settings(encoder="num_hidden_layers", decoder=None),
     "marian": _Settings(),
     "mbart": _Settings(),
+    "mt5": _Settings(encoder="num_layers", decoder="num_decoder_layers", positions=None),
     "pegasus": _Settings(),
     "roberta": _Settings(encoder="num_hidden_layers", decoder=None, pads_positions=True),
     "t5": _Settings(encoder="num_layers", decoder="num_decoder_layers", positions=None),
