@@ -225,7 +225,7 @@ def of_the_last_layer(tensors):
 
 @pytest.mark.parametrize("damage", ["a tensor", "a layer", "a prefix"])
 def test_a_folder_that_lacks_a_tensor_is_refused(family, folder, words, tmp_path, damage):
-    """Before anything is planned, with the name of the first that is missing."""
+    """Before model and data are copied, with the name of the first that is missing."""
     tensors = load_file(folder / "model.safetensors")
     lost = of_the_last_layer(tensors)
     lost = lost[-1:] if damage == "a tensor" else lost
@@ -237,7 +237,9 @@ def test_a_folder_that_lacks_a_tensor_is_refused(family, folder, words, tmp_path
     save_file(left, damaged / "model.safetensors")
     depth = "2" if family in CLASSIFIES else "2-2"
     arguments = [*words.all, f"model.pretrained={damaged}", f"sweep.students=[{{scheme: 8-8-8, depth: '{depth}'}}]"]
-    code, document, err = submit(*arguments, f"storage.path={tmp_path / 'runs'}")
+    models = words.storage / "cache" / "models"
+    copied = set(models.glob("*"))
+    code, document, err = submit(*arguments)
     assert code == 2, (document, err)
     expected = named_here(lost[0], folder) if damage != "a prefix" else ""
     assert expected in " ".join(err.split()) and str(damaged) in err.replace("\n", "")
