@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.stages.storage import write_json
 
-MAX_LINE_BYTES = 16_000  # a sweep of a handful of students fits; logs and terminals cut longer lines
+MAX_LINE_BYTES = 256_000  # a sweep of a hundred students fits, so that programs find them in their place
 
 
 def document_line(job: str, document: dict[str, Any], storage: Path) -> str:

@@ -16,7 +16,7 @@ def test_a_short_document_is_the_line(tmp_path):
 
 def test_of_a_long_document_the_line_keeps_what_is_short_and_names_the_file(tmp_path):
     """The longest entries go first; asked again, the file is the same."""
-    document = {**SHORT, "students": ["s" * 900] * 90, "means": ["m" * 900] * 30, "settings": {"x": "y" * 900}}
+    document = {**SHORT, "students": ["s" * 9000] * 90, "means": ["m" * 9000] * 30, "settings": {"x": "y" * 900}}
     line = document_line("compare", document, tmp_path)
     assert len(line) < MAX_LINE_BYTES + 500 and "\n" not in line
     said = json.loads(line)
@@ -29,6 +29,6 @@ def test_of_a_long_document_the_line_keeps_what_is_short_and_names_the_file(tmp_
 
 def test_a_storage_that_takes_no_file_loses_nothing(tmp_path):
     """The line is long, and whole."""
-    document = {**SHORT, "students": ["s" * 900] * 90}
+    document = {**SHORT, "students": ["s" * 9000] * 90}
     (tmp_path / "file").write_text("")
     assert json.loads(document_line("dq_sweep", document, tmp_path / "file")) == document
