@@ -70,7 +70,7 @@ def read_shape(model: ModelConfig, tokenizer: Any, labels: Sequence[str] = ()) -
         UserError: nothing readable at that name, another family, or no safetensors.
     """
     if model.pretrained:
-        config = _pretrained_config(model.pretrained, model.family)
+        config = pretrained_config(model.pretrained, model.family)
         named, _ = PreTrainedConfig.get_config_dict(model.pretrained)
         _read_tables(config, model.pretrained, named)
         if tokenizer is not None:
@@ -94,14 +94,14 @@ def family_name(model: ModelConfig) -> str:
     """
     if not model.pretrained:
         return model.family or "bart"
-    return family_of(_pretrained_config(model.pretrained, model.family)).name
+    return family_of(pretrained_config(model.pretrained, model.family)).name
 
 
 def pretrained_labels(model: ModelConfig) -> list[str] | None:
     """The labels that a pre-trained model's configuration names, in their order; none for a model from scratch."""
     if not model.pretrained:
         return None
-    names: dict[int, str] = _pretrained_config(model.pretrained, model.family).id2label
+    names: dict[int, str] = pretrained_config(model.pretrained, model.family).id2label
     return [names[number] for number in sorted(names)]
 
 
@@ -178,7 +178,12 @@ def _complete_tokens(config: Any, name: str, named: dict[str, Any], tokenizer: A
     config.decoder_start_token_id = usual[family.start] if start is None else start
 
 
-def _pretrained_config(name: str, family: str | None) -> Any:
+def pretrained_config(name: str, family: str | None) -> Any:
+    """A model's configuration as it is stored; of the hub nothing else is fetched.
+
+    Raises:
+        UserError: nothing readable at that name, or another family.
+    """
     expect_hub(name)
     try:
         config = AutoConfig.from_pretrained(name)

@@ -186,8 +186,8 @@ def _conditions(config: JobConfig, conditions: dict[str, Any]) -> str:
     settings, load = config.benchmark, conditions["load_before"]
     return (
         f"an optimiser step of all students: medians of {settings.num_steps} (lowest to highest); processor time and "
-        f"page faults in one cohort; {settings.scheme}, recipe {config.recipe.name}, "
-        f"{settings.batch_examples} sequences of {settings.source_tokens} + {settings.target_tokens} tokens; {conditions['precision']}, "
+        f"page faults in one cohort; {settings.scheme}, recipe {config.recipe.name}, {settings.batch_examples} "
+        f"sequences of {settings.source_tokens} + {settings.target_tokens} tokens; {conditions['precision']}, "
         f"{conditions['threads']} threads on {conditions['device']} ({conditions['machine']}); before: processors "
         f"{load['cpu_percent']:.0f} % busy, load average {load['load_average']:.2f}"
     )

@@ -71,8 +71,7 @@ def _check_objective(start: StartingPoint, config: JobConfig) -> None:
     else:
         change = "set model, e.g. model=seed, or model.pretrained or model.family; or choose a task with labels"
     raise UserError(
-        f"model {name} of the family {start.family} for task {config.task.name}, whose objective is "
-        f"{config.task.objective}",
+        f"model {name} of the family {start.family} for task.objective={config.task.objective}",
         f"one of {', '.join(suitable)}",
         change,
     )

@@ -15,7 +15,7 @@ from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.data.tokenise import load_tokenizer
 from pipeline.evaluation.tokenizers import check_tokenizer, language_of
 from pipeline.models.fit import fit
-from pipeline.models.load import check_checkpoint, read_shape, starting_point_of, teacher_shape
+from pipeline.models.load import check_checkpoint, pretrained_config, read_shape, starting_point_of, teacher_shape
 from pipeline.models.starting_point import local_folder
 from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
 from pipeline.stages.data_summary import described
@@ -86,11 +86,11 @@ def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | No
     name = config.model.pretrained
     folder = local_folder(name, "model.pretrained") if name else None
     model = replace(config.model, pretrained=str(folder or name) if name else None)
+    if name and folder is None:  # of the hub, before its weights are fetched; of others it is known already
+        check_fit(starting_point_of(pretrained_config(name, model.family)), config, [])
     if name:
         _check_checkpoint(model, config)
     shape = read_shape(model, None if name else numbered_tokenizer(model.vocab_size))
-    if name and folder is None:  # of the hub; of others it is known before anything is imported
-        check_fit(starting_point_of(shape), config, [])
     if check is not None:
         check(config, shape)
 

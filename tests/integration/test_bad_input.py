@@ -188,7 +188,9 @@ def test_a_model_of_the_hub_is_held_to_the_same_rules(monkeypatch, tmp_path):
     from pipeline.config.load import load_config
     from pipeline.stages import job as opened
 
-    monkeypatch.setattr(opened, "read_shape", lambda *_: BartConfig(encoder_layers=2, max_position_embeddings=100))
+    monkeypatch.setattr(
+        opened, "pretrained_config", lambda *_: BartConfig(encoder_layers=2, max_position_embeddings=100)
+    )
     words = ["model.pretrained=owner/name", f"storage.path={tmp_path}", "cluster=process", "task=translation"]
     with pytest.raises(UserError, match="at most 100, the positions of model") as caught:
         opened.open_job(load_config("dq_sweep", [*words, "cluster.num_workers=2"]))

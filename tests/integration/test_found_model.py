@@ -114,7 +114,7 @@ def test_what_is_no_student_is_told_what_it_is(served_sweep, folder, find, tmp_p
         (document["run_id"], "is a sweep. Allowed: one of its finished students: 2-2-8 3-1, 8-8-8 6-3"),
         ("0" * 32, "no run of the id or name"),
         ("8-8-8 6-2", "did you mean '8-8-8 6-3'"),
-        ("short titles@bets", "no alias 'bets' of short titles. Allowed: best, smallest"),
+        ("short titles@bets", "no alias 'bets' of short titles. Allowed: @best, @smallest"),
         ("short titles/7", "no version '7' of short titles. Allowed: 1, 2"),
         ("short title@best", "did you mean 'short titles'"),
         ("models:/short titles", "name@alias or name/version"),
