@@ -76,32 +76,47 @@ def _is_pair(task: TaskConfig) -> bool:
 
 
 def _examples(records: Records, task: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
-    paths = paths_of(task.corpus)
-    names: list[str] | None = None
-    kinds: dict[str, type] = {}
-    spellings: dict[float, str] = {}
-    if task.objective == "classification":
-        names = records.label_names(task.corpus.target_column)
+    paths, labels = paths_of(task.corpus), _SeenLabels(task.corpus.target_column)
+    classifies = task.objective == "classification"
+    names = records.label_names(task.corpus.target_column) if classifies else None
     for number, row in records.rows(paths.values()):
         where = f"{records.unit} {number} of split '{split}' ({records.origin})"
         example = _example(row, task, where, _label_of(row, records, names, task, where))
-        if task.objective == "classification":
-            value = value_at(row, task.corpus.target_column)
-            kind, is_number = type(value), isinstance(value, (int, float)) and not isinstance(value, bool)
-            if is_number and (before := spellings.setdefault(value, example["target"])) != example["target"]:
-                raise UserError(
-                    f"label {example['target']} is the number {before} in {where}",
-                    "one spelling for every number",
-                    f"mend column '{task.corpus.target_column}', or write labels as text",
-                )
-            if kinds.setdefault(example["target"], kind) is not kind:
-                before = kinds[example["target"]].__name__
-                raise UserError(
-                    f"label {example['target']} is {kind.__name__} in {where}, and {before} before",
-                    "one type for every label",
-                    f"mend column '{task.corpus.target_column}'",
-                )
+        if classifies:
+            labels.check(example["target"], value_at(row, task.corpus.target_column), where)
         yield example
+
+
+class _SeenLabels:
+    """The labels of a split so far: each has one type, and every number one spelling."""
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        self.kinds: dict[str, type] = {}
+        self.spellings: dict[float, str] = {}
+
+    def check(self, label: str, value: Any, where: str) -> None:
+        """Refuse a label that is another's value in disguise.
+
+        Args:
+            label: as it is spelt.
+            value: as the data hold it.
+            where: its place, for the message.
+        """
+        kind = type(value)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and (before := self.spellings.setdefault(value, label)) != label:
+            raise UserError(
+                f"label {label} is the number {before} in {where}",
+                "one spelling for every number",
+                f"mend column '{self.column}', or write labels as text",
+            )
+        if (known := self.kinds.setdefault(label, kind)) is not kind:
+            raise UserError(
+                f"label {label} is {kind.__name__} in {where}, and {known.__name__} before",
+                "one type for every label",
+                f"mend column '{self.column}'",
+            )
 
 
 def _example(row: Row, task: TaskConfig, where: str, label: str | None) -> dict[str, Any]:
