@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import datasets
 
-from pipeline.config.build import nearest
-from pipeline.config.errors import Mistakes, UserError, listed
-from pipeline.config.task import CorpusConfig, TaskConfig
-from pipeline.config.written import as_word
+from pipeline.config.errors import UserError
+from pipeline.config.task import TaskConfig
+from pipeline.data.column_names import paths_of
 from pipeline.data.json_file import SpeltFloat
 from pipeline.data.records import Records, Row, value_at
-from pipeline.data.split_paths import SPLITS
 from pipeline.data.spool import spooled
 
 # Hub data sets mark a label that is held back so.
 NO_LABEL = -1
 # What becomes of a list where there is text alone, as in CSV.
 LIST_AS_TEXT = re.compile(r"""\[\s*(["']).*\1\s*\]""", re.DOTALL)
-OPTIONAL = ("second_column", "references_column")
 # What no model reads and many programs stumble over: a NUL, half of a surrogate pair.
 UNREADABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -74,89 +71,52 @@ def grouped(examples: datasets.Dataset) -> datasets.Dataset:
     )
 
 
-def check_columns(records: Mapping[str, Records], corpus: CorpusConfig) -> None:
-    """Refuse columns that are not there, all of them.
-
-    References may be in one of the splits that are scored; where none has them, their column is a mistake.
-
-    Args:
-        records: the splits that are read, by name; those that are not there are taken from the training split.
-        corpus: names the columns.
-
-    Raises:
-        UserError: with every split and file that has no such column.
-    """
-    mistakes = Mistakes()
-    for split, rows in records.items():
-        if not rows.columns():
-            error = UserError(f"nothing in {rows.origin}, the data of split '{split}'", "rows of columns", "check it")
-            mistakes.add(error)
-    mistakes.tell()
-    # Where a split is taken from the training split, that one is scored, too.
-    scored = {split: rows for split, rows in records.items() if split != "train" or len(records) < len(SPLITS)}
-    paths = _paths_of(corpus)
-    used = set(paths.values())
-    for option in sorted(paths, key=OPTIONAL.__contains__):  # those that must be there choose first
-        read = scored if option == "references_column" else records
-        lacking = {split: rows for split, rows in read.items() if not rows.has(paths[option])}
-        if lacking and (option != "references_column" or lacking == read):
-            mistakes.add(_no_column(paths[option], option, lacking, used))
-    mistakes.tell()
-
-
-def _paths_of(corpus: CorpusConfig) -> dict[str, str]:
-    """Option -> the column that it names."""
-    options = ("source_column", "second_column", "target_column", "references_column")
-    return {option: path for option in options if (path := getattr(corpus, option)) is not None}
-
-
 def _is_pair(task: TaskConfig) -> bool:
     return task.objective == "classification" and task.corpus.second_column is not None
 
 
-def _no_column(path: str, option: str, lacking: Mapping[str, Records], used: set[str]) -> UserError:
-    """Offers a column that is free, and marks it as used: none may stand for two options."""
-    known = next(iter(lacking.values())).columns()
-    free = [name for name in known if name not in used and all(rows.has(name) for rows in lacking.values())]
-    best = nearest(path, free)
-    used.add(best)
-    remedies = [f"set {as_word(f'task.corpus.{option}', best)}"] if free else []
-    remedies += [f"set task.corpus.{option}=null"] if option in OPTIONAL else []
-    places = ", ".join(f"split '{split}' ({rows.origin})" for split, rows in lacking.items())
-    return UserError(
-        f"no column '{path}' in {places}",
-        f"one of {listed(known)}",
-        ", or ".join(remedies) or f"add it to the data, or set task.corpus.{option} and the other columns",
-    )
-
-
 def _examples(records: Records, task: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
-    paths = _paths_of(task.corpus)
-    names: list[str] | None = None
-    kinds: dict[str, type] = {}
-    spellings: dict[float, str] = {}
-    if task.objective == "classification":
-        names = records.label_names(task.corpus.target_column)
+    paths, labels = paths_of(task.corpus), _SeenLabels(task.corpus.target_column)
+    classifies = task.objective == "classification"
+    names = records.label_names(task.corpus.target_column) if classifies else None
     for number, row in records.rows(paths.values()):
         where = f"{records.unit} {number} of split '{split}' ({records.origin})"
         example = _example(row, task, where, _label_of(row, records, names, task, where))
-        if task.objective == "classification":
-            value = value_at(row, task.corpus.target_column)
-            kind, is_number = type(value), isinstance(value, (int, float)) and not isinstance(value, bool)
-            if is_number and (before := spellings.setdefault(value, example["target"])) != example["target"]:
-                raise UserError(
-                    f"label {example['target']} is the number {before} in {where}",
-                    "one spelling for every number",
-                    f"mend column '{task.corpus.target_column}', or write labels as text",
-                )
-            if kinds.setdefault(example["target"], kind) is not kind:
-                before = kinds[example["target"]].__name__
-                raise UserError(
-                    f"label {example['target']} is {kind.__name__} in {where}, and {before} before",
-                    "one type for every label",
-                    f"mend column '{task.corpus.target_column}'",
-                )
+        if classifies:
+            labels.check(example["target"], value_at(row, task.corpus.target_column), where)
         yield example
+
+
+class _SeenLabels:
+    """The labels of a split so far: each has one type, and every number one spelling."""
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        self.kinds: dict[str, type] = {}
+        self.spellings: dict[float, str] = {}
+
+    def check(self, label: str, value: Any, where: str) -> None:
+        """Refuse a label that is another's value in disguise.
+
+        Args:
+            label: as it is spelt.
+            value: as the data hold it.
+            where: its place, for the message.
+        """
+        kind = type(value)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and (before := self.spellings.setdefault(value, label)) != label:
+            raise UserError(
+                f"label {label} is the number {before} in {where}",
+                "one spelling for every number",
+                f"mend column '{self.column}', or write labels as text",
+            )
+        if (known := self.kinds.setdefault(label, kind)) is not kind:
+            raise UserError(
+                f"label {label} is {kind.__name__} in {where}, and {known.__name__} before",
+                "one type for every label",
+                f"mend column '{self.column}'",
+            )
 
 
 def _example(row: Row, task: TaskConfig, where: str, label: str | None) -> dict[str, Any]:

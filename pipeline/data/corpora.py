@@ -17,7 +17,8 @@ import datasets
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records, saved_records, unreadable
-from pipeline.data.columns import check_columns, examples_of, grouped
+from pipeline.data.column_names import check_columns
+from pipeline.data.columns import examples_of, grouped
 from pipeline.data.data_files import records_of
 from pipeline.data.docstrings import docstring_examples, installed_versions
 from pipeline.data.hub import expect_hub

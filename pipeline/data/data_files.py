@@ -7,20 +7,17 @@ from pathlib import Path
 
 from pipeline.config.errors import UserError
 from pipeline.data.arrow_records import parquet_records, saved_records
-from pipeline.data.delimited import DelimitedFile
-from pipeline.data.json_file import JsonFile
 from pipeline.data.records import Records
 from pipeline.data.split_paths import (
     FORMATS,
     ONE_SPLIT,
     REMEDIES,
     SEVERAL_SPLITS,
-    TEXT_FILES,
     check_format,
     is_saved,
     split_paths,
-    text_suffix,
 )
+from pipeline.data.text_records import text_records
 
 
 def records_of(files: Mapping[str, str], root: Path) -> dict[str, Records]:
@@ -48,10 +45,7 @@ def file_records(path: Path) -> Records:
         UserError: a format that is not known, or an empty file.
     """
     check_format(path)
-    suffix = text_suffix(path)
-    if suffix in (".jsonl", ".json"):
-        return JsonFile(path=path, has_lines=suffix == ".jsonl")
-    return DelimitedFile(path=path, has_quotes=suffix == ".csv") if suffix in TEXT_FILES else parquet_records(path)
+    return text_records(path) or parquet_records(path)
 
 
 def _folder_records(split: str, folder: Path) -> Records:

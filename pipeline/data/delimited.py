@@ -73,10 +73,10 @@ class DelimitedFile:
     def _records(self, text: TextIO) -> Iterator[tuple[int, list[str]]]:
         """Every record that is not blank with the line that it begins in."""
         csv.field_size_limit(sys.maxsize)  # a text may be long
-        head = []
-        while (line_read := text.readline()) and not line_read.strip():
-            head.append(line_read)
-        reader = csv.reader(chain(head, [line_read], text), strict=True, **self._dialect(line_read))
+        blank = []
+        while (first := text.readline()) and not first.strip():
+            blank.append(first)
+        reader = csv.reader(chain(blank, [first], text), strict=True, **self._dialect(first))
         line = 1
         try:
             for cells in reader:
@@ -90,7 +90,8 @@ class DelimitedFile:
         outside = re.sub('"[^"]*"', "", first)
         mark = max(DELIMITERS, key=outside.count)  # the first of equally frequent ones
         if self.has_quotes:
-            return {"delimiter": mark, "skipinitialspace": not re.search(f"{re.escape(mark)}(?! )", outside)}
+            has_spaces = mark in outside and not re.search(f"{re.escape(mark)}(?! )", outside)
+            return {"delimiter": mark, "skipinitialspace": has_spaces}
         if "\t" not in first and mark in first:
             raise UserError(
                 f"data file {self.path}: the first line has no tab, but '{mark}'",

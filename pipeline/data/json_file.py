@@ -112,7 +112,7 @@ class JsonFile:
 
     def _refused(self, line: int, reason: str) -> UserError:
         layout = "one JSON object a line" if self.has_lines else "JSON objects, in a list or not"
-        change = "mend the line, or name the file .json" if self.has_lines else "mend the line"
+        change = "mend the line" + (", or name the file .json if objects go over lines" if self.has_lines else "")
         return UserError(f"data file {self.path}: line {line}: {reason}", layout, change)
 
 

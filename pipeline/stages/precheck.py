@@ -6,12 +6,16 @@ and tells them together with its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
+from pipeline.config.task import CorpusConfig
+from pipeline.data.column_names import check_columns
 from pipeline.data.split_paths import check_split_names, split_paths
+from pipeline.data.text_records import text_records
 from pipeline.distillation.layer_map import student_maps
 from pipeline.export.runtime.outputs import check_output
 from pipeline.models.starting_point import check_family, local_folder, starting_point
@@ -130,6 +134,16 @@ def _check_model(config: JobConfig, students: list[StudentConfig], mistakes: Mis
             check_fit(start, config, students)
 
 
+def _check_columns(paths: Mapping[str, Path], corpus: CorpusConfig) -> None:
+    """Columns of text files; those of others are known later, and so is what else is wrong with the rows."""
+    found = {split: text_records(path) for split, path in paths.items()}
+    records = {
+        split: rows for split, rows in found.items() if rows is not None and any(row for _, row in rows.rows(()))
+    }
+    if len(records) == len(found):
+        check_columns(records, corpus)
+
+
 def _check_surroundings(config: JobConfig, mistakes: Mistakes) -> None:
     """Paths that settings name."""
     task, data = config.task, config.data
@@ -141,9 +155,8 @@ def _check_surroundings(config: JobConfig, mistakes: Mistakes) -> None:
         with mistakes.noted("data"):
             check_split_names(task.corpus)
             if task.corpus.kind == "files":
-                split_paths(
-                    {name: path for name, path in task.corpus.files.items() if name not in taken}, Path(data.root)
-                )
+                read = {name: path for name, path in task.corpus.files.items() if name not in taken}
+                _check_columns(split_paths(read, Path(data.root)), task.corpus)
     if config.model.tokenizer and not mistakes.concern("model.tokenizer"):
         with mistakes.noted():
             local_folder(config.model.tokenizer, "model.tokenizer")

@@ -9,7 +9,8 @@ from datasets import ClassLabel, Dataset, Features, Translation, Value
 from pipeline.config.errors import UserError
 from pipeline.config.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records
-from pipeline.data.columns import _examples, check_columns, examples_of, grouped
+from pipeline.data.column_names import check_columns
+from pipeline.data.columns import _examples, examples_of, grouped
 from pipeline.data.json_file import JsonFile
 from pipeline.data.records import value_at
 

@@ -124,6 +124,20 @@ def mistakes_known(*words):
     return [str(error) for error in caught.value.errors]
 
 
+@pytest.mark.parametrize("name", ["train.csv", "train.tsv", "train.json", "train.jsonl"])
+def test_columns_of_text_files_are_known_before_heavy_imports(tmp_path, name):
+    """With everything else; of Parquet they are known later, and so is what is wrong with rows."""
+    texts = {".csv": "text,title\n,x\n", ".tsv": "text\ttitle\n\tx\n"}
+    (tmp_path / name).write_text(texts.get(Path(name).suffix, '{"text": 1, "title": "x"}'))
+    words = ["task=summarization", f"data.root={tmp_path}", f"task.corpus.files.train={name}"]
+    words += ["data.split_validation=0.1", "data.split_test=0.1", "model.pretrained=./none"]
+    [source, target, model] = mistakes(*words)
+    assert f"no column 'source' in split 'train' ({tmp_path}/{name})" in source and "source_column=text" in source
+    assert "target_column=title" in target and "./none" in model
+    (tmp_path / "train.parquet").write_text("x")
+    assert len(mistakes(*words, "task.corpus.files.train=train.parquet")) == 1
+
+
 def test_a_split_that_is_taken_from_another_needs_no_file(tmp_path):
     """With data.split_validation and data.split_test only the training file is asked for."""
     (tmp_path / "train.csv").write_text("source,target\na,b\n")
