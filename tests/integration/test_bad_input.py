@@ -174,10 +174,11 @@ def test_what_only_libraries_know_is_told_together(job, tmp_path):
     students = "[{label: x, recipe: {quantisation: {bits: ['model.sharde=8']}}}, {label: y, recipe: {quantisation: "
     students += "{weight_granularity: group_128}}}]"
     words = ["tracking.uri=http://127.0.0.1:1", "cluster.num_workers=2", f"sweep.students={students}"]
-    code, out, err = job("dq_sweep", run, f"storage.path={tmp_path}", *words, "task.corpus.source_column=txt")
+    code, out, err = job("dq_sweep", run, f"storage.path={tmp_path}", *words)
     assert (code, err.splitlines()[0]) == (2, "dq_sweep: 4 mistakes")
     told = json.loads(out)["error"]
     assert all(part in told for part in ("http://127.0.0.1:1", "cluster.num_workers=2", "model.sharde", "group_128"))
+    assert "scored by" not in out + err and not list(tmp_path.glob("cache/tokens/*"))
 
 
 def test_a_model_of_the_hub_is_held_to_the_same_rules(monkeypatch, tmp_path):
