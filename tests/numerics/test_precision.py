@@ -5,9 +5,9 @@ import torch
 from teachers import maps, random_teacher
 
 from pipeline.config.build import changed
-from pipeline.config.recipe import DistillationConfig, QuantisationConfig
+from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantisationConfig
 from pipeline.data.batch import collate
-from pipeline.distillation.objective import DECODER_TERMS, DistillationObjective, Signals, TaskObjective, signals_of
+from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
 from pipeline.distillation.published import PublishedObjective
 from pipeline.models.families import families, family_named
 from pipeline.models.student import build_student, prepare_student

@@ -10,10 +10,10 @@ from torch.utils._pytree import tree_leaves
 from transformers import BartConfig, MBartConfig, T5Config
 
 from pipeline.config.build import changed
-from pipeline.config.recipe import DistillationConfig, QuantisationConfig
+from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantisationConfig
 from pipeline.config.schema import ArchitectureConfig, ClusterConfig, JobConfig, TrainConfig
 from pipeline.data.batch import collate
-from pipeline.distillation.objective import DECODER_TERMS, DistillationObjective, TaskObjective, signals_of
+from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
 from pipeline.models.families import family_named
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
