@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
+from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_utils import _get_resolved_checkpoint_files
 
@@ -95,10 +97,27 @@ def account_of(shape: Any, name: str, classifies: bool = False) -> Account:
     return _filled(shape, name, outlines, classifies)[1]
 
 
+def check_finite(name: str, account: Account) -> None:
+    """Refuse a checkpoint with NaN or infinity in what its model reads; every tensor is read once.
+
+    Raises:
+        UserError: as said, with the first such tensor.
+    """
+    tensors = stored_tensors(name)
+    for key in sorted({*tensors} - {*account.unused}):
+        if not HARMLESS.search(key) and not torch.isfinite(tensors[key][...]).all():
+            raise UserError(
+                f"'{name}' holds NaN or infinity in {key}",
+                "finite weights",
+                "name a checkpoint from before its training failed",
+            )
+
+
 def _filled(shape: Any, name: str, tensors: Mapping[str, Any], classifies: bool) -> tuple[PreTrainedModel, Account]:
     family = family_of(shape)
     prefix = f"{family.model_class.base_model_prefix}."
     computed = {*family.computed, *(tensor.removeprefix(prefix) for tensor in family.computed)}
+    _check_tables(shape, name, tensors)  # transformers compares copies of one matrix before it tells their shapes
     with _silence("transformers.modeling_utils"):
         model, found = family.model_class.from_pretrained(
             None,
@@ -109,6 +128,34 @@ def _filled(shape: Any, name: str, tensors: Mapping[str, Any], classifies: bool)
             ignore_mismatched_sizes=True,  # refused below, with names
         )
     return model, _accounted(family, name, tensors, found, classifies)
+
+
+def _check_tables(shape: Any, name: str, tensors: Mapping[str, Any]) -> None:
+    with torch.device("meta"):
+        wanted = family_of(shape).model_class(copy.deepcopy(shape))
+    shapes = {
+        key: (_shape(tensors[key]), tuple(wanted.get_submodule(user).weight.shape))
+        for user, key in stored_users(shape, tensors).items()
+    }
+    _check_shapes(name, {key: both for key, both in shapes.items() if both[0] != both[1]})
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    """Of a tensor, or of a slice that nobody has read."""
+    return tuple(tensor.shape if isinstance(tensor, Tensor) else tensor.get_shape())
+
+
+def _check_shapes(name: str, wrong: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse tensors of other shapes: name -> (stored, wanted)."""
+    if not wrong:
+        return
+    key, (stored, wanted) = min(wrong.items())
+    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    raise UserError(
+        f"'{name}' holds {key} of shape {tuple(stored)}{more}; config.json asks for {tuple(wanted)}",
+        "weights of the shapes that config.json describes",
+        "name a folder whose config.json belongs to its weights",
+    )
 
 
 def _accounted(
@@ -131,14 +178,7 @@ def _accounted(
             "every tensor of the model that config.json describes",
             CHANGE,
         )
-    if wrong := {key: sizes for key, sizes in mismatched.items() if key not in drawn}:
-        key, (stored, wanted) = min(wrong.items())
-        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise UserError(
-            f"'{name}' holds {key} of shape {tuple(stored)}{more}; config.json asks for {tuple(wanted)}",
-            "weights of the shapes that config.json describes",
-            "name a folder whose config.json belongs to its weights",
-        )
+    _check_shapes(name, {key: sizes for key, sizes in mismatched.items() if key not in drawn})
     return Account(drawn=sorted(drawn), unused=unused)
 
 

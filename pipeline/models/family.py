@@ -43,6 +43,7 @@ class Family:
         positions: learned position tables; computed ones are not listed.
         computed: tensors that the architecture computes: neither trained nor stored.
         lm_head: the output projection; none without one.
+        splits_vocabulary: whether a configuration may ask for a vocabulary of sources and another of targets.
         head: beginnings of the names of a classifier's head: the classifier itself, then what an encoder may lack, too.
         start: the setting of the token that decoding starts with where a configuration names none, as the family
             documents it; none where it depends on the language.
@@ -63,6 +64,7 @@ class Family:
     positions: tuple[str, ...] = ()
     computed: tuple[str, ...] = ()
     lm_head: str | None = "lm_head"
+    splits_vocabulary: bool = False
     head: tuple[str, ...] = ()
     start: str | None = None
     first_layer_only: tuple[str, ...] = ()
@@ -79,6 +81,10 @@ class Family:
         """(encoder, decoder) layers of a configuration; no decoder counts 0."""
         return getattr(shape, self.encoder.setting), getattr(shape, self.decoder.setting) if self.decoder else 0
 
+    def has_one_vocabulary(self, shape: Any) -> bool:
+        """Whether sources and targets share theirs; what other families' configurations say of it is read by nobody."""
+        return not self.splits_vocabulary or bool(shape.share_encoder_decoder_embeddings)
+
     def token_tables(self, shape: Any) -> dict[str, str]:
         """Every user of a token matrix -> the first user of the same matrix, in a model of a configuration."""
         usual, said = self.usual_tables(shape), getattr(shape, TABLES, None) or {}  # a saved one is sorted by name
@@ -87,7 +93,7 @@ class Family:
     def usual_tables(self, shape: Any) -> dict[str, str]:
         """`token_tables` as transformers makes them: one matrix for the embeddings and the output projection."""
         users = [*self.embeddings, *([self.lm_head] if self.lm_head else [])]
-        if getattr(shape, "share_encoder_decoder_embeddings", True):
+        if self.has_one_vocabulary(shape):
             return dict.fromkeys(users, users[0])
         _, encoder, decoder, head = users  # Marian's models without a common table: the head shares the decoder's
         return {encoder: encoder, decoder: decoder, head: decoder}

@@ -102,7 +102,7 @@ def _check_vocabularies(shape: Any, tokenizer: Any, name: str) -> dict[str, tupl
     Marian's models may have one vocabulary for sources and another for targets, whose special tokens are the same.
     """
     targets: dict[str, int] = tokenizer.target_encoder if getattr(tokenizer, "separate_vocabs", False) else {}
-    if getattr(shape, "share_encoder_decoder_embeddings", True):
+    if family_of(shape).has_one_vocabulary(shape):
         rows = {"": (shape.vocab_size, _size(tokenizer))}
         same_number = not targets
     else:

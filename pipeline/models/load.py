@@ -17,11 +17,11 @@ from pipeline.config.schema import ModelConfig
 from pipeline.config.task import TaskConfig
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import decoding_start
-from pipeline.models.checkpoint import Account, account_of, load_checkpoint, stored_tensors
+from pipeline.models.checkpoint import Account, account_of, check_finite, load_checkpoint, stored_tensors
 from pipeline.models.families import family_named, family_of
 from pipeline.models.special_tokens import check_numbers, special_tokens
 from pipeline.models.starting_point import StartingPoint, check_format
-from pipeline.models.token_tables import remember_tables, stored_tables
+from pipeline.models.token_tables import remember_tables, stored_tables, stored_users, unclear_user
 
 disable_progress_bar()  # job logs are read by people
 
@@ -131,29 +131,42 @@ def load_pretrained(
 
 
 def check_checkpoint(model: ModelConfig) -> Account:
-    """Whether a checkpoint holds a whole model, before it is copied or any worker starts: no weights are read.
+    """Whether a checkpoint holds a whole model, of finite numbers, before it is copied or any worker starts.
 
     Raises:
-        UserError: no safetensors, tensors that are missing or have other shapes, special tokens without a vector.
+        UserError: no safetensors, tensors that are missing, have other shapes or are not finite, special tokens without
+            a vector.
     """
     name = str(model.pretrained)
     if Path(name).is_dir():
         check_format(Path(name), name)  # before the configuration: it may be all that such a folder has
     config = read_shape(model, None)
     check_numbers(config, name)  # or transformers fails where it builds the table
-    return account_of(config, name, classifies=family_of(config).decoder is None)
+    account = account_of(config, name, classifies=family_of(config).decoder is None)
+    check_finite(name, account)
+    return account
 
 
 def _read_tables(config: Any, name: str, named: dict[str, Any]) -> None:
     """Let a configuration say which token matrices of its weights are one."""
-    tensors, head = stored_tensors(name), family_of(config).lm_head
-    if head and named.get("tie_word_embeddings") is False and f"{head}.weight" not in tensors:
+    tensors, family = stored_tensors(name), family_of(config)
+    users, head = stored_users(config, tensors), family.lm_head
+    apart = head is not None and named.get("tie_word_embeddings") is False and bool(users)
+    lacking = head if head not in users else family.embeddings[0] if {*users} == {head} else None
+    if apart and lacking:
         raise UserError(
-            f"'{name}' lacks {head}.weight, which its configuration does not share (tie_word_embeddings is false)",
+            f"'{name}' lacks {lacking}.weight, which its configuration does not share (tie_word_embeddings is false)",
             "every tensor of the model that config.json describes",
             "name a whole model; or write tie_word_embeddings: true, if the embedding is the output projection",
         )
-    remember_tables(config, stored_tables(config, tensors))
+    tables = stored_tables(config, tensors)
+    if unclear := unclear_user(config, users, tables):
+        raise UserError(
+            f"'{name}' lacks {unclear}.weight, which could be any of the different matrices of {', '.join(users)}",
+            "every tensor of the model that config.json describes",
+            "name a folder that save_pretrained of a whole model has written",
+        )
+    remember_tables(config, tables)
 
 
 def _complete_tokens(config: Any, name: str, named: dict[str, Any], tokenizer: Any) -> None:
@@ -195,6 +208,13 @@ def pretrained_config(name: str, family: str | None) -> Any:
         ) from error
     if family_of(config).name != (family or config.model_type):
         raise UserError(f"'{name}' is a {config.model_type} model", f"family {family}", "leave model.family empty")
+    if getattr(config, "quantization_config", None) is not None:
+        raise UserError(
+            f"'{name}' was quantised by another tool (quantization_config)",
+            "a model in floating point: this project quantises it itself",
+            "name the model that was not quantised yet",
+        )
+    config.return_dict, config.is_encoder_decoder = True, family_of(config).decoder is not None  # whatever it says
     return config
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config.errors import UserError
+from pipeline.models.families import family_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +72,10 @@ def check_numbers(shape: Any, name: str) -> None:
         UserError: a number outside the vocabulary; of two vocabularies, outside the smaller one.
     """
     size = shape.vocab_size
-    if not getattr(shape, "share_encoder_decoder_embeddings", True):
+    if not family_of(shape).has_one_vocabulary(shape):
         size = min(size, shape.decoder_vocab_size)
     for setting, numbers in special_tokens(shape).named.items():
-        if outside := [token for token in numbers if not 0 <= token < size]:
+        if outside := [token for token in numbers if type(token) is not int or not 0 <= token < size]:
             raise UserError(
                 f"{setting} is {outside[0]} in the configuration of '{name}', which has {size} tokens",
                 f"the number of a token below {size}",

@@ -7,7 +7,7 @@ and estimate of a size follows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -23,9 +23,10 @@ def stored_tables(shape: Any, tensors: Mapping[str, Any]) -> dict[str, str]:
 
     Args:
         shape: the configuration.
-        tensors: name -> what gives the tensor when it is sliced; a user that is not among them shares as usual.
+        tensors: name -> what gives the tensor when it is sliced; a user that is not among them shares as the
+            configuration remembers, or as usual.
     """
-    usual, found = family_of(shape).usual_tables(shape), dict[str, Tensor]()
+    usual, found = family_of(shape).token_tables(shape), dict[str, Tensor]()
     tables: dict[str, str] = {}
     for user, name in stored_users(shape, tensors).items():
         matrix = tensors[name][:]
@@ -36,6 +37,25 @@ def stored_tables(shape: Any, tensors: Mapping[str, Any]) -> dict[str, str]:
     groups = {usual[user]: tables[user] for user in reversed(tables)}  # of every group its first stored user
     tables |= {user: groups.get(usual[user], usual[user]) for user in usual if user not in tables}
     return _by_first(tables, usual)
+
+
+def unclear_user(shape: Any, stored: Collection[str], tables: Mapping[str, str]) -> str | None:
+    """A user that is not stored, where those that it usually shares with are stored and differ; none if all is clear.
+
+    The first of those that share counts as what the others mean, where it is stored; alone it is read by nobody.
+
+    Args:
+        shape: the configuration.
+        stored: users whose weight is stored.
+        tables: `stored_tables`.
+    """
+    usual = family_of(shape).token_tables(shape)
+    for user, first in usual.items():
+        if user in stored or user == first or first in stored:
+            continue
+        if len({tables[other] for other in stored if usual[other] == first}) > 1:
+            return user
+    return None
 
 
 def stored_users(shape: Any, tensors: Mapping[str, Any]) -> dict[str, str]:

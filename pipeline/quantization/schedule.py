@@ -26,12 +26,18 @@ class Phase:
         return math.ceil(round(self.until * num_steps, 9)) if self.until < 1 else int(self.until)
 
 
-def phases_of(schedule: list[str], quantisation: QuantisationConfig) -> list[Phase]:
+def phases_of(schedule: list[str], quantisation: QuantisationConfig, final: Scheme) -> list[Phase]:
     """The phases of entries `until=W-E-A`.
+
+    Args:
+        schedule: the entries.
+        quantisation: quantiser settings of all phases.
+        final: the student's own scheme, for which its learned scales are.
 
     Raises:
         UserError: an entry that is none, ends that do not rise, a phase whose quantisers would have to learn a scale.
     """
+    known = {float(NOT_QUANTISED), final.activation_bits}  # activations that are left alone, or have a scale
     phases: list[Phase] = []
     for entry, until, name in schedule_entries(schedule):
         scheme = scheme_of(name, quantisation)
@@ -43,6 +49,13 @@ def phases_of(schedule: list[str], quantisation: QuantisationConfig) -> list[Pha
                 f"recipe.schedule entry '{entry}' with a quantiser that learns its scale",
                 "quantisers without parameters on the way; the student's own scheme may learn",
                 CHANGE_SCHEDULE,
+            )
+        learns = quantisation.activation_granularity == "learned" and final.activation_bits != NOT_QUANTISED
+        if learns and scheme.activation_bits not in known:
+            raise UserError(
+                f"recipe.schedule entry '{entry}' of a student {final.name} whose activation scales are learned",
+                f"{' or '.join(f'{bits:g}' for bits in sorted(known))} bits of activations on the way",
+                f"{CHANGE_SCHEDULE}, or set recipe.quantisation.activation_granularity=per_token",
             )
         phases.append(Phase(until=until, scheme=scheme))
     return phases

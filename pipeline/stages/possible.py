@@ -44,7 +44,7 @@ def check_possible(config: JobConfig, shape: Any) -> None:
         with mistakes.noted():
             check_scheme(shape, scheme_of(student.scheme, recipe.quantisation))
         with mistakes.noted():
-            phases_of(recipe.schedule, recipe.quantisation)
+            phases_of(recipe.schedule, recipe.quantisation, scheme_of(student.scheme, recipe.quantisation))
         with mistakes.noted():
             check_relations(recipe.distillation, num_layers, query.out_features)
         mistakes.tell()

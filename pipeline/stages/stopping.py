@@ -87,7 +87,8 @@ def _replica(
     model = prepared_student(config, plan, teacher, folder).to(teacher.device)
     learner.engine.copy_to(model)
     recipe = recipe_of(config, plan.config)
-    phases, scheme = phases_of(recipe.schedule, recipe.quantisation), scheme_of_student(config, plan)
+    scheme = scheme_of_student(config, plan)
+    phases = phases_of(recipe.schedule, recipe.quantisation, scheme)
     BitSchedule(model, sites_of(model), phases, scheme, num_steps)(step - 1)
     return model
 

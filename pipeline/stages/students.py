@@ -57,7 +57,8 @@ def student_learner(
     student = prepared_student(config, plan, teacher, folder).to(teacher.device)
     if learns_activations(student):
         calibrate(student, next(everything.steps(0))[0].to(teacher.device))
-    phases, scheme = phases_of(recipe.schedule, recipe.quantisation), scheme_of_student(config, plan)
+    scheme = scheme_of_student(config, plan)
+    phases = phases_of(recipe.schedule, recipe.quantisation, scheme)
     objective = objective_of(recipe, plan, student, teacher, read_heads(start), train.label_smoothing)
     peak = peak_learning_rate(config, plan.config)
     learner = Learner(

@@ -93,7 +93,8 @@ def learner(
     **weights,
 ):
     student = build_student(teacher, [0, 1], [1], dropout).requires_grad_(True).train()
-    final, phases = scheme_of(scheme, settings), phases_of(list(schedule), settings)
+    final = scheme_of(scheme, settings)
+    phases = phases_of(list(schedule), settings, final)
     prepare_student(student, final)
     if first is not None:
         calibrate(student, first)

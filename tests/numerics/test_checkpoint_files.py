@@ -3,6 +3,7 @@
 import pytest
 import torch
 from folders import WEIGHTS, set_config, set_tensors
+from safetensors.torch import load_file
 from teachers import random_teacher
 from transformers import BertForMaskedLM, BertModel, RobertaModel
 
@@ -72,7 +73,7 @@ def test_a_lost_layer_is_refused(make_folder, name):
         ("bert", "max_position_embeddings", "position_embeddings"),
         ("bart", "max_position_embeddings", "embed_positions"),
         ("t5", "d_ff", "wi"),
-        ("bart", "vocab_size", "final_logits_bias"),
+        ("bart", "vocab_size", "model.shared"),
     ],
 )
 def test_other_shapes_than_the_configuration_s_are_refused(make_folder, name, setting, table):
@@ -178,3 +179,47 @@ def test_a_shard_that_is_missing_or_cut_is_refused(make_folder):
     refused(folder, "cannot be read")
     shards[1].unlink()
     refused(folder, "cannot be read", shards[1].name)
+
+
+def test_copies_of_a_table_of_another_shape_are_refused(make_folder):
+    """Stored once per user, as older versions did."""
+    folder, model = make_folder("t5")
+    set_tensors(folder, lambda tensors: {**tensors, "lm_head.weight": tensors["shared.weight"].clone()})
+    set_config(folder, vocab_size=model.config.vocab_size + 5)
+    refused(folder, "lm_head.weight of shape (203, 32) and 1 more", "asks for (208, 32)")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["bart", "bert", "t5"])
+def test_numbers_that_are_none_are_refused(make_folder, name, number):
+    """In what a model reads; what it does not read is no matter."""
+    folder, _ = make_folder(name)
+    key = next(key for key in sorted(load_file(folder / WEIGHTS)) if "final_layer_norm" in key or "output" in key)
+    unread = {"of.another.model": torch.tensor([number]), "position_ids": torch.tensor(number)}
+    set_tensors(folder, lambda tensors: {**tensors, **unread})
+    assert check_checkpoint(of(folder)).unused == ["of.another.model"]
+    set_tensors(folder, lambda tensors: {**tensors, key: tensors[key] * number})
+    with pytest.raises(UserError, match=f"holds NaN or infinity in {key}"):
+        check_checkpoint(of(folder))
+
+
+def test_a_model_that_another_tool_quantised_is_refused(make_folder):
+    """By its configuration, before transformers looks for that tool."""
+    folder, _ = make_folder("t5")
+    set_config(folder, quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
+    refused(folder, "quantised by another tool")
+
+
+@pytest.mark.parametrize("name", sorted(families()))
+def test_what_no_family_reads_in_a_configuration_changes_nothing(make_folder, name):
+    """Settings of other families, and of how outputs are handed over."""
+    folder, model = make_folder(name)
+    odd = {"return_dict": False, "is_encoder_decoder": family_named(name).decoder is None}
+    if name != "marian":
+        odd |= {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 7}
+    set_config(folder, **odd)
+    assert check_checkpoint(of(folder)).unused == []
+    loaded = load_pretrained(of(folder), 203).eval()
+    ids = torch.arange(5, 17).view(2, 6)
+    inputs = {"input_ids": ids} | ({"decoder_input_ids": ids} if family_named(name).decoder else {})
+    assert torch.equal(loaded(**inputs).logits, model(**inputs).logits)

@@ -186,6 +186,11 @@ def test_tokens_outside_the_vocabulary_are_refused(make_folder, setting):
     refused(make_folder("bart", **{setting: number}), f"{setting} is 320", "320 tokens")
 
 
+def test_a_start_that_is_a_list_is_refused(make_folder):
+    """Decoding starts with one token."""
+    refused(make_folder("t5", decoder_start_token_id=[PAD]), "decoder_start_token_id")
+
+
 def test_more_tokens_than_vectors_are_refused(make_folder):
     """Also where the vocabulary has gaps, so that it is smaller than its largest number."""
     model = make_folder("bart")

@@ -6,6 +6,7 @@ import torch
 from pipeline.config.errors import UserError
 from pipeline.config.recipe import QuantisationConfig, QuantisersConfig
 from pipeline.models.student import build_student, prepare_student, sites_of
+from pipeline.quantization.fake_quantise import calibration
 from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.quantization.scheme import scheme_of
 
@@ -19,7 +20,7 @@ def scheduled(teacher, schedule, scheme="2-2-8", num_steps=10, **quantisation):
     student = build_student(teacher, [0, 2], [2], 0.0).eval()
     final = scheme_of(scheme, settings)
     prepare_student(student, final)
-    return student, BitSchedule(student, sites_of(student), phases_of(schedule, settings), final, num_steps)
+    return student, BitSchedule(student, sites_of(student), phases_of(schedule, settings, final), final, num_steps)
 
 
 def logits_of(model, batch):
@@ -91,3 +92,21 @@ def test_a_phase_cannot_learn_a_scale(tiny_teacher):
     """Its parameter would not be there."""
     with pytest.raises(UserError, match="learns its scale"):
         scheduled(tiny_teacher, ["0.5=2-2-8"], "1-1-8", weights=SEQ)
+
+
+@pytest.mark.parametrize("entry", ["0.5=8-8-8", "0.5=32-32-4"])
+def test_learned_activations_have_no_scale_for_other_bits(tiny_teacher, entry):
+    """The student learns one for its own bits alone; their phase is refused with the bits that go."""
+    with pytest.raises(UserError, match=r"whose activation scales are learned.*2 or 32 bits"):
+        scheduled(tiny_teacher, [entry], "2-2-2", activation_granularity="learned")
+
+
+@pytest.mark.parametrize("entry", ["0.5=8-8-2", "0.5=8-8-32"])
+def test_learned_activations_have_a_scale_for_their_own_bits(tiny_teacher, tiny_batch, entry):
+    """Or are left alone."""
+    student, schedule = scheduled(tiny_teacher, [entry], "2-2-2", activation_granularity="learned")
+    with calibration(student):
+        logits_of(student, tiny_batch)
+    for step in (0, 9):
+        schedule(step)
+        assert logits_of(student, tiny_batch).isfinite().all()

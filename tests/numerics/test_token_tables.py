@@ -257,3 +257,42 @@ def test_a_head_of_its_own_that_is_lost_is_refused(tiny_tokenizer, tmp_path, nam
     set_config(tmp_path, tie_word_embeddings=False)
     with pytest.raises(UserError, match=r"lacks lm_head\.weight"):
         check_checkpoint(ModelConfig(pretrained=str(tmp_path)))
+
+
+def without_shared(**others):
+    """Changes tensors: no common embedding, but these users' own."""
+    return lambda tensors: {
+        **{key: tensor for key, tensor in tensors.items() if "shared" not in key and "lm_head" not in key},
+        **{f"{user}.weight": tensor.clone() for user, tensor in others.items()},
+    }
+
+
+@pytest.mark.parametrize("name", ["bart", "t5"])
+def test_a_head_that_could_be_either_embedding_is_refused(tiny_tokenizer, tmp_path, name):
+    """Encoder and decoder have their own, and neither head nor common embedding says which of them is put out."""
+    family = family_named(name)
+    random_teacher(family, tiny_tokenizer).save_pretrained(tmp_path)
+    torch.manual_seed(1)
+    one, other = torch.randn(2, VOCAB_SIZE, 32)
+    model = ModelConfig(pretrained=str(tmp_path))
+    encoder, decoder = family.embeddings[1:]
+    set_tensors(tmp_path, without_shared(**{encoder: one, decoder: other}))
+    with pytest.raises(UserError, match=r"lacks lm_head\.weight, which could be any of the different matrices"):
+        check_checkpoint(model)
+    set_tensors(tmp_path, without_shared(**{encoder: one, decoder: other, "lm_head": other}))
+    loaded = load_pretrained(model, VOCAB_SIZE)
+    assert torch.equal(loaded.lm_head.weight, other) and loaded.lm_head.weight is loaded.get_submodule(decoder).weight
+    assert torch.equal(loaded.get_submodule(encoder).weight, one)
+    loaded.save_pretrained(tmp_path / "again")
+    again = load_pretrained(ModelConfig(pretrained=str(tmp_path / "again")), VOCAB_SIZE)
+    assert own_matrices(again) == own_matrices(loaded)
+
+
+def test_an_embedding_that_is_not_shared_must_be_there(tiny_tokenizer, tmp_path):
+    """A head alone, whose configuration says that it is not the embedding, leaves every embedding open."""
+    random_teacher(family_named("bart"), tiny_tokenizer).save_pretrained(tmp_path)
+    set_tensors(tmp_path, without_shared(lm_head=torch.ones(VOCAB_SIZE, 32)))
+    assert check_checkpoint(ModelConfig(pretrained=str(tmp_path))).unused == []
+    set_config(tmp_path, tie_word_embeddings=False)
+    with pytest.raises(UserError, match=r"lacks model\.shared\.weight, which its configuration does not share"):
+        check_checkpoint(ModelConfig(pretrained=str(tmp_path)))

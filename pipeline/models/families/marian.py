@@ -13,6 +13,7 @@ FAMILY = Family(
     model_class=MarianMTModel,
     attention_class=MarianAttention,
     computed=tuple(f"{name}.weight" for name in POSITIONS),
+    splits_vocabulary=True,
     start="pad_token_id",
     from_scratch=lambda shape, tokenizer: MarianConfig(
         **settings_from_scratch(shape, tokenizer, starts_with_padding=True),
