@@ -130,8 +130,12 @@ def load_pretrained(
     return load_checkpoint(config, name, classifies=bool(labels))
 
 
-def check_checkpoint(model: ModelConfig) -> Account:
+def check_checkpoint(model: ModelConfig, tokenizer: Any = None) -> Account:
     """Whether a checkpoint holds a whole model, of finite numbers, before it is copied or any worker starts.
+
+    Args:
+        model: where it lies.
+        tokenizer: as of `read_shape`.
 
     Raises:
         UserError: no safetensors, tensors that are missing, have other shapes or are not finite, special tokens without
@@ -140,7 +144,7 @@ def check_checkpoint(model: ModelConfig) -> Account:
     name = str(model.pretrained)
     if Path(name).is_dir():
         check_format(Path(name), name)  # before the configuration: it may be all that such a folder has
-    config = read_shape(model, None)
+    config = read_shape(model, tokenizer)
     check_numbers(config, name)  # or transformers fails where it builds the table
     account = account_of(config, name, classifies=family_of(config).decoder is None)
     check_finite(name, account)

@@ -88,16 +88,17 @@ def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | No
     model = replace(config.model, pretrained=str(folder or name) if name else None)
     if name and folder is None:  # of the hub, before its weights are fetched; of others it is known already
         check_fit(starting_point_of(pretrained_config(name, model.family)), config, [])
+    tokenizer = load_tokenizer(model) if name else numbered_tokenizer(model.vocab_size)
     if name:
-        _check_checkpoint(model, config)
-    shape = read_shape(model, None if name else numbered_tokenizer(model.vocab_size))
+        _check_checkpoint(model, tokenizer, config)
+    shape = read_shape(model, tokenizer)
     if check is not None:
         check(config, shape)
 
 
-def _check_checkpoint(model: ModelConfig, config: JobConfig) -> None:
+def _check_checkpoint(model: ModelConfig, tokenizer: Any, config: JobConfig) -> None:
     """Refuse a checkpoint that is not whole, or not its tokenizer's; say what it brings besides."""
-    account = check_checkpoint(model)
+    account = check_checkpoint(model, tokenizer)
     if account.unused:
         more = f" and {len(account.unused) - 5} more" if len(account.unused) > 5 else ""
         say(
@@ -110,7 +111,6 @@ def _check_checkpoint(model: ModelConfig, config: JobConfig) -> None:
             "a classifier, or steps to train one",
             "set teacher.epochs and teacher.max_steps, or name a classifier in model.pretrained",
         )
-    tokenizer = load_tokenizer(model)
     fit(model, tokenizer, usable_languages(tokenizer, config.task)[0])
 
 

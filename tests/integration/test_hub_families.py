@@ -15,12 +15,15 @@ from hub_folders.files import ENGLISH, ROMANIAN
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
+from pipeline.config.load import load_config
 from pipeline.config.schema import ModelConfig
-from pipeline.data.tokenise import read_tokenizer
+from pipeline.data.tokenise import load_tokenizer, read_tokenizer
 from pipeline.export.answer import Answerer
 from pipeline.export.package import load_package
 from pipeline.export.runtime.answer import OnnxAnswerer
-from pipeline.models.load import load_model, load_pretrained
+from pipeline.models.fit import fit
+from pipeline.models.load import check_checkpoint, load_model, load_pretrained, teacher_shape
+from pipeline.models.special_tokens import special_tokens
 from pipeline.stages import generate_job
 from pipeline.stages.command import main
 from pipeline.stages.sweep_job import run
@@ -221,6 +224,26 @@ def of_the_last_layer(tensors):
     """The names of everything in the last layer of the last stack."""
     layers = [name for name in tensors if ".1." in name and ("decoder." in name or "encoder.layer." in name)]
     return sorted(name for name in layers if name.partition(".1.")[0] == layers[-1].partition(".1.")[0])
+
+
+def test_special_tokens_need_not_stand_in_config_json(family, folder, words, tmp_path):
+    """The tokenizer and the family know them, also where transformers has defaults of its own."""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for path in folder.iterdir():
+        (bare / path.name).write_bytes(path.read_bytes())
+    settings = json.loads((bare / "config.json").read_text())
+    left_out = {"bos_token_id", "pad_token_id", "eos_token_id", "decoder_start_token_id"}
+    (bare / "config.json").write_text(json.dumps({k: v for k, v in settings.items() if k not in left_out}))
+    task, known = load_config("dq_sweep", words.all).task, []
+    for one in (folder, bare):
+        model = ModelConfig(pretrained=str(one))
+        tokenizer = load_tokenizer(model)
+        check_checkpoint(model, tokenizer)
+        fit(model, tokenizer, task)
+        tokens = special_tokens(teacher_shape(model, tokenizer, task))
+        known.append((tokens.pad, tokens.start, tokens.first, None if family in CLASSIFIES else tokens.ends))
+    assert known[0] == known[1]
 
 
 @pytest.mark.parametrize("damage", ["a tensor", "a layer", "a prefix"])
