@@ -174,24 +174,30 @@ def _read_tables(config: Any, name: str, named: dict[str, Any]) -> None:
 
 
 def _complete_tokens(config: Any, name: str, named: dict[str, Any], tokenizer: Any) -> None:
-    """Special tokens that a checkpoint need not name.
+    """Special tokens that a checkpoint need not name in its configuration.
 
-    Padding and end are then the tokenizer's; decoding starts with what the generation settings say, or with the token
-    that the family documents.
+    Padding and end are then the tokenizer's; the generation settings may name further ends; decoding starts with what
+    they say, or with the token that the family documents.
     """
     for setting in ("pad_token_id", "eos_token_id"):
         token = getattr(tokenizer, setting, None)
         if named.get(setting) in (None, []) and token is not None:
             setattr(config, setting, token)
     family = family_of(config)
-    if family.decoder is None or named.get("decoder_start_token_id") is not None:
+    if family.decoder is None:
         return
     try:
-        start = GenerationConfig.from_pretrained(name).decoder_start_token_id
+        settings = GenerationConfig.from_pretrained(name)
     except (OSError, ValueError):  # there need be none
-        start = None
+        settings = GenerationConfig()
     tokens = special_tokens(config)
-    usual = {"pad_token_id": tokens.pad, "eos_token_id": next(iter(tokens.ends), None), None: None}
+    ends = tuple(dict.fromkeys([*tokens.ends, *special_tokens(settings).ends]))
+    if ends != tokens.ends:
+        config.eos_token_id = list(ends)
+    if named.get("decoder_start_token_id") is not None:
+        return
+    usual = {"pad_token_id": tokens.pad, "eos_token_id": next(iter(ends), None), None: None}
+    start = settings.decoder_start_token_id
     config.decoder_start_token_id = usual[family.start] if start is None else start
 
 

@@ -104,6 +104,15 @@ def test_a_classifier_needs_padding_alone(make_folder, name):
     assert start_token(teacher_shape(model, tokenizer, CLASSES)) is None
 
 
+@pytest.mark.parametrize(("ends", "known"), [(7, (END, 7)), ([END, 7, 9], (END, 7, 9)), (END, (END,)), (None, (END,))])
+def test_generation_settings_may_name_further_ends(make_folder, ends, known):
+    """Texts are taught to end in the first and end in any."""
+    model = make_folder("t5")
+    GenerationConfig(eos_token_id=ends).save_pretrained(model.pretrained)
+    tokenizer, changes = fitted(model)
+    assert special_tokens(teacher_shape(model, tokenizer, TASK)).ends == known and changes == []
+
+
 def test_generation_settings_may_name_the_start(make_folder):
     """A folder of today may have it there alone."""
     model = make_folder("mbart", "decoder_start_token_id")
