@@ -15,7 +15,15 @@ from pipeline.export.package import MANIFEST
 from pipeline.quantization.scheme import NOT_QUANTISED
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.learner import say_other_layouts
-from pipeline.stages.memory import checkpoint_bytes, cohort_bytes, micro_batches, num_parameters, pass_bytes, work_of
+from pipeline.stages.memory import (
+    checkpoint_bytes,
+    cohort_bytes,
+    evaluation_bytes,
+    micro_batches,
+    num_parameters,
+    pass_bytes,
+    work_of,
+)
 from pipeline.stages.plan import StudentPlan, plan_students, scheme_of_student, sequence_of, sweep_key
 from pipeline.stages.possible import check_teacher_room
 from pipeline.stages.runs import open_tracker
@@ -175,6 +183,8 @@ class _Former:
         self.teacher, self.work_of_teacher = num_parameters(job.shape), work_of(job.shape)
         lengths, num_workers = job.task.split("train").lengths(), job.config.cluster.num_workers
         self.batches = micro_batches(lengths, job.config.student, num_workers, job.config.seed)
+        stops, most = job.config.sweep.stopping.rule != "none", job.config.evaluation.max_validation_examples
+        self.validation = job.task.split("validation").lengths()[:most] if stops else []  # what is validated on the way
         self.pass_bytes: dict[tuple[int, int], float] = {}  # by depth
 
     def memory(self, students: Sequence[StudentPlan]) -> float:
@@ -187,7 +197,9 @@ class _Former:
     def _pass_bytes(self, plan: StudentPlan) -> float:
         depth = len(plan.encoder_map), len(plan.decoder_map)
         if depth not in self.pass_bytes:
-            self.pass_bytes[depth] = pass_bytes(work_of(self.shape, depth), self.batches, self.work_of_teacher)
+            work, batch_tokens = work_of(self.shape, depth), self.config.evaluation.batch_tokens
+            validated = evaluation_bytes(work, self.validation, batch_tokens)
+            self.pass_bytes[depth] = max(pass_bytes(work, self.batches, self.work_of_teacher), validated)
         return self.pass_bytes[depth]
 
     def is_asked_for(self, students: Sequence[StudentPlan]) -> bool:

@@ -12,12 +12,13 @@ from typing import Any
 
 from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
 from pipeline.data.batches import BatchPlan
+from pipeline.data.limits import length_batches
 from pipeline.models.families import family_of
 from pipeline.models.student import outline, sites_of
 from pipeline.pruning.heads import count_heads
 
-# An idle worker with its libraries, seen on CPU.
-WORKER_BYTES = 1.0 * 2**30
+# A worker with its libraries that trains, evaluates and exports next to nothing: 2.0 seen on CPU, 0.7 when it starts.
+WORKER_BYTES = 2.0 * 2**30
 SHADOW_BYTES, GRADIENT_BYTES, ADAM_BYTES = 4, 4, 8  # of a parameter, all in fp32
 GRID_BYTES = 14  # values on the grid, their bf16 copies, what the backward pass remembers of rounding: 30 seen in all
 COPY_BYTES = 2  # of a parameter: autocast's copy, for as long as a pass lasts
@@ -27,6 +28,7 @@ FEATURE_BYTES = 4.5  # of an input or output of a linear layer, with what lies b
 STATE_BYTES = 30.0  # of a component of the residual stream where the layers begin
 LOGIT_BYTES, DISTILLED_LOGIT_BYTES = 12.0, 30.0  # of a logit, with its gradient; with the teacher's
 MAP_BYTES, DISTILLED_MAP_BYTES, TEACHER_MAP_BYTES = 12.0, 24.0, 4.0  # of an attention probability
+EVALUATED_LOGIT_BYTES = 12.0  # of a logit in fp32 where nothing is learned: itself, with its bias, its log-probability
 
 
 def num_parameters(shape: Any, num_layers: tuple[int, int] | None = None) -> int:
@@ -159,6 +161,19 @@ def pass_bytes(work: Work, batches: Iterable[MicroBatch], teacher: Work | None =
         return kept + (LOGIT_BYTES if teacher is None else DISTILLED_LOGIT_BYTES) * target * work.num_logits
 
     return max(map(of, batches), default=0.0)
+
+
+def evaluation_bytes(work: Work, lengths: Sequence[tuple[int, int]], batch_tokens: int) -> float:
+    """The most that a batch of a validation loss keeps: the logits of its target tokens.
+
+    Args:
+        work: of the model that is evaluated.
+        lengths: source and target tokens of the examples.
+        batch_tokens: most padded tokens in a batch.
+    """
+    batches = length_batches([source + target for source, target in lengths], batch_tokens)
+    num_target = max((len(rows) * max(lengths[row][1] for row in rows) for rows in batches), default=0)
+    return EVALUATED_LOGIT_BYTES * num_target * work.num_logits
 
 
 def cohort_bytes(

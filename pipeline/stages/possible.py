@@ -19,7 +19,15 @@ from pipeline.quantization.schedule import phases_of
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.fitting import for_each
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.memory import checkpoint_bytes, micro_batches, num_parameters, pass_bytes, teacher_bytes, work_of
+from pipeline.stages.memory import (
+    checkpoint_bytes,
+    evaluation_bytes,
+    micro_batches,
+    num_parameters,
+    pass_bytes,
+    teacher_bytes,
+    work_of,
+)
 from pipeline.stages.plan import recipe_of
 from pipeline.stages.storage import MIN_FREE_BYTES, check_free
 from pipeline.tracking.progress import say
@@ -70,12 +78,15 @@ def check_teacher_room(job: OpenedJob) -> None:
     """
     num, config = num_parameters(job.shape), job.config
     check_free(job.storage.root, MIN_FREE_BYTES + checkpoint_bytes([num]))
-    lengths, train = job.task.split("train").lengths(), config.teacher
-    largest = pass_bytes(work_of(job.shape), micro_batches(lengths, train, config.cluster.num_workers, config.seed))
+    work, validation = work_of(job.shape), job.task.split("validation").lengths()
+    batches = micro_batches(job.task.split("train").lengths(), config.teacher, config.cluster.num_workers, config.seed)
+    validation = validation[: config.evaluation.max_validation_examples]
+    largest = max(pass_bytes(work, batches), evaluation_bytes(work, validation, config.evaluation.batch_tokens))
     needed, room = teacher_bytes(num, largest, config), worker_memory_bytes(config.cluster)
     if needed > room:
         raise UserError(
             f"the teacher needs about {needed / GIB:.1f} GiB in each of {config.cluster.num_workers} workers",
             f"{room / GIB:.1f} GiB for each here",
-            "lower cluster.num_workers or teacher.micro_batch_tokens, or set cluster.worker_memory_gib",
+            "lower cluster.num_workers, teacher.micro_batch_tokens or evaluation.batch_tokens, or set "
+            "cluster.worker_memory_gib",
         )

@@ -73,7 +73,7 @@ def test_cohorts_hold_what_a_worker_has_memory_for(job, tmp_path):
     document, _ = planned(job, *words, f"cluster.worker_memory_gib={(most - 1) / 2**30!r}")
     assert [len(students) for students in names(document)] == [3, 1]
     assert all(cohort["memory_bytes"] < most for cohort in document["cohorts"])
-    too_large = ("cluster.worker_memory_gib=1.005", "student.micro_batch_tokens=99999", "student.batch_tokens=99999")
+    too_large = ("cluster.worker_memory_gib=2.005", "student.micro_batch_tokens=99999", "student.batch_tokens=99999")
     code, _, err = job("dq_sweep", dry_run, *words, *too_large)
     assert code == 2 and "student '8-8-8 2-1' needs about" in " ".join(err.split())
 

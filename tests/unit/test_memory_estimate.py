@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from datasets import Dataset
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import BartConfig, MBartConfig, T5Config
@@ -14,6 +15,7 @@ from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, Quantisati
 from pipeline.config.schema import ArchitectureConfig, ClusterConfig, JobConfig, TrainConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
+from pipeline.evaluation.predict import mean_loss
 from pipeline.models.families import family_named
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
@@ -25,6 +27,7 @@ from pipeline.stages.memory import (
     MAP_BYTES,
     MicroBatch,
     cohort_bytes,
+    evaluation_bytes,
     micro_batches,
     num_parameters,
     pass_bytes,
@@ -176,6 +179,18 @@ def test_logits_are_counted_for_target_tokens_and_maps_by_their_sides():
     doubled = replace(work, num_logits=2 * work.num_logits)
     more = [pass_bytes(doubled, [one]) - pass_bytes(work, [one]) for one in (batch(num_target=1), batch(num_target=10))]
     assert more[1] - more[0] == pytest.approx(2 * 9 * LOGIT_BYTES * work.num_logits)
+
+
+def test_a_validation_loss_needs_its_logits(make_bart):
+    """In batches of the evaluation's size, whatever micro-batches training was cut into; counted in a small model."""
+    model = make_bart(1, 1, vocab_size=4000, d_model=16)
+    lengths = [(5, 30), (40, 10), (6, 31), (7, 29)]
+    rows = {"source_tokens": [s for s, _ in lengths], "target_tokens": [t for _, t in lengths]}
+    rows |= {"input_ids": [[5] * s for s, _ in lengths], "labels": [[6] * t for _, t in lengths]}
+    with LiveBytes() as counted:
+        mean_loss(model, Dataset.from_dict(rows), batch_tokens=120, rank=0, num_ranks=1, gather=lambda value: [value])
+    estimated = evaluation_bytes(work_of(model.config), lengths, 120)
+    assert estimated / 2 < counted.peak < 1.1 * estimated
 
 
 def test_micro_batches_are_those_of_training():
