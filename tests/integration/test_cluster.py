@@ -8,6 +8,7 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from pipeline.stages.memory import WORKER_BYTES
 from pipeline.stages.sweep_job import run
 
 STUDENTS = ("sweep.schemes=[8-8-8,2-2-8]", "sweep.depths=[2-1,1-1]", "sweep.learning_rates=[1e-3,3e-3]")
@@ -19,9 +20,10 @@ POLL_SECONDS, PATIENCE_SECONDS = 0.2, 900.0
 @pytest.fixture
 def raylets():
     """A head without CPUs and two raylets, each with room for one cohort of two workers."""
+    room = int(2.5 * WORKER_BYTES)  # two workers of these tiny students, not three
     options = {"object_store_memory": 10**8, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **options})
-    nodes = [cluster.add_node(num_cpus=2, memory=4 * 2**30, object_store_memory=10**8) for _ in range(2)]
+    nodes = [cluster.add_node(num_cpus=2, memory=room, object_store_memory=10**8) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)
     yield cluster, nodes
     ray.shutdown()
@@ -51,9 +53,9 @@ def test_a_raylet_that_dies_in_the_middle_changes_no_result(raylets, job, tmp_pa
     over.set()
     killer.join()
     assert code == 0, err
+    assert "8 students, 8 to train in 2 cohorts, 2 at a time" in err
     assert killed.is_set(), err
     hurt = json.loads(out.splitlines()[-1])
-    assert "8 students, 8 to train in 2 cohorts, 2 at a time" in err
     shutil.copytree(tmp_path / "hurt" / "teachers", tmp_path / "calm" / "teachers")
     code, out, err = job("dq_sweep", run, "cluster=local", *STUDENTS, *SETTINGS, f"storage.path={tmp_path / 'calm'}")
     assert code == 0, err
