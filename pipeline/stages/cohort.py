@@ -13,6 +13,7 @@ import torch
 from pipeline.config.build import build
 from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
+from pipeline.console.progress import say
 from pipeline.data.tokenise import load_tokenised
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.export.package import PackageInfo, file_bytes, load_package, write_package
@@ -43,11 +44,10 @@ from pipeline.stages.plan import StudentPlan, recipe_of, scheme_of_student
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.speed import speed_metrics
 from pipeline.stages.stopping import rungs
-from pipeline.stages.storage import whole_folder, write_json
 from pipeline.stages.student_export import export_student, exported_scores
 from pipeline.stages.students import prepared_student, student_learner
 from pipeline.stages.teacher import TeacherResult
-from pipeline.tracking.progress import say
+from pipeline.storage.layout import whole_folder, write_json
 from pipeline.tracking.run import SilentRun
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer

@@ -28,6 +28,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.schema import BenchmarkConfig, ClusterConfig, JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
+from pipeline.console.progress import ProgressBar, say
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_shape
@@ -38,7 +39,6 @@ from pipeline.stages.learner import worker_device
 from pipeline.stages.memory import MicroBatch, cohort_bytes, num_parameters, pass_bytes, work_of
 from pipeline.stages.plan import StudentPlan, layer_maps
 from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
-from pipeline.tracking.progress import ProgressBar, say
 from pipeline.tracking.report import text_table
 from pipeline.training.throughput import peak_memory_bytes
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.cluster.room import GIB, check_resources, nodes_alive, num_groups, worker_memory_bytes
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
+from pipeline.console.progress import say
 from pipeline.data.batches import BatchPlan
 from pipeline.export.package import MANIFEST
 from pipeline.quantization.scheme import NOT_QUANTISED
@@ -27,9 +28,8 @@ from pipeline.stages.memory import (
 from pipeline.stages.plan import StudentPlan, plan_students, scheme_of_student, sequence_of, sweep_key
 from pipeline.stages.possible import check_teacher_room
 from pipeline.stages.runs import open_tracker
-from pipeline.stages.storage import MIN_FREE_BYTES, check_free
 from pipeline.stages.teacher import teacher_key
-from pipeline.tracking.progress import say
+from pipeline.storage.layout import MIN_FREE_BYTES, check_free
 from pipeline.tracking.tracker import FoundRun
 from pipeline.training.checkpoint import read_progress
 

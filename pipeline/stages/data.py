@@ -13,6 +13,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.load import config_hash
 from pipeline.config.schema import JobConfig
 from pipeline.config.task import TaskConfig
+from pipeline.console.progress import say
 from pipeline.data.corpora import load_corpus
 from pipeline.data.labels import labels_of
 from pipeline.data.languages import usable_languages
@@ -29,8 +30,7 @@ from pipeline.models.families import family_named
 from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
 from pipeline.models.starting_point import local_folder
-from pipeline.stages.storage import Storage, whole_folder
-from pipeline.tracking.progress import say
+from pipeline.storage.layout import Storage, whole_folder
 
 MANY_KNOWN = 0.1  # share of sources that are in the training split, too, above which scores mislead
 TOKENS_FORMAT = 2  # of the cache: another set of columns is another number

@@ -9,6 +9,7 @@ from functools import partial
 from pipeline.cluster.groups import run_side_by_side
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.load import config_hash
+from pipeline.console.progress import say
 from pipeline.stages import heads, pseudo_labels
 from pipeline.stages.cohort import train_students
 from pipeline.stages.cohorts import COHORT, CohortPlan, SweepPlan
@@ -16,9 +17,8 @@ from pipeline.stages.data import as_payload
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.plan import StudentPlan, sequence_of
 from pipeline.stages.runs import open_tracker
-from pipeline.stages.storage import write_json
 from pipeline.stages.teacher import TeacherResult
-from pipeline.tracking.progress import say
+from pipeline.storage.layout import write_json
 from pipeline.tracking.tracker import FoundRun, Tracker
 
 

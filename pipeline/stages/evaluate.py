@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 
 from pipeline.config.schema import JobConfig
+from pipeline.console.progress import ProgressBar, say
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.metrics import (
     HEADLINES,
@@ -24,7 +25,6 @@ from pipeline.evaluation.metrics import (
 from pipeline.evaluation.predict import mean_loss, predict_labels
 from pipeline.evaluation.tokenizers import chosen_tokenizer, doubts
 from pipeline.stages.data import PreparedTask
-from pipeline.tracking.progress import ProgressBar, say
 from pipeline.training.collective import gather_objects, rank, world_size
 
 PREDICTIONS = "predictions.jsonl"  # a line an example: what a model said and what was expected

@@ -10,14 +10,14 @@ from zipfile import BadZipFile, ZipFile
 
 from pipeline.config.errors import UserError
 from pipeline.config.schema import JobConfig
+from pipeline.console.progress import say
 from pipeline.export.download import write_zip
 from pipeline.export.package import file_bytes
 from pipeline.export.runtime.manifest import MANIFEST, ExportInfo, model_bytes
 from pipeline.stages.exported import exported_once
 from pipeline.stages.found_model import FoundModel, find_model
-from pipeline.stages.storage import open_storage, personal_path, write_json
+from pipeline.storage.layout import open_storage, personal_path, write_json
 from pipeline.tracking.models import model_name
-from pipeline.tracking.progress import say
 from pipeline.tracking.report import MIB, text_table
 
 

@@ -8,7 +8,7 @@ from pipeline.config.errors import UserError
 from pipeline.export.onnx_package import export_package
 from pipeline.export.package import MANIFEST
 from pipeline.export.runtime.manifest import ExportInfo, read_manifest, sha256_of
-from pipeline.stages.storage import whole_folder
+from pipeline.storage.layout import whole_folder
 
 
 def exported_once(package: Path, folder: Path, variant: str) -> tuple[ExportInfo, bool]:

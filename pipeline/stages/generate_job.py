@@ -11,6 +11,7 @@ import torch
 
 from pipeline.config.errors import UserError
 from pipeline.config.schema import JobConfig
+from pipeline.console.progress import ProgressBar, say
 from pipeline.export.answer import Answerer
 from pipeline.export.package import MANIFEST
 from pipeline.export.runtime.answer import OnnxAnswerer
@@ -19,9 +20,8 @@ from pipeline.export.runtime.manifest import read_manifest, sha256_of
 from pipeline.export.runtime.outputs import check_output, silence, write_answers, write_streams
 from pipeline.stages.exported import exported_anew
 from pipeline.stages.found_model import FoundModel, find_model
-from pipeline.stages.storage import open_storage, personal_path
 from pipeline.stages.student_export import VARIANT
-from pipeline.tracking.progress import ProgressBar, say
+from pipeline.storage.layout import open_storage, personal_path
 
 
 def run(config: JobConfig) -> dict[str, Any]:

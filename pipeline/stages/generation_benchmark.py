@@ -13,6 +13,7 @@ import torch
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import DecodingConfig, TaskConfig
+from pipeline.console.progress import say
 from pipeline.evaluation.generate import generate_ids
 from pipeline.evaluation.latency import generation_run, measure_side_by_side
 from pipeline.models.load import load_teacher, read_shape
@@ -22,7 +23,6 @@ from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.stages.plan import layer_maps
 from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
-from pipeline.tracking.progress import say
 from pipeline.tracking.report import text_table
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
 from pipeline.config.schema import JobConfig
+from pipeline.console.progress import say
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.data.tokenise import load_tokenised
@@ -42,9 +43,8 @@ from pipeline.stages.learner import (
 )
 from pipeline.stages.objectives import objective_of, teacher_pass
 from pipeline.stages.plan import StudentPlan, peak_learning_rate, recipe_of
-from pipeline.stages.storage import whole_folder, write_json
 from pipeline.stages.teacher import TeacherResult
-from pipeline.tracking.progress import say
+from pipeline.storage.layout import whole_folder, write_json
 from pipeline.tracking.run import SilentRun
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank

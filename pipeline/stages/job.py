@@ -10,6 +10,7 @@ from pipeline.cluster.ray_train import connect
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.load import without_login
 from pipeline.config.schema import JobConfig, ModelConfig
+from pipeline.console.progress import say
 from pipeline.data.languages import usable_languages
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.data.tokenise import load_tokenizer
@@ -21,10 +22,9 @@ from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
 from pipeline.stages.data_summary import described
 from pipeline.stages.evaluate import with_metric_tokenizer
 from pipeline.stages.fitting import check_fit
-from pipeline.stages.lease import lease
 from pipeline.stages.runs import open_tracker, tracking_uri
-from pipeline.stages.storage import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
-from pipeline.tracking.progress import say
+from pipeline.storage.layout import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
+from pipeline.storage.lease import lease
 from pipeline.tracking.tracker import check_reachable
 
 

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
+from pipeline.console.progress import ProgressBar, say
 from pipeline.data.batch import Batch
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.data.tokenise import TokenisedSplit
 from pipeline.models.forward import start_token
-from pipeline.tracking.progress import ProgressBar, say
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import rank, world_size
 from pipeline.training.engine import Engine, TorchEngine

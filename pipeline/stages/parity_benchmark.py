@@ -30,6 +30,7 @@ from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.config.use import VARIANTS
+from pipeline.console.progress import ProgressBar, say
 from pipeline.export.engines.engine import Graphs, installed
 from pipeline.export.engines.ort_engine import OrtGraphs
 from pipeline.export.engines.packed_steps import PackedSteps
@@ -40,7 +41,6 @@ from pipeline.models.load import load_teacher, read_shape
 from pipeline.stages.plan import layer_maps
 from pipeline.stages.random_packages import Maps, write_random_package
 from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
-from pipeline.tracking.progress import ProgressBar, say
 from pipeline.tracking.report import text_table
 
 FLOOR, BY_OPENVINO = "torch fp64", "openvino, by OpenVINO"

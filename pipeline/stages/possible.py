@@ -11,6 +11,7 @@ from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.recipe import DECODER_TERMS
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
+from pipeline.console.progress import say
 from pipeline.distillation.layer_map import student_maps
 from pipeline.distillation.recording import check_relations
 from pipeline.models.families import family_of
@@ -29,8 +30,7 @@ from pipeline.stages.memory import (
     work_of,
 )
 from pipeline.stages.plan import recipe_of
-from pipeline.stages.storage import MIN_FREE_BYTES, check_free
-from pipeline.tracking.progress import say
+from pipeline.storage.layout import MIN_FREE_BYTES, check_free
 
 
 def check_possible(config: JobConfig, shape: Any) -> None:

@@ -20,8 +20,8 @@ from pipeline.distillation.layer_map import student_maps
 from pipeline.export.runtime.outputs import check_output
 from pipeline.models.starting_point import check_family, local_folder, starting_point
 from pipeline.stages.fitting import check_fit, check_student, for_each
-from pipeline.stages.storage import check_path, personal_path
 from pipeline.stages.student_path import student_path
+from pipeline.storage.layout import check_path, personal_path
 
 # What of a task decides whether a model is one for it.
 OF_FIT = ("task.objective", "task.max_source_tokens", "task.max_target_tokens", "task.decoding")

@@ -15,6 +15,7 @@ from pipeline.config.load import config_hash
 from pipeline.config.recipe import SequenceConfig
 from pipeline.config.schema import JobConfig
 from pipeline.config.task import TaskConfig
+from pipeline.console.progress import ProgressBar, say
 from pipeline.data.tokenise import with_targets
 from pipeline.distillation.pseudo_labels import Target, choose_target
 from pipeline.evaluation.generate import generate_candidates
@@ -22,9 +23,8 @@ from pipeline.models.load import load_model
 from pipeline.stages.data import PreparedTask, as_payload
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.learner import worker_device
-from pipeline.stages.storage import whole_folder, write_json
 from pipeline.stages.teacher import TeacherResult
-from pipeline.tracking.progress import ProgressBar, say
+from pipeline.storage.layout import whole_folder, write_json
 from pipeline.training.collective import barrier, gather_objects, rank, world_size
 
 CHUNK_EXAMPLES = 4096  # what an interrupted job may lose

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datasets
 
 from pipeline.config.load import config_hash
+from pipeline.console.progress import say
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.stages.cohorts import SweepPlan
 from pipeline.stages.distill import StudentResult
@@ -14,7 +15,6 @@ from pipeline.stages.logged_model import logged_model, logged_model_or_warning
 from pipeline.stages.plan import StudentPlan
 from pipeline.stages.runs import open_tracker
 from pipeline.tracking.models import LoggedStudent
-from pipeline.tracking.progress import say
 from pipeline.tracking.registry import BEST, SMALLEST, Candidate, register
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
+from pipeline.console.progress import say
 from pipeline.evaluation.metrics import COLUMNS, HEADLINES, baseline_of
 from pipeline.stages.distill import StudentResult
 from pipeline.stages.evaluate import (
@@ -27,7 +28,6 @@ from pipeline.tracking.curves import Curve, curve_metrics, points_each, thinned
 from pipeline.tracking.lineage import lineage
 from pipeline.tracking.page import write_page
 from pipeline.tracking.plots import write_plots
-from pipeline.tracking.progress import say
 from pipeline.tracking.published import published_points
 from pipeline.tracking.report import Results, Row, Sample, write_tables
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.config.load import to_public_dict
 from pipeline.config.schema import JobConfig
-from pipeline.stages.storage import open_storage
+from pipeline.storage.layout import open_storage
 from pipeline.tracking.lineage import lineage
 from pipeline.tracking.patience import PATIENCE_SECONDS
 from pipeline.tracking.run import SilentRun

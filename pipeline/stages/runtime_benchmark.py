@@ -32,6 +32,7 @@ import psutil
 from pipeline.config.errors import UserError
 from pipeline.config.load import config_hash
 from pipeline.config.schema import JobConfig
+from pipeline.console.progress import ProgressBar, say
 from pipeline.export.engines.engine import releases
 from pipeline.models.families import family_of
 from pipeline.models.load import read_shape
@@ -45,8 +46,7 @@ from pipeline.stages.runtime_files import ModelFiles, bytes_on_disk
 from pipeline.stages.runtime_results import Cell, append_cell, cell_text, ratio, read_cells
 from pipeline.stages.runtime_rounds import Sampling, take_rounds, times_of
 from pipeline.stages.runtime_workers import LiveWorker, WorkerError
-from pipeline.stages.storage import check_free, open_storage
-from pipeline.tracking.progress import ProgressBar, say
+from pipeline.storage.layout import check_free, open_storage
 
 # Files of every depth: the teacher's size times so much, baselines and what lies beside them for a moment included.
 DISK_FACTOR = 6.0

@@ -12,6 +12,7 @@ import torch
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
+from pipeline.console.progress import say
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.onnx_package import export_package
 from pipeline.export.package import file_bytes
@@ -22,8 +23,7 @@ from pipeline.stages.plan import layer_maps
 from pipeline.stages.random_packages import Maps, write_random_package
 from pipeline.stages.random_tokens import Vocabulary
 from pipeline.stages.runtime_contenders import Contender
-from pipeline.stages.storage import whole_folder
-from pipeline.tracking.progress import say
+from pipeline.storage.layout import whole_folder
 
 
 class ModelFiles:

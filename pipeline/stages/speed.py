@@ -10,6 +10,7 @@ import torch
 
 from pipeline.config.schema import JobConfig
 from pipeline.config.task import DecodingConfig
+from pipeline.console.progress import say
 from pipeline.data.batch import model_columns
 from pipeline.evaluation.latency import (
     BATCH_EXAMPLES,
@@ -21,7 +22,6 @@ from pipeline.evaluation.latency import (
     measure_side_by_side,
 )
 from pipeline.export.runtime.answer import OnnxAnswerer
-from pipeline.tracking.progress import say
 
 
 def speed_metrics(

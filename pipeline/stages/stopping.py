@@ -11,13 +11,13 @@ from typing import Any
 
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StoppingConfig
+from pipeline.console.progress import say
 from pipeline.models.student import sites_of
 from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.stages.data import PreparedTask
 from pipeline.stages.evaluate import standing, validate
 from pipeline.stages.plan import StudentPlan, recipe_of, scheme_of_student
 from pipeline.stages.students import prepared_student
-from pipeline.tracking.progress import say
 from pipeline.training.collective import rank
 from pipeline.training.loop import Learner
 

@@ -10,6 +10,7 @@ import torch
 
 from pipeline.config.errors import UserError
 from pipeline.config.schema import JobConfig
+from pipeline.console.progress import say
 from pipeline.data.batches import generation_batches
 from pipeline.evaluation.metrics import score_texts
 from pipeline.export.runtime.answer import OnnxAnswerer
@@ -17,7 +18,6 @@ from pipeline.export.runtime.manifest import model_bytes
 from pipeline.stages.evaluate import references_of
 from pipeline.stages.exported import exported_anew
 from pipeline.tracking.models import EXPORTED
-from pipeline.tracking.progress import say
 from pipeline.training.collective import gather_objects, rank, world_size
 
 PREFIX = "onnx_"  # of the metrics of graphs

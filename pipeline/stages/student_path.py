@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.config.errors import UserError
-from pipeline.stages.storage import personal_path
+from pipeline.storage.layout import personal_path
 
 WAYS = (
     "a run id or run name, name@alias or name/version of a registered model, models:/... or runs:/..., a folder with a "

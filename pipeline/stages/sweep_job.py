@@ -7,16 +7,16 @@ from typing import Any
 
 from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
+from pipeline.console.progress import say
 from pipeline.stages import distill, registration, teacher
 from pipeline.stages.cohorts import SweepPlan, plan_summary, plan_sweep, plan_table
 from pipeline.stages.data_summary import as_document
 from pipeline.stages.job import OpenedJob, open_job
-from pipeline.stages.lease import lease
 from pipeline.stages.possible import check_possible, say_ignored
 from pipeline.stages.precheck import check_sweep
 from pipeline.stages.report import gather, write_report
 from pipeline.stages.runs import common_params, common_tags, start_run
-from pipeline.tracking.progress import say
+from pipeline.storage.lease import lease
 from pipeline.tracking.report import markdown_table, sample_table, tables, text_table
 from pipeline.tracking.tracker import RunSpec
 

@@ -13,6 +13,7 @@ from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.load import config_hash, to_yaml
 from pipeline.config.schema import JobConfig
+from pipeline.console.progress import say
 from pipeline.distillation.objective import TaskObjective
 from pipeline.export.package import file_bytes
 from pipeline.models.load import load_model, load_teacher, set_dropout
@@ -34,10 +35,9 @@ from pipeline.stages.learner import (
     training_batches,
     worker_device,
 )
-from pipeline.stages.lease import lease
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
-from pipeline.stages.storage import Storage, whole_folder, write_json
-from pipeline.tracking.progress import say
+from pipeline.storage.layout import Storage, whole_folder, write_json
+from pipeline.storage.lease import lease
 from pipeline.tracking.run import SilentRun
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer

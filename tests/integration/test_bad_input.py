@@ -159,7 +159,7 @@ def test_a_full_disk_and_too_little_memory_are_refused(job, tmp_path, monkeypatc
     """Both are known before training."""
     import psutil
 
-    import pipeline.stages.storage as storage
+    import pipeline.storage.layout as storage
 
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("memory", (), {"available": 10 << 20})())
     code, _, err = job("dq_sweep", run, f"storage.path={tmp_path}")

@@ -12,8 +12,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from pipeline.config.errors import UserError
-from pipeline.stages import lease as lease_module
-from pipeline.stages.lease import ABANDONED_SECONDS, OVERDUE_SECONDS, Owner, lease
+from pipeline.storage import lease as lease_module
+from pipeline.storage.lease import ABANDONED_SECONDS, OVERDUE_SECONDS, Owner, lease
 
 ELSEWHERE = Owner(host="other", pid=12, since="noon", machine="another one", token="theirs")
 

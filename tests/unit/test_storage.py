@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.stages.storage import whole_folder
+from pipeline.storage.layout import whole_folder
 
 
 def test_of_two_jobs_that_make_the_same_folder_the_first_one_stays(tmp_path):

@@ -28,8 +28,8 @@ from pathlib import Path
 import psutil
 
 from pipeline.config.errors import UserError
-from pipeline.stages.storage import write_json
-from pipeline.tracking.progress import say
+from pipeline.console.progress import say
+from pipeline.storage.layout import write_json
 
 RENEW_SECONDS = 10.0
 ABANDONED_SECONDS = 60.0  # without renewal, and the lease has ended

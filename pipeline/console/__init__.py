@@ -1,0 +1,1 @@
+"""What people watch while a job runs: lines, bars, tables."""
