@@ -34,13 +34,13 @@ from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_shape
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
+from pipeline.report.results import text_table
 from pipeline.stages.cohort_steps import Seconds, StepTimes, num_steps_of_series, time_steps
 from pipeline.stages.learner import worker_device
 from pipeline.stages.memory import MicroBatch, cohort_bytes, num_parameters, pass_bytes, work_of
 from pipeline.stages.plan import StudentPlan, layer_maps
 from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
-from pipeline.tracking.report import text_table
-from pipeline.training.throughput import peak_memory_bytes
+from pipeline.training.memory import peak_memory_bytes
 
 Maps = tuple[list[int], list[int]]
 Case = tuple[str, int]  # depth, number of students

@@ -8,10 +8,10 @@ from typing import Any
 from pipeline.config.errors import UserError
 from pipeline.console.progress import say
 from pipeline.evaluation.comparison import Comparison
+from pipeline.report.results import text_table
 from pipeline.stages.comparable import Said, compare_said, differences_in_data, interval, said_by
 from pipeline.stages.evaluate import PREDICTIONS
 from pipeline.stages.side_by_side import measure_lines, measures, other_machine, setting_differences, setting_lines
-from pipeline.tracking.report import text_table
 from pipeline.tracking.tracker import FoundRun, Tracker
 
 

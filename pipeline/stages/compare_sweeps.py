@@ -8,12 +8,12 @@ from typing import Any
 from pipeline.config.errors import UserError
 from pipeline.console.progress import say
 from pipeline.evaluation.metrics import HEADLINES
+from pipeline.report.results import text_table
 from pipeline.stages.comparable import Said, compare_said, differences_in_data, said_by
 from pipeline.stages.evaluate import PREDICTIONS
 from pipeline.stages.matching import LeftOut, Pair, match_students
 from pipeline.stages.side_by_side import measures, other_machine, setting_differences, setting_lines
 from pipeline.stages.sweep_rows import Alone, Row, means_over_seeds, table_of_sweeps
-from pipeline.tracking.report import text_table
 from pipeline.tracking.tracker import FoundRun, Tracker
 
 TEACHER = "teacher"

@@ -14,11 +14,11 @@ from pipeline.console.progress import say
 from pipeline.export.download import write_zip
 from pipeline.export.package import file_bytes
 from pipeline.export.runtime.manifest import MANIFEST, ExportInfo, model_bytes
+from pipeline.report.results import MIB, text_table
+from pipeline.serving.logged_models import model_name
 from pipeline.stages.exported import exported_once
 from pipeline.stages.found_model import FoundModel, find_model
 from pipeline.storage.layout import open_storage, personal_path, write_json
-from pipeline.tracking.models import model_name
-from pipeline.tracking.report import MIB, text_table
 
 
 def run(config: JobConfig) -> dict[str, Any]:

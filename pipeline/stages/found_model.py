@@ -16,11 +16,11 @@ from pipeline.export.package import MANIFEST
 from pipeline.export.runtime.archive import opened
 from pipeline.export.runtime.manifest import FORMAT as EXPORT_FORMAT
 from pipeline.export.runtime.manifest import sha256_of
+from pipeline.serving.download import StoredModel, download, model_of_id, model_of_run, model_of_version
+from pipeline.serving.logged_models import EXPORTED, PACKED, model_name
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.student_path import WAYS, student_path
 from pipeline.storage.layout import open_storage, whole_folder
-from pipeline.tracking.models import EXPORTED, PACKED, model_name
-from pipeline.tracking.stored_models import StoredModel, download, model_of_id, model_of_run, model_of_version
 from pipeline.tracking.tracker import FoundRun, Tracker, check_store_exists
 
 

@@ -21,9 +21,9 @@ from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.fake_quantise import set_weight_caching
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import Scheme, scheme_of
+from pipeline.report.results import text_table
 from pipeline.stages.plan import layer_maps
 from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
-from pipeline.tracking.report import text_table
 
 
 def run(config: JobConfig) -> dict[str, Any]:

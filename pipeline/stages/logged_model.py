@@ -7,9 +7,9 @@ from pathlib import Path
 import datasets
 
 from pipeline.console.progress import say
+from pipeline.serving.logged_models import LoggedStudent, log_student
+from pipeline.serving.served_model import TEXT, TEXT_PAIR
 from pipeline.stages.student_export import export_folder
-from pipeline.tracking.models import LoggedStudent, log_student
-from pipeline.tracking.served_model import TEXT, TEXT_PAIR
 from pipeline.tracking.tracker import Tracker
 
 

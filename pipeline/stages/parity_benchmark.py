@@ -38,10 +38,10 @@ from pipeline.export.engines.parity import answers, difference, ragged
 from pipeline.export.onnx_package import export_package
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_shape
+from pipeline.report.results import text_table
 from pipeline.stages.plan import layer_maps
 from pipeline.stages.random_packages import Maps, write_random_package
 from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
-from pipeline.tracking.report import text_table
 
 FLOOR, BY_OPENVINO = "torch fp64", "openvino, by OpenVINO"
 Found = dict[str, dict[str, float]]  # runtime -> error, same_choices, same_tokens

@@ -7,6 +7,8 @@ import datasets
 from pipeline.config.load import config_hash
 from pipeline.console.progress import say
 from pipeline.evaluation.metrics import HEADLINES
+from pipeline.serving.logged_models import LoggedStudent
+from pipeline.serving.registry import BEST, SMALLEST, Candidate, register
 from pipeline.stages.cohorts import SweepPlan
 from pipeline.stages.distill import StudentResult
 from pipeline.stages.evaluate import evaluation_examples, metric_tags
@@ -14,8 +16,6 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.logged_model import logged_model, logged_model_or_warning
 from pipeline.stages.plan import StudentPlan
 from pipeline.stages.runs import open_tracker
-from pipeline.tracking.models import LoggedStudent
-from pipeline.tracking.registry import BEST, SMALLEST, Candidate, register
 
 
 def run(job: OpenedJob, plan: SweepPlan, students: list[StudentResult]) -> dict[str, int]:

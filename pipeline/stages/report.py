@@ -12,6 +12,11 @@ from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.console.progress import say
 from pipeline.evaluation.metrics import COLUMNS, HEADLINES, baseline_of
+from pipeline.report.curves import Curve, curve_metrics, points_each, thinned
+from pipeline.report.page import write_page
+from pipeline.report.results import Results, Row, Sample, write_tables
+from pipeline.report.results_of_papers import published_points
+from pipeline.report.static_plots import write_plots
 from pipeline.stages.distill import StudentResult
 from pipeline.stages.evaluate import (
     PREDICTIONS,
@@ -24,12 +29,7 @@ from pipeline.stages.evaluate import (
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.teacher import TeacherResult
-from pipeline.tracking.curves import Curve, curve_metrics, points_each, thinned
 from pipeline.tracking.lineage import lineage
-from pipeline.tracking.page import write_page
-from pipeline.tracking.plots import write_plots
-from pipeline.tracking.published import published_points
-from pipeline.tracking.report import Results, Row, Sample, write_tables
 
 TEACHER = "teacher (fp32)"
 

@@ -9,7 +9,7 @@ from pipeline.config.load import to_public_dict
 from pipeline.config.schema import JobConfig
 from pipeline.storage.layout import open_storage
 from pipeline.tracking.lineage import lineage
-from pipeline.tracking.patience import PATIENCE_SECONDS
+from pipeline.tracking.retry import PATIENCE_SECONDS
 from pipeline.tracking.run import SilentRun
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 from pipeline.training.collective import alone

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import takewhile
 from pathlib import PurePosixPath
 
-from pipeline.tracking.report import MIB
+from pipeline.report.results import MIB
 from pipeline.tracking.tracker import FoundRun
 
 Measures = dict[str, float]

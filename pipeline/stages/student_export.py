@@ -15,9 +15,9 @@ from pipeline.data.batches import generation_batches
 from pipeline.evaluation.metrics import score_texts
 from pipeline.export.runtime.answer import OnnxAnswerer
 from pipeline.export.runtime.manifest import model_bytes
+from pipeline.serving.logged_models import EXPORTED
 from pipeline.stages.evaluate import references_of
 from pipeline.stages.exported import exported_anew
-from pipeline.tracking.models import EXPORTED
 from pipeline.training.collective import gather_objects, rank, world_size
 
 PREFIX = "onnx_"  # of the metrics of graphs

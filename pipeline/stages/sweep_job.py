@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.console.progress import say
+from pipeline.report.results import markdown_table, sample_table, tables, text_table
 from pipeline.stages import distill, registration, teacher
 from pipeline.stages.cohorts import SweepPlan, plan_summary, plan_sweep, plan_table
 from pipeline.stages.data_summary import as_document
@@ -17,7 +18,6 @@ from pipeline.stages.precheck import check_sweep
 from pipeline.stages.report import gather, write_report
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.storage.lease import lease
-from pipeline.tracking.report import markdown_table, sample_table, tables, text_table
 from pipeline.tracking.tracker import RunSpec
 
 REPORT_NOTE = "Plots, curves, samples and configuration: artifact `report/report.html`."

@@ -1,1 +1,1 @@
-"""What people see: progress on the console, runs in MLflow, tables and plots. The door to mlflow."""
+"""Runs in MLflow: found by key, written through a buffer on disk. The door to mlflow."""

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.console.progress import say
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.lifecycle import told_if_deleted
-from pipeline.tracking.patience import INTERRUPTS, patiently, reason_of
+from pipeline.tracking.retry import INTERRUPTS, patiently, reason_of
 
 FLUSH_SECONDS = 2.0
 MAX_PARAM_CHARACTERS = 6000

@@ -20,7 +20,7 @@ from pipeline.config.load import without_login
 from pipeline.console.progress import say
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.lifecycle import deleted_experiment, deleted_run, is_deleted, told_if_deleted
-from pipeline.tracking.patience import PATIENCE_SECONDS, patiently, reason_of
+from pipeline.tracking.retry import PATIENCE_SECONDS, patiently, reason_of
 from pipeline.tracking.run import STOPPED, MlflowRun
 
 # Lets the UI open on training runs instead of on traces of chat applications.

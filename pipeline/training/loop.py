@@ -19,8 +19,8 @@ from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.training.collective import sum_over_ranks
 from pipeline.training.engine import Engine
+from pipeline.training.memory import peak_memory_bytes
 from pipeline.training.random_stream import RandomStream
-from pipeline.training.throughput import peak_memory_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.tracking.patience import PATIENCE_SECONDS
+from pipeline.tracking.retry import PATIENCE_SECONDS
 from pipeline.training.collective import WAIT_SECONDS
 
 

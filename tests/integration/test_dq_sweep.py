@@ -7,9 +7,9 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.export.package import load_package
+from pipeline.serving.logged_models import model_name
 from pipeline.stages import cohort, distill, sweep_job, teacher
 from pipeline.stages.sweep_job import run
-from pipeline.tracking.models import model_name
 from pipeline.training.engine import TorchEngine
 
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1, distil: false}]"

@@ -24,10 +24,10 @@ from pipeline.export.runtime.answer import OnnxAnswerer
 from pipeline.models.fit import fit
 from pipeline.models.load import check_checkpoint, load_model, load_pretrained, teacher_shape
 from pipeline.models.special_tokens import special_tokens
+from pipeline.serving.logged_models import model_name
 from pipeline.stages import generate_job
 from pipeline.stages.command import main
 from pipeline.stages.sweep_job import run
-from pipeline.tracking.models import model_name
 
 CPU = torch.device("cpu")
 TEXTS = ["task.max_target_tokens=16", "task.decoding={num_beams: 2, max_length: 16}"]

@@ -18,9 +18,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pipeline.export.runtime.answer import OnnxAnswerer
+from pipeline.serving import served_model
+from pipeline.serving.logged_models import model_name
 from pipeline.stages.sweep_job import run
-from pipeline.tracking import served_model
-from pipeline.tracking.models import model_name
 
 SERVER_SECONDS = 120.0
 

@@ -11,9 +11,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pipeline.export.package import load_package
+from pipeline.serving.logged_models import model_name
 from pipeline.stages import compare_job, generate_job
 from pipeline.stages.sweep_job import run
-from pipeline.tracking.models import model_name
 
 WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
 

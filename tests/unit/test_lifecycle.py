@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from pipeline.config.errors import UserError
-from pipeline.tracking.models import DIGEST, LoggedStudent
-from pipeline.tracking.registry import Candidate, register
-from pipeline.tracking.stored_models import model_of_version
+from pipeline.serving.download import model_of_version
+from pipeline.serving.logged_models import DIGEST, LoggedStudent
+from pipeline.serving.registry import Candidate, register
 from pipeline.tracking.tracker import FoundRun, RunSpec, Tracker
 
 

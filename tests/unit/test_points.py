@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.tracking.curves import Curve, by_metric, curve_metrics, rounded, thinned, wants_log_axis
-from pipeline.tracking.plane import CHARACTER_WIDTH, LINE_HEIGHT, plane_of
-from pipeline.tracking.plots import write_plots
-from pipeline.tracking.points import SIZE, Point, pareto_front, styles
-from pipeline.tracking.report import Results, Row
+from pipeline.report.curves import Curve, by_metric, curve_metrics, rounded, thinned, wants_log_axis
+from pipeline.report.pareto import SIZE, Point, pareto_front, styles
+from pipeline.report.results import Results, Row
+from pipeline.report.scatter_layout import CHARACTER_WIDTH, LINE_HEIGHT, plane_of
+from pipeline.report.static_plots import write_plots
 
 COSTS, SCORES = st.integers(1, 9), st.integers(0, 9)  # few values: ties are where such code errs
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)

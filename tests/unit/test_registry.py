@@ -6,9 +6,9 @@ import pytest
 from datasets import Dataset
 
 from pipeline.config.load import load_config
+from pipeline.serving.logged_models import LoggedStudent, model_name
+from pipeline.serving.registry import Candidate, register
 from pipeline.stages.registration import _scored_on
-from pipeline.tracking.models import LoggedStudent, model_name
-from pipeline.tracking.registry import Candidate, register
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 
 

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
+from pipeline.report.curves import Curve
+from pipeline.report.page import outputs, remedy
+from pipeline.report.results import Results, Row, Sample, records, table_rows, tables, text_table
+from pipeline.report.results_of_papers import PUBLISHED, published_points
 from pipeline.stages.report import write_report
-from pipeline.tracking.curves import Curve
-from pipeline.tracking.page import outputs, remedy
-from pipeline.tracking.published import PUBLISHED, published_points
-from pipeline.tracking.report import Results, Row, Sample, records, table_rows, tables, text_table
 
 COLUMNS = {"rouge1": "R1", "rougeLsum": "RLsum", "generated_words": "words"}
 BAD = "</script><script>alert(1)</script>&"

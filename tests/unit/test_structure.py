@@ -15,10 +15,10 @@ from pipeline.stages.command import named
 ROOT = Path(__file__).parents[2]
 # Lowest first; a package may import from itself and from those before it.
 ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "models", "training", "evaluation"]
-ORDER += ["distillation", "export", "tracking", "cluster", "stages"]
+ORDER += ["distillation", "export", "report", "tracking", "serving", "cluster", "stages"]
 DOORS = {
     "omegaconf": {"config"},
-    "mlflow": {"tracking"},
+    "mlflow": {"tracking", "serving"},
     "ray": {"cluster"},
     "deepspeed": {"training"},
     "datasets": {"data", "evaluation", "stages"},

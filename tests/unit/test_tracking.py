@@ -11,7 +11,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 
-from pipeline.tracking import patience
+from pipeline.tracking import retry as patience
 from pipeline.tracking import run as run_module
 from pipeline.tracking.buffer import RunBuffer
 from pipeline.tracking.run import MlflowRun

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.tracking.figures import curves_figure, quality_figure
-from pipeline.tracking.plane import plane_of
-from pipeline.tracking.points import LATENCY, SIZE, TEACHER_COLOUR, pareto_front, points, styles
-from pipeline.tracking.report import (
+from pipeline.report.interactive_plots import curves_figure, quality_figure
+from pipeline.report.pareto import LATENCY, SIZE, TEACHER_COLOUR, pareto_front, points, styles
+from pipeline.report.results import (
     SIZE_COLUMNS,
     Column,
     Results,
@@ -22,6 +21,7 @@ from pipeline.tracking.report import (
     score_columns,
     seed_rows,
 )
+from pipeline.report.scatter_layout import plane_of
 
 HERE = Path(__file__).parent
 SHOWN_SAMPLES = 10  # the others are in samples.json

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from pipeline.tracking.curves import by_metric, rounded, wants_log_axis
-from pipeline.tracking.plane import Level, Neighbour, Plane
-from pipeline.tracking.points import GREY, TEACHER_COLOUR, Axis, Point, styles
-from pipeline.tracking.report import MIB, Results
+from pipeline.report.curves import by_metric, rounded, wants_log_axis
+from pipeline.report.pareto import GREY, TEACHER_COLOUR, Axis, Point, styles
+from pipeline.report.results import MIB, Results
+from pipeline.report.scatter_layout import Level, Neighbour, Plane
 
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12, "color": "#22262b"}
 GRID = {"gridcolor": "#e7e9ec", "zeroline": False, "linecolor": "#c8ccd2", "ticks": "outside", "tickcolor": "#c8ccd2"}

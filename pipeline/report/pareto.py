@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.tracking.report import MIB, Results, Row
+from pipeline.report.results import MIB, Results, Row
 
 # Told apart on screen and paper; grey and black are for what is no student.
 COLOURS = (

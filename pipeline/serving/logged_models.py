@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.export.package import MANIFEST, default_decoding
-from pipeline.tracking import served_model
+from pipeline.serving import served_model
 from pipeline.tracking.lifecycle import told_if_deleted
-from pipeline.tracking.patience import patiently
+from pipeline.tracking.retry import patiently
 from pipeline.tracking.tracker import Tracker
 
 CODE = Path(__file__).parents[1]

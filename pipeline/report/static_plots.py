@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pipeline.tracking.curves import by_metric, wants_log_axis
-from pipeline.tracking.plane import Plane, plane_of
-from pipeline.tracking.points import GREY, LATENCY, SIZE, TEACHER_COLOUR, Axis, Point, Style, styles
-from pipeline.tracking.report import Results
+from pipeline.report.curves import by_metric, wants_log_axis
+from pipeline.report.pareto import GREY, LATENCY, SIZE, TEACHER_COLOUR, Axis, Point, Style, styles
+from pipeline.report.results import Results
+from pipeline.report.scatter_layout import Plane, plane_of
 
 DPI = 120
 CURVE_COLUMNS = 3

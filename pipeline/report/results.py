@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pipeline.tracking.curves import Curve
-from pipeline.tracking.published import PublishedPoint
+from pipeline.report.curves import Curve
+from pipeline.report.results_of_papers import PublishedPoint
 
 MIB = 2**20
 OWN_NUMBERS = ("size_bytes", "size_ratio", "rule_p_ratio", "speed_ratio", "onnx_speed_ratio", "latency_p50_ms")

@@ -9,9 +9,9 @@ from typing import Any
 
 from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
-from pipeline.tracking.models import DIGEST, EXPORTED, PACKED
-from pipeline.tracking.patience import patiently
-from pipeline.tracking.registry import versions_of
+from pipeline.serving.logged_models import DIGEST, EXPORTED, PACKED
+from pipeline.serving.registry import versions_of
+from pipeline.tracking.retry import patiently
 from pipeline.tracking.tracker import FoundRun, Tracker
 
 

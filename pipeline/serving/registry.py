@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.tracking.models import LoggedStudent
-from pipeline.tracking.patience import patiently
+from pipeline.serving.logged_models import LoggedStudent
+from pipeline.tracking.retry import patiently
 from pipeline.tracking.tracker import Tracker
 
 BEST, SMALLEST = "best", "smallest"

@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.tracking.points import Axis, Point, pareto_front, points
-from pipeline.tracking.published import PublishedPoint
-from pipeline.tracking.report import MIB, Results, Row
+from pipeline.report.pareto import Axis, Point, pareto_front, points
+from pipeline.report.results import MIB, Results, Row
+from pipeline.report.results_of_papers import PublishedPoint
 
 CHARACTER_WIDTH, LINE_HEIGHT = 0.0115, 0.045  # of a name at a point, as parts of the plot's width and height
 MAX_LINES = 4  # a name is lifted at most so far above its point

@@ -1,0 +1,1 @@
+"""Students as logged and registered models that MLflow keeps and serves."""
