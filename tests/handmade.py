@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.config.task import DecodingConfig
-from pipeline.export.runtime.manifest import (
+from pipeline.runtime.manifest import (
     DECODER,
     ENCODER,
     GOLDEN,

@@ -16,8 +16,8 @@ from pipeline.data.tokenise import read_tokenizer, tokenised_sources
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.predict import predict_labels
 from pipeline.export.package import load_package
-from pipeline.export.runtime.asked import check_texts, check_too_long, decoding_asked, tell_too_long
 from pipeline.models.families import family_of
+from pipeline.runtime.request import check_texts, check_too_long, decoding_asked, tell_too_long
 
 CPU = torch.device("cpu")
 

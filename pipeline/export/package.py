@@ -25,11 +25,11 @@ from pipeline.config.errors import UserError
 from pipeline.config.recipe import QuantisationConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
-from pipeline.export.runtime.manifest import sha256_of
 from pipeline.models.families import family_of
 from pipeline.models.student import assemble_packed
 from pipeline.quantization.packed_layers import PackedWeight, packed_weights
 from pipeline.quantization.scheme import Scheme, scheme_of
+from pipeline.runtime.manifest import sha256_of
 
 FORMAT = "dq-packed/3"
 WEIGHTS = "model.safetensors"

@@ -96,7 +96,7 @@ def _load_pyfunc(data_path: str) -> ServedStudent:
     logging.getLogger("mlflow.models.utils").addFilter(REFUSE_LEFT_OUT)
     exported = Path(data_path).parent / EXPORTED
     if exported.is_dir() and find_spec("onnxruntime") is not None:
-        from pipeline.export.runtime.answer import OnnxAnswerer
+        from pipeline.runtime.answer import OnnxAnswerer
 
         log.info("answers from %s", exported)
         return ServedStudent(OnnxAnswerer(exported))

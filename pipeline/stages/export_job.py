@@ -11,12 +11,12 @@ from zipfile import BadZipFile, ZipFile
 from pipeline.config.errors import UserError
 from pipeline.config.schema import JobConfig
 from pipeline.console.progress import say
-from pipeline.export.download import write_zip
+from pipeline.export.onnx.compress import write_zip
+from pipeline.export.onnx.export_once import exported_once
 from pipeline.export.package import file_bytes
-from pipeline.export.runtime.manifest import MANIFEST, ExportInfo, model_bytes
 from pipeline.report.results import MIB, text_table
+from pipeline.runtime.manifest import MANIFEST, ExportInfo, model_bytes
 from pipeline.serving.logged_models import model_name
-from pipeline.stages.exported import exported_once
 from pipeline.stages.found_model import FoundModel, find_model
 from pipeline.storage.layout import open_storage, personal_path, write_json
 

@@ -13,9 +13,9 @@ from pipeline.config.schema import JobConfig
 from pipeline.console.progress import say
 from pipeline.export.package import FORMAT as PACKAGE_FORMAT
 from pipeline.export.package import MANIFEST
-from pipeline.export.runtime.archive import opened
-from pipeline.export.runtime.manifest import FORMAT as EXPORT_FORMAT
-from pipeline.export.runtime.manifest import sha256_of
+from pipeline.runtime.archive import opened
+from pipeline.runtime.manifest import FORMAT as EXPORT_FORMAT
+from pipeline.runtime.manifest import sha256_of
 from pipeline.serving.download import StoredModel, download, model_of_id, model_of_run, model_of_version
 from pipeline.serving.logged_models import EXPORTED, PACKED, model_name
 from pipeline.stages.runs import open_tracker, tracking_uri

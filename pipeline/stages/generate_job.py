@@ -13,12 +13,12 @@ from pipeline.config.errors import UserError
 from pipeline.config.schema import JobConfig
 from pipeline.console.progress import ProgressBar, say
 from pipeline.export.answer import Answerer
+from pipeline.export.onnx.export_once import exported_anew
 from pipeline.export.package import MANIFEST
-from pipeline.export.runtime.answer import OnnxAnswerer
-from pipeline.export.runtime.inputs import Texts, read_texts, with_second
-from pipeline.export.runtime.manifest import read_manifest, sha256_of
-from pipeline.export.runtime.outputs import check_output, silence, write_answers, write_streams
-from pipeline.stages.exported import exported_anew
+from pipeline.runtime.answer import OnnxAnswerer
+from pipeline.runtime.inputs import Texts, read_texts, with_second
+from pipeline.runtime.manifest import read_manifest, sha256_of
+from pipeline.runtime.outputs import check_output, silence, write_answers, write_streams
 from pipeline.stages.found_model import FoundModel, find_model
 from pipeline.stages.student_export import VARIANT
 from pipeline.storage.layout import open_storage, personal_path

@@ -23,6 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.benchmarking.engines.engine import Graphs, installed
+from pipeline.benchmarking.engines.ort_engine import OrtGraphs
+from pipeline.benchmarking.engines.packed_steps import PackedSteps
+from pipeline.benchmarking.engines.parity import answers, difference, ragged
 from pipeline.config.build import changed
 from pipeline.config.errors import UserError
 from pipeline.config.recipe import QuantisationConfig
@@ -31,11 +35,7 @@ from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.config.use import VARIANTS
 from pipeline.console.progress import ProgressBar, say
-from pipeline.export.engines.engine import Graphs, installed
-from pipeline.export.engines.ort_engine import OrtGraphs
-from pipeline.export.engines.packed_steps import PackedSteps
-from pipeline.export.engines.parity import answers, difference, ragged
-from pipeline.export.onnx_package import export_package
+from pipeline.export.onnx.export import export_package
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_shape
 from pipeline.report.results import text_table
@@ -134,7 +134,7 @@ def _runtimes(packed: Path, folder: Path) -> dict[str, Callable[[], Graphs]]:
     for variant in VARIANTS:
         made[variant] = functools.partial(lambda name: OrtGraphs(exported(name), threads=1), variant)
     if installed("openvino"):
-        from pipeline.export.engines.openvino_engine import OpenVinoGraphs  # an extra
+        from pipeline.benchmarking.engines.openvino_engine import OpenVinoGraphs  # an extra
 
         made[BY_OPENVINO] = lambda: OpenVinoGraphs(exported("openvino"), threads=1)
     return made

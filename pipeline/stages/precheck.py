@@ -17,8 +17,8 @@ from pipeline.data.column_names import check_columns
 from pipeline.data.split_paths import check_split_names, split_paths
 from pipeline.data.text_records import text_records
 from pipeline.distillation.layer_map import student_maps
-from pipeline.export.runtime.outputs import check_output
 from pipeline.models.starting_point import check_family, local_folder, starting_point
+from pipeline.runtime.outputs import check_output
 from pipeline.stages.fitting import check_fit, check_student, for_each
 from pipeline.stages.student_path import student_path
 from pipeline.storage.layout import check_path, personal_path

@@ -29,23 +29,25 @@ from typing import Any
 
 import psutil
 
+from pipeline import runtime
+from pipeline.benchmarking.contenders import Contender, contenders_of, weight_bytes_per_token
+from pipeline.benchmarking.engines.engine import releases
+from pipeline.benchmarking.memory_bandwidth import floors, read_bandwidth
+from pipeline.benchmarking.results import Cell, append_cell, cell_text, ratio, read_cells
+from pipeline.benchmarking.rounds import Sampling, take_rounds, times_of
+from pipeline.benchmarking.workers import LiveWorker, WorkerError
 from pipeline.config.errors import UserError
 from pipeline.config.load import config_hash
 from pipeline.config.schema import JobConfig
 from pipeline.console.progress import ProgressBar, say
-from pipeline.export.engines.engine import releases
+from pipeline.export import onnx
 from pipeline.models.families import family_of
 from pipeline.models.load import read_shape
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.bandwidth import floors, read_bandwidth
 from pipeline.stages.memory import num_parameters
 from pipeline.stages.random_tokens import Vocabulary, check_generates, random_rows
-from pipeline.stages.runtime_contenders import Contender, contenders_of, weight_bytes_per_token
 from pipeline.stages.runtime_files import ModelFiles, bytes_on_disk
-from pipeline.stages.runtime_results import Cell, append_cell, cell_text, ratio, read_cells
-from pipeline.stages.runtime_rounds import Sampling, take_rounds, times_of
-from pipeline.stages.runtime_workers import LiveWorker, WorkerError
 from pipeline.storage.layout import check_free, open_storage
 
 # Files of every depth: the teacher's size times so much, baselines and what lies beside them for a moment included.
@@ -187,9 +189,11 @@ def _results_key(config: JobConfig, files_key: str) -> str:
 
 
 def _sources() -> list[Path]:
-    """The code that makes exported files."""
-    export = Path(__file__).parents[1] / "export"
-    return sorted([*export.glob("graphs/*.py"), *export.glob("runtime/*.py"), *export.glob("onnx_*.py")])
+    """The code that makes exported files, and that decides what the runtime does with them."""
+    packages = [Path(str(package.__file__)).parent for package in (onnx, runtime)]
+    sources = sorted(path for package in packages for path in package.rglob("*.py"))
+    assert len(sources) > 2 * len(packages), "a package was moved, and the files' key would not notice its code"
+    return sources
 
 
 def _machine() -> str:

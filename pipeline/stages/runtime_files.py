@@ -9,20 +9,20 @@ from typing import Any
 
 import torch
 
+from pipeline.benchmarking.contenders import Contender
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.console.progress import say
 from pipeline.data.numbered_tokens import numbered_tokenizer
-from pipeline.export.onnx_package import export_package
+from pipeline.export.onnx.export import export_package
 from pipeline.export.package import file_bytes
-from pipeline.export.runtime.manifest import model_bytes
 from pipeline.models.load import load_teacher
 from pipeline.models.student import build_student
+from pipeline.runtime.manifest import model_bytes
 from pipeline.stages.plan import layer_maps
 from pipeline.stages.random_packages import Maps, write_random_package
 from pipeline.stages.random_tokens import Vocabulary
-from pipeline.stages.runtime_contenders import Contender
 from pipeline.storage.layout import whole_folder
 
 
@@ -77,7 +77,7 @@ class ModelFiles:
             return
         made = folder / "made"
         if contender.engine == "ctranslate2":
-            from pipeline.export.engines.ctranslate2_engine import convert  # an extra
+            from pipeline.benchmarking.engines.ctranslate2_engine import convert  # an extra
 
             self._save(contender.depth, torch.float32, folder / "source")
             convert(folder / "source", made, "int8" if contender.form == "int8" else None)

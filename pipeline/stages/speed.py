@@ -21,7 +21,7 @@ from pipeline.evaluation.latency import (
     generation_run,
     measure_side_by_side,
 )
-from pipeline.export.runtime.answer import OnnxAnswerer
+from pipeline.runtime.answer import OnnxAnswerer
 
 
 def speed_metrics(

@@ -13,11 +13,11 @@ from pipeline.config.schema import JobConfig
 from pipeline.console.progress import say
 from pipeline.data.batches import generation_batches
 from pipeline.evaluation.metrics import score_texts
-from pipeline.export.runtime.answer import OnnxAnswerer
-from pipeline.export.runtime.manifest import model_bytes
+from pipeline.export.onnx.export_once import exported_anew
+from pipeline.runtime.answer import OnnxAnswerer
+from pipeline.runtime.manifest import model_bytes
 from pipeline.serving.logged_models import EXPORTED
 from pipeline.stages.evaluate import references_of
-from pipeline.stages.exported import exported_anew
 from pipeline.training.collective import gather_objects, rank, world_size
 
 PREFIX = "onnx_"  # of the metrics of graphs

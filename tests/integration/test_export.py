@@ -7,9 +7,10 @@ import pandas
 import pytest
 
 from pipeline.config.errors import UserError
-from pipeline.export.runtime.answer import OnnxAnswerer
-from pipeline.export.runtime.manifest import MODEL_FILES, read_manifest
-from pipeline.stages import export_job, exported
+from pipeline.export.onnx import export_once as exported
+from pipeline.runtime.answer import OnnxAnswerer
+from pipeline.runtime.manifest import MODEL_FILES, read_manifest
+from pipeline.stages import export_job
 from pipeline.stages.sweep_job import run
 
 VARIANTS = ["exact", "fast", "openvino"]

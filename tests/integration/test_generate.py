@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.export.answer import Answerer
-from pipeline.export.runtime.answer import OnnxAnswerer
-from pipeline.export.runtime.manifest import read_manifest
+from pipeline.runtime.answer import OnnxAnswerer
+from pipeline.runtime.manifest import read_manifest
 from pipeline.stages import generate_job
 from pipeline.stages.command import main
 

@@ -20,10 +20,10 @@ from pipeline.config.schema import ModelConfig
 from pipeline.data.tokenise import load_tokenizer, read_tokenizer
 from pipeline.export.answer import Answerer
 from pipeline.export.package import load_package
-from pipeline.export.runtime.answer import OnnxAnswerer
 from pipeline.models.fit import fit
 from pipeline.models.load import check_checkpoint, load_model, load_pretrained, teacher_shape
 from pipeline.models.special_tokens import special_tokens
+from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.serving.logged_models import model_name
 from pipeline.stages import generate_job
 from pipeline.stages.command import main

@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from pipeline.export.runtime.answer import OnnxAnswerer
+from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.serving import served_model
 from pipeline.serving.logged_models import model_name
 from pipeline.stages.sweep_job import run
@@ -80,7 +80,7 @@ class Absent(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Absent())
 import json, mlflow, pandas
 model = mlflow.pyfunc.load_model(sys.argv[1])
-import pipeline.export.runtime.answer as answering
+import pipeline.runtime.answer as answering
 said = model.predict(pandas.DataFrame({{"text": json.load(sys.stdin)}}))
 print(json.dumps({{"code": answering.__file__, "said": said}}))
 """

@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from pipeline.benchmarking.engines.torch_engine import TorchEngine
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ModelConfig
 from pipeline.config.task import DecodingConfig, TaskConfig
@@ -27,8 +28,7 @@ from pipeline.data.batch import collate
 from pipeline.data.corpora import Corpus
 from pipeline.data.tokenise import load_tokenizer, tokenise
 from pipeline.evaluation.generate import generate_ids, generation_config
-from pipeline.export.engines.torch_engine import TorchEngine
-from pipeline.export.fast_tokenizer import fast_tokenizer
+from pipeline.export.onnx.tokenizer import fast_tokenizer
 from pipeline.models.families import families, family_named
 from pipeline.models.fit import check_fit, fit
 from pipeline.models.forward import start_token

@@ -5,9 +5,9 @@ import onnxruntime
 import pytest
 import torch
 
-from pipeline.export.graphs.activations import Activations, fake_quantised, integer_input
-from pipeline.export.graphs.graph import Graph
-from pipeline.export.graphs.weights_file import WeightsFile
+from pipeline.export.onnx.graphs.activations import Activations, fake_quantised, integer_input
+from pipeline.export.onnx.graphs.graph import Graph
+from pipeline.export.onnx.graphs.weights_file import WeightsFile
 from pipeline.quantization.blocks import ROW, TENSOR
 from pipeline.quantization.learned import ElasticStep
 from pipeline.quantization.quantisers import Asymmetric, Symmetric, grid_of, round_scale

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.export.graphs.graph import Graph
-from pipeline.export.graphs.matrices import Matrix, floats, has_integers, integers, row_scale
-from pipeline.export.graphs.nbits import block_of, nbits
-from pipeline.export.graphs.weights_file import WeightsFile
+from pipeline.export.onnx.graphs.graph import Graph
+from pipeline.export.onnx.graphs.matrices import Matrix, floats, has_integers, integers, row_scale
+from pipeline.export.onnx.graphs.nbits import block_of, nbits
+from pipeline.export.onnx.graphs.weights_file import WeightsFile
 from pipeline.quantization.blocks import Blocks
 from pipeline.quantization.fake_quantise import WeightFakeQuantise
 from pipeline.quantization.learned import StretchedElastic

@@ -15,17 +15,17 @@ from pipeline.config.recipe import QuantisationConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.config.use import VARIANTS as ASKED_FOR
 from pipeline.evaluation.generate import generate_ids
-from pipeline.export.onnx_package import VARIANTS, export_package
+from pipeline.export.onnx.export import VARIANTS, export_package
 from pipeline.export.package import WEIGHTS as PACKED_WEIGHTS
 from pipeline.export.package import PackageInfo, load_package, write_package
-from pipeline.export.runtime.answer import OnnxAnswerer
-from pipeline.export.runtime.manifest import DECODER, ENCODER, WEIGHTS, read_manifest
 from pipeline.models.families import families, family_named
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.pruning.heads import count_heads
 from pipeline.quantization.fake_quantise import calibration
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import scheme_of
+from pipeline.runtime.answer import OnnxAnswerer
+from pipeline.runtime.manifest import DECODER, ENCODER, WEIGHTS, read_manifest
 
 GENERATING = sorted(name for name in families() if family_named(name).decoder)
 LEARNED = {"activation_granularity": "learned", "post_activation": "asymmetric"}
@@ -178,7 +178,7 @@ def test_openvino_reads_its_variant(make_package, tmp_path, family):
     answerer = OnnxAnswerer(folder, num_threads=1)
     names = {port.any_name for port in compiled.inputs}
     theirs = compiled({name: value for name, value in feeds.items() if name in names})
-    from pipeline.export.runtime.session import value_of
+    from pipeline.runtime.session import value_of
 
     ours = answerer.model.encoder({name: value_of(value) for name, value in feeds.items()})
     for name, value in ours.items():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.benchmarking.engines.packed_steps import PackedSteps
+from pipeline.benchmarking.engines.parity import answers, difference, ragged
 from pipeline.config.recipe import QuantisationConfig, QuantisersConfig
-from pipeline.export.engines.packed_steps import PackedSteps
-from pipeline.export.engines.parity import answers, difference, ragged
 
 RECIPES = {
     "per token": QuantisationConfig(),

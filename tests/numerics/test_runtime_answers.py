@@ -3,8 +3,8 @@
 import pytest
 
 from pipeline.export.answer import Answerer
-from pipeline.export.onnx_package import export_package
-from pipeline.export.runtime.answer import OnnxAnswerer
+from pipeline.export.onnx.export import export_package
+from pipeline.runtime.answer import OnnxAnswerer
 
 TEXTS = ["return the number of tokens", "", "read a file", "scales are stored beside the codes, one for every row"]
 TEXTS += ["word " * 200, "naïve 漢字 \u200b </s>", "\t\n", "a" + "</s>" * 300]

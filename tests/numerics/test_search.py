@@ -11,10 +11,10 @@ import torch
 from pipeline.config.task import DecodingConfig
 from pipeline.data.batch import pad
 from pipeline.evaluation.generate import generate_ids
-from pipeline.export.runtime.batches import mask_of, padded
-from pipeline.export.runtime.manifest import TokenIds
-from pipeline.export.runtime.processors import Rules, log_softmax
-from pipeline.export.runtime.search import CHUNK, largest, search
+from pipeline.runtime.batches import mask_of, padded
+from pipeline.runtime.manifest import TokenIds
+from pipeline.runtime.processors import Rules, log_softmax
+from pipeline.runtime.search import CHUNK, largest, search
 
 PAD, EOS = 1, 2
 

@@ -12,15 +12,15 @@ from pipeline.config.recipe import QuantisationConfig
 from pipeline.config.schema import ModelConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.evaluation.generate import generate_ids
-from pipeline.export.onnx_package import export_package
+from pipeline.export.onnx.export import export_package
 from pipeline.export.package import PackageInfo, load_package, write_package
-from pipeline.export.runtime.answer import OnnxAnswerer
 from pipeline.models.families import family_named, family_of
 from pipeline.models.load import check_checkpoint, load_model, load_pretrained, read_shape
 from pipeline.models.student import build_student, check_scheme, outline, prepare_student, sites_of
 from pipeline.quantization.footprint import rule_p_bytes
 from pipeline.quantization.packed_layers import convert, packed_weights
 from pipeline.quantization.scheme import scheme_of
+from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.stages.memory import num_parameters
 
 VOCAB_SIZE = 320

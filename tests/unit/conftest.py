@@ -5,7 +5,7 @@ import shutil
 import pytest
 from handmade import write_exported
 
-from pipeline.export.runtime.answer import OnnxAnswerer
+from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.tracking.tracker import Tracker, local_tracking_uri
 
 

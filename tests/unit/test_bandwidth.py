@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.stages import bandwidth
+from pipeline.benchmarking import memory_bandwidth as bandwidth
 
 
 def test_the_floor_is_bytes_by_the_bandwidth_of_where_they_are_read_from(monkeypatch):

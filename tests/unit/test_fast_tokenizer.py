@@ -10,7 +10,7 @@ from hub_folders.marian import marian, marian_two_vocabularies
 from transformers import AutoTokenizer, BertTokenizer, MarianTokenizer
 
 from pipeline.config.errors import UserError
-from pipeline.export.fast_tokenizer import SAMPLES, fast_target_tokenizer, fast_tokenizer
+from pipeline.export.onnx.tokenizer import SAMPLES, fast_target_tokenizer, fast_tokenizer
 
 SENTENCES = {
     "source": ["read a file from disk, line by line", "write 12 rows; then stop.", *SAMPLES] * 20,

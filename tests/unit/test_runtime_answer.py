@@ -10,9 +10,9 @@ from handmade import EOS, INFO, Said, classified
 
 from pipeline.config.errors import UserError
 from pipeline.config.task import DecodingConfig
-from pipeline.export.runtime.manifest import TokenIds
-from pipeline.export.runtime.processors import Rules
-from pipeline.export.runtime.search import search
+from pipeline.runtime.manifest import TokenIds
+from pipeline.runtime.processors import Rules
+from pipeline.runtime.search import search
 
 TEXTS = ["return the number of tokens", "", "read a file", "scales are stored beside the codes, one for every row"]
 LABELS = ["no", "yes", "perhaps", "never", "always"]

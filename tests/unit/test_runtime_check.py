@@ -11,11 +11,11 @@ import pytest
 from handmade import INFO, with_digests
 
 from pipeline.config.errors import UserError
-from pipeline.export.graphs.speed import speed_model
-from pipeline.export.runtime import check
-from pipeline.export.runtime.answer import OnnxAnswerer
-from pipeline.export.runtime.manifest import GOLDEN, MANIFEST
-from pipeline.export.runtime.session import Graph, value_of
+from pipeline.export.onnx.graphs.speed import speed_model
+from pipeline.runtime import check
+from pipeline.runtime.answer import OnnxAnswerer
+from pipeline.runtime.manifest import GOLDEN, MANIFEST
+from pipeline.runtime.session import Graph, value_of
 
 
 def changed_golden(folder, factor):

@@ -1,4 +1,4 @@
-"""`python -m pipeline.export.runtime`: texts in, answers out; mistakes are one paragraph and leave nothing behind."""
+"""`python -m pipeline.runtime`: texts in, answers out; mistakes are one paragraph and leave nothing behind."""
 
 import functools
 import io
@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.errors import UserError
-from pipeline.export.runtime.archive import unpack
-from pipeline.export.runtime.command import main
-from pipeline.export.runtime.inputs import Texts, read_texts
-from pipeline.export.runtime.outputs import write_answers
+from pipeline.runtime.archive import unpack
+from pipeline.runtime.command import main
+from pipeline.runtime.inputs import Texts, read_texts
+from pipeline.runtime.outputs import write_answers
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ["read a file", "", "scales are stored", "the teacher never changes"]
@@ -266,7 +266,7 @@ def test_a_model_that_is_none_is_refused(run, folder, tmp_path):
 
 
 def command(folder, *arguments, **options):
-    words = [sys.executable, "-m", "pipeline.export.runtime", str(folder), *arguments, "--threads", "1"]
+    words = [sys.executable, "-m", "pipeline.runtime", str(folder), *arguments, "--threads", "1"]
     # A shell's background jobs ignore interrupts, and hand that down.
     heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heard, **options)
@@ -299,7 +299,7 @@ def test_standard_streams_that_do_not_work_are_named(folder, streams, message):
     words = [
         sys.executable,
         "-m",
-        "pipeline.export.runtime",
+        "pipeline.runtime",
         str(folder),
         "--threads",
         "1",

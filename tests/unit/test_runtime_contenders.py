@@ -2,10 +2,10 @@
 
 import pytest
 
+from pipeline.benchmarking import contenders as runtime_contenders
+from pipeline.benchmarking.contenders import STUDENT, TEACHER, contenders_of, weight_bytes_per_token
 from pipeline.config.benchmark import RuntimeBenchmarkConfig
 from pipeline.config.recipe import QuantisationConfig
-from pipeline.stages import runtime_contenders
-from pipeline.stages.runtime_contenders import STUDENT, TEACHER, contenders_of, weight_bytes_per_token
 
 SETTINGS = RuntimeBenchmarkConfig(schemes=["2-4-8", "3-8-8"])
 WIDTH, FFN, VOCAB = 32, 64, 203  # of make_bart

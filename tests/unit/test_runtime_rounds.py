@@ -5,10 +5,10 @@ from collections import namedtuple
 
 import pytest
 
-from pipeline.stages import runtime_rounds
-from pipeline.stages.runtime_results import append_cell, cell_text, read_cells
-from pipeline.stages.runtime_rounds import OtherLoad, Sampling, TimedSample, rotated, take_rounds, times_of
-from pipeline.stages.runtime_workers import LiveWorker, WorkerError
+from pipeline.benchmarking import rounds as runtime_rounds
+from pipeline.benchmarking.results import append_cell, cell_text, read_cells
+from pipeline.benchmarking.rounds import OtherLoad, Sampling, TimedSample, rotated, take_rounds, times_of
+from pipeline.benchmarking.workers import LiveWorker, WorkerError
 
 SAMPLING = Sampling(source=[[5, 6]], new_tokens=4, rounds=3, seconds=0.5, max_other_load=0.2)
 Times = namedtuple("Times", ["user", "system", "idle", "iowait", "steal", "guest"])

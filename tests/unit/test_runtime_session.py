@@ -13,12 +13,12 @@ from onnx import helper
 
 from pipeline.config.errors import UserError
 from pipeline.config.task import DecodingConfig
-from pipeline.export.runtime import manifest
-from pipeline.export.runtime.answer import OnnxAnswerer
-from pipeline.export.runtime.manifest import DECODER, ENCODER, GOLDEN, MANIFEST, WEIGHTS
-from pipeline.export.runtime.processors import Rules
-from pipeline.export.runtime.search import search
-from pipeline.export.runtime.session import Graph, check_release, has_vnni, usable_cores
+from pipeline.runtime import manifest
+from pipeline.runtime.answer import OnnxAnswerer
+from pipeline.runtime.manifest import DECODER, ENCODER, GOLDEN, MANIFEST, WEIGHTS
+from pipeline.runtime.processors import Rules
+from pipeline.runtime.search import search
+from pipeline.runtime.session import Graph, check_release, has_vnni, usable_cores
 
 ROOT = Path(__file__).parents[2]
 BLOCKED = ("torch", "transformers", "omegaconf", "datasets", "mlflow", "ray", "deepspeed", "onnx", "safetensors")
@@ -36,13 +36,13 @@ class Door(importlib.abc.MetaPathFinder):
         if top in {BLOCKED}:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Door())
-folder = pathlib.Path("pipeline/export/runtime")
+folder = pathlib.Path("pipeline/runtime")
 for path in sorted(folder.glob("*.py")):
     if path.name != "__main__.py":
         importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
-from pipeline.export.runtime.answer import OnnxAnswerer
+from pipeline.runtime.answer import OnnxAnswerer
 print(len(OnnxAnswerer(pathlib.Path({str(make_exported())!r}), num_threads=1).answers(["a text"])))
-known = ("pipeline.config", "pipeline.export", "pipeline.data.limits")
+known = ("pipeline.config", "pipeline.runtime", "pipeline.data.limits")
 ours = [name for name in sys.modules if name.startswith("pipeline.") and name != "pipeline.data"]
 print([name for name in ours if not name.startswith(known)])
 """

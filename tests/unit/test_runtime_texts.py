@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from pipeline.config.errors import UserError
 from pipeline.config.task import TaskConfig
 from pipeline.data.tokenise import tokenised_sources
-from pipeline.export.runtime.texts import TextTokenizer
+from pipeline.runtime.texts import TextTokenizer
 
 TEXTS = [
     *("", " ", "\n\t ", "Read a file from disk.", "  two  spaces \u00a0 and\u3000more  ", "naïve café — “quotes” …"),

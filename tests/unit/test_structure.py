@@ -15,7 +15,7 @@ from pipeline.stages.command import named
 ROOT = Path(__file__).parents[2]
 # Lowest first; a package may import from itself and from those before it.
 ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "models", "training", "evaluation"]
-ORDER += ["distillation", "export", "report", "tracking", "serving", "cluster", "stages"]
+ORDER += ["distillation", "runtime", "export", "report", "tracking", "serving", "benchmarking", "cluster", "stages"]
 DOORS = {
     "omegaconf": {"config"},
     "mlflow": {"tracking", "serving"},
@@ -24,12 +24,12 @@ DOORS = {
     "datasets": {"data", "evaluation", "stages"},
     "pyarrow": {"data"},
     "huggingface_hub": {"data"},
-    "transformers": {"models", "data", "evaluation", "export"},
+    "transformers": {"models", "data", "evaluation", "export", "benchmarking"},
     "onnx": {"export"},
-    "onnxruntime": {"export"},
-    "openvino": {"export"},
-    "ctranslate2": {"export"},
-    "tokenizers": {"data", "export"},
+    "onnxruntime": {"runtime", "export"},
+    "openvino": {"benchmarking"},
+    "ctranslate2": {"benchmarking"},
+    "tokenizers": {"data", "runtime", "export"},
 }
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
 

@@ -1,0 +1,1 @@
+"""Runtimes measured side by side: live workers, rounds, results."""

@@ -1,0 +1,1 @@
+"""Packages as graphs that run without torch."""
