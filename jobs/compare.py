@@ -10,7 +10,7 @@ from pipeline.stages.precheck import check_comparison
 
 def run(config: JobConfig) -> dict[str, Any]:
     """The job."""
-    from pipeline.stages import compare_job  # after the arguments: what it imports takes many seconds
+    from pipeline.stages.compare import job as compare_job  # after the arguments: what it imports takes many seconds
 
     return compare_job.run(config)
 

@@ -10,14 +10,14 @@ from pipeline.stages.precheck import check_sweep
 
 def run(config: JobConfig) -> dict[str, Any]:
     """The job."""
-    from pipeline.stages import sweep_job  # after the arguments: what it imports takes many seconds
+    from pipeline.stages.sweep import job as sweep_job  # after the arguments: what it imports takes many seconds
 
     return sweep_job.run(config)
 
 
 def dry_run(config: JobConfig) -> dict[str, Any]:
     """Its plan alone."""
-    from pipeline.stages import sweep_job
+    from pipeline.stages.sweep import job as sweep_job
 
     return sweep_job.dry_run(config)
 

@@ -10,7 +10,7 @@ from pipeline.stages.precheck import check_export
 
 def run(config: JobConfig) -> dict[str, Any]:
     """The job."""
-    from pipeline.stages import export_job  # after the arguments: what it imports takes many seconds
+    from pipeline.stages.use import export_job  # after the arguments: what it imports takes many seconds
 
     return export_job.run(config)
 

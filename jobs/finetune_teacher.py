@@ -10,7 +10,7 @@ from pipeline.stages.precheck import check_teacher
 
 def run(config: JobConfig) -> dict[str, Any]:
     """The job."""
-    from pipeline.stages import teacher_job  # after the arguments: what it imports takes many seconds
+    from pipeline.stages.teacher import job as teacher_job  # after the arguments: what it imports takes many seconds
 
     return teacher_job.run(config)
 

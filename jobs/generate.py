@@ -13,7 +13,7 @@ from pipeline.stages.precheck import check_generation
 
 def run(config: JobConfig) -> dict[str, Any]:
     """The job."""
-    from pipeline.stages import generate_job  # after the arguments: what it imports takes many seconds
+    from pipeline.stages.use import generate_job  # after the arguments: what it imports takes many seconds
 
     return generate_job.run(config)
 

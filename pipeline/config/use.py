@@ -10,6 +10,7 @@ from pipeline.config.option import check_relations, option, relation
 from pipeline.config.task import DecodingConfig
 
 VARIANTS = ("exact", "fast", "openvino")  # of exported students
+AS_TRAINED = "exact"  # the arithmetic that a student was trained and scored with
 MODEL = "a student: run id or name, name@alias or name/version of a registered one, models:/..., runs:/..., or a folder"
 
 

@@ -14,7 +14,7 @@ from pipeline.data.labels import look_alikes
 from pipeline.data.split_paths import SPLITS
 from pipeline.data.tokenise import TokenisedSplit
 from pipeline.report.results import text_table
-from pipeline.stages.data import PreparedTask
+from pipeline.stages.prepare_data import PreparedTask
 
 MANY_CUT = 0.1  # share of cut texts above which a warning is due
 SHOWN_EXAMPLES, SHOWN_CHARACTERS, SHOWN_LABELS = 2, 200, 12

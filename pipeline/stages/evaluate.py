@@ -24,7 +24,7 @@ from pipeline.evaluation.metrics import (
 )
 from pipeline.evaluation.predict import mean_loss, predict_labels
 from pipeline.evaluation.tokenizers import chosen_tokenizer, doubts
-from pipeline.stages.data import PreparedTask
+from pipeline.stages.prepare_data import PreparedTask
 from pipeline.training.collective import gather_objects, rank, world_size
 
 PREDICTIONS = "predictions.jsonl"  # a line an example: what a model said and what was expected

@@ -18,10 +18,10 @@ from pipeline.evaluation.tokenizers import check_tokenizer, language_of
 from pipeline.models.fit import fit
 from pipeline.models.load import check_checkpoint, pretrained_config, read_shape, starting_point_of, teacher_shape
 from pipeline.models.starting_point import local_folder
-from pipeline.stages.data import PreparedTask, prepare_task, with_local_model
 from pipeline.stages.data_summary import described
 from pipeline.stages.evaluate import with_metric_tokenizer
 from pipeline.stages.fitting import check_fit
+from pipeline.stages.prepare_data import PreparedTask, prepare_task, with_local_model
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.storage.layout import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
 from pipeline.storage.lease import lease

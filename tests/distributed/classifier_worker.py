@@ -20,7 +20,7 @@ from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.evaluation.predict import mean_loss, predict_labels
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.learner import make_engine
+from pipeline.stages.training import make_engine
 from pipeline.tracking.run import SilentRun
 from pipeline.training.allocator import keep_memory
 from pipeline.training.collective import gather_objects

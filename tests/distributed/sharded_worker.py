@@ -17,7 +17,7 @@ from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization import fake_quantise
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.learner import make_engine
+from pipeline.stages.training import make_engine
 from pipeline.training.collective import gather_objects
 
 NUM_LAYERS = 2

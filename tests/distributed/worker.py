@@ -24,9 +24,9 @@ from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.pruning.gates import HeadGates
 from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.heads import GatedObjective
-from pipeline.stages.learner import make_engine
-from pipeline.stages.students import calibrate
+from pipeline.stages.sweep.student.start import calibrate
+from pipeline.stages.sweep.train.prune_heads import GatedObjective
+from pipeline.stages.training import make_engine
 from pipeline.training.allocator import keep_memory
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort

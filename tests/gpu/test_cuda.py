@@ -22,8 +22,8 @@ from pipeline.models.families import families, family_named
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.learner import make_engine, worker_device
 from pipeline.stages.memory import MicroBatch, pass_bytes, state_bytes, work_of
+from pipeline.stages.training import make_engine, worker_device
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.loop import Learner, Progress, TokenCounts
 from pipeline.training.random_stream import RandomStream

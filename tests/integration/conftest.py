@@ -9,8 +9,8 @@ import sys
 import mlflow
 import pytest
 
-from pipeline.stages import sweep_job
 from pipeline.stages.command import main
+from pipeline.stages.sweep import job as sweep_job
 
 WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
 LENGTHS = ["task.max_source_tokens=24", "task.max_target_tokens=12", "task.decoding.max_length=12", "model=tiny"]

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pipeline.stages import generate_job
-from pipeline.stages.sweep_job import run
+from pipeline.stages.sweep.job import run
+from pipeline.stages.use import generate_job
 from pipeline.tracking.tracker import Tracker, local_tracking_uri
 
 CASES = {

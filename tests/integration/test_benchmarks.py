@@ -5,7 +5,7 @@ import json
 import psutil
 import pytest
 
-from pipeline.stages import benchmark_job
+from pipeline.stages.benchmark import job as benchmark_job
 
 
 def test_the_generation_benchmark_compares_three_forms_that_say_the_same(job, tmp_path):

@@ -8,8 +8,10 @@ from mlflow import MlflowClient
 
 from pipeline.export.package import load_package
 from pipeline.serving.logged_models import model_name
-from pipeline.stages import cohort, distill, sweep_job, teacher
-from pipeline.stages.sweep_job import run
+from pipeline.stages.sweep import job as sweep_job
+from pipeline.stages.sweep.job import run
+from pipeline.stages.sweep.train import cohort_worker, run_cohorts
+from pipeline.stages.teacher import fine_tune
 from pipeline.training.engine import TorchEngine
 
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1, distil: false}]"
@@ -103,8 +105,8 @@ def test_the_second_sweep_trains_nothing(swept, job, monkeypatch):
     def forbidden(*arguments, **options):
         raise AssertionError("training started")
 
-    monkeypatch.setattr(distill, "run_workers", forbidden)
-    monkeypatch.setattr(teacher, "run_workers", forbidden)
+    monkeypatch.setattr(run_cohorts, "run_workers", forbidden)
+    monkeypatch.setattr(fine_tune, "run_workers", forbidden)
     code, out, err = job("dq_sweep", sweep_job.run, STUDENTS, f"storage.path={storage}")
     assert code == 0, err
     assert json.loads(out.splitlines()[-1]) == document
@@ -114,13 +116,13 @@ def test_a_larger_sweep_trains_only_what_is_new(swept, job, monkeypatch):
     """Students that another submission finished are not trained again, and stand in the same parent run."""
     storage, document, _ = swept
     trained = []
-    real = distill.run_workers
+    real = run_cohorts.run_workers
 
     def recording(worker, payload, *rest, **options):
         trained.append(payload)
         real(worker, payload, *rest, **options)
 
-    monkeypatch.setattr(distill, "run_workers", recording)
+    monkeypatch.setattr(run_cohorts, "run_workers", recording)
     more = STUDENTS.replace("]", ", {scheme: 4-4-8, depth: 1-1}]")
     code, _, _ = job("dq_sweep", run, more, f"storage.path={storage}")
     assert code == 0
@@ -171,7 +173,7 @@ def test_a_killed_sweep_continues_to_the_same_result(swept, job, tmp_path_factor
         if when == "training":
             patched.setattr(TorchEngine, "step", killed_at_call(TorchEngine.step, 9))
         else:
-            patched.setattr(cohort, "write_package", killed_at_call(cohort.write_package, 2))
+            patched.setattr(cohort_worker, "write_package", killed_at_call(cohort_worker.write_package, 2))
         code, out, _ = job("dq_sweep", run, *arguments)
         assert (code, json.loads(out.splitlines()[-1])["status"]) == (3, "error")
     code, out, _ = job("dq_sweep", run, *arguments)

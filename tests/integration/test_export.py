@@ -10,8 +10,8 @@ from pipeline.config.errors import UserError
 from pipeline.export.onnx import export_once as exported
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.manifest import MODEL_FILES, read_manifest
-from pipeline.stages import export_job
-from pipeline.stages.sweep_job import run
+from pipeline.stages.sweep.job import run
+from pipeline.stages.use import export_job
 
 VARIANTS = ["exact", "fast", "openvino"]
 

@@ -11,7 +11,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.load import load_config
 from pipeline.runtime.manifest import sha256_of
 from pipeline.serving.logged_models import model_name
-from pipeline.stages.found_model import find_model
+from pipeline.stages.use.find_student import find_model
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 
 

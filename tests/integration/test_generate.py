@@ -11,8 +11,8 @@ import pytest
 from pipeline.export.answer import Answerer
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.manifest import read_manifest
-from pipeline.stages import generate_job
 from pipeline.stages.command import main
+from pipeline.stages.use import generate_job
 
 TEXTS = ["red green blue stone river", "big bird tree", "", "x = 1", "small round fish ${cloud}"]
 

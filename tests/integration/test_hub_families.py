@@ -25,9 +25,9 @@ from pipeline.models.load import check_checkpoint, load_model, load_pretrained, 
 from pipeline.models.special_tokens import special_tokens
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.serving.logged_models import model_name
-from pipeline.stages import generate_job
 from pipeline.stages.command import main
-from pipeline.stages.sweep_job import run
+from pipeline.stages.sweep.job import run
+from pipeline.stages.use import generate_job
 
 CPU = torch.device("cpu")
 TEXTS = ["task.max_target_tokens=16", "task.decoding={num_beams: 2, max_length: 16}"]

@@ -8,7 +8,7 @@ from tokenizers import processors
 from transformers import BartConfig, BartForConditionalGeneration
 
 from pipeline.data.tokenise import train_tokenizer
-from pipeline.stages.sweep_job import run
+from pipeline.stages.sweep.job import run
 
 WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
 

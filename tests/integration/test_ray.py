@@ -10,8 +10,8 @@ from mlflow import MlflowClient
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.schema import ClusterConfig
 from pipeline.export.package import load_package
-from pipeline.stages import registration
-from pipeline.stages.sweep_job import run
+from pipeline.stages.sweep import register
+from pipeline.stages.sweep.job import run
 
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1, learning_rate: 1e30}]"
 
@@ -29,7 +29,7 @@ def test_a_sweep_on_two_deepspeed_workers(ray_here, job, tmp_path, monkeypatch):
 
     Its worker logs its model, once.
     """
-    monkeypatch.setattr(registration, "run", lambda *_: {})  # which would make up for a model that is missing
+    monkeypatch.setattr(register, "run", lambda *_: {})  # which would make up for a model that is missing
     code, out, err = job("dq_sweep", run, "cluster=local", STUDENTS, f"storage.path={tmp_path}")
     document = json.loads(out.splitlines()[-1])
     good, bad = document["students"]

@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.serving import served_model
 from pipeline.serving.logged_models import model_name
-from pipeline.stages.sweep_job import run
+from pipeline.stages.sweep.job import run
 
 SERVER_SECONDS = 120.0
 

@@ -7,8 +7,8 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.export.package import load_package
-from pipeline.stages import distill
-from pipeline.stages.sweep_job import run
+from pipeline.stages.sweep.job import run
+from pipeline.stages.sweep.train import run_cohorts
 
 
 def test_seeds_and_targets_of_the_teacher_form_cohorts(job, tmp_path):
@@ -90,7 +90,7 @@ def test_gates_that_diverge_fail_their_student_alone(job, tmp_path):
 def test_a_cohort_that_crashes_does_not_stop_the_next(job, tmp_path, monkeypatch):
     """The second seed is finished although the first one's workers died; submitted again, only the first is trained."""
     arguments = ("sweep.students=[{scheme: 8-8-8, depth: 1-1}]", "sweep.seeds=[1,2]", f"storage.path={tmp_path}")
-    real, crashed = distill.run_workers, []
+    real, crashed = run_cohorts.run_workers, []
 
     def crashing(worker, payload, *rest, **options):
         if not crashed:
@@ -99,7 +99,7 @@ def test_a_cohort_that_crashes_does_not_stop_the_next(job, tmp_path, monkeypatch
         real(worker, payload, *rest, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(distill, "run_workers", crashing)
+        patched.setattr(run_cohorts, "run_workers", crashing)
         code, _, err = job("dq_sweep", run, *arguments)
     assert (code, crashed) == (3, [1])
     assert "out of memory" in err and "student 8-8-8 1-1 seed=2: rougeLsum" in err

@@ -12,8 +12,9 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.export.package import load_package
 from pipeline.serving.logged_models import model_name
-from pipeline.stages import compare_job, generate_job
-from pipeline.stages.sweep_job import run
+from pipeline.stages.compare import job as compare_job
+from pipeline.stages.sweep.job import run
+from pipeline.stages.use import generate_job
 
 WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
 

@@ -11,8 +11,8 @@ import pytest
 from conftest import LENGTHS, SIZES
 from mlflow import MlflowClient
 
-from pipeline.stages import distill
-from pipeline.stages.sweep_job import run
+from pipeline.stages.sweep.job import run
+from pipeline.stages.sweep.train import run_cohorts
 
 ROOT = Path(__file__).parents[2]
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 1-1}, {scheme: 2-2-8, depth: 1-1}]"
@@ -26,14 +26,14 @@ def runs_of(storage):
 
 def test_a_second_submission_is_refused_while_the_first_one_trains(job, tmp_path, monkeypatch):
     """With exit code 2 and one paragraph; the first one does not notice, and afterwards the second is welcome."""
-    real, refused = distill.run_workers, []
+    real, refused = run_cohorts.run_workers, []
 
     def twice(*arguments, **options):
         refused.append(job("dq_sweep", run, STUDENTS, f"storage.path={tmp_path}"))
         real(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(distill, "run_workers", twice)
+        patched.setattr(run_cohorts, "run_workers", twice)
         code, out, _ = job("dq_sweep", run, STUDENTS, f"storage.path={tmp_path}")
     assert code == 0
     ((code, answer, err),) = refused

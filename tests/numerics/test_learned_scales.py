@@ -14,7 +14,7 @@ from pipeline.quantization.learned import ElasticStep, LearnedStep, StretchedEla
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.prepare import use_scheme
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.students import calibrate
+from pipeline.stages.sweep.student.start import calibrate
 
 STARTS = [(StretchedElastic(bits=2), 0.15), (StretchedElastic(bits=1.58), 0.24), (LearnedStep(bits=2), 0.19)]
 GRIDS = [ElasticStep(bits=bits, signed=signed) for bits in (2, 4, 8) for signed in (True, False)]

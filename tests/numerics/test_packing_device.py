@@ -9,7 +9,7 @@ from pipeline.quantization import packed_layers
 from pipeline.quantization.fake_quantise import WeightFakeQuantise
 from pipeline.quantization.learned import LearnedStep
 from pipeline.quantization.quantisers import Asymmetric, Symmetric, Ternary
-from pipeline.stages import cohort
+from pipeline.stages.sweep.train import cohort_worker
 
 ELSEWHERE = torch.device("meta")  # a device whose tensors cannot be brought back to the CPU
 
@@ -35,10 +35,10 @@ def test_a_student_is_packed_on_the_device_that_it_was_trained_on(make_student, 
     """The state comes from the engines through the CPU; the grids do not."""
     student, info = make_student("8-8-8")
     state, seen = student.state_dict(), []
-    monkeypatch.setattr(cohort, "prepared_student", lambda *_: student)
-    monkeypatch.setattr(cohort, "scheme_of_student", lambda *_: info.scheme)
-    monkeypatch.setattr(cohort, "convert", lambda model, *_: seen.append({p.device for p in model.parameters()}))
-    monkeypatch.setattr(cohort, "write_package", lambda *_: seen.append("written"))
+    monkeypatch.setattr(cohort_worker, "prepared_student", lambda *_: student)
+    monkeypatch.setattr(cohort_worker, "scheme_of_student", lambda *_: info.scheme)
+    monkeypatch.setattr(cohort_worker, "convert", lambda model, *_: seen.append({p.device for p in model.parameters()}))
+    monkeypatch.setattr(cohort_worker, "write_package", lambda *_: seen.append("written"))
     engine = SimpleNamespace(whole_state=lambda: state, close=lambda: None)
     plan = SimpleNamespace(
         encoder_map=[0, 2], decoder_map=[2], start_folder=lambda folder: folder, packed=lambda folder: folder / "packed"
@@ -47,5 +47,5 @@ def test_a_student_is_packed_on_the_device_that_it_was_trained_on(make_student, 
         decoding=info.decoding, source_prefix="", source_language=None, target_language=None, max_source_tokens=64
     )
     learner, teacher = SimpleNamespace(active=True, engine=engine), SimpleNamespace(device=ELSEWHERE)
-    cohort._pack(SimpleNamespace(task=task), plan, learner, teacher, None, tmp_path)
+    cohort_worker._pack(SimpleNamespace(task=task), plan, learner, teacher, None, tmp_path)
     assert seen == [{ELSEWHERE}, "written"]

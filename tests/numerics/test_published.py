@@ -12,7 +12,7 @@ from pipeline.distillation.published import PublishedObjective
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.fake_quantise import ActivationFakeQuantise
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.learner import make_engine
+from pipeline.stages.training import make_engine
 from pipeline.training.engine import TorchEngine
 from pipeline.training.loop import TokenCounts
 from pipeline.training.optim import make_schedule, published_adamw

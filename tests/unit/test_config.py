@@ -11,7 +11,7 @@ from pipeline.config.load import CONF_DIR, GROUPS, config_hash, help_text, load_
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.plan import recipe_of
+from pipeline.stages.sweep.plan.students import recipe_of
 
 JOBS = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
 MEMBERS = [(group, name) for group in (*GROUPS, "experiment") for name in members(group)]

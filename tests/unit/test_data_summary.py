@@ -8,8 +8,8 @@ from datasets import Dataset
 from pipeline.config.task import TaskConfig
 from pipeline.data.corpora import Corpus
 from pipeline.data.tokenise import tokenise, train_tokenizer
-from pipeline.stages.data import PreparedTask
 from pipeline.stages.data_summary import as_document, described
+from pipeline.stages.prepare_data import PreparedTask
 
 WORDS = ["a", "b", "c", "d"]
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.config.schema import ClusterConfig
-from pipeline.stages import cohorts
-from pipeline.stages.learner import say_other_layouts
+from pipeline.stages.sweep.plan import cohorts
+from pipeline.stages.training import say_other_layouts
 
 ON_CPU = ClusterConfig(num_workers=8)
 KEYS = ["a", "b", "c"]

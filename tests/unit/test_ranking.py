@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.config.load import load_config
-from pipeline.stages import stopping, teacher
 from pipeline.stages.evaluate import standing
+from pipeline.stages.sweep.train import early_stopping
+from pipeline.stages.teacher import fine_tune
 
 
 class Replica(SimpleNamespace):
@@ -22,11 +23,11 @@ def keep(monkeypatch, tmp_path):
 
     def call(*validated):
         for epoch, (score, loss) in enumerate(validated, 1):
-            monkeypatch.setattr(teacher, "validate", lambda *_, s=score, x=loss: {"score": s, "loss": x})
+            monkeypatch.setattr(fine_tune, "validate", lambda *_, s=score, x=loss: {"score": s, "loss": x})
             engine = SimpleNamespace(copy_to=lambda replica, now=epoch: setattr(replica, "state", now))
             learner = SimpleNamespace(active=True, engine=engine, listener=SimpleNamespace(metrics=lambda *_: None))
             config, tokenizer = load_config("finetune_teacher", []), SimpleNamespace(save_pretrained=lambda _: None)
-            resumed = teacher._KeepBest(learner, Replica(), config, None, tokenizer, tmp_path)
+            resumed = fine_tune._KeepBest(learner, Replica(), config, None, tokenizer, tmp_path)
             resumed(SimpleNamespace(step_in_epoch=0, epoch=epoch, step=10 * epoch))
         return int((tmp_path / "model" / "weights").read_text())
 
@@ -79,10 +80,10 @@ def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, tmp_
         )
         for key in found
     ]
-    monkeypatch.setattr(stopping, "_replica", lambda config, plan, *_: plan.key)
+    monkeypatch.setattr(early_stopping, "_replica", lambda config, plan, *_: plan.key)
     monkeypatch.setattr(
-        stopping, "validate", lambda key, *_, **__: dict(zip(("score", "loss"), found[key], strict=True))
+        early_stopping, "validate", lambda key, *_, **__: dict(zip(("score", "loss"), found[key], strict=True))
     )
-    [look] = stopping.rungs(config, None, plans, learners, None, tmp_path, 10).values()
+    [look] = early_stopping.rungs(config, None, plans, learners, None, tmp_path, 10).values()
     look()
     assert "".join(given_up) == stopped

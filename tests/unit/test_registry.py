@@ -8,7 +8,7 @@ from datasets import Dataset
 from pipeline.config.load import load_config
 from pipeline.serving.logged_models import LoggedStudent, model_name
 from pipeline.serving.registry import Candidate, register
-from pipeline.stages.registration import _scored_on
+from pipeline.stages.sweep.register import _scored_on
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 
 

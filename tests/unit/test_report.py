@@ -12,7 +12,7 @@ from pipeline.report.curves import Curve
 from pipeline.report.page import outputs, remedy
 from pipeline.report.results import Results, Row, Sample, records, table_rows, tables, text_table
 from pipeline.report.results_of_papers import PUBLISHED, published_points
-from pipeline.stages.report import write_report
+from pipeline.stages.sweep.report import write_report
 
 COLUMNS = {"rouge1": "R1", "rougeLsum": "RLsum", "generated_words": "words"}
 BAD = "</script><script>alert(1)</script>&"

@@ -3,9 +3,9 @@
 import pytest
 
 from pipeline.config.errors import UserError
-from pipeline.stages.comparable import differences_in_data
-from pipeline.stages.matching import match_students
-from pipeline.stages.side_by_side import measure_lines, other_machine, setting_differences, setting_lines
+from pipeline.stages.compare.match_students import match_students
+from pipeline.stages.compare.predictions import differences_in_data
+from pipeline.stages.compare.settings_and_cost import measure_lines, other_machine, setting_differences, setting_lines
 from pipeline.tracking.tracker import FoundRun
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.stages.stopping import to_stop
+from pipeline.stages.sweep.train.early_stopping import to_stop
 
 COSTS = st.lists(st.floats(allow_nan=False), min_size=1, max_size=9)
 

@@ -1,0 +1,15 @@
+"""The job `benchmark`: measurements by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.config.schema import JobConfig
+from pipeline.stages.benchmark import cohort, generation, parity, runtimes
+
+BENCHMARKS = {"generation": generation.run, "cohort": cohort.run, "runtime": runtimes.run, "parity": parity.run}
+
+
+def run(config: JobConfig) -> dict[str, Any]:
+    """Run the benchmark that `benchmark.kind` names."""
+    return {"status": "finished", "kind": config.benchmark.kind, **BENCHMARKS[config.benchmark.kind](config)}

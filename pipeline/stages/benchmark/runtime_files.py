@@ -1,0 +1,120 @@
+"""The files of the benchmark `runtime`: every model once, with random weights, in the form of every contender."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.benchmarking.contenders import Contender
+from pipeline.config.schema import JobConfig
+from pipeline.config.sweep import StudentConfig
+from pipeline.config.task import TaskConfig
+from pipeline.console.progress import say
+from pipeline.data.numbered_tokens import numbered_tokenizer
+from pipeline.export.onnx.export import export_package
+from pipeline.export.package import file_bytes
+from pipeline.models.load import load_teacher
+from pipeline.models.student import build_student
+from pipeline.runtime.manifest import model_bytes
+from pipeline.stages.benchmark.random_students import Maps, write_random_package
+from pipeline.stages.benchmark.random_tokens import Vocabulary
+from pipeline.stages.sweep.plan.students import layer_maps
+from pipeline.storage.layout import whole_folder
+
+
+class ModelFiles:
+    """Makes what is missing.
+
+    Args:
+        config: the job's; the teacher's shape and seed, the recipe.
+        shape: the teacher's configuration.
+        folder: where the files lie.
+    """
+
+    def __init__(self, config: JobConfig, shape: Any, folder: Path) -> None:
+        self.config, self.shape, self.folder = config, shape, folder
+
+    def path(self, contender: Contender) -> Path:
+        """The folder of a contender's file, made now if need be.
+
+        Raises:
+            UserError: the scheme or the shape cannot be exported.
+        """
+        path = self.folder / contender.folder
+        if not path.is_dir():
+            say(f"making {contender.folder}")
+            with whole_folder(path) as partial:
+                self._make(contender, partial)
+        return path
+
+    @cached_property
+    def teacher(self) -> Any:
+        """The teacher in fp32."""
+        vocabulary = Vocabulary(size=self.config.model.vocab_size)
+        teacher = load_teacher(self.config.model, vocabulary, TaskConfig(), self.config.seed).eval()
+        generator = torch.Generator().manual_seed(self.config.seed)
+        with torch.no_grad():  # norms and biases all alike would be stored once, which no trained model's are
+            for vector in (parameter for parameter in teacher.parameters() if parameter.ndim == 1):
+                vector.add_(torch.randn(vector.shape, generator=generator), alpha=0.01)
+        return teacher
+
+    def maps(self, depth: str) -> Maps:
+        """Which layers of the teacher a student of a depth has.
+
+        Raises:
+            UserError: an impossible depth.
+        """
+        [maps] = layer_maps([StudentConfig(depth=depth)], self.shape)
+        return maps
+
+    def _make(self, contender: Contender, folder: Path) -> None:
+        if contender.engine == "torch":
+            self._save(contender.depth, torch.bfloat16 if contender.form == "bf16" else torch.float32, folder)
+            return
+        made = folder / "made"
+        if contender.engine == "ctranslate2":
+            from pipeline.benchmarking.engines.ctranslate2_engine import convert  # an extra
+
+            self._save(contender.depth, torch.float32, folder / "source")
+            convert(folder / "source", made, "int8" if contender.form == "int8" else None)
+            shutil.rmtree(folder / "source")
+        else:
+            export_package(self._package(contender), made, contender.form)
+        for file in made.iterdir():
+            file.replace(folder / file.name)
+        made.rmdir()
+
+    def _package(self, contender: Contender) -> Path:
+        """What all variants of a student are exported from."""
+        path = self.folder / contender.depth / f"package-{contender.scheme}"
+        if not path.is_dir():
+            positions = self.config.model.architecture.max_positions
+            with whole_folder(path) as partial:
+                write_random_package(
+                    partial,
+                    self.teacher,
+                    self.maps(contender.depth),
+                    contender.scheme,
+                    self.config.recipe.quantisation,
+                    positions,
+                )
+        return path
+
+    def _save(self, depth: str, precision: torch.dtype, folder: Path) -> None:
+        student = build_student(self.teacher, *self.maps(depth), dropout=0.0).to(precision)
+        student.config.normalize_before = False  # CTranslate2 asks older configurations of BART
+        student.save_pretrained(folder)
+        numbered_tokenizer(self.config.model.vocab_size).save_pretrained(folder)
+
+
+def bytes_on_disk(contender: Contender, path: Path) -> int:
+    """Bytes of weights, and of graphs where there are any."""
+    if contender.engine == "torch":
+        return file_bytes(path)
+    if contender.engine == "ctranslate2":
+        return (path / "model.bin").stat().st_size
+    return model_bytes(path)

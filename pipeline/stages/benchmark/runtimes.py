@@ -1,0 +1,205 @@
+"""Benchmark `runtime`: exported students beside other runtimes, and beside the fp32 teacher in transformers.
+
+A cell is a depth, a batch and a number of threads. Every contender of a cell is a live process with one model; they are
+asked in turns for one sample a round: encode the same sources, then decode greedy tokens, always as many. Medians are
+of the samples beside which other processes left enough cores free (`max_other_load`). A finished cell is appended to
+a file in the storage folder, and a cell that stands there is not measured again, so that an interrupted benchmark goes
+on.
+
+    encoder ms, ms per token    a token of every row of the batch; CTranslate2's are differences of 1 and all tokens
+    faster, than teacher        whole time of the fp32 student, and of the fp32 teacher, in transformers, by this one's
+    MiB in memory               of the process after the last round, interpreter and libraries included
+    smaller                     the teacher's file by this one
+    load ms                     imports left out, checksums of exported files included, no self-test
+    of the floor                ms per token by the time that one core takes to read the weights of a step, from memory
+                                or, where they fit into it, from its cache
+    other load                  cores that everything else used during a sample: the median of all
+    samples                     those that count, and of how many
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipeline import runtime
+from pipeline.benchmarking.contenders import Contender, contenders_of, weight_bytes_per_token
+from pipeline.benchmarking.engines.engine import releases
+from pipeline.benchmarking.memory_bandwidth import floors, read_bandwidth
+from pipeline.benchmarking.results import Cell, append_cell, cell_text, ratio, read_cells
+from pipeline.benchmarking.rounds import Sampling, take_rounds, times_of
+from pipeline.benchmarking.workers import LiveWorker, WorkerError
+from pipeline.config.errors import UserError
+from pipeline.config.load import config_hash
+from pipeline.config.schema import JobConfig
+from pipeline.console.progress import ProgressBar, say
+from pipeline.export import onnx
+from pipeline.models.families import family_of
+from pipeline.models.load import read_shape
+from pipeline.models.student import check_scheme
+from pipeline.quantization.scheme import scheme_of
+from pipeline.stages.benchmark.random_tokens import Vocabulary, check_generates, random_rows
+from pipeline.stages.benchmark.runtime_files import ModelFiles, bytes_on_disk
+from pipeline.stages.memory import num_parameters
+from pipeline.storage.layout import check_free, open_storage
+
+# Files of every depth: the teacher's size times so much, baselines and what lies beside them for a moment included.
+DISK_FACTOR = 6.0
+
+
+def run(config: JobConfig) -> dict[str, Any]:
+    """Measure the cells that are asked for and not measured yet, and print all that are asked for.
+
+    Raises:
+        UserError: an impossible depth or scheme, too many threads, too little room.
+    """
+    settings, vocabulary = config.benchmark.runtime, Vocabulary(size=config.model.vocab_size)
+    shape = read_shape(config.model, vocabulary)
+    length = max(settings.source_tokens, settings.new_tokens + 1)  # the first one is given
+    check_generates(shape, length, "set benchmark.runtime.source_tokens and new_tokens")
+    if max(settings.threads) > (cores := psutil.cpu_count() or 1):
+        raise UserError(f"{max(settings.threads)} threads", f"at most {cores} here", "set benchmark.runtime.threads")
+    for scheme in settings.schemes:
+        check_scheme(shape, scheme_of(scheme, config.recipe.quantisation))
+    storage = open_storage(config.storage.path)
+    key = _files_key(config, shape)
+    folder = storage.root / "benchmarks" / f"runtime-{key}"
+    files, results = ModelFiles(config, shape, folder / "models"), folder / f"{_results_key(config, key)}.jsonl"
+    for depth in settings.depths:
+        files.maps(depth)
+    check_free(storage.root, DISK_FACTOR * 4.0 * num_parameters(shape) * len(settings.depths))
+    cells: list[Cell] = [(d, b, t) for d in settings.depths for t in settings.threads for b in settings.batches]
+    done = read_cells(results)
+    say(f"{len(cells)} cells, {len(set(cells) & set(done))} of them measured before; results: {results}")
+    for cell in cells:
+        if cell not in done:
+            done[cell] = _measure(config, shape, files, cell)
+            append_cell(results, done[cell])
+        say(f"\n{cell_text(done[cell])}\n")
+    return {"results": str(results), "cells": [_summary(done[cell]) for cell in cells]}
+
+
+def _measure(config: JobConfig, shape: Any, files: ModelFiles, cell: Cell) -> dict[str, Any]:
+    """The record of one cell."""
+    settings, (depth, batch, threads) = config.benchmark.runtime, cell
+    family, teacher_depth = family_of(shape), "-".join(map(str, family_of(shape).num_layers(shape)))
+    contenders, left_out = contenders_of(settings, depth, teacher_depth, family.name)
+    paths: dict[str, Path] = {}
+    for contender in contenders:
+        try:
+            paths[contender.name] = files.path(contender)
+        except UserError as error:  # the others can be measured
+            left_out[contender.name] = str(error)
+    contenders = [contender for contender in contenders if contender.name in paths]
+    sampling = Sampling(
+        source=random_rows(
+            batch, settings.source_tokens, Vocabulary(size=shape.vocab_size), random.Random(config.seed)
+        ),
+        new_tokens=settings.new_tokens,
+        rounds=settings.rounds,
+        seconds=settings.sample_seconds,
+        max_other_load=max(0, (psutil.cpu_count() or 1) - threads) + settings.max_other_load,
+    )
+    record = {
+        **dict(zip(("depth", "batch", "threads"), cell, strict=True)),
+        **{name: getattr(settings, name) for name in ("source_tokens", "new_tokens", "rounds", "sample_seconds")},
+        "max_other_load": sampling.max_other_load,
+        "load_before": os.getloadavg()[0],
+        "machine": _machine(),
+        "releases": releases(),
+        "memory_bytes_per_second": read_bandwidth(),
+        "left_out": left_out,
+    }
+    name = f"{depth}, batch {batch}, {threads} threads"
+    measured = _asked(contenders, paths, threads, sampling, settings.timeout_seconds, name)
+    weights = {c.name: weight_bytes_per_token(c, shape, config.recipe.quantisation) for c in contenders}
+    floor_of = floors(weights.values())
+    rows = []
+    for contender in contenders:
+        read = weights[contender.name]
+        sizes = {"file_bytes": bytes_on_disk(contender, paths[contender.name]), "weight_bytes_per_token": read}
+        floor = dict(zip(("floor_ms", "floor"), floor_of[read], strict=True))
+        rows.append({**asdict(contender), **sizes, **floor, **measured[contender.name]})
+    return {**record, "contenders": rows}
+
+
+def _asked(
+    contenders: list[Contender], paths: dict[str, Path], threads: int, sampling: Sampling, timeout: float, cell: str
+) -> dict[str, dict[str, Any]]:
+    """Times, memory and mistakes of every contender."""
+    workers: dict[str, LiveWorker] = {}
+    loaded: dict[str, float] = {}
+    failed: dict[str, str] = {}
+    with ExitStack() as open_workers:
+        for contender in contenders:  # one after the other: loading is timed, too
+            path = paths[contender.name]
+            started = LiveWorker(contender.engine, path, threads, contender.options, timeout_seconds=timeout)
+            worker = open_workers.enter_context(started)
+            try:
+                loaded[contender.name] = worker.loaded()
+                workers[contender.name] = worker
+            except WorkerError as error:
+                failed[contender.name] = str(error)
+        bar = ProgressBar(cell, sampling.rounds)
+        samples, lost = take_rounds(workers, sampling, lambda n: bar.update(n, total=max(n, sampling.rounds)))
+        bar.close()
+        failed |= lost
+        resident = {name: worker.resident_bytes() for name, worker in workers.items() if name not in failed}
+    return {
+        contender.name: {
+            "times": asdict(times_of(samples.get(contender.name, []), sampling)),
+            "samples": [asdict(sample) for sample in samples.get(contender.name, [])],
+            "load_ms": loaded.get(contender.name),
+            "resident_bytes": resident.get(contender.name),
+            "error": failed.get(contender.name),
+        }
+        for contender in contenders
+    }
+
+
+def _summary(record: dict[str, Any]) -> dict[str, Any]:
+    """A cell without details: what a program may want to know."""
+    teacher, *_ = record["contenders"]
+    rows = {}
+    for row in record["contenders"]:
+        total = row["times"]["total_ms"]
+        numbers = {"total_ms": total and total["median"], "faster_than_teacher": ratio(teacher, row)}
+        rows[row["name"]] = {**numbers, "file_bytes": row["file_bytes"], "error": row["error"]}
+    return {**{name: record[name] for name in ("depth", "batch", "threads", "left_out")}, "contenders": rows}
+
+
+def _files_key(config: JobConfig, shape: Any) -> str:
+    """The name of everything that decides about the models' files, the code that exports among it."""
+    code = [path.read_text(encoding="utf-8") for path in _sources()]
+    return config_hash(shape.to_dict(), config.seed, asdict(config.recipe.quantisation), code)
+
+
+def _results_key(config: JobConfig, files_key: str) -> str:
+    """The name of everything that the cells of one file have in common; how often they are sampled they say."""
+    settings = config.benchmark.runtime
+    common = ("schemes", "variants", "baselines", "source_tokens", "new_tokens")
+    return config_hash(files_key, {name: getattr(settings, name) for name in common}, _machine(), releases())
+
+
+def _sources() -> list[Path]:
+    """The code that makes exported files, and that decides what the runtime does with them."""
+    packages = [Path(str(package.__file__)).parent for package in (onnx, runtime)]
+    sources = sorted(path for package in packages for path in package.rglob("*.py"))
+    assert len(sources) > 2 * len(packages), "a package was moved, and the files' key would not notice its code"
+    return sources
+
+
+def _machine() -> str:
+    """Name of the processor, as far as it can be known, and its cores."""
+    cpuinfo = Path("/proc/cpuinfo")  # Linux only
+    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
+    lines = [line for line in text.splitlines() if line.startswith("model name")]
+    name = lines[0].partition(":")[2].strip() if lines else platform.processor() or platform.machine()
+    return f"{name}, {psutil.cpu_count()} cores"

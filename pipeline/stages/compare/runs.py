@@ -1,0 +1,79 @@
+"""Two runs of teachers or students: every score, what they cost, which settings differ."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.config.errors import UserError
+from pipeline.console.progress import say
+from pipeline.evaluation.comparison import Comparison
+from pipeline.report.results import text_table
+from pipeline.stages.compare.predictions import Said, compare_said, differences_in_data, interval, said_by
+from pipeline.stages.compare.settings_and_cost import (
+    measure_lines,
+    measures,
+    other_machine,
+    setting_differences,
+    setting_lines,
+)
+from pipeline.stages.evaluate import PREDICTIONS
+from pipeline.tracking.tracker import FoundRun, Tracker
+
+
+def compare_runs(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[str, Any]:
+    """Print the comparison of two runs.
+
+    Returns:
+        what the job's document says of it.
+
+    Raises:
+        UserError: an unfinished run, one without predictions, runs on different examples.
+    """
+    for found in (first, second):
+        if not found.finished:
+            raise UserError(
+                f"run '{found.name}' ({found.run_id}) is {found.status}", "a finished run", "wait, or train it again"
+            )
+    for note in differences_in_data(first, second, f"'{first.name}' and '{second.name}'"):
+        say(note)
+    said = [_said(tracker, found) for found in (first, second)]
+    results = compare_said(first, *said)
+    titles = (f"{first.name} ({first.run_id[:6]})", f"{second.name} ({second.run_id[:6]})")
+    num_examples, measured = len(said[0][1]), (measures(first, second), measures(second, first))
+    settings, machines = setting_differences(first, second), other_machine(first, second)
+    say(
+        f"\n{text_table(_score_lines(titles, results))}\n\n{num_examples} examples, {first.tags['dq.metric_signature']}"
+    )
+    if any(measured):
+        say(f"\n{text_table(measure_lines(*measured, titles))}")
+    if machines:
+        say(f"\n{machines}")
+    say(f"\n{text_table(setting_lines(settings, titles))}" if settings else "\nno setting differs")
+    return {
+        "kind": "runs",
+        "num_examples": num_examples,
+        "results": [asdict(result) for result in results],
+        "measures": measured,
+        "machines": machines,
+        "settings": settings,
+    }
+
+
+def _said(tracker: Tracker, found: FoundRun) -> Said:
+    said = said_by(tracker, found)
+    if said is None:
+        raise UserError(
+            f"run '{found.name}' ({found.run_id}) has no {PREDICTIONS}",
+            "a finished run of a teacher or a student",
+            "name another run, or train it again",
+        )
+    return said
+
+
+def _score_lines(titles: tuple[str, str], results: list[Comparison]) -> list[list[str]]:
+    lines = [["metric", *titles, "difference", "95 %", "p"]]
+    for result in results:
+        scores = [f"{result.first:.2f}", f"{result.second:.2f}", f"{result.second - result.first:+.2f}"]
+        lines.append([result.name, *scores, interval(result), f"{result.p_value:.3f}"])
+    return lines

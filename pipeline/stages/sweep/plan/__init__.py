@@ -1,0 +1,1 @@
+"""What a sweep will do, before anything is trained."""

@@ -1,0 +1,58 @@
+"""Whether a sweep is possible: said before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from pipeline.config.errors import Mistakes
+from pipeline.config.recipe import DECODER_TERMS
+from pipeline.config.schema import JobConfig
+from pipeline.config.sweep import StudentConfig
+from pipeline.console.progress import say
+from pipeline.distillation.layer_map import student_maps
+from pipeline.distillation.recording import check_relations
+from pipeline.models.families import family_of
+from pipeline.models.student import check_scheme, outline, sites_of
+from pipeline.quantization.schedule import phases_of
+from pipeline.quantization.scheme import scheme_of
+from pipeline.stages.fitting import for_each
+from pipeline.stages.sweep.plan.students import recipe_of
+
+
+def check_possible(config: JobConfig, shape: Any) -> None:
+    """Refuse a sweep that a teacher of this configuration cannot have, before anything is read or trained.
+
+    Raises:
+        UserError: depths, schemes, schedules or relations that do not fit.
+    """
+    layers = family_of(shape).num_layers(shape)
+    num_layers = dict(zip(("encoder", "decoder"), layers, strict=True))
+    model = outline(shape)
+    query = model.get_submodule(sites_of(model).attentions[0].query)
+    assert isinstance(query, nn.Linear)
+
+    def check(student: StudentConfig) -> None:
+        recipe, mistakes = recipe_of(config, student), Mistakes()
+        with mistakes.noted():
+            student_maps(student, layers)
+        with mistakes.noted():
+            check_scheme(shape, scheme_of(student.scheme, recipe.quantisation))
+        with mistakes.noted():
+            phases_of(recipe.schedule, recipe.quantisation, scheme_of(student.scheme, recipe.quantisation))
+        with mistakes.noted():
+            check_relations(recipe.distillation, num_layers, query.out_features)
+        mistakes.tell()
+
+    for_each(config.sweep.points(), check)
+
+
+def say_ignored(config: JobConfig) -> None:
+    """Name the losses that do not concern students without a decoder."""
+    if config.task.objective != "classification":
+        return
+    for student in config.sweep.points():
+        weights = recipe_of(config, student).distillation
+        if student.distil and (ignored := [term for term in DECODER_TERMS if getattr(weights, term)]):
+            say(f"student {student.name}: a classifier has no decoder, ignored: {', '.join(ignored)}")

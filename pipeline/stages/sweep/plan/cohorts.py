@@ -1,0 +1,241 @@
+"""The plan of a sweep: which students share a teacher pass, with how much memory, for how many steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.cluster.room import GIB, check_resources, nodes_alive, num_groups, worker_memory_bytes
+from pipeline.config.errors import UserError
+from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
+from pipeline.console.progress import say
+from pipeline.data.batches import BatchPlan
+from pipeline.export.package import MANIFEST
+from pipeline.quantization.scheme import NOT_QUANTISED
+from pipeline.stages.job import OpenedJob
+from pipeline.stages.memory import (
+    checkpoint_bytes,
+    cohort_bytes,
+    evaluation_bytes,
+    micro_batches,
+    num_parameters,
+    pass_bytes,
+    work_of,
+)
+from pipeline.stages.runs import open_tracker
+from pipeline.stages.sweep.plan.students import StudentPlan, plan_students, scheme_of_student, sequence_of, sweep_key
+from pipeline.stages.teacher.fine_tune import teacher_key
+from pipeline.stages.teacher.room import check_teacher_room
+from pipeline.stages.training import say_other_layouts
+from pipeline.storage.layout import MIN_FREE_BYTES, check_free
+from pipeline.tracking.tracker import FoundRun
+from pipeline.training.checkpoint import read_progress
+
+COHORT = "students.json"  # keys of the cohort that a checkpoint folder belongs to
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortPlan:
+    """Students that see the same batches on the same workers."""
+
+    students: list[StudentPlan]
+    memory_bytes: float  # of one worker, estimated
+    continues: bool  # from a checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPlan:
+    """What a sweep will do."""
+
+    key: str
+    folder: Path
+    students: list[StudentPlan]
+    settled: dict[str, FoundRun]  # student's key -> its run; nothing is left to do for it
+    cohorts: list[CohortPlan]
+    num_at_once: int  # cohorts that the empty cluster has room for
+    num_steps: int  # optimiser steps of a student
+    num_parameters: dict[str, int]  # of a student, by key
+    teacher: str  # what becomes of the teacher
+
+
+def plan_sweep(job: OpenedJob) -> SweepPlan:
+    """Look at what is done already and form cohorts of the rest: nothing is trained, no run is written.
+
+    Raises:
+        UserError: a depth that the teacher does not have, a student that no worker has memory for, too little disk.
+    """
+    config, teacher = job.config, teacher_key(job.config, job.task)
+    key, is_finished = sweep_key(config, teacher), (job.storage.teacher(teacher) / "result.json").is_file()
+    if not is_finished:
+        check_teacher_room(job)
+    folder, plans = job.storage.sweep(key), plan_students(job, teacher)
+    sizes = {plan.key: num_parameters(job.shape, (len(plan.encoder_map), len(plan.decoder_map))) for plan in plans}
+    settled = _settled(config, plans, folder)
+    former, room = _Former(job, sizes), worker_memory_bytes(config.cluster)
+    interrupted = _interrupted(config, plans, settled, folder / "checkpoints", former)
+    going_on = {plan.key for cohort in interrupted for plan in cohort}
+    fresh = former.form((plan for plan in plans if plan.key not in settled and plan.key not in going_on), room)
+    cohorts = [
+        CohortPlan(students=students, memory_bytes=former.memory(students), continues=students in interrupted)
+        for students in [*interrupted, *fresh]
+    ]
+    num_at_once = _num_at_once(config.cluster, cohorts)
+    on_disk = sorted(checkpoint_bytes([sizes[plan.key] for plan in cohort.students]) for cohort in cohorts)
+    check_free(job.storage.root, MIN_FREE_BYTES + sum(on_disk[-num_at_once:]))
+    return SweepPlan(
+        key=key,
+        folder=folder,
+        students=plans,
+        settled=settled,
+        cohorts=cohorts,
+        num_at_once=num_at_once,
+        num_steps=num_steps_of(job, config.student),
+        num_parameters=sizes,
+        teacher=f"{teacher}: {'finished' if is_finished else f'{num_steps_of(job, config.teacher)} optimiser steps'}",
+    )
+
+
+def plan_table(plan: SweepPlan) -> list[list[str]]:
+    """Header and a line a student: what is done with it, in which cohort, how large both are."""
+    lines = [["student", "cohort", "state", "million parameters", "steps", "GiB of a worker"]]
+    for student in plan.students:
+        number = next((i for i, cohort in enumerate(plan.cohorts, 1) if student in cohort.students), 0)
+        size = f"{plan.num_parameters[student.key] / 1e6:.2f}"
+        if not number:
+            lines.append([student.name, "-", plan.settled[student.key].state, size, "-", "-"])
+            continue
+        cohort = plan.cohorts[number - 1]
+        state, memory = "continues" if cohort.continues else "to be trained", f"{cohort.memory_bytes / GIB:.2f}"
+        lines.append([student.name, str(number), state, size, str(plan.num_steps), memory])
+    return lines
+
+
+def plan_summary(plan: SweepPlan) -> str:
+    """One sentence about the whole."""
+    at_once = f", {min(plan.num_at_once, len(plan.cohorts))} at a time" if len(plan.cohorts) > 1 else ""
+    left = sum(len(cohort.students) for cohort in plan.cohorts)
+    return (
+        f"sweep {plan.key}: teacher {plan.teacher}; {len(plan.students)} students, {left} to train in "
+        f"{len(plan.cohorts)} cohorts{at_once}"
+    )
+
+
+def num_steps_of(job: OpenedJob, train: TrainConfig) -> int:
+    """Optimiser steps of a training run, as the first epoch is long."""
+    plan = BatchPlan(
+        lengths=job.task.split("train").lengths(),
+        batch_tokens=train.batch_tokens,
+        micro_batch_tokens=train.micro_batch_tokens,
+        num_ranks=1,
+        seed=job.config.seed,
+    )
+    total = train.epochs * plan.num_steps(0)
+    return total if train.max_steps is None else min(total, train.max_steps)
+
+
+def _settled(config: JobConfig, plans: Sequence[StudentPlan], folder: Path) -> dict[str, FoundRun]:
+    """Runs of students that are packed and scored, or were given up by the rule that still holds."""
+    tracker, settled = open_tracker(config), {}
+    for plan in plans:
+        run = tracker.find("student", plan.key)
+        packed = (plan.packed(folder) / MANIFEST).is_file()
+        if run is None:
+            if packed:
+                say(
+                    f"student {plan.name} lies packed in {folder}, but its run is not in the experiment "
+                    f"'{config.tracking.experiment}': it is trained again, unless a deleted run is restored before"
+                )
+            continue
+        if (run.finished and packed) or (run.stopped and config.sweep.stopping.rule != "none"):
+            settled[plan.key] = run
+    return settled
+
+
+def _interrupted(
+    config: JobConfig, plans: Sequence[StudentPlan], settled: dict[str, FoundRun], checkpoints: Path, former: _Former
+) -> list[list[StudentPlan]]:
+    """Cohorts with a checkpoint of this layout that can go on as they were."""
+    wanted, cohorts = {plan.key: plan for plan in plans}, []
+    left = [record for record in sorted(checkpoints.glob(f"*/{COHORT}")) if (record.parent / "latest").is_file()]
+    left.sort(key=lambda record: not record.parent.name.endswith(f"-{config.cluster.layout}"))
+    for record in left:
+        keys, folder = json.loads(record.read_text()), record.parent
+        if not set(keys) <= set(wanted) or set(keys) <= set(settled):
+            continue
+        if any(read_progress(folder).get("stopped", [])) and config.sweep.stopping.rule == "none":
+            continue  # those are wanted after all
+        if not folder.name.endswith(f"-{config.cluster.layout}"):
+            say_other_layouts([folder], config.cluster.layout, f"a cohort of {len(keys)} students")
+        elif former.is_asked_for([wanted[key] for key in keys]):
+            cohorts.append([wanted.pop(key) for key in keys])
+        else:
+            say(f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now")
+    return cohorts
+
+
+class _Former:
+    """Puts students together that can see the same batches, as many as a worker's memory holds."""
+
+    def __init__(self, job: OpenedJob, sizes: dict[str, int]) -> None:
+        self.config, self.shape, self.sizes = job.config, job.shape, sizes
+        self.teacher, self.work_of_teacher = num_parameters(job.shape), work_of(job.shape)
+        lengths, num_workers = job.task.split("train").lengths(), job.config.cluster.num_workers
+        self.batches = micro_batches(lengths, job.config.student, num_workers, job.config.seed)
+        stops, most = job.config.sweep.stopping.rule != "none", job.config.evaluation.max_validation_examples
+        self.validation = job.task.split("validation").lengths()[:most] if stops else []  # what is validated on the way
+        self.pass_bytes: dict[tuple[int, int], float] = {}  # by depth
+
+    def memory(self, students: Sequence[StudentPlan]) -> float:
+        """Of one worker that trains them."""
+        schemes = [scheme_of_student(self.config, plan) for plan in students]
+        quantised = [min(s.weight_bits, s.embedding_bits) < NOT_QUANTISED for s in schemes]
+        sizes = [self.sizes[plan.key] for plan in students]
+        return cohort_bytes(sizes, quantised, self.teacher, max(map(self._pass_bytes, students)), self.config)
+
+    def _pass_bytes(self, plan: StudentPlan) -> float:
+        depth = len(plan.encoder_map), len(plan.decoder_map)
+        if depth not in self.pass_bytes:
+            work, batch_tokens = work_of(self.shape, depth), self.config.evaluation.batch_tokens
+            validated = evaluation_bytes(work, self.validation, batch_tokens)
+            self.pass_bytes[depth] = max(pass_bytes(work, self.batches, self.work_of_teacher), validated)
+        return self.pass_bytes[depth]
+
+    def is_asked_for(self, students: Sequence[StudentPlan]) -> bool:
+        """Whether the settings, changed after a worker ran out of memory, still want so large a cohort."""
+        most, given = self.config.sweep.cohort_size, self.config.cluster.worker_memory_gib
+        too_many = most is not None and len(students) > most
+        return len(students) == 1 or (not too_many and (given is None or self.memory(students) <= given * GIB))
+
+    def form(self, plans: Iterable[StudentPlan], room: float) -> list[list[StudentPlan]]:
+        """Cohorts in the students' order.
+
+        Raises:
+            UserError: a student that is too large alone.
+        """
+        alike: dict[str, list[list[StudentPlan]]] = {}
+        most = self.config.sweep.cohort_size
+        for plan in plans:
+            if (alone := self.memory([plan])) > room:
+                raise UserError(
+                    f"student '{plan.name}' needs about {alone / GIB:.1f} GiB in each of "
+                    f"{self.config.cluster.num_workers} workers",
+                    f"{room / GIB:.1f} GiB for each here",
+                    "lower student.micro_batch_tokens, use more ZeRO or larger nodes, or set cluster.worker_memory_gib",
+                )
+            # One cohort sees one sequence of batches.
+            cohorts = alike.setdefault(f"{plan.seed} {sequence_of(self.config, plan.config)}", [[]])
+            full = len(cohorts[-1]) == most or self.memory([*cohorts[-1], plan]) > room
+            if cohorts[-1] and full:
+                cohorts.append([])
+            cohorts[-1].append(plan)
+        return [cohort for cohorts in alike.values() for cohort in cohorts]
+
+
+def _num_at_once(cluster: ClusterConfig, cohorts: Sequence[CohortPlan]) -> int:
+    if cluster.launcher == "process" or not cohorts:
+        return 1
+    nodes, largest = nodes_alive(), max(cohort.memory_bytes for cohort in cohorts)
+    check_resources(cluster, nodes, largest)
+    return num_groups(cluster, nodes, largest)

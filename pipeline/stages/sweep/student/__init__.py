@@ -1,0 +1,1 @@
+"""One student, before and after its training."""

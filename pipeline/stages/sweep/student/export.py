@@ -1,0 +1,93 @@
+"""Stage: a trained student's graphs beside its package: their bytes, how far they are from torch, what answers."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import datasets
+import torch
+
+from pipeline.config.errors import UserError
+from pipeline.config.schema import JobConfig
+from pipeline.config.use import AS_TRAINED
+from pipeline.console.progress import say
+from pipeline.data.batches import generation_batches
+from pipeline.evaluation.metrics import score_texts
+from pipeline.export.onnx.export_once import exported_anew
+from pipeline.runtime.answer import OnnxAnswerer
+from pipeline.runtime.manifest import model_bytes
+from pipeline.serving.logged_models import EXPORTED
+from pipeline.stages.evaluate import references_of
+from pipeline.training.collective import gather_objects, rank, world_size
+
+PREFIX = "onnx_"  # of the metrics of graphs
+
+
+def export_folder(packed: Path) -> Path:
+    """Where the graphs of a student's package lie."""
+    return packed.with_name(EXPORTED)
+
+
+def export_student(packed: Path, teacher_bytes: int, name: str) -> tuple[OnnxAnswerer | None, dict[str, float]]:
+    """Export a student of a sweep; one that cannot be exported loses nothing else, and is told why.
+
+    Args:
+        packed: its package.
+        teacher_bytes: of the teacher's weights.
+        name: what a person calls it.
+
+    Returns:
+        what answers from the graphs, with as many threads as torch, and metrics of size and parity; none and nothing.
+    """
+    folder = export_folder(packed)
+    try:
+        info = exported_anew(packed, folder, AS_TRAINED)
+        answerer = OnnxAnswerer(folder, num_threads=torch.get_num_threads())
+    except Exception as error:  # onnx and onnxruntime have errors of their own, and the scores are worth more
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        say(f"student {name} has no ONNX form and is served from torch: {reason}")
+        shutil.rmtree(folder, ignore_errors=True)  # what does not load is not served
+        return None, {}
+    size_bytes = model_bytes(folder)
+    return answerer, {
+        PREFIX + "size_bytes": float(size_bytes),
+        PREFIX + "size_ratio": teacher_bytes / size_bytes,
+        "parity_error": info.parity.logits_error,
+        "parity_floor": info.parity.floor,
+        "parity_same_choices": info.parity.same_choices,
+    }
+
+
+def exported_scores(
+    packed: Path, examples: datasets.Dataset, config: JobConfig, predictions: list[str]
+) -> dict[str, float]:
+    """Scores of what the graphs say about examples, and how often it is what torch says; every rank calls it.
+
+    Args:
+        packed: the package beside which the graphs lie.
+        examples: tokenised.
+        config: the job.
+        predictions: of the same student in torch.
+
+    Returns:
+        the task's metrics with `onnx_` before their names, and `onnx_same_predictions`; nothing if nobody wants them,
+        or without graphs.
+    """
+    folder = export_folder(packed)
+    # Worker 0 has made the folder; what another one's view of shared storage says could leave the others waiting.
+    if not config.evaluation.score_exported or not gather_objects(folder.is_dir())[0]:
+        return {}
+    answerer = OnnxAnswerer(folder, num_threads=torch.get_num_threads(), check=False)
+    batches = generation_batches(examples["source_tokens"][:], config.evaluation.batch_tokens, world_size())[rank()]
+    found: dict[int, str] = {}
+    for rows in batches:
+        batch = examples[rows]
+        answers = answerer.answer_batch(batch["input_ids"], batch.get("token_type_ids"), config.task.decoding)
+        found |= dict(zip(rows, answers, strict=True))
+    merged = {index: text for part in gather_objects(found) for index, text in part.items()}
+    said = [merged[index] for index in range(len(examples))]
+    task, references = config.task, references_of(examples)
+    scores = score_texts(task.metric, said, references, intervals=False, tokenizer=task.metric_tokenizer)
+    same = sum(ours == theirs for ours, theirs in zip(said, predictions, strict=True)) / len(said)
+    return {**{PREFIX + name: value for name, value in scores.items()}, PREFIX + "same_predictions": same}

@@ -1,0 +1,90 @@
+"""What each student minimises, and what the teacher must show for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from pipeline.config.build import changed
+from pipeline.config.errors import UserError
+from pipeline.config.recipe import DECODER_TERMS, RecipeConfig
+from pipeline.data.batch import Batch
+from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
+from pipeline.distillation.published import PublishedObjective
+from pipeline.distillation.recording import Relation, modules_named, relations_of
+from pipeline.models.forward import start_token
+from pipeline.models.student import sites_of
+from pipeline.pruning.heads import count_heads
+from pipeline.quantization.prepare import Sites
+from pipeline.stages.sweep.plan.students import StudentPlan
+from pipeline.training.loop import Objective
+
+
+def objective_of(
+    recipe: RecipeConfig,
+    plan: StudentPlan,
+    student: Any,
+    teacher: Any,
+    heads: dict[str, list[int]],
+    label_smoothing: float,
+) -> Objective:
+    """What a student minimises.
+
+    Args:
+        recipe: its recipe.
+        plan: its layer maps.
+        student: the model, before an engine takes it apart.
+        teacher: its teacher.
+        heads: attention module -> heads of the teacher's layer that the student keeps; all where it is not named.
+        label_smoothing: of the task loss.
+
+    Raises:
+        UserError: relation heads that do not divide what is left of the student's width.
+    """
+    if not plan.config.distil:
+        return TaskObjective(label_smoothing=label_smoothing)
+    weights = recipe.distillation
+    if start_token(teacher.config) is None:  # a classifier; the plan has named what does not concern it
+        weights = changed(weights, dict.fromkeys(DECODER_TERMS, 0.0), "recipe.distillation")
+    common: dict[str, Any] = {"weights": weights, "label_smoothing": label_smoothing}
+    common |= {"encoder_map": plan.encoder_map, "decoder_map": plan.decoder_map}
+    if recipe.distillation.reduction == "tensor":
+        return PublishedObjective(as_released=recipe.dqbart.as_released, **common)
+    sites, theirs = sites_of(student), sites_of(teacher)
+    relations = relations_of(weights, sites, theirs)
+    _check_widths(relations, student, weights.relation_heads or count_heads(teacher, theirs.attentions[0]))
+    return DistillationObjective(relations=relations, heads=_heads_by_layer(sites, heads), **common)
+
+
+def teacher_pass(teacher: Any, objectives: Sequence[Objective], precision: str) -> Callable[[Batch], Signals]:
+    """The teacher's signals for a micro-batch: whatever one of the objectives compares."""
+    distilled = [objective for objective in objectives if isinstance(objective, DistillationObjective)]
+    recorded = modules_named(teacher, {name for objective in distilled for name in objective.teacher_modules})
+
+    @torch.no_grad()
+    def signals(batch: Batch) -> Signals:
+        with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            return signals_of(teacher, batch, recorded=recorded)
+
+    return signals
+
+
+def _heads_by_layer(sites: Sites, heads: dict[str, list[int]]) -> dict[str, dict[int, list[int]]]:
+    """Kind of attention -> layer -> heads that are left, for the modules that `heads` names."""
+    chosen: dict[str, dict[int, list[int]]] = {}
+    for site in sites.attentions:
+        if site.module in heads:
+            chosen.setdefault(site.kind, {})[site.layer] = heads[site.module]
+    return chosen
+
+
+def _check_widths(relations: dict[str, Relation], student: Any, num_heads: int) -> None:
+    for name in (name for relation in relations.values() for name in relation.student):
+        if (width := student.get_submodule(name).out_features) % num_heads:
+            raise UserError(
+                f"{num_heads} relation heads for {name}, which has width {width} left",
+                "a divisor of what is left after heads were removed",
+                "set recipe.distillation.relation_heads=1, or heads=1",
+            )

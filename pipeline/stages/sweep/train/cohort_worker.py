@@ -1,0 +1,252 @@
+"""What the workers of a cohort do: train it on one teacher pass; pack, evaluate and export each student."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+
+from pipeline.config.build import build
+from pipeline.config.load import to_yaml
+from pipeline.config.schema import JobConfig
+from pipeline.console.progress import say
+from pipeline.data.tokenise import load_tokenised
+from pipeline.evaluation.metrics import HEADLINES
+from pipeline.export.package import PackageInfo, file_bytes, load_package, write_package
+from pipeline.models.load import load_model
+from pipeline.models.student import outline, sites_of
+from pipeline.pruning.removal import remove_heads
+from pipeline.quantization.footprint import rule_p_bytes
+from pipeline.quantization.packed_layers import convert
+from pipeline.quantization.scheme import NOT_QUANTISED
+from pipeline.stages.evaluate import (
+    PREDICTIONS,
+    evaluate_examples,
+    evaluation_examples,
+    metric_tags,
+    write_predictions,
+)
+from pipeline.stages.prepare_data import PreparedTask
+from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
+from pipeline.stages.sweep.plan.students import StudentPlan, recipe_of, scheme_of_student
+from pipeline.stages.sweep.student.export import export_student, exported_scores
+from pipeline.stages.sweep.student.log_model import logged_model_or_warning
+from pipeline.stages.sweep.student.objectives import teacher_pass
+from pipeline.stages.sweep.student.speed import speed_metrics
+from pipeline.stages.sweep.student.start import prepared_student, student_learner
+from pipeline.stages.sweep.train.early_stopping import rungs
+from pipeline.stages.sweep.train.prune_heads import read_heads
+from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.training import (
+    num_training_steps,
+    train_with_checkpoints,
+    training_batches,
+    worker_device,
+)
+from pipeline.storage.layout import whole_folder, write_json
+from pipeline.tracking.run import SilentRun
+from pipeline.tracking.tracker import RunSpec
+from pipeline.training.checkpoint import Checkpointer
+from pipeline.training.collective import barrier, gather_objects, rank
+from pipeline.training.loop import Learner
+
+
+def train_students(payload: dict[str, Any]) -> None:
+    """Worker: train this rank's share of a cohort, then pack and evaluate every student that is left."""
+    config, task = build(JobConfig, payload["config"]), PreparedTask(**payload["task"])
+    teacher_result, settled = TeacherResult(**payload["teacher"]), payload["settled"]
+    plans = [StudentPlan.from_payload(plan) for plan in payload["students"]]
+    tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.student
+    teacher, folder = load_model(Path(teacher_result.folder), device), Path(payload["folder"])
+    split = load_tokenised(Path(payload["training_tokens"]), "train")
+    batches, everything = (
+        training_batches(split, train, config, tokenizer, teacher.config, plans[0].seed, sharded)
+        for sharded in (True, False)
+    )
+    num_steps = num_training_steps(batches, train)
+    with ExitStack() as runs:
+        learners = [
+            student_learner(config, plan, teacher, runs.enter_context(run), everything, num_steps, folder)
+            for plan in plans
+            for run in [SilentRun() if plan.key in settled else _start_run(config, plan, teacher_result, payload)]
+        ]
+        train_with_checkpoints(
+            learners,
+            batches,
+            num_steps,
+            train,
+            stage=payload["name"],
+            folder=Path(payload["checkpoints"]),
+            device=device,
+            on_rung=rungs(config, task, plans, learners, teacher, folder, num_steps),
+            teacher_pass=teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision),
+        )
+        for plan, learner in zip(plans, learners, strict=True):
+            if plan.key in settled:
+                continue
+            packed = plan.packed(folder)
+            _pack(config, plan, learner, teacher, tokenizer, folder)
+            if learner.failure is not None:
+                _say_once(f"student {plan.name} FAILED: {learner.failure}")
+            if not learner.active:
+                continue
+            _evaluate(config, plan, learner, task, teacher_result, teacher, packed, num_steps)
+    Checkpointer(Path(payload["checkpoints"])).clear()
+
+
+def _evaluate(
+    config: JobConfig,
+    plan: StudentPlan,
+    learner: Learner,
+    task: PreparedTask,
+    teacher_result: TeacherResult,
+    teacher: Any,
+    packed: Path,
+    num_steps: int,
+) -> None:
+    """Score the package on disk and end the student's run; a failure of the next student is not its own."""
+    run = learner.listener
+    assert isinstance(run, SilentRun)
+    model, info = load_package(packed)
+    model, tokenizer, examples = model.to(teacher.device), task.tokenizer(), evaluation_examples(task, config)
+    scores, predictions = evaluate_examples(model, tokenizer, examples, config, task.labels)
+    shapes = (teacher.config, model.config)
+    metrics = _headline_metrics(config, plan, scores, packed, teacher_result, shapes, info.heads)
+    best = HEADLINES[config.task.metric]
+    _say_once(f"student {plan.name}: {best} {scores[best]:.2f}, {metrics['size_bytes']:.0f} bytes")
+    run.metrics(metrics, num_steps)
+    run.tags(metric_tags(examples, config))
+    if rank() == 0:
+        _record(config, run, packed, examples, predictions)
+    barrier()  # the others have nothing to do while times are taken
+    more: dict[str, float] = {}
+    if rank() == 0:
+        graphs, more = export_student(packed, teacher_result.size_bytes, plan.name)
+        more |= speed_metrics(model, graphs, teacher, examples, tokenizer.pad_token_id, config)
+        del graphs
+    barrier()
+    more |= exported_scores(packed, examples, config, predictions)
+    if rank() == 0:
+        metrics |= more
+        run.metrics(more, num_steps)
+        write_json(packed.parent / "result.json", {"name": plan.name, "metrics": metrics})
+    run.close()
+    if rank() == 0:  # after the results: what fails here is tried again when all students are done
+        assert run.run_id is not None
+        logged_model_or_warning(open_tracker(config), run.run_id, packed, examples, plan.name)
+    barrier()
+
+
+def _record(
+    config: JobConfig, run: SilentRun, packed: Path, examples: datasets.Dataset, predictions: list[str]
+) -> None:
+    """What a student is and says, in its folder and in its run."""
+    write_predictions(packed.parent / PREDICTIONS, examples, predictions)
+    run.artifacts(packed.parent / PREDICTIONS)
+    run.table(_samples(examples, predictions, config.evaluation.num_samples), "samples.json")
+
+
+def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, tokenizer: Any, folder: Path) -> None:
+    """Convert a replica of the trained student and write it as a package; frees the engine.
+
+    The last update may have made a weight infinite, which no loss has seen: such a student fails here.
+    """
+    if not learner.active:
+        return
+    state = learner.engine.whole_state()  # on rank 0
+    broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
+    if broken := gather_objects(broken)[0]:
+        learner.fail(f"non-finite {broken[0]} after the last optimiser step")
+        return
+    learner.engine.close()
+    if rank() == 0:
+        scheme, student = scheme_of_student(config, plan), prepared_student(config, plan, teacher, folder)
+        student.load_state_dict(state)  # learned scales are part of it
+        convert(student.to(teacher.device), sites_of(student), scheme)  # grids of the device that it was trained on
+        info = PackageInfo(
+            scheme=scheme,
+            encoder_map=plan.encoder_map,
+            decoder_map=plan.decoder_map,
+            heads=read_heads(plan.start_folder(folder)),
+            decoding=config.task.decoding,
+            source_prefix=config.task.source_prefix,
+            source_language=config.task.source_language,
+            target_language=config.task.target_language,
+            max_source_tokens=config.task.max_source_tokens,
+        )
+        with whole_folder(plan.packed(folder)) as partial:
+            write_package(partial, student, tokenizer, info)
+    barrier()
+
+
+def _headline_metrics(
+    config: JobConfig,
+    plan: StudentPlan,
+    scores: dict[str, float],
+    packed: Path,
+    teacher: TeacherResult,
+    shapes: tuple[Any, Any],
+    heads: dict[str, list[int]],
+) -> dict[str, float]:
+    """Scores and sizes of a student: bytes on disk, and the papers' formula beside them.
+
+    `shapes` are the configurations of teacher and student.
+    """
+    scheme, size_bytes, best = scheme_of_student(config, plan), file_bytes(packed), HEADLINES[config.task.metric]
+    head_bits = scheme.embedding_bits if scheme.quantisation.lm_head else NOT_QUANTISED
+    paper_bytes = _rule_p_bytes(shapes[1], heads, scheme.weight_bits, scheme.embedding_bits, head_bits)
+    metrics = {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
+        "size_bytes": float(size_bytes),
+        "size_ratio": teacher.size_bytes / size_bytes,
+        f"{best}_lost": teacher.scores[best] - scores[best],
+    }
+    if not scheme.quantisation.bits:  # the papers' formula knows one number of bits for all linear layers
+        rule_p_ratio = _rule_p_bytes(shapes[0], {}, 32, 32, 32) / paper_bytes
+        metrics |= {"rule_p_bytes": paper_bytes, "rule_p_ratio": rule_p_ratio}
+    return metrics
+
+
+def _rule_p_bytes(shape: Any, heads: dict[str, list[int]], *bits: float) -> float:
+    model = outline(shape)
+    remove_heads(model, sites_of(model), heads)
+    return rule_p_bytes(model, sites_of(model), *bits)
+
+
+def _samples(examples: datasets.Dataset, predictions: list[str], num: int) -> dict[str, list[str]]:
+    """The first predictions beside sources and references."""
+    few = examples.select(range(min(num, len(examples))))
+    return {"source": few["source"][:], "reference": few["target"][:], "prediction": predictions[: len(few)]}
+
+
+def _say_once(text: str) -> None:
+    if rank() == 0:
+        say(text)
+
+
+def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> SilentRun:
+    tags = {"dq.teacher_run": teacher.run_id or "", "dq.data": payload["task"]["fingerprint"], **common_tags(config)}
+    tags["dq.group"] = plan.group
+    of_grid = plan.config.label in config.sweep.recipes
+    tags["dq.recipe"] = plan.config.label if of_grid else f"{config.recipe.name} {plan.config.label}".strip()
+    spec = RunSpec(
+        name=plan.name,
+        key=plan.key,
+        kind="student",
+        parent_run_id=payload["parent_run_id"],
+        params={
+            **common_params(config, without=("sweep",)),
+            **{name: value for name, value in asdict(plan.config).items() if value is not None},
+            "seed": plan.seed,
+            "recipe": {**asdict(recipe_of(config, plan.config)), "name": tags["dq.recipe"]},
+            "encoder_map": plan.encoder_map,
+            "decoder_map": plan.decoder_map,
+            "teacher_key": teacher.key,
+        },
+        config=to_yaml(config),
+        tags=tags,
+    )
+    return start_run(config, spec)

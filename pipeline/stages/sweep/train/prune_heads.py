@@ -1,0 +1,230 @@
+"""Stage: which attention heads a student keeps, decided before its training and written down once.
+
+heads.json          attention module -> heads of the teacher's layer that are kept
+model.safetensors   only after gates: the weights that were trained with them, in full precision
+failure.json        instead of both: why the gates failed; the cohort says so, and the next submission tries again
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pipeline.cluster.ray_train import run_workers
+from pipeline.config.build import build
+from pipeline.config.schema import JobConfig
+from pipeline.console.progress import say
+from pipeline.data.batch import Batch
+from pipeline.data.batches import TrainingBatches
+from pipeline.data.tokenise import load_tokenised
+from pipeline.distillation.losses import cross_entropy_sum
+from pipeline.models.forward import position_logits
+from pipeline.models.load import load_model
+from pipeline.models.student import build_student, sites_of
+from pipeline.pruning.gates import HeadGates
+from pipeline.pruning.heads import count_heads
+from pipeline.pruning.importance import head_importance, heads_to_keep
+from pipeline.pruning.removal import remove_heads
+from pipeline.stages.job import OpenedJob
+from pipeline.stages.prepare_data import PreparedTask, as_payload
+from pipeline.stages.sweep.plan.students import StudentPlan, peak_learning_rate, recipe_of
+from pipeline.stages.sweep.student.objectives import objective_of, teacher_pass
+from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.training import (
+    make_engine,
+    num_training_steps,
+    say_other_layouts,
+    train_with_checkpoints,
+    training_batches,
+    worker_device,
+)
+from pipeline.storage.layout import whole_folder, write_json
+from pipeline.tracking.run import SilentRun
+from pipeline.training.checkpoint import Checkpointer
+from pipeline.training.collective import barrier, rank
+from pipeline.training.engine import Engine
+from pipeline.training.loop import Learner, Objective, TokenCounts
+from pipeline.training.optim import make_schedule
+from pipeline.training.random_stream import RandomStream
+
+HEADS, WEIGHTS, FAILURE = "heads.json", "model.safetensors", "failure.json"
+
+
+def run(job: OpenedJob, teacher: TeacherResult, plan: StudentPlan, sweep: Path, training_tokens: Path) -> None:
+    """Choose the heads of a student that does not keep all, or find them chosen."""
+    folder = plan.start_folder(sweep)
+    if plan.config.heads == 1 or (folder / HEADS).is_file():
+        return
+    payload = as_payload(
+        job.config,
+        job.task,
+        teacher=teacher.folder,
+        student=asdict(plan),
+        folder=str(folder),
+        training_tokens=str(training_tokens),
+    )
+    say_other_layouts((folder.parent / "gates").glob("*"), job.config.cluster.layout, f"gates of {plan.name}")
+    run_workers(
+        choose_heads, payload, job.config.cluster, name=f"heads-{plan.key}", storage_path=job.storage.root / "ray"
+    )
+
+
+def load_start(student: Any, folder: Path) -> None:
+    """Give a pruned student the weights that were trained with its gates, if there were gates."""
+    if (folder / WEIGHTS).is_file():
+        trained, own = load_file(folder / WEIGHTS), dict(student.named_parameters())
+        assert set(trained) == set(own)  # tied matrices once in both
+        student.load_state_dict(trained, strict=False)
+
+
+def read_heads(folder: Path) -> dict[str, list[int]]:
+    """The heads that a student keeps; an empty dictionary is all of them."""
+    path = folder / HEADS
+    heads: dict[str, list[int]] = json.loads(path.read_text()) if path.is_file() else {}
+    return heads
+
+
+def read_failure(folder: Path) -> str | None:
+    """Why no heads could be chosen."""
+    path = folder / FAILURE
+    return f"gates: {json.loads(path.read_text())}" if path.is_file() else None
+
+
+def choose_heads(payload: dict[str, Any]) -> None:
+    """Worker: importance on rank 0, or gates trained by all ranks; rank 0 writes the folder."""
+    config, folder = build(JobConfig, payload["config"]), Path(payload["folder"])
+    plan = StudentPlan.from_payload(payload["student"])
+    device, tokenizer = worker_device(config.cluster), PreparedTask(**payload["task"]).tokenizer()
+    teacher = load_model(Path(payload["teacher"]), device)
+    split = load_tokenised(Path(payload["training_tokens"]), "train")
+    batches = training_batches(split, config.student, config, tokenizer, teacher.config, plan.seed)
+    pruning = recipe_of(config, plan.config).pruning
+    student = build_student(teacher, plan.encoder_map, plan.decoder_map, config.student.dropout).to(device)
+    if pruning.method == "gates":
+        gated, failure = _train_gates(config, plan, student, teacher, batches, folder)
+        if failure is not None:
+            if rank() == 0:
+                write_json(folder / FAILURE, failure)
+        elif rank() == 0:
+            kept = gated.head_gates.kept(plan.config.heads)
+            gated.head_gates.fold(gated)
+            remove_heads(gated, sites_of(gated), kept)
+            _write(folder, plan, kept, dict(gated.named_parameters()))
+    elif rank() == 0:
+        _write(folder, plan, _most_important(student, batches, pruning.num_examples, plan.config.heads), {})
+    barrier()
+
+
+def _write(folder: Path, plan: StudentPlan, kept: dict[str, list[int]], weights: dict[str, Tensor]) -> None:
+    with whole_folder(folder) as partial:
+        if weights:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial / WEIGHTS)
+        write_json(partial / HEADS, kept)
+    say(f"student {plan.name}: keeps {sum(map(len, kept.values()))} heads")
+
+
+def _most_important(student: Any, batches: TrainingBatches, num_examples: int, keep: float) -> dict[str, list[int]]:
+    """The heads that the task loss depends on most, on the first examples of rank 0."""
+
+    def examples() -> Iterator[Batch]:
+        seen = 0
+        for micro_batches in batches.steps(0):
+            for batch in micro_batches:
+                if seen >= num_examples:
+                    return
+                seen += len(batch.labels)
+                yield batch.to(student.device)
+
+    def loss_of(batch: Batch) -> Tensor:
+        return cross_entropy_sum(position_logits(student(**batch.inputs)), batch.labels)
+
+    return heads_to_keep(head_importance(student, sites_of(student), examples(), loss_of), keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedObjective:
+    """A student's objective plus the expected part of open gates."""
+
+    inner: Objective
+    gates: HeadGates
+    num_heads: int
+    penalty: float
+
+    @property
+    def needs_teacher(self) -> bool:
+        """See `training.loop.Objective`."""
+        return self.inner.needs_teacher
+
+    def __call__(self, engine: Engine, batch: Batch, signals: Any, counts: TokenCounts) -> dict[str, Tensor]:
+        """See `training.loop.Objective`."""
+        terms = self.inner(engine, batch, signals, counts)
+        if self.penalty == 0:
+            return terms
+        # Micro-batches and ranks add up; a filler counts nothing.
+        share = self.penalty / counts.num_micro_batches if batch.num_target_tokens else 0.0
+        return {**terms, "gates_loss": share * self.gates.penalty() / self.num_heads}
+
+    def weight(self, term: str) -> float:
+        """See `training.loop.Objective`."""
+        return self.penalty if term == "gates_loss" else self.inner.weight(term)
+
+
+def _train_gates(
+    config: JobConfig, plan: StudentPlan, student: Any, teacher: Any, batches: TrainingBatches, folder: Path
+) -> tuple[Any, str | None]:
+    """Train gates and weights together in full precision.
+
+    Returns:
+        on rank 0 a whole copy of the student with its gates, and why it failed if it did.
+    """
+    pruning, train = recipe_of(config, plan.config).pruning, config.student
+    num_steps = min(pruning.num_steps, num_training_steps(batches, train))
+    objective = _gated_objective(config, plan, student, teacher)
+    peak = peak_learning_rate(config, plan.config)
+    learner = Learner(
+        name=f"{plan.name} gates",
+        engine=make_engine(student.train(), train, config.cluster),
+        objective=objective,
+        learning_rate=make_schedule(train, num_steps, peak),
+        listener=SilentRun(),
+        random=RandomStream(plan.seed + rank(), student.device),
+    )
+    checkpoints = folder.parent / "gates" / config.cluster.layout
+    train_with_checkpoints(
+        [learner],
+        batches,
+        num_steps,
+        train,
+        stage="gates",
+        folder=checkpoints,
+        device=student.device,
+        teacher_pass=teacher_pass(teacher, [objective.inner], config.cluster.precision),
+    )
+    replica = None
+    if rank() == 0:  # ZeRO-3 has taken the parameters apart; a replica is whole
+        replica = build_student(teacher, plan.encoder_map, plan.decoder_map, train.dropout)
+        HeadGates(replica, sites_of(replica), pace=pruning.pace).attach(replica)
+    if learner.failure is None:
+        learner.engine.copy_to(replica)
+    learner.engine.close()
+    Checkpointer(checkpoints).clear()
+    return replica, learner.failure
+
+
+def _gated_objective(config: JobConfig, plan: StudentPlan, student: Any, teacher: Any) -> GatedObjective:
+    """Gates on all heads of a student, and what they and its weights minimise."""
+    recipe, sites = recipe_of(config, plan.config), sites_of(student)
+    gates = HeadGates(student, sites, pace=recipe.pruning.pace)
+    gates.attach(student)
+    return GatedObjective(
+        inner=objective_of(recipe, plan, student, teacher, {}, config.student.label_smoothing),
+        gates=gates,
+        num_heads=sum(count_heads(student, site) for site in sites.attentions),
+        penalty=recipe.pruning.penalty,
+    )

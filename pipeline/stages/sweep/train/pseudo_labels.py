@@ -1,0 +1,120 @@
+"""Stage: the teacher writes training targets, once for all sweeps; workers share the examples."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.cluster.ray_train import run_workers
+from pipeline.config.build import build
+from pipeline.config.load import config_hash
+from pipeline.config.recipe import SequenceConfig
+from pipeline.config.schema import JobConfig
+from pipeline.config.task import TaskConfig
+from pipeline.console.progress import ProgressBar, say
+from pipeline.data.tokenise import with_targets
+from pipeline.distillation.pseudo_labels import Target, choose_target
+from pipeline.evaluation.generate import generate_candidates
+from pipeline.models.load import load_model
+from pipeline.stages.job import OpenedJob
+from pipeline.stages.prepare_data import PreparedTask, as_payload
+from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.training import worker_device
+from pipeline.storage.layout import whole_folder, write_json
+from pipeline.training.collective import barrier, gather_objects, rank, world_size
+
+CHUNK_EXAMPLES = 4096  # what an interrupted job may lose
+
+
+def run(job: OpenedJob, teacher: TeacherResult, settings: SequenceConfig) -> Path:
+    """The folder of tokenised splits to train on: the task's own, or one with the teacher's targets.
+
+    Raises:
+        UserError: whatever the cluster lacks.
+    """
+    if settings.kind == "none":
+        return Path(job.task.tokens_folder)
+    parts = (
+        teacher.key,
+        Path(job.task.tokens_folder).name,
+        asdict(settings),
+        asdict(job.config.task.decoding),
+        (job.config.task.metric, job.config.task.metric_tokenizer),
+    )
+    folder = job.storage.cache / "pseudo_labels" / config_hash(*parts)
+    if (folder / "train").is_dir():
+        say(f"pseudo-labels: found in {folder}")
+        return folder
+    payload = as_payload(job.config, job.task, settings=asdict(settings), teacher=teacher.folder, folder=str(folder))
+    run_workers(
+        write_pseudo_labels,
+        payload,
+        job.config.cluster,
+        name=f"pseudo-labels-{folder.name}",
+        storage_path=job.storage.root / "ray",
+    )
+    return folder
+
+
+def write_pseudo_labels(payload: dict[str, Any]) -> None:
+    """Worker: targets for this rank's share of every chunk; rank 0 writes them, then the split."""
+    config, task, folder = build(JobConfig, payload["config"]), PreparedTask(**payload["task"]), Path(payload["folder"])
+    settings, tokenizer = build(SequenceConfig, payload["settings"]), task.tokenizer()
+    examples = task.split("train").examples
+    model = load_model(Path(payload["teacher"]), worker_device(config.cluster))
+    decoding = replace(config.task.decoding, num_beams=settings.num_beams)
+    num_candidates = settings.num_beams if settings.kind == "interpolated" else 1
+    chunks = {folder / "chunks" / f"{start:09d}.json": start for start in range(0, len(examples), CHUNK_EXAMPLES)}
+    bar = ProgressBar("pseudo-labels", len(chunks), shown=rank() == 0)
+    # Rank 0 decides for all: another job may write the same chunks meanwhile.
+    missing = gather_objects([str(path) for path in chunks if not path.is_file()])[0]
+    for index, (path, start) in enumerate(chunks.items()):
+        if str(path) in missing:
+            chunk = examples.select(range(start, min(start + CHUNK_EXAMPLES, len(examples))))
+            candidates = generate_candidates(
+                model,
+                tokenizer,
+                chunk,
+                decoding,
+                num_candidates=num_candidates,
+                batch_tokens=config.evaluation.batch_tokens,
+                rank=rank(),
+                num_ranks=world_size(),
+                gather=gather_objects,
+            )
+            targets = _choose(candidates, chunk["target"][:], settings, config.task)
+            if rank() == 0:
+                write_json(path, [asdict(target) for target in targets])
+        bar.update(index + 1)
+    bar.close()
+    if rank() == 0:
+        entries = [entry for path in chunks for entry in json.loads(path.read_text())]
+        _write_split([Target(**entry) for entry in entries], examples, tokenizer, config, folder)
+        shutil.rmtree(folder / "chunks", ignore_errors=True)
+    barrier()
+
+
+def _choose(
+    candidates: list[list[str]], references: list[str], settings: SequenceConfig, task: TaskConfig
+) -> list[Target]:
+    """The targets of a chunk, in its order; each rank compares its share."""
+    shares = [
+        choose_target(candidates[i], references[i], settings, task.metric, task.metric_tokenizer)
+        for i in range(rank(), len(references), world_size())
+    ]
+    parts = gather_objects(shares)
+    return [parts[i % world_size()][i // world_size()] for i in range(len(references))]
+
+
+def _write_split(targets: list[Target], examples: Any, tokenizer: Any, config: JobConfig, folder: Path) -> None:
+    texts = [target.text for target in targets]
+    with whole_folder(folder / "train") as partial:
+        with_targets(examples, texts, tokenizer, config.task).save_to_disk(str(partial))
+    near = [target.similarity for target in targets if target.by_teacher]
+    share = len(near) / max(1, len(targets))
+    say(f"pseudo-labels: {share:.1%} by the teacher, {statistics.fmean(near or [0.0]):.1f} % like the references")
+    write_json(folder / "summary.json", {"by_teacher": share, "similarity": statistics.fmean(near or [0.0])})

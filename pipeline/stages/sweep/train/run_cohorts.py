@@ -1,0 +1,152 @@
+"""Stage: train the cohorts of a sweep side by side, and say what became of its students."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+
+from pipeline.cluster.groups import run_side_by_side
+from pipeline.cluster.ray_train import run_workers
+from pipeline.config.load import config_hash
+from pipeline.console.progress import say
+from pipeline.stages.job import OpenedJob
+from pipeline.stages.prepare_data import as_payload
+from pipeline.stages.runs import open_tracker
+from pipeline.stages.sweep.plan.cohorts import COHORT, CohortPlan, SweepPlan
+from pipeline.stages.sweep.plan.students import StudentPlan, sequence_of
+from pipeline.stages.sweep.train import prune_heads, pseudo_labels
+from pipeline.stages.sweep.train.cohort_worker import train_students
+from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.storage.layout import write_json
+from pipeline.tracking.tracker import FoundRun, Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentResult:
+    """A student after training: its run, its metrics, why it failed or was given up."""
+
+    name: str
+    key: str
+    run_id: str | None
+    failure: str | None
+    stopped: str | None  # given up early, as the sweep's settings want it: no failure
+    metrics: dict[str, float]
+    wanted: bool  # by this submission; false: an earlier one trained it
+    group: str  # what it is called without its seed
+
+
+def run(
+    job: OpenedJob, plan: SweepPlan, teacher: TeacherResult, parent_run_id: str
+) -> tuple[list[StudentResult], list[Exception]]:
+    """Train the students that are left, cohorts at the same time as far as the cluster has room.
+
+    Returns:
+        all students of the sweep, and the errors of cohorts that failed as a whole; the others are trained anyway.
+    """
+    tracker = open_tracker(job.config)
+    for student in plan.students:
+        if student.key in plan.settled:
+            tracker.adopt(plan.settled[student.key], parent_run_id)
+            say(f"student {student.name}: found {plan.settled[student.key].state}")
+    errors: list[Exception] = []
+
+    def ended(name: str, error: Exception | None) -> None:
+        if error is not None:  # the other cohorts know nothing of it
+            say(f"{name} failed: {type(error).__name__}: {error}")
+            errors.append(error)
+
+    calls: dict[str, Callable[[], None]] = {}
+    for number, cohort in enumerate(plan.cohorts, 1):
+        name = f"cohort {number} of {len(plan.cohorts)}"
+        try:
+            payload = _prepare(job, plan, cohort, teacher, parent_run_id, name)
+        except Exception as error:
+            ended(name, error)
+            continue
+        calls[name] = partial(_train, job, cohort, payload, tracker)
+    try:
+        run_side_by_side(calls, job.config.cluster, ended)
+    except BaseException as error:  # an interrupt: what still claims to run does not
+        for student in plan.students:
+            tracker.fail_if_running("student", student.key, f"{type(error).__name__}: {error}")
+        raise
+    return _results(tracker, parent_run_id, plan), errors
+
+
+def _prepare(
+    job: OpenedJob, plan: SweepPlan, cohort: CohortPlan, teacher: TeacherResult, parent_run_id: str, name: str
+) -> dict[str, object]:
+    """What comes before training: the texts to learn, the heads to keep; what the workers are sent."""
+    config, keys = job.config, [student.key for student in cohort.students]
+    training_tokens = pseudo_labels.run(job, teacher, sequence_of(config, cohort.students[0].config))
+    for student in cohort.students:
+        prune_heads.run(job, teacher, student, plan.folder, training_tokens)
+    checkpoints = plan.folder / "checkpoints" / f"{config_hash(keys)}-{config.cluster.layout}"
+    write_json(checkpoints / COHORT, keys)
+    return as_payload(
+        config,
+        job.task,
+        name=name,
+        teacher=asdict(teacher),
+        students=[asdict(student) for student in cohort.students],
+        training_tokens=str(training_tokens),
+        settled=sorted(plan.settled),
+        folder=str(plan.folder),
+        checkpoints=str(checkpoints),
+        parent_run_id=parent_run_id,
+    )
+
+
+def _train(job: OpenedJob, cohort: CohortPlan, payload: dict[str, object], tracker: Tracker) -> None:
+    keys = [student.key for student in cohort.students]
+    try:
+        run_workers(
+            train_students,
+            payload,
+            job.config.cluster,
+            name=f"cohort-{config_hash(keys)}",
+            storage_path=job.storage.root / "ray",
+            memory_bytes=cohort.memory_bytes,
+        )
+    except BaseException as error:  # a worker that was killed could not say so itself
+        for key in keys:
+            tracker.fail_if_running("student", key, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _results(tracker: Tracker, parent_run_id: str, plan: SweepPlan) -> list[StudentResult]:
+    """All students of the sweep: those asked for now in their order, then those of earlier submissions."""
+    by_key = {child.tags["dq.key"]: child for child in tracker.children(parent_run_id)}
+    wanted = {student.key: student for student in plan.students}
+    earlier = sorted(set(by_key) - set(wanted), key=lambda key: by_key[key].name)
+    mine = [_result(by_key[key], True) if key in by_key else _never_began(student) for key, student in wanted.items()]
+    return [*mine, *(_result(by_key[key], False) for key in earlier)]
+
+
+def _never_began(student: StudentPlan) -> StudentResult:
+    """Its cohort failed before it had a run."""
+    return StudentResult(
+        name=student.name,
+        key=student.key,
+        run_id=None,
+        failure="its cohort failed before it began",
+        stopped=None,
+        metrics={},
+        wanted=True,
+        group=student.group,
+    )
+
+
+def _result(run: FoundRun, wanted: bool) -> StudentResult:
+    settled = run.finished or run.stopped is not None
+    return StudentResult(
+        name=run.name,
+        key=run.tags["dq.key"],
+        run_id=run.run_id,
+        failure=None if settled else run.tags.get("dq.failure", "not finished"),
+        stopped=run.stopped,
+        metrics=run.metrics,
+        wanted=wanted,
+        group=run.tags.get("dq.group", ""),
+    )

@@ -1,0 +1,1 @@
+"""The job `finetune_teacher`."""

@@ -1,0 +1,233 @@
+"""Stage: fine-tune the teacher, validate every epoch, keep the best."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.cluster.ray_train import run_workers
+from pipeline.config.build import build
+from pipeline.config.errors import UserError
+from pipeline.config.load import config_hash, to_yaml
+from pipeline.config.schema import JobConfig
+from pipeline.console.progress import say
+from pipeline.distillation.objective import TaskObjective
+from pipeline.export.package import file_bytes
+from pipeline.models.load import load_model, load_teacher, set_dropout
+from pipeline.stages.evaluate import (
+    PREDICTIONS,
+    evaluate_examples,
+    evaluation_examples,
+    metric_tags,
+    standing,
+    validate,
+    write_predictions,
+)
+from pipeline.stages.prepare_data import PreparedTask, as_payload
+from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
+from pipeline.stages.training import (
+    make_engine,
+    num_training_steps,
+    say_other_layouts,
+    train_with_checkpoints,
+    training_batches,
+    worker_device,
+)
+from pipeline.storage.layout import Storage, whole_folder, write_json
+from pipeline.storage.lease import lease
+from pipeline.tracking.run import SilentRun
+from pipeline.tracking.tracker import RunSpec
+from pipeline.training.checkpoint import Checkpointer
+from pipeline.training.collective import barrier, rank
+from pipeline.training.loop import Learner, Progress
+from pipeline.training.optim import make_schedule
+from pipeline.training.random_stream import RandomStream
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherResult:
+    """A fine-tuned teacher: where it lies, how big its fp32 weights are on disk, how good it is."""
+
+    key: str
+    folder: str
+    size_bytes: int
+    validation: dict[str, float]
+    scores: dict[str, float]
+    run_id: str | None
+
+
+def teacher_key(config: JobConfig, task: PreparedTask) -> str:
+    """The name of a teacher: everything that decides its weights and scores, nothing else."""
+    training = {name: value for name, value in asdict(config.teacher).items() if not name.endswith("_every_steps")}
+    model = {"start": task.start, "tokenizer": Path(task.tokenizer_folder).name}
+    if task.start == "scratch":
+        model |= asdict(config.model.architecture)
+        if config.model.family not in (None, "bart"):
+            model["family"] = config.model.family
+    # The fingerprint stands for the corpus; of the evaluation only what is scored matters.
+    settings = {name: value for name, value in asdict(config.task).items() if name != "corpus"}
+    scored = (config.evaluation.split, config.evaluation.max_examples, config.evaluation.max_validation_examples)
+    return config_hash(task.fingerprint, settings, model, training, scored, config.seed, config.cluster.precision)
+
+
+def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResult:
+    """Fine-tune the teacher, or find it finished.
+
+    Raises:
+        UserError: whatever the configuration, the data or the cluster lacks.
+    """
+    key = teacher_key(config, task)
+    folder = storage.teacher(key)
+    result = folder / "result.json"
+    if not result.is_file():
+        with lease(folder, f"teacher {key}", wait=True):
+            if not result.is_file():  # else the one waited for has finished it
+                _train(config, storage, task, key, folder)
+                return TeacherResult(**json.loads(result.read_text()))
+    say(f"teacher {key}: found finished in {folder}")
+    _finish_run(config, result)
+    return TeacherResult(**json.loads(result.read_text()))
+
+
+def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
+    payload = as_payload(config, task, folder=str(folder), key=key)
+    say_other_layouts((folder / "checkpoints").glob("*"), config.cluster.layout, f"teacher {key}")
+    try:
+        run_workers(train_teacher, payload, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
+    except BaseException as error:
+        open_tracker(config).fail_if_running("teacher", key, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _finish_run(config: JobConfig, result: Path) -> None:
+    """Nothing else would continue the run of a finished teacher, should MLflow have been away at its end."""
+    run_id = TeacherResult(**json.loads(result.read_text())).run_id
+    if run_id is None:
+        return
+    tracker = open_tracker(config)
+    if tracker.is_there(run_id):
+        tracker.finish_left(run_id)
+    else:
+        say(f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at")
+
+
+def train_teacher(payload: dict[str, Any]) -> None:
+    """Worker: fine-tune on this rank's shard; rank 0 writes `folder/model` and `folder/result.json`."""
+    config, task, folder = build(JobConfig, payload["config"]), PreparedTask(**payload["task"]), Path(payload["folder"])
+    tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.teacher
+    model = load_teacher(config.model, tokenizer, config.task, config.seed, task.labels)
+    set_dropout(model, train.dropout)
+    replica = copy.deepcopy(model)
+    batches = training_batches(task.split("train"), train, config, tokenizer, model.config, config.seed)
+    num_steps = num_training_steps(batches, train)
+    with _start_run(config, payload["key"], task) as run:
+        learner = Learner(
+            name="teacher",
+            engine=make_engine(model.to(device), train, config.cluster),
+            objective=TaskObjective(label_smoothing=train.label_smoothing),
+            learning_rate=make_schedule(train, num_steps, train.learning_rate),
+            listener=run,
+            random=RandomStream(config.seed + rank(), device),
+        )
+        keep_best = _KeepBest(learner, replica.to(device), config, task, tokenizer, folder)
+        train_with_checkpoints(
+            [learner],
+            batches,
+            num_steps,
+            train,
+            stage="teacher",
+            folder=folder / "checkpoints" / config.cluster.layout,
+            device=device,
+            on_epoch_end=keep_best,
+        )
+        if learner.failure is not None:
+            raise UserError(f"the teacher diverged: {learner.failure}", "finite losses", "lower teacher.learning_rate")
+        keep_best.finally_validate(num_steps)
+        scores = _score(config, task, tokenizer, folder, run, num_steps)
+        if rank() == 0:
+            _write_result(config, folder, payload["key"], scores, run.run_id)
+            Checkpointer(folder / "checkpoints").clear()
+        barrier()
+
+
+def _score(
+    config: JobConfig, task: PreparedTask, tokenizer: Any, folder: Path, run: SilentRun, num_steps: int
+) -> dict[str, float]:
+    """Scores of the best model on the reported split; nothing to score where the objective is denoising."""
+    if config.task.objective == "denoising":
+        return {}
+    model, examples = load_model(folder / "model", worker_device(config.cluster)), evaluation_examples(task, config)
+    scores, predictions = evaluate_examples(model, tokenizer, examples, config, task.labels)
+    run.metrics({f"{config.evaluation.split}_{name}": value for name, value in scores.items()}, num_steps)
+    run.tags(metric_tags(examples, config))
+    if rank() == 0:
+        write_predictions(folder / PREDICTIONS, examples, predictions)
+        run.artifacts(folder / PREDICTIONS)
+    return scores
+
+
+class _KeepBest:
+    """Validation after an epoch; the best model so far is written to `folder/model`."""
+
+    def __init__(
+        self, learner: Learner, replica: Any, config: JobConfig, task: PreparedTask, tokenizer: Any, folder: Path
+    ) -> None:
+        self.learner, self.replica, self.config, self.folder = learner, replica, config, folder
+        self.tokenizer, self.task = tokenizer, task
+        self.validated_step = -1
+
+    def __call__(self, progress: Progress) -> None:
+        every = self.config.teacher.validate_every_epochs
+        if every > 0 and progress.step_in_epoch == 0 and progress.epoch % every == 0:
+            self._validate_and_keep(progress.step)
+
+    def finally_validate(self, num_steps: int) -> None:
+        """Validate the last weights, unless that has been done; a resumed run comes here, too."""
+        if self.validated_step != num_steps:
+            self._validate_and_keep(num_steps)
+
+    def _validate_and_keep(self, step: int) -> None:
+        if not self.learner.active:
+            return
+        self.validated_step = step
+        # A replica, because a sharded model can neither generate nor be saved as it is.
+        self.learner.engine.copy_to(self.replica)
+        metrics = validate(self.replica, self.task, self.config)
+        self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, step)
+        if rank() == 0:
+            say(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
+            best = self.folder / "best.json"
+            if not best.is_file() or standing(metrics) > standing(json.loads(best.read_text())):
+                with whole_folder(self.folder / "model") as partial:
+                    self.replica.save_pretrained(partial)
+                    self.tokenizer.save_pretrained(partial)
+                write_json(best, metrics)
+        barrier()
+
+
+def _start_run(config: JobConfig, key: str, task: PreparedTask) -> SilentRun:
+    spec = RunSpec(
+        name=f"teacher {config.task.name} {config.model.name}",
+        key=key,
+        kind="teacher",
+        params=common_params(config, without=("sweep", "student")),
+        config=to_yaml(config),
+        tags={**common_tags(config), "dq.data": task.fingerprint},
+    )
+    return start_run(config, spec)
+
+
+def _write_result(config: JobConfig, folder: Path, key: str, scores: dict[str, float], run_id: str | None) -> None:
+    (folder / "config.yaml").write_text(to_yaml(config))
+    result = TeacherResult(
+        key=key,
+        folder=str(folder / "model"),
+        size_bytes=file_bytes(folder / "model"),
+        validation=json.loads((folder / "best.json").read_text()),
+        scores=scores,
+        run_id=run_id,
+    )
+    write_json(folder / "result.json", asdict(result))

@@ -1,0 +1,1 @@
+"""The jobs that use a finished student: `export` and `generate`."""
