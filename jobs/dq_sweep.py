@@ -1,4 +1,4 @@
-"""Train a cohort of distilled and quantised students, pack and evaluate each, and compare them in MLflow."""
+"""Train a cohort of distilled and quantized students, pack and evaluate each, and compare them in MLflow."""
 
 import sys
 from typing import Any

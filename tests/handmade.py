@@ -1,4 +1,4 @@
-"""An exported model made by hand: small graphs whose next token anyone can compute. It says nothing of quantisation."""
+"""An exported model made by hand: small graphs whose next token anyone can compute. It says nothing of quantization."""
 
 import json
 from dataclasses import replace

@@ -8,12 +8,12 @@ from typing import Any
 
 from pipeline.benchmarking.engines.engine import installed
 from pipeline.config.benchmark import RuntimeBenchmarkConfig
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.export.onnx.graphs.nbits import KERNEL_BITS
 from pipeline.models.families import family_of
 from pipeline.models.student import outline
-from pipeline.quantization.prepare import quantised_weights
-from pipeline.quantization.scheme import NOT_QUANTISED, scheme_of
+from pipeline.quantization.prepare import quantized_weights
+from pipeline.quantization.scheme import NOT_QUANTIZED, scheme_of
 
 FLOAT = "32-32-32"
 
@@ -92,7 +92,7 @@ def contenders_of(
     return [contender for contender in found if contender.name not in left_out], left_out
 
 
-def weight_bytes_per_token(contender: Contender, shape: Any, quantisation: QuantisationConfig) -> float:
+def weight_bytes_per_token(contender: Contender, shape: Any, quantization: QuantizationConfig) -> float:
     """Bytes of weights that one decoding step has to read, scales left out.
 
     Keys and values of the source are computed once, before the first step. Exact products read whole bytes: what is
@@ -107,13 +107,13 @@ def weight_bytes_per_token(contender: Contender, shape: Any, quantisation: Quant
     once = {name for site in sites.attentions if site.kind == "cross" for name in (site.key, site.value)}
     names = [n for n in sites.linears if n.startswith(f"{family.decoder.prefix}.") and n not in once]
     names += [sites.lm_head] if sites.lm_head else []
-    quantised = quantised_weights(sites, scheme_of(contender.scheme, quantisation))
+    quantized = quantized_weights(sites, scheme_of(contender.scheme, quantization))
 
     def bits(name: str) -> float:
         if contender.engine in ("torch", "ctranslate2"):
             return {"fp32": 32, "float32": 32, "bf16": 16, "int8": 8}[contender.form]
-        if name not in quantised:
-            return NOT_QUANTISED
-        return 8 if contender.form == "exact" else KERNEL_BITS[quantised[name]]
+        if name not in quantized:
+            return NOT_QUANTIZED
+        return 8 if contender.form == "exact" else KERNEL_BITS[quantized[name]]
 
     return sum(int(model.get_submodule(name).weight.numel()) * bits(name) for name in names) / 8

@@ -1,4 +1,4 @@
-"""Settings of recipes: quantisers, losses, what happens before and during training."""
+"""Settings of recipes: quantizers, losses, what happens before and during training."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _UNIFORM = ("symmetric", "asymmetric", "lsq", "anchored")
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantisersConfig:
-    """Which quantiser a matrix gets at each number of bits; pipeline/quantization/README.md explains them."""
+class QuantizersConfig:
+    """Which quantizer a matrix gets at each number of bits; pipeline/quantization/README.md explains them."""
 
     one_bit: str = option("elastic", "at 1 bit", allowed=("elastic",))
     ternary: str = option("twn", "at 1.58 bits", allowed=_TERNARY)
@@ -29,17 +29,17 @@ class QuantisersConfig:
     eight_bit: str = option("symmetric", "at 8 bits", allowed=_UNIFORM)
 
     def at(self, bits: float) -> str:
-        """The quantiser's name at a number of bits below 32."""
+        """The quantizer's name at a number of bits below 32."""
         names = {1: self.one_bit, 1.58: self.ternary, 2: self.two_bit}
         return (names | {3: self.three_bit, 4: self.four_bit, 8: self.eight_bit})[bits]
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantisationConfig:
-    """How students are quantised; bits come from each student's scheme W-E-A."""
+class QuantizationConfig:
+    """How students are quantized; bits come from each student's scheme W-E-A."""
 
-    weights: QuantisersConfig = option(QuantisersConfig, "quantisers of linear layers")
-    embeddings: QuantisersConfig = option(QuantisersConfig, "quantisers of token and position embeddings")
+    weights: QuantizersConfig = option(QuantizersConfig, "quantizers of linear layers")
+    embeddings: QuantizersConfig = option(QuantizersConfig, "quantizers of token and position embeddings")
     weight_granularity: str = option("per_row", "which weights of a linear layer share a scale", allowed=GRANULARITIES)
     embedding_granularity: str = option(
         "per_row", "which values of an embedding table share a scale", allowed=GRANULARITIES
@@ -50,9 +50,9 @@ class QuantisationConfig:
         allowed=("per_token", "per_tensor", "learned"),
     )
     clip_value: float | None = option(
-        None, "clip activations and weights (twn, symmetric, asymmetric) to +-this before quantising", minimum=0.01
+        None, "clip activations and weights (twn, symmetric, asymmetric) to +-this before quantizing", minimum=0.01
     )
-    attention: bool = option(True, "quantise q, k, v and attention probabilities to the activation bits")
+    attention: bool = option(True, "quantize q, k, v and attention probabilities to the activation bits")
     probabilities: str = option(
         "unsigned", "grid of attention probabilities; signed leaves half of it unused", allowed=("unsigned", "signed")
     )
@@ -62,7 +62,7 @@ class QuantisationConfig:
         allowed=("symmetric", "asymmetric"),
     )
     lm_head: bool = option(
-        True, "the output projection is quantised: by the embedding's codes if tied, else by its own"
+        True, "the output projection is quantized: by the embedding's codes if tied, else by its own"
     )
     position_bits: float = option(8, "bits of learned position embeddings", allowed=WEIGHT_BITS)
     bits: list[str] = option(
@@ -71,7 +71,7 @@ class QuantisationConfig:
     as_published: bool = option(
         False,
         "DQ-BART's arithmetic to the last rounding (twn and symmetric only): scales keep all bits, biases are added to "
-        "rounded products, no gradient at the clip itself, attention probabilities dropped before they are quantised",
+        "rounded products, no gradient at the clip itself, attention probabilities dropped before they are quantized",
     )
 
 
@@ -209,10 +209,10 @@ class DqbartConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeConfig:
-    """One name for quantiser settings and losses."""
+    """One name for quantizer settings and losses."""
 
     name: str = option("best", "name of the recipe; the file conf/recipe/<name>.yaml")
-    quantisation: QuantisationConfig = option(QuantisationConfig, "quantiser settings")
+    quantization: QuantizationConfig = option(QuantizationConfig, "quantizer settings")
     schedule: list[str] = option(
         list,
         "schemes on the way to the student's own, each until a part of the steps (below 1) or a step, e.g. "

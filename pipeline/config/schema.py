@@ -169,7 +169,7 @@ class BenchmarkConfig:
 
     kind: str = option(
         "generation",
-        "generation: weights quantised once or at every step; cohort: one teacher pass for all students, or one each; "
+        "generation: weights quantized once or at every step; cohort: one teacher pass for all students, or one each; "
         "runtime: exported students beside other runtimes; parity: what they say beside what the trained ones say",
         allowed=("generation", "cohort", "runtime", "parity"),
     )

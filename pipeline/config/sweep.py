@@ -22,14 +22,14 @@ DEPTH_PATTERN = re.compile(r"^([1-9]\d*)(?:-([1-9]\d*))?$")
 class StudentConfig:
     """One point of a sweep: bits, depth and what differs from the sweep's defaults."""
 
-    scheme: str = option("8-8-8", "bits W-E-A: weights, embeddings, activations; 32 is not quantised")
+    scheme: str = option("8-8-8", "bits W-E-A: weights, embeddings, activations; 32 is not quantized")
     depth: str = option("6-3", "encoder-decoder layers of the student; of an encoder alone one number")
     heads: float = option(1.0, "part of the attention heads that is kept (recipe.pruning chooses)", minimum=0.0)
     distil: bool = option(True, "false: task loss only, no teacher")
     encoder_map: list[int] | None = option(None, "teacher layer of each encoder layer; none: the rule of LayerMap")
     decoder_map: list[int] | None = option(None, "teacher layer of each decoder layer; none: the rule of LayerMap")
     learning_rate: float | None = option(None, "overrides student.learning_rate", minimum=0.0)
-    recipe: dict[str, Any] = option(dict, "what differs from the sweep's recipe, e.g. {quantisation: {lm_head: false}}")
+    recipe: dict[str, Any] = option(dict, "what differs from the sweep's recipe, e.g. {quantization: {lm_head: false}}")
     label: str = option("", "tells students of the same scheme and depth apart in tables; needed beside `recipe`")
 
     def __post_init__(self) -> None:
@@ -190,7 +190,7 @@ class SweepConfig:
     variants: dict[str, dict[str, Any]] = option(
         dict,
         "axis, joined to `recipes`: label -> what differs from the recipe, "
-        "e.g. {ternary: {quantisation: {weights: {two_bit: twn}}}}",
+        "e.g. {ternary: {quantization: {weights: {two_bit: twn}}}}",
     )
     seeds: int | list[int] = option(
         list,

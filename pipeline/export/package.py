@@ -22,7 +22,7 @@ from transformers import AutoConfig, PreTrainedModel
 
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
 from pipeline.models.families import family_of
@@ -151,7 +151,7 @@ def default_decoding(folder: Path) -> DecodingConfig | None:
 def _info(folder: Path, manifest: dict[str, Any]) -> PackageInfo:
     try:
         return PackageInfo(
-            scheme=scheme_of(manifest["scheme_name"], build(QuantisationConfig, manifest["scheme"]["quantisation"])),
+            scheme=scheme_of(manifest["scheme_name"], build(QuantizationConfig, manifest["scheme"]["quantization"])),
             decoding=build(DecodingConfig, manifest["decoding"]),
             **{k: manifest[k] for k in OWN_KEYS},
         )

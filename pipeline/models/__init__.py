@@ -1,1 +1,1 @@
-"""Model families behind one interface: load, layer lists, quantisation sites, students."""
+"""Model families behind one interface: load, layer lists, quantization sites, students."""

@@ -67,8 +67,8 @@ def stored_tensors(name: str) -> dict[str, Any]:
     if integers := [key for key in integers if not HARMLESS.search(key)]:
         raise UserError(
             f"'{name}' holds {_listed(integers)} as {tensors[integers[0]].get_dtype()}",
-            f"weights in {', '.join(sorted(FLOATS))}: this project quantises them itself",
-            "name the model that was not quantised yet",
+            f"weights in {', '.join(sorted(FLOATS))}: this project quantizes them itself",
+            "name the model that was not quantized yet",
         )
     return tensors
 

@@ -1,4 +1,4 @@
-"""What a model family must say of itself so that its models can be quantised, cut and packed."""
+"""What a model family must say of itself so that its models can be quantized, cut and packed."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Family:
         return {encoder: encoder, decoder: decoder, head: decoder}
 
     def sites(self, model: nn.Module) -> Sites:
-        """Where a model of the family can be quantised."""
+        """Where a model of the family can be quantized."""
         inside = tuple(f"{stack.prefix}." for stack in self.stacks)
         modules = dict(model.named_modules(remove_duplicate=False))
         linears = tuple(n for n, m in modules.items() if isinstance(m, nn.Linear) and n.startswith(inside))

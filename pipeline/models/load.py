@@ -25,7 +25,7 @@ from pipeline.models.token_tables import remember_tables, stored_tables, stored_
 
 disable_progress_bar()  # job logs are read by people
 
-# Attention that can return its probabilities and that quantised models share; `sdpa` cannot do either.
+# Attention that can return its probabilities and that quantized models share; `sdpa` cannot do either.
 ATTENTION = "eager"
 
 
@@ -220,9 +220,9 @@ def pretrained_config(name: str, family: str | None) -> Any:
         raise UserError(f"'{name}' is a {config.model_type} model", f"family {family}", "leave model.family empty")
     if getattr(config, "quantization_config", None) is not None:
         raise UserError(
-            f"'{name}' was quantised by another tool (quantization_config)",
-            "a model in floating point: this project quantises it itself",
-            "name the model that was not quantised yet",
+            f"'{name}' was quantized by another tool (quantization_config)",
+            "a model in floating point: this project quantizes it itself",
+            "name the model that was not quantized yet",
         )
     config.return_dict, config.is_encoder_decoder = True, family_of(config).decoder is not None  # whatever it says
     return config

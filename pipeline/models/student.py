@@ -1,4 +1,4 @@
-"""Students of any family: built from a teacher's layers, made fake-quantised, assembled from packed weights."""
+"""Students of any family: built from a teacher's layers, made fake-quantized, assembled from packed weights."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from pipeline.models.families import family_of
 from pipeline.models.load import ATTENTION
 from pipeline.models.token_tables import share_tables
 from pipeline.pruning.removal import remove_heads
-from pipeline.quantization.attention import quantised_attention
+from pipeline.quantization.attention import quantized_attention
 from pipeline.quantization.blocks import blocks_of
 from pipeline.quantization.packed_layers import PackedWeight, attach_packed
-from pipeline.quantization.prepare import Sites, prepare, prepare_activations, quantised_tables
-from pipeline.quantization.scheme import NOT_QUANTISED, Scheme, patterns_of
+from pipeline.quantization.prepare import Sites, prepare, prepare_activations, quantized_tables
+from pipeline.quantization.scheme import NOT_QUANTIZED, Scheme, patterns_of
 
-QUANTISED_ATTENTION = "dq_quantised"
+QUANTIZED_ATTENTION = "dq_quantized"
 
-AttentionInterface.register(QUANTISED_ATTENTION, quantised_attention)
-AttentionMaskInterface.register(QUANTISED_ATTENTION, eager_mask)
+AttentionInterface.register(QUANTIZED_ATTENTION, quantized_attention)
+AttentionMaskInterface.register(QUANTIZED_ATTENTION, eager_mask)
 
 
 def sites_of(model: PreTrainedModel) -> Sites:
-    """Where a model can be quantised."""
+    """Where a model can be quantized."""
     return family_of(model.config).sites(model)
 
 
@@ -81,9 +81,9 @@ def build_student(
 
 
 def prepare_student(student: PreTrainedModel, scheme: Scheme) -> None:
-    """Make a student's forward pass fake-quantised."""
+    """Make a student's forward pass fake-quantized."""
     prepare(student, sites_of(student), scheme)
-    _use_quantised_attention(student, scheme)
+    _use_quantized_attention(student, scheme)
 
 
 def assemble_packed(
@@ -102,7 +102,7 @@ def assemble_packed(
     remove_heads(model, sites, heads)
     attach_packed(model, weights)
     prepare_activations(model, sites, scheme)
-    _use_quantised_attention(model, scheme)
+    _use_quantized_attention(model, scheme)
     return model
 
 
@@ -112,16 +112,16 @@ def check_scheme(config: Any, scheme: Scheme) -> None:
     Raises:
         UserError: groups that do not divide the rows of its matrices, a pattern that matches none of its modules.
     """
-    settings, model = scheme.quantisation, outline(config)
+    settings, model = scheme.quantization, outline(config)
     sites = sites_of(model)
     # Users of one token matrix go by its first name.
-    tables = (*dict.fromkeys(sites.matrix_of[name] for name in quantised_tables(sites, scheme)), *sites.positions)
+    tables = (*dict.fromkeys(sites.matrix_of[name] for name in quantized_tables(sites, scheme)), *sites.positions)
     for pattern, _ in patterns_of(settings):
         if not any(fnmatchcase(name, pattern) for name in (*sites.linears, *tables)):
             raise UserError(
-                f"recipe.quantisation.bits for '{pattern}', which no module is called",
+                f"recipe.quantization.bits for '{pattern}', which no module is called",
                 f"patterns of names such as {sites.embeddings[0]} or {sites.linears[0]}",
-                "change recipe.quantisation.bits",
+                "change recipe.quantization.bits",
             )
     for granularity, names in ((settings.embedding_granularity, tables), (settings.weight_granularity, sites.linears)):
         size = blocks_of(granularity).size
@@ -130,10 +130,10 @@ def check_scheme(config: Any, scheme: Scheme) -> None:
             raise UserError(
                 f"{granularity} in rows of {odd[0]}",
                 "a group length that divides the width and the feed-forward width",
-                "set recipe.quantisation.weight_granularity and embedding_granularity, e.g. to per_row",
+                "set recipe.quantization.weight_granularity and embedding_granularity, e.g. to per_row",
             )
 
 
-def _use_quantised_attention(model: PreTrainedModel, scheme: Scheme) -> None:
-    if scheme.quantisation.attention and scheme.activation_bits != NOT_QUANTISED:
-        model.set_attn_implementation(QUANTISED_ATTENTION)
+def _use_quantized_attention(model: PreTrainedModel, scheme: Scheme) -> None:
+    if scheme.quantization.attention and scheme.activation_bits != NOT_QUANTIZED:
+        model.set_attn_implementation(QUANTIZED_ATTENTION)

@@ -1,1 +1,1 @@
-"""Which attention heads a model can do without, and their removal. Knows torch and quantisation sites."""
+"""Which attention heads a model can do without, and their removal. Knows torch and quantization sites."""

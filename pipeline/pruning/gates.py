@@ -147,7 +147,7 @@ class HeadGates(nn.Module):
         """Detach, and multiply the settled gates into the output linears: evaluation gives what it gave with gates.
 
         Raises:
-            UserError: the output linears are quantised already; nothing has changed.
+            UserError: the output linears are quantized already; nothing has changed.
         """
         linears = [plain_linear(model, site.output) for site in self.attentions]
         self.detach(model)

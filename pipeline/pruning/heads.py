@@ -43,13 +43,13 @@ def plain_linear(model: nn.Module, name: str) -> nn.Linear:
     """A linear layer whose weight is read as it is.
 
     Raises:
-        UserError: it is fake-quantised or packed already.
+        UserError: it is fake-quantized or packed already.
     """
     linear = model.get_submodule(name)
     assert isinstance(linear, nn.Linear)
     if mixins_of(linear):
-        # Its quantiser has learned one scale per block of the whole matrix.
-        raise UserError(f"heads of the quantised layer {name}", "a model before quantisation", "remove heads first")
+        # Its quantizer has learned one scale per block of the whole matrix.
+        raise UserError(f"heads of the quantized layer {name}", "a model before quantization", "remove heads first")
     return linear
 
 

@@ -24,7 +24,7 @@ TOTALS = ("inner_dim", "all_head_size")
 def remove_heads(model: nn.Module, sites: Sites, kept: dict[str, list[int]]) -> None:
     """Remove all but the kept heads, in place; what is left computes what it did with the others multiplied by 0.
 
-    Optimisers and quantisers know the old parameters: remove heads before making them. Keeping all heads of a module
+    Optimisers and quantizers know the old parameters: remove heads before making them. Keeping all heads of a module
     leaves its parameters untouched. Numbers count the heads that are there, so heads can be removed again.
 
     Args:
@@ -33,7 +33,7 @@ def remove_heads(model: nn.Module, sites: Sites, kept: dict[str, list[int]]) -> 
         kept: attention module -> rising numbers of the heads to keep; modules not named keep all.
 
     Raises:
-        UserError: an unknown module, numbers that are not rising heads of their module, no head at all, a quantised
+        UserError: an unknown module, numbers that are not rising heads of their module, no head at all, a quantized
             model, queries, keys and values of different sizes, a position bias unlike T5's. Nothing has changed.
     """
     by_name = {site.module: site for site in sites.attentions}

@@ -1,1 +1,1 @@
-"""Quantisers, fake-quantised and packed layers. Knows torch only."""
+"""Quantizers, fake-quantized and packed layers. Knows torch only."""

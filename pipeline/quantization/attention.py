@@ -1,6 +1,6 @@
-"""Attention whose queries, keys, values and probabilities are quantised.
+"""Attention whose queries, keys, values and probabilities are quantized.
 
-`models/` registers `quantised_attention` with transformers; the model's file is not forked.
+`models/` registers `quantized_attention` with transformers; the model's file is not forked.
 """
 
 from __future__ import annotations
@@ -10,34 +10,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.quantization.fake_quantise import ActivationFakeQuantise
+from pipeline.quantization.fake_quantize import ActivationFakeQuantize
 from pipeline.quantization.scheme import Scheme
 
 
-class AttentionFakeQuantise(nn.Module):
-    """The four activation quantisers of one attention module, and the order of dropout and quantisation.
+class AttentionFakeQuantize(nn.Module):
+    """The four activation quantizers of one attention module, and the order of dropout and quantization.
 
-    Probabilities are quantised, then dropped: a student trains on the grid that it will be evaluated on, and on average
-    over the draws it reads the quantised probability. As published they are dropped, then quantised: where the largest
+    Probabilities are quantized, then dropped: a student trains on the grid that it will be evaluated on, and on average
+    over the draws it reads the quantized probability. As published they are dropped, then quantized: where the largest
     of those that share a scale is dropped, the grid is another one.
     """
 
     def __init__(self, scheme: Scheme) -> None:
         super().__init__()
-        operands, probabilities = scheme.activation_quantiser(), scheme.probability_quantiser()
+        operands, probabilities = scheme.activation_quantizer(), scheme.probability_quantizer()
         assert operands is not None and probabilities is not None
-        self.query, self.key, self.value = (ActivationFakeQuantise(operands) for _ in range(3))
-        self.probabilities = ActivationFakeQuantise(probabilities)
-        self.drops_first = scheme.quantisation.as_published
+        self.query, self.key, self.value = (ActivationFakeQuantize(operands) for _ in range(3))
+        self.probabilities = ActivationFakeQuantize(probabilities)
+        self.drops_first = scheme.quantization.as_published
 
     def use(self, scheme: Scheme) -> None:
-        """Quantise to the grids of another scheme from now on, or not at all."""
+        """Quantize to the grids of another scheme from now on, or not at all."""
         for operand in (self.query, self.key, self.value):
-            operand.use(scheme.activation_quantiser())
-        self.probabilities.use(scheme.probability_quantiser())
+            operand.use(scheme.activation_quantizer())
+        self.probabilities.use(scheme.probability_quantizer())
 
 
-def quantised_attention(
+def quantized_attention(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -48,10 +48,10 @@ def quantised_attention(
     position_bias: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Scaled dot-product attention on quantised operands.
+    """Scaled dot-product attention on quantized operands.
 
     Args:
-        module: the attention module; `module.attention_quantise` holds the quantisers.
+        module: the attention module; `module.attention_quantize` holds the quantizers.
         query: (batch, heads, queries, head width).
         key: (batch, heads, keys, head width).
         value: like `key`.
@@ -61,20 +61,20 @@ def quantised_attention(
         position_bias: added to the scores like the mask (T5's relative positions).
 
     Returns:
-        output (batch, queries, heads, head width) and the probabilities before dropout and quantisation, which are
+        output (batch, queries, heads, head width) and the probabilities before dropout and quantization, which are
         distilled.
     """
-    quantise = module.attention_quantise
-    assert isinstance(quantise, AttentionFakeQuantise)
+    quantize = module.attention_quantize
+    assert isinstance(quantize, AttentionFakeQuantize)
     factor = query.size(-1) ** -0.5 if scaling is None else scaling
-    scores = torch.matmul(quantise.query(query * factor), quantise.key(key).transpose(2, 3))
+    scores = torch.matmul(quantize.query(query * factor), quantize.key(key).transpose(2, 3))
     for added in (position_bias, attention_mask):
         if added is not None:
             scores = scores + added
     probabilities = scores.softmax(dim=-1)
-    if quantise.drops_first:
-        weights = quantise.probabilities(nn.functional.dropout(probabilities, p=dropout, training=module.training))
+    if quantize.drops_first:
+        weights = quantize.probabilities(nn.functional.dropout(probabilities, p=dropout, training=module.training))
     else:
-        weights = nn.functional.dropout(quantise.probabilities(probabilities), p=dropout, training=module.training)
-    output = torch.matmul(weights, quantise.value(value))
+        weights = nn.functional.dropout(quantize.probabilities(probabilities), p=dropout, training=module.training)
+    output = torch.matmul(weights, quantize.value(value))
     return output.transpose(1, 2).contiguous(), probabilities

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Blocks:
-    """A granularity: quantisers see the blocks as the last axis and know nothing else of it.
+    """A granularity: quantizers see the blocks as the last axis and know nothing else of it.
 
     Args:
         kind: `tensor` (one block), `row` (the last axis), `group` (runs of `size` values along the last axis).

@@ -17,7 +17,7 @@ def rule_p_bytes(
 
     Args:
         model: the plain model; one on the meta device will do.
-        sites: where it can be quantised.
+        sites: where it can be quantized.
         weight_bits: bits of linear layers.
         embedding_bits: bits of the token embedding.
         head_bits: bits of an output projection that is a matrix of its own; none: those of the embedding.

@@ -1,6 +1,6 @@
-"""Fake-quantised linear and embedding layers.
+"""Fake-quantized linear and embedding layers.
 
-A layer keeps its class, its forward and its parameter: only `weight` is read through the quantiser. So shadow weights
+A layer keeps its class, its forward and its parameter: only `weight` is read through the quantizer. So shadow weights
 keep their names in the state dict, tied weights stay tied, and any family's embedding (scaled, with an offset) works
 as it is.
 """
@@ -13,26 +13,26 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.quantization.fake_quantise import ActivationFakeQuantise, WeightFakeQuantise
+from pipeline.quantization.fake_quantize import ActivationFakeQuantize, WeightFakeQuantize
 
 
-class FakeQuantisedWeight:
-    """Mix-in: `weight` is the quantised value of the shadow parameter of the same name."""
+class FakeQuantizedWeight:
+    """Mix-in: `weight` is the quantized value of the shadow parameter of the same name."""
 
-    weight_quantise: WeightFakeQuantise
+    weight_quantize: WeightFakeQuantize
     _parameters: dict[str, Any]
 
     @property
     def weight(self) -> Tensor:
-        """Quantised weight, differentiable with respect to the shadow weight."""
-        return self.weight_quantise(self._parameters["weight"])  # type: ignore[no-any-return]
+        """Quantized weight, differentiable with respect to the shadow weight."""
+        return self.weight_quantize(self._parameters["weight"])  # type: ignore[no-any-return]
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """The layer's own, which reads `weight`."""
         try:
             return super().forward(*inputs, **named)  # type: ignore[misc]
         finally:
-            self.weight_quantise.used()
+            self.weight_quantize.used()
 
     @property
     def shadow_weight(self) -> nn.Parameter:
@@ -40,20 +40,20 @@ class FakeQuantisedWeight:
         return self._parameters["weight"]  # type: ignore[no-any-return]
 
 
-class QuantisedInput:
-    """Mix-in: the layer's input is quantised."""
+class QuantizedInput:
+    """Mix-in: the layer's input is quantized."""
 
-    activation_quantise: ActivationFakeQuantise
+    activation_quantize: ActivationFakeQuantize
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layer applied to quantised input."""
-        return super().forward(self.activation_quantise(x))  # type: ignore[misc,no-any-return]
+        """The layer applied to quantized input."""
+        return super().forward(self.activation_quantize(x))  # type: ignore[misc,no-any-return]
 
 
 class BiasApart:
     """Mix-in: a linear layer adds its bias to the product, rounded already, as DQ-BART's code does.
 
-    In one operation the last bit may be another one, which decides the ties of what is quantised next.
+    In one operation the last bit may be another one, which decides the ties of what is quantized next.
     """
 
     weight: Tensor
@@ -79,16 +79,16 @@ def set_mixins(layer: nn.Module, mixins: tuple[type, ...]) -> None:
     layer.__class__ = _mixed_class(*mixins, plain)
 
 
-def fake_quantise_weight(layer: nn.Module, quantise: WeightFakeQuantise) -> None:
-    """Let a linear or embedding layer read its weight through a quantiser, in place."""
-    layer.weight_quantise = quantise
-    set_mixins(layer, (*mixins_of(layer), FakeQuantisedWeight))
+def fake_quantize_weight(layer: nn.Module, quantize: WeightFakeQuantize) -> None:
+    """Let a linear or embedding layer read its weight through a quantizer, in place."""
+    layer.weight_quantize = quantize
+    set_mixins(layer, (*mixins_of(layer), FakeQuantizedWeight))
 
 
-def fake_quantise_input(layer: nn.Module, quantise: ActivationFakeQuantise, bias_apart: bool = False) -> None:
-    """Quantise what a linear layer is given, in place."""
-    layer.activation_quantise = quantise
-    set_mixins(layer, (*mixins_of(layer), QuantisedInput, *([BiasApart] if bias_apart else [])))
+def fake_quantize_input(layer: nn.Module, quantize: ActivationFakeQuantize, bias_apart: bool = False) -> None:
+    """Quantize what a linear layer is given, in place."""
+    layer.activation_quantize = quantize
+    set_mixins(layer, (*mixins_of(layer), QuantizedInput, *([BiasApart] if bias_apart else [])))
 
 
 @functools.cache

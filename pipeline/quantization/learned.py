@@ -1,4 +1,4 @@
-"""Quantisers whose scale is learned: one parameter per block, updated with the shadow weights.
+"""Quantizers whose scale is learned: one parameter per block, updated with the shadow weights.
 
 The parameter is the logarithm of the scale: it cannot become negative, and one learning rate suits every size.
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pipeline.quantization.blocks import ROW, TENSOR, Blocks
-from pipeline.quantization.quantisers import MIN_SCALE, SHRINK, Grid, Quantiser, mean_of, round_scale
+from pipeline.quantization.quantizers import MIN_SCALE, SHRINK, Grid, Quantizer, mean_of, round_scale
 
 PARTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
@@ -38,11 +38,11 @@ class LearnedStep:
     learned: bool = True
 
     def initial(self, x: Tensor) -> Tensor:
-        """See `Quantiser.initial`."""
+        """See `Quantizer.initial`."""
         return least_error(self, x, (2.0 * mean_size(x) / math.sqrt(2 ** (self.bits - 1) - 1)).log())
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
-        """See `Quantiser.grid`."""
+        """See `Quantizer.grid`."""
         assert parameter is not None
         scale = round_scale(parameter.exp(), self.blocks)
         steps, lowest, highest = x / scale, -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
@@ -50,7 +50,7 @@ class LearnedStep:
         return Grid(steps.clamp_(lowest, highest).round_(), scale, inside=inside)
 
     def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
-        """See `Quantiser.slope_factor`."""
+        """See `Quantizer.slope_factor`."""
         return parameter.exp() / math.sqrt(max(x.size(-1), 1) * (2 ** (self.bits - 1) - 1))
 
 
@@ -74,13 +74,13 @@ class StretchedElastic:
         return 2.0 if self.bits == 2 else 1.5
 
     def initial(self, x: Tensor) -> Tensor:
-        """See `Quantiser.initial`."""
+        """See `Quantizer.initial`."""
         if x.size(-1) == 0:
             return x.new_full((*x.shape[:-1], 1), MIN_SCALE).log()
         return least_error(self, x, x.abs().amax(dim=-1, keepdim=True).clamp_min(MIN_SCALE).log())
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
-        """See `Quantiser.grid`."""
+        """See `Quantizer.grid`."""
         assert parameter is not None
         shift = 0.5 if self.bits == 2 else 0.0
         scale = round_scale(parameter.exp() / self._steps_per_scale, self.blocks)
@@ -90,7 +90,7 @@ class StretchedElastic:
         return Grid((steps.clamp_(-bound, bound) - shift).round_(), scale, -shift, inside)
 
     def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
-        """See `Quantiser.slope_factor`."""
+        """See `Quantizer.slope_factor`."""
         return parameter.exp() / (self._steps_per_scale * math.sqrt(max(x.size(-1), 1)))
 
 
@@ -115,7 +115,7 @@ class AnchoredClip:
         return 1 if self.bits <= 2 else 2 ** (int(self.bits) - 1) - 1
 
     def initial(self, x: Tensor) -> Tensor:
-        """See `Quantiser.initial`."""
+        """See `Quantizer.initial`."""
         ones = torch.ones_like(mean_size(x))
 
         def error(gamma: float) -> float:
@@ -124,7 +124,7 @@ class AnchoredClip:
         return (ones * min((1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0), key=error)).log()
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
-        """See `Quantiser.grid`."""
+        """See `Quantizer.grid`."""
         assert parameter is not None
         highest = self._highest
         scale = round_scale(parameter.exp() * mean_size(x) / highest, self.blocks)
@@ -133,7 +133,7 @@ class AnchoredClip:
         return Grid(steps.clamp_(-highest, highest).round_(), scale, inside=inside)
 
     def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
-        """See `Quantiser.slope_factor`."""
+        """See `Quantizer.slope_factor`."""
         return parameter.exp() * mean_size(x) / self._highest
 
 
@@ -162,11 +162,11 @@ class ElasticStep:
         return int(2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1)
 
     def initial(self, x: Tensor) -> Tensor:
-        """See `Quantiser.initial`."""
+        """See `Quantizer.initial`."""
         return ((2.0 if self.signed else 4.0) * mean_size(x) / math.sqrt(self._highest)).log()
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
-        """See `Quantiser.grid`."""
+        """See `Quantizer.grid`."""
         assert parameter is not None
         scale = round_scale(parameter.exp(), self.blocks)
         steps, lowest = x / scale, -self._highest if self.signed else 0
@@ -174,11 +174,11 @@ class ElasticStep:
         return Grid(steps.clamp_(lowest, self._highest).round_(), scale, inside=inside)
 
     def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
-        """See `Quantiser.slope_factor`."""
+        """See `Quantizer.slope_factor`."""
         return parameter.exp() / math.sqrt(self._highest)
 
 
-def least_error(quantiser: Quantiser, x: Tensor, published: Tensor) -> Tensor:
+def least_error(quantizer: Quantizer, x: Tensor, published: Tensor) -> Tensor:
     """The start of a learned logarithm, (..., 1): of the published one and parts of it, what has least squared error.
 
     A logarithm moves by about the learning rate a step, so a start that is 40 % too large, as a row's largest value is
@@ -187,7 +187,7 @@ def least_error(quantiser: Quantiser, x: Tensor, published: Tensor) -> Tensor:
     best, least = published, torch.full_like(published, math.inf)
     for part in PARTS:
         candidate = published + math.log(part)
-        error = (quantiser.grid(x, candidate).values() - x).square().sum(dim=-1, keepdim=True)
+        error = (quantizer.grid(x, candidate).values() - x).square().sum(dim=-1, keepdim=True)
         best, least = torch.where(error < least, candidate, best), torch.minimum(error, least)
     return best
 

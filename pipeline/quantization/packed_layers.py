@@ -1,7 +1,7 @@
-"""Layers whose weight is packed integers, and the conversion of a fake-quantised model into them.
+"""Layers whose weight is packed integers, and the conversion of a fake-quantized model into them.
 
-Codes and scales are those of the training quantiser and the arithmetic is the same, so a packed model gives the very
-outputs of the fake-quantised one.
+Codes and scales are those of the training quantizer and the arithmetic is the same, so a packed model gives the very
+outputs of the fake-quantized one.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.quantization.fake_quantise import WeightFakeQuantise
-from pipeline.quantization.layers import FakeQuantisedWeight, mixins_of, set_mixins
+from pipeline.quantization.fake_quantize import WeightFakeQuantize
+from pipeline.quantization.layers import FakeQuantizedWeight, mixins_of, set_mixins
 from pipeline.quantization.packing import pack, unpack
-from pipeline.quantization.prepare import Sites, quantised_weights
-from pipeline.quantization.quantisers import Grid, quantise
+from pipeline.quantization.prepare import Sites, quantized_weights
+from pipeline.quantization.quantizers import Grid, quantize
 from pipeline.quantization.scheme import Scheme
 
 
@@ -82,13 +82,13 @@ def convert(model: nn.Module, sites: Sites, scheme: Scheme) -> None:
         NonFiniteError: a weight is NaN or infinite.
     """
     packed: dict[int, PackedWeight] = {}
-    for name in quantised_weights(sites, scheme):
+    for name in quantized_weights(sites, scheme):
         layer = model.get_submodule(name)
-        assert isinstance(layer, FakeQuantisedWeight)
-        quantiser = layer.weight_quantise
-        if id(quantiser) not in packed:
-            packed[id(quantiser)] = pack_weight(layer.shadow_weight.detach(), quantiser)
-        _attach(layer, packed[id(quantiser)])
+        assert isinstance(layer, FakeQuantizedWeight)
+        quantizer = layer.weight_quantize
+        if id(quantizer) not in packed:
+            packed[id(quantizer)] = pack_weight(layer.shadow_weight.detach(), quantizer)
+        _attach(layer, packed[id(quantizer)])
 
 
 def attach_packed(model: nn.Module, weights: dict[str, PackedWeight]) -> None:
@@ -103,8 +103,8 @@ def packed_weights(model: nn.Module) -> dict[str, PackedWeight]:
     return {name: layer.packed for name, layer in layers if isinstance(layer, HasPackedWeight)}
 
 
-def pack_weight(weight: Tensor, quantise_weight: WeightFakeQuantise) -> PackedWeight:
-    """The packed form of a shadow weight under its quantiser, on the weight's device.
+def pack_weight(weight: Tensor, quantize_weight: WeightFakeQuantize) -> PackedWeight:
+    """The packed form of a shadow weight under its quantizer, on the weight's device.
 
     The grid is made there, too: sums and exponentials of another device differ in their last bits from those that
     training saw. What follows is exact wherever it is done.
@@ -112,19 +112,19 @@ def pack_weight(weight: Tensor, quantise_weight: WeightFakeQuantise) -> PackedWe
     Raises:
         NonFiniteError: it is NaN or infinite.
     """
-    quantiser, learned = quantise_weight.quantiser, quantise_weight.parameter
-    grid = quantise(weight, quantiser, None if learned is None else learned.detach())
+    quantizer, learned = quantize_weight.quantizer, quantize_weight.parameter
+    grid = quantize(weight, quantizer, None if learned is None else learned.detach())
     scale, zero = grid.scale, grid.zero
-    if quantiser.blocks.kind == "group":
+    if quantizer.blocks.kind == "group":
         scale = scale.to(torch.bfloat16)  # exact: it has 8 significant bits
     if isinstance(zero, Tensor):
         zero = zero.to(weight.device, torch.int8)
-    codes = pack(grid.codes.cpu(), quantiser.bits)
+    codes = pack(grid.codes.cpu(), quantizer.bits)
     return PackedWeight(
         codes.to(weight.device),
         scale.to(weight.device),
         zero,
-        bits=quantiser.bits,
+        bits=quantizer.bits,
         shape=tuple(weight.shape),
         divides=grid.divides,
     )
@@ -132,8 +132,8 @@ def pack_weight(weight: Tensor, quantise_weight: WeightFakeQuantise) -> PackedWe
 
 def _attach(layer: nn.Module, weight: PackedWeight) -> None:
     del layer._parameters["weight"]
-    if isinstance(layer, FakeQuantisedWeight):
-        del layer.weight_quantise
+    if isinstance(layer, FakeQuantizedWeight):
+        del layer.weight_quantize
     layer.packed = weight
-    kept = tuple(mixin for mixin in mixins_of(layer) if mixin is not FakeQuantisedWeight)
+    kept = tuple(mixin for mixin in mixins_of(layer) if mixin is not FakeQuantizedWeight)
     set_mixins(layer, (HasPackedWeight, *kept))

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from pipeline.quantization.quantisers import TERNARY_BITS
+from pipeline.quantization.quantizers import TERNARY_BITS
 
 PACKED_BITS = (1, TERNARY_BITS, 2, 3, 4, 8)
 

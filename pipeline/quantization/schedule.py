@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.quantization.prepare import Sites, use_scheme
-from pipeline.quantization.scheme import NOT_QUANTISED, Scheme, scheme_of
+from pipeline.quantization.scheme import NOT_QUANTIZED, Scheme, scheme_of
 from pipeline.quantization.settings import CHANGE_SCHEDULE, schedule_entries
 
 
@@ -26,36 +26,36 @@ class Phase:
         return math.ceil(round(self.until * num_steps, 9)) if self.until < 1 else int(self.until)
 
 
-def phases_of(schedule: list[str], quantisation: QuantisationConfig, final: Scheme) -> list[Phase]:
+def phases_of(schedule: list[str], quantization: QuantizationConfig, final: Scheme) -> list[Phase]:
     """The phases of entries `until=W-E-A`.
 
     Args:
         schedule: the entries.
-        quantisation: quantiser settings of all phases.
+        quantization: quantizer settings of all phases.
         final: the student's own scheme, for which its learned scales are.
 
     Raises:
-        UserError: an entry that is none, ends that do not rise, a phase whose quantisers would have to learn a scale.
+        UserError: an entry that is none, ends that do not rise, a phase whose quantizers would have to learn a scale.
     """
-    known = {float(NOT_QUANTISED), final.activation_bits}  # activations that are left alone, or have a scale
+    known = {float(NOT_QUANTIZED), final.activation_bits}  # activations that are left alone, or have a scale
     phases: list[Phase] = []
     for entry, until, name in schedule_entries(schedule):
-        scheme = scheme_of(name, quantisation)
+        scheme = scheme_of(name, quantization)
         tables = {scheme.embedding_bits, scheme.position_bits}
-        used = [scheme.weight_quantiser(bits) for bits in {scheme.weight_bits} - {NOT_QUANTISED}]
-        used += [scheme.embedding_quantiser(bits) for bits in tables - {NOT_QUANTISED}]
-        if any(quantiser.learned for quantiser in used):
+        used = [scheme.weight_quantizer(bits) for bits in {scheme.weight_bits} - {NOT_QUANTIZED}]
+        used += [scheme.embedding_quantizer(bits) for bits in tables - {NOT_QUANTIZED}]
+        if any(quantizer.learned for quantizer in used):
             raise UserError(
-                f"recipe.schedule entry '{entry}' with a quantiser that learns its scale",
-                "quantisers without parameters on the way; the student's own scheme may learn",
+                f"recipe.schedule entry '{entry}' with a quantizer that learns its scale",
+                "quantizers without parameters on the way; the student's own scheme may learn",
                 CHANGE_SCHEDULE,
             )
-        learns = quantisation.activation_granularity == "learned" and final.activation_bits != NOT_QUANTISED
+        learns = quantization.activation_granularity == "learned" and final.activation_bits != NOT_QUANTIZED
         if learns and scheme.activation_bits not in known:
             raise UserError(
                 f"recipe.schedule entry '{entry}' of a student {final.name} whose activation scales are learned",
                 f"{' or '.join(f'{bits:g}' for bits in sorted(known))} bits of activations on the way",
-                f"{CHANGE_SCHEDULE}, or set recipe.quantisation.activation_granularity=per_token",
+                f"{CHANGE_SCHEDULE}, or set recipe.quantization.activation_granularity=per_token",
             )
         phases.append(Phase(until=until, scheme=scheme))
     return phases
@@ -66,7 +66,7 @@ class BitSchedule:
 
     Args:
         model: a prepared model.
-        sites: where it can be quantised.
+        sites: where it can be quantized.
         phases: schemes on the way.
         final: the scheme that the model was prepared for.
         num_steps: optimiser steps of the training.

@@ -1,12 +1,12 @@
-"""Whether quantiser settings, bits and schedules go together: known from the settings alone, without torch."""
+"""Whether quantizer settings, bits and schedules go together: known from the settings alone, without torch."""
 
 from __future__ import annotations
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS, QuantisationConfig
+from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS, QuantizationConfig
 from pipeline.config.sweep import SCHEME_PATTERN
 
-NOT_QUANTISED = 32
+NOT_QUANTIZED = 32
 CHANGE_SCHEDULE = "change recipe.schedule"
 
 
@@ -19,19 +19,19 @@ def bits_of(name: str) -> tuple[float, float, float]:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a scheme quantises nothing at all."""
-    return bits_of(name) == (NOT_QUANTISED,) * 3
+    """Whether a scheme quantizes nothing at all."""
+    return bits_of(name) == (NOT_QUANTIZED,) * 3
 
 
-def check_settings(name: str, quantisation: QuantisationConfig) -> None:
+def check_settings(name: str, quantization: QuantizationConfig) -> None:
     """Refuse settings that a scheme would ignore.
 
     Raises:
-        UserError: a clip or published arithmetic for quantisers that know neither, or bits that a module cannot have.
+        UserError: a clip or published arithmetic for quantizers that know neither, or bits that a module cannot have.
     """
     if not is_plain(name):
         weights, embeddings, _ = bits_of(name)
-        _check_used(quantisation, weights, embeddings, quantisation.position_bits)
+        _check_used(quantization, weights, embeddings, quantization.position_bits)
 
 
 def schedule_entries(schedule: list[str]) -> list[tuple[str, float, str]]:
@@ -57,49 +57,49 @@ def schedule_entries(schedule: list[str]) -> list[tuple[str, float, str]]:
     return entries
 
 
-def patterns_of(quantisation: QuantisationConfig) -> list[tuple[str, float]]:
+def patterns_of(quantization: QuantizationConfig) -> list[tuple[str, float]]:
     """The settings `bits` as (pattern, bits).
 
     Raises:
         UserError: an entry that is not `pattern=bits`, or bits that a weight cannot have.
     """
     patterns = []
-    for entry in quantisation.bits:
+    for entry in quantization.bits:
         pattern, _, number = entry.rpartition("=")
         if not pattern or number not in {f"{bits:g}" for bits in WEIGHT_BITS}:
             raise UserError(
-                f"recipe.quantisation.bits entry '{entry}'",
+                f"recipe.quantization.bits entry '{entry}'",
                 f"pattern=bits with one of {WEIGHT_BITS}",
-                "change recipe.quantisation.bits",
+                "change recipe.quantization.bits",
             )
         patterns.append((pattern, float(number)))
     return patterns
 
 
-def _check_used(quantisation: QuantisationConfig, weights: float, embeddings: float, positions: float) -> None:
-    """Refuse a clip or published arithmetic for quantisers that know neither."""
-    bits = {bits for _, bits in patterns_of(quantisation)}
-    used = {quantisation.weights.at(b) for b in {weights, *bits} - {NOT_QUANTISED}}
-    used |= {quantisation.embeddings.at(b) for b in {embeddings, positions, *bits} - {NOT_QUANTISED}}
-    if quantisation.activation_granularity == "learned":
+def _check_used(quantization: QuantizationConfig, weights: float, embeddings: float, positions: float) -> None:
+    """Refuse a clip or published arithmetic for quantizers that know neither."""
+    bits = {bits for _, bits in patterns_of(quantization)}
+    used = {quantization.weights.at(b) for b in {weights, *bits} - {NOT_QUANTIZED}}
+    used |= {quantization.embeddings.at(b) for b in {embeddings, positions, *bits} - {NOT_QUANTIZED}}
+    if quantization.activation_granularity == "learned":
         used |= {"elastic"}
-    if quantisation.clip_value is not None and (deaf := used - {"symmetric", "asymmetric", "twn"}):
+    if quantization.clip_value is not None and (deaf := used - {"symmetric", "asymmetric", "twn"}):
         raise UserError(
-            f"recipe.quantisation.clip_value={quantisation.clip_value} with the quantiser '{min(deaf)}'",
+            f"recipe.quantization.clip_value={quantization.clip_value} with the quantizer '{min(deaf)}'",
             "a clip goes with twn, symmetric and asymmetric",
-            "set recipe.quantisation.clip_value=null, or another quantiser",
+            "set recipe.quantization.clip_value=null, or another quantizer",
         )
-    if quantisation.as_published:
+    if quantization.as_published:
         published = {"probabilities": "signed", "post_activation": "symmetric"}
-        odd = [f"{name}={value}" for name in published if (value := getattr(quantisation, name)) != published[name]]
-        odd += sorted(f"the quantiser {name}" for name in used - {"symmetric", "twn"})
-        granularities = (quantisation.weight_granularity, quantisation.embedding_granularity)
+        odd = [f"{name}={value}" for name in published if (value := getattr(quantization, name)) != published[name]]
+        odd += sorted(f"the quantizer {name}" for name in used - {"symmetric", "twn"})
+        granularities = (quantization.weight_granularity, quantization.embedding_granularity)
         odd += [name for name in granularities if name.startswith("group")]
         if odd:
             raise UserError(
-                f"recipe.quantisation.as_published with {odd[0]}",
+                f"recipe.quantization.as_published with {odd[0]}",
                 "twn and symmetric, signed probabilities, a scale per row or tensor",
-                "set recipe.quantisation.as_published=false, or what it goes with",
+                "set recipe.quantization.as_published=false, or what it goes with",
             )
 
 

@@ -113,15 +113,15 @@ def check_student(config: JobConfig, student: StudentConfig) -> None:
     """Refuse settings of a student that do not go together.
 
     Raises:
-        UserError: changes of the recipe that the schema does not allow, quantisers or a schedule that do not go
+        UserError: changes of the recipe that the schema does not allow, quantizers or a schedule that do not go
             together, heads that cannot be removed, or what a classifier cannot be asked for.
     """
     recipe, mistakes = config.recipe_of(student), Mistakes()
     with mistakes.noted():
-        check_settings(student.scheme, recipe.quantisation)
+        check_settings(student.scheme, recipe.quantization)
     with mistakes.noted():
         for _, _, scheme in schedule_entries(recipe.schedule):
-            check_settings(scheme, recipe.quantisation)
+            check_settings(scheme, recipe.quantization)
     with mistakes.noted():
         _check_heads(config, student, recipe)
     with mistakes.noted():
@@ -148,11 +148,11 @@ def _check_heads(config: JobConfig, student: StudentConfig, recipe: RecipeConfig
             "token; the published losses compare all heads",
             "set recipe.distillation.reduction=token, or heads=1",
         )
-    if recipe.quantisation.weight_granularity.startswith("group"):
+    if recipe.quantization.weight_granularity.startswith("group"):
         raise UserError(
-            f"student '{student.name}' with {recipe.quantisation.weight_granularity}",
+            f"student '{student.name}' with {recipe.quantization.weight_granularity}",
             "per_row or per_tensor where heads are removed: what is left of a row is not whole groups",
-            "set recipe.quantisation.weight_granularity=per_row, or heads=1",
+            "set recipe.quantization.weight_granularity=per_row, or heads=1",
         )
 
 

@@ -49,7 +49,7 @@ def _cut(shape: Any, num_layers: tuple[int, int] | None) -> Any:
     return shape
 
 
-def state_bytes(num_parameters: int, cluster: ClusterConfig, quantised: bool = True) -> float:
+def state_bytes(num_parameters: int, cluster: ClusterConfig, quantized: bool = True) -> float:
     """What a model in training keeps on every worker: shadow weights, gradients, AdamW's moments, grid weights.
 
     ZeRO 1 shards the moments, 2 gradients as well, 3 everything; a gathered copy of the weights is used in each pass.
@@ -57,7 +57,7 @@ def state_bytes(num_parameters: int, cluster: ClusterConfig, quantised: bool = T
     stage = cluster.zero_stage if cluster.engine == "deepspeed" else 0
     share = [1.0 if stage < needed else 1 / cluster.num_workers for needed in (3, 2, 1)]
     sharded = SHADOW_BYTES * share[0] + GRADIENT_BYTES * share[1] + ADAM_BYTES * share[2]
-    return num_parameters * (sharded + (GRID_BYTES if quantised or stage == 3 else 0))
+    return num_parameters * (sharded + (GRID_BYTES if quantized or stage == 3 else 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,25 +177,25 @@ def evaluation_bytes(work: Work, lengths: Sequence[tuple[int, int]], batch_token
 
 
 def cohort_bytes(
-    students: list[int], quantised: list[bool], teacher: int, largest_pass: float, config: JobConfig
+    students: list[int], quantized: list[bool], teacher: int, largest_pass: float, config: JobConfig
 ) -> float:
     """Memory of one worker that trains a cohort: students take turns, so only one pass is alive at a time.
 
     Args:
         students: parameters of each.
-        quantised: whether it has a grid.
+        quantized: whether it has a grid.
         teacher: parameters of the teacher, of which every worker holds a replica.
         largest_pass: the most that a pass of one of them keeps, in bytes.
         config: the job.
     """
-    states = sum(state_bytes(num, config.cluster, grid) for num, grid in zip(students, quantised, strict=True))
+    states = sum(state_bytes(num, config.cluster, grid) for num, grid in zip(students, quantized, strict=True))
     replicas = 4.0 * (teacher + max(students))  # the teacher's, and that of the student being packed and scored
     return WORKER_BYTES + states + replicas + COPY_BYTES * max(teacher, *students) + largest_pass
 
 
 def teacher_bytes(teacher: int, largest_pass: float, config: JobConfig) -> float:
     """Memory of one worker that fine-tunes the teacher, with the replica that validates it."""
-    state = state_bytes(teacher, config.cluster, quantised=False)
+    state = state_bytes(teacher, config.cluster, quantized=False)
     return WORKER_BYTES + state + (4.0 + COPY_BYTES) * teacher + largest_pass
 
 

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from pipeline.config.errors import NonFiniteError
-from pipeline.quantization.fake_quantise import drop_weight_cache, set_weight_caching
+from pipeline.quantization.fake_quantize import drop_weight_cache, set_weight_caching
 from pipeline.training.collective import sum_over_ranks, world_size
 from pipeline.training.whole import Named, copy_tensors, distinct_tensors, state_on_first_rank
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.errors import NonFiniteError
-from pipeline.quantization.fake_quantise import drop_weight_cache
+from pipeline.quantization.fake_quantize import drop_weight_cache
 from pipeline.training.collective import rank, sum_over_ranks, world_size
 from pipeline.training.whole import copy_tensors, distinct_tensors, state_on_first_rank
 

@@ -44,7 +44,7 @@ def adamw(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.opti
 def published_adamw(named: Iterable[tuple[str, nn.Parameter]], config: TrainConfig) -> PublishedAdamW:
     """AdamW as DQ-BART's code sets it up: weight decay goes by name.
 
-    What that code does not have (learned scales of quantisers, gates) never decays.
+    What that code does not have (learned scales of quantizers, gates) never decays.
     """
     named = list(named)
     decaying = {

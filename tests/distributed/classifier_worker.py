@@ -1,4 +1,4 @@
-"""Run by test_classifier.py in one or two processes: distils a tiny quantised BERT and lets it choose labels.
+"""Run by test_classifier.py in one or two processes: distils a tiny quantized BERT and lets it choose labels.
 
 usage: python classifier_worker.py RANK WORLD_SIZE FOLDER
 """
@@ -13,7 +13,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from pipeline.config.build import changed
-from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantisationConfig
+from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
 from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
@@ -48,7 +48,7 @@ def teacher_and_examples():
 
 def learner(teacher, cluster):
     student = build_student(teacher, [1], [], 0.0).requires_grad_(True).train()
-    prepare_student(student, scheme_of("8-8-8", QuantisationConfig()))
+    prepare_student(student, scheme_of("8-8-8", QuantizationConfig()))
     weights = changed(DistillationConfig(), dict.fromkeys(DECODER_TERMS, 0.0), "recipe.distillation")
     return Learner(
         name="classifier",

@@ -1,4 +1,4 @@
-"""Run by test_sharded.py in one or two processes: a tiny quantised T5 under every engine, put together again.
+"""Run by test_sharded.py in one or two processes: a tiny quantized T5 under every engine, put together again.
 
 usage: python sharded_worker.py RANK WORLD_SIZE FOLDER
 """
@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.models.student import build_student, prepare_student
-from pipeline.quantization import fake_quantise
+from pipeline.quantization import fake_quantize
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.training import make_engine
 from pipeline.training.collective import gather_objects
@@ -29,7 +29,7 @@ def student_of_t5():
     config.update({"decoder_start_token_id": 0, "_attn_implementation": "eager"})
     layers = list(range(NUM_LAYERS))
     student = build_student(T5ForConditionalGeneration(config), layers, layers, 0.0).requires_grad_(True).train()
-    prepare_student(student, scheme_of("8-8-8", QuantisationConfig()))
+    prepare_student(student, scheme_of("8-8-8", QuantizationConfig()))
     return student
 
 
@@ -51,21 +51,21 @@ def whole(engine, expected, rank):
     }
 
 
-def quantised_in_one_pass(engine):
-    """Shape of a weight -> how often one of that shape is quantised in a forward pass."""
-    counts, real, weights = Counter(), fake_quantise.round_trip, {61, 16, 32}
+def quantized_in_one_pass(engine):
+    """Shape of a weight -> how often one of that shape is quantized in a forward pass."""
+    counts, real, weights = Counter(), fake_quantize.round_trip, {61, 16, 32}
 
     def counting(x, *rest):
         if x.dim() == 2 and set(x.shape) <= weights:  # activations have three dimensions here
             counts[str(tuple(x.shape))] += 1
         return real(x, *rest)
 
-    fake_quantise.round_trip = counting
+    fake_quantize.round_trip = counting
     try:
         ids = torch.full((2, 5), 7, device=next(engine.module.parameters()).device)
         engine.forward(input_ids=ids, attention_mask=torch.ones_like(ids), decoder_input_ids=ids[:, :3])
     finally:
-        fake_quantise.round_trip = real
+        fake_quantize.round_trip = real
     return counts
 
 
@@ -85,7 +85,7 @@ def main():
         seen[name] = {"ranks": gather_objects(whole(engine, expected, rank))}
         seen[name]["num_distinct"] = len({id(tensor) for tensor in student_of_t5().state_dict(keep_vars=True).values()})
         seen[name]["num_all"] = len(expected)
-        seen[name]["quantised"] = quantised_in_one_pass(engine)
+        seen[name]["quantized"] = quantized_in_one_pass(engine)
         engine.close()
     if rank == 0:
         (folder / f"seen-{world_size}.json").write_text(json.dumps(seen))

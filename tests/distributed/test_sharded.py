@@ -1,4 +1,4 @@
-"""A model that engines took apart is put together on rank 0 alone, each tensor once; weights are quantised once."""
+"""A model that engines took apart is put together on rank 0 alone, each tensor once; weights are quantized once."""
 
 import pytest
 
@@ -31,8 +31,8 @@ def test_a_replica_on_any_rank_gets_every_value(seen, engine, world_size):
 
 @pytest.mark.parametrize("world_size", [1, 2])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_weight_is_quantised_once_in_a_forward_pass(seen, engine, world_size):
+def test_a_weight_is_quantized_once_in_a_forward_pass(seen, engine, world_size):
     """T5 looks at the type of `wo.weight` before it is used; under ZeRO-3 each user of the tied table counts."""
-    counts = seen[world_size][engine]["quantised"]
+    counts = seen[world_size][engine]["quantized"]
     assert counts["(16, 32)"] == counts["(32, 16)"] == 4  # two layers on either side
     assert counts["(61, 16)"] == (3 if engine == "zero3" else 1)

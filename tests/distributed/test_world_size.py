@@ -66,7 +66,7 @@ def test_scheduled_bits_and_gates_follow_plain_torch(seen, engine, world_size):
 @pytest.mark.parametrize("world_size", [1, 2])
 @pytest.mark.parametrize("engine", ["torch", "zero0", "zero2", "zero3"])
 def test_bf16_follows_plain_torch_in_bf16_and_leaves_nothing_behind(seen, engine, world_size):
-    """The default precision, quantised: losses and norms as near as bf16 allows; no more tensors after 50 steps."""
+    """The default precision, quantized: losses and norms as near as bf16 allows; no more tensors after 50 steps."""
     reference, run = seen[1]["torch bf16"], seen[world_size][f"{engine} bf16"]
     np.testing.assert_allclose(run["losses"], reference["losses"], rtol=2e-2)
     np.testing.assert_allclose(run["norms"], reference["norms"], rtol=0.1)
@@ -84,8 +84,8 @@ def test_company_changes_nothing(seen, engine, world_size):
 
 @pytest.mark.parametrize("student", ["b", "c", "d"])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_two_ranks_train_quantised_students_like_one(seen, engine, student):
-    """Rounding may flip where sums differ in the last bit, so quantised losses agree to a thousandth."""
+def test_two_ranks_train_quantized_students_like_one(seen, engine, student):
+    """Rounding may flip where sums differ in the last bit, so quantized losses agree to a thousandth."""
     one, two = (seen[size][engine]["cohort"][student] for size in (1, 2))
     np.testing.assert_allclose(two, one, rtol=2e-3)
 

@@ -15,7 +15,7 @@ import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
 from pipeline.config.load import load_config
-from pipeline.config.recipe import DistillationConfig, QuantisationConfig, QuantisersConfig
+from pipeline.config.recipe import DistillationConfig, QuantizationConfig, QuantizersConfig
 from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
@@ -37,12 +37,12 @@ TRAIN = TrainConfig(batch_tokens=120, micro_batch_tokens=64, max_gradient_norm=0
 PUBLISHED = replace(TRAIN, optimiser="adamw_as_published", weight_decay=0.1)
 
 # 4-bit students learn their scales.
-QUANTISATION = QuantisationConfig(weights=QuantisersConfig(four_bit="lsq"), embeddings=QuantisersConfig(four_bit="lsq"))
+QUANTIZATION = QuantizationConfig(weights=QuantizersConfig(four_bit="lsq"), embeddings=QuantizersConfig(four_bit="lsq"))
 
 # Every term and kind that is off by default; the relations look into modules that ZeRO-3 shards.
 LATER = {"attention_kind": "kl", "hidden_kind": "normalised", "contrastive": 1.0}
-ELASTIC = QuantisationConfig(activation_granularity="learned")
-AS_PUBLISHED = load_config("dq_sweep", ["recipe=dqbart"]).recipe.quantisation
+ELASTIC = QuantizationConfig(activation_granularity="learned")
+AS_PUBLISHED = load_config("dq_sweep", ["recipe=dqbart"]).recipe.quantization
 LATER |= {"encoder_relations": 1.0, "decoder_relations": 1.0, "encoder_relation_layer": 0}
 
 
@@ -87,7 +87,7 @@ def learner(
     dropout=0.0,
     poison_rank=None,
     schedule=(),
-    settings=QUANTISATION,
+    settings=QUANTIZATION,
     first=None,
     train_config=TRAIN,
     **weights,
@@ -227,7 +227,7 @@ def main():
 
 
 def bf16(teacher, batches, cluster):
-    """Losses and gradient norms of a quantised student in the precision of the default, and what its steps leave."""
+    """Losses and gradient norms of a quantized student in the precision of the default, and what its steps leave."""
     student = learner(teacher, "2-2-8", "a", cluster)
     losses = [step["a"] for step in train([student], batches, teacher)]
     norms, progress, tensors = student.listener.norms, Progress(), []

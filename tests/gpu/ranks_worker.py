@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
 
-from sharded_worker import quantised_in_one_pass, student_of_t5, whole
+from sharded_worker import quantized_in_one_pass, student_of_t5, whole
 
 from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.stages.training import make_engine, worker_device
@@ -51,7 +51,7 @@ def main():
         engine = make_engine(student, TrainConfig(), cluster)
         seen[f"zero{stage}"] = {
             "ranks": gather_objects(whole(engine, expected, rank)),
-            "quantised": quantised_in_one_pass(engine),
+            "quantized": quantized_in_one_pass(engine),
         }
         one = Learner(
             name="t5",

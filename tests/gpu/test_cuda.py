@@ -15,7 +15,7 @@ import torch
 from pipeline.cluster.failures import advice, lasts
 from pipeline.cluster.ray_train import DEVICE_ALLOCATOR
 from pipeline.cluster.room import GIB, _device_bytes, _installed_device_bytes
-from pipeline.config.recipe import DistillationConfig, QuantisationConfig, QuantisersConfig
+from pipeline.config.recipe import DistillationConfig, QuantizationConfig, QuantizersConfig
 from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
 from pipeline.models.families import families, family_named
@@ -35,7 +35,7 @@ from teachers import maps, random_teacher
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
 ON_GPU = ClusterConfig(engine="torch", num_workers=1, gpus_per_worker=1)
-LEARNED = {"weights": QuantisersConfig(four_bit="lsq"), "embeddings": QuantisersConfig(four_bit="lsq")}
+LEARNED = {"weights": QuantizersConfig(four_bit="lsq"), "embeddings": QuantizersConfig(four_bit="lsq")}
 PUBLISHED = {"weight_granularity": "per_tensor", "activation_granularity": "per_tensor", "clip_value": 2.5}
 PUBLISHED |= {"as_published": True, "lm_head": False, "probabilities": "signed", "position_bits": 32}
 RECIPES = {
@@ -48,11 +48,11 @@ RECIPES = {
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("scheme", ["8-8-8", "4-4-8", "2-2-8"])
-def test_packed_equals_fake_quantised_on_the_gpu(make_bart, tiny_batch, scheme, recipe):
+def test_packed_equals_fake_quantized_on_the_gpu(make_bart, tiny_batch, scheme, recipe):
     """Grids made where training ran give the same logits, bit for bit; rows are long enough for sums to differ."""
     device = torch.device("cuda")
     student = build_student(make_bart(3, 3, d_model=256, encoder_ffn_dim=1024), [0, 1], [1], 0.0).eval()
-    plan, batch = scheme_of(scheme, QuantisationConfig(**RECIPES[recipe])), tiny_batch.to(device)
+    plan, batch = scheme_of(scheme, QuantizationConfig(**RECIPES[recipe])), tiny_batch.to(device)
     prepare_student(student, plan)
     student.to(device)
     with torch.no_grad():
@@ -117,7 +117,7 @@ def test_a_step_takes_no_more_than_estimated_and_a_third_at_least(make_bart, bat
     lengths = [(source, target)] * (rows - 1) + [(source - 3, target - 3)]
     batch = batch_of([([5] * s, [6] * t) for s, t in lengths]).to(device)
     if scheme:
-        prepare_student(student, scheme_of(scheme, QuantisationConfig()))
+        prepare_student(student, scheme_of(scheme, QuantizationConfig()))
     engine, counts = make_engine(student, TrainConfig(), ON_GPU), TokenCounts(num_source=9.0, num_target=9.0)
     objective = TaskObjective()
     if scheme:

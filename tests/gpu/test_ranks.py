@@ -45,12 +45,12 @@ def test_a_late_rank_0_is_waited_for(seen):
 
 @pytest.mark.parametrize("stage", [2, 3])
 def test_a_sharded_student_is_whole_on_rank_0_and_in_every_replica(seen, stage):
-    """Each tensor once; weights quantised once in a pass; a checkpoint of all ranks is read again."""
+    """Each tensor once; weights quantized once in a pass; a checkpoint of all ranks is read again."""
     world_size, found = seen
     first, *others = found[f"zero{stage}"]["ranks"]
     assert first["same"] and first["num_storages"] < first["num_names"]
     assert len(others) == world_size - 1 and all(other["num_names"] == 0 for other in others)
     assert all(rank["copied"] for rank in found[f"zero{stage}"]["ranks"])
-    counts = found[f"zero{stage}"]["quantised"]
+    counts = found[f"zero{stage}"]["quantized"]
     assert counts["(16, 32)"] == counts["(32, 16)"] == 4
     assert found[f"zero{stage}"]["restored"] == 3

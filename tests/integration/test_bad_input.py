@@ -34,17 +34,17 @@ CASES = {
     "a tracking store that does not open": (["tracking.uri=postgresql://127.0.0.1:1/x"], "postgresql://127.0.0.1:1/x"),
     "limit beyond the positions": (["task.max_source_tokens=1000"], "at most 256"),
     "a student's recipe with an unknown key": (
-        ["sweep.students=[{scheme: 2-2-8, label: x, recipe: {quantisation: {lm_haed: false}}}]"],
-        "quantisation.lm_head",
+        ["sweep.students=[{scheme: 2-2-8, label: x, recipe: {quantization: {lm_haed: false}}}]"],
+        "quantization.lm_head",
     ),
-    "a student's recipe without a label": (["sweep.students=[{recipe: {quantisation: {lm_head: false}}}]"], "label"),
-    "a clip that a quantiser would ignore": (
-        ["recipe.quantisation.clip_value=2.5", "recipe.quantisation.weights.eight_bit=lsq"],
-        "recipe.quantisation.clip_value=null",
+    "a student's recipe without a label": (["sweep.students=[{recipe: {quantization: {lm_head: false}}}]"], "label"),
+    "a clip that a quantizer would ignore": (
+        ["recipe.quantization.clip_value=2.5", "recipe.quantization.weights.eight_bit=lsq"],
+        "recipe.quantization.clip_value=null",
     ),
-    "bits of a module that do not exist": (["recipe.quantisation.bits=['model.shared=5']"], "recipe.quantisation.bits"),
-    "bits of a module that is not there": (["recipe.quantisation.bits=['model.sharde=8']"], "model.sharde"),
-    "groups that do not divide a row": (["recipe.quantisation.weight_granularity=group_128"], "group_128"),
+    "bits of a module that do not exist": (["recipe.quantization.bits=['model.shared=5']"], "recipe.quantization.bits"),
+    "bits of a module that is not there": (["recipe.quantization.bits=['model.sharde=8']"], "model.sharde"),
+    "groups that do not divide a row": (["recipe.quantization.weight_granularity=group_128"], "group_128"),
     "a released defect in another recipe": (["recipe.dqbart.as_released=true"], "recipe.dqbart.as_released=false"),
     "losses all switched off": (
         [
@@ -63,10 +63,10 @@ CASES = {
     "no heads at all": (["sweep.students=[{scheme: 8-8-8, heads: 0}]"], "above 0, at most 1"),
     "groups where heads are removed": (
         [
-            *("sweep.students=[{scheme: 8-8-8, heads: 0.5}]", "recipe.quantisation.weight_granularity=group_32"),
+            *("sweep.students=[{scheme: 8-8-8, heads: 0.5}]", "recipe.quantization.weight_granularity=group_32"),
             "model.architecture.d_model=32",
         ],
-        "recipe.quantisation.weight_granularity=per_row",
+        "recipe.quantization.weight_granularity=per_row",
     ),
     "pruning of a student with all its heads": (
         ["sweep.students=[{scheme: 8-8-8, label: x, recipe: {pruning: {num_examples: 9}}}]"],
@@ -78,8 +78,8 @@ CASES = {
     ),
     "two students of one name": (
         [
-            "sweep.students=[{label: x, recipe: {quantisation: {attention: false}}},"
-            " {label: x, recipe: {quantisation: {lm_head: false}}}]"
+            "sweep.students=[{label: x, recipe: {quantization: {attention: false}}},"
+            " {label: x, recipe: {quantization: {lm_head: false}}}]"
         ],
         "or label them",
     ),
@@ -171,7 +171,7 @@ def test_a_full_disk_and_too_little_memory_are_refused(job, tmp_path, monkeypatc
 
 def test_what_only_libraries_know_is_told_together(job, tmp_path):
     """Store, cluster and every student's scheme: checked side by side, before the data are read."""
-    students = "[{label: x, recipe: {quantisation: {bits: ['model.sharde=8']}}}, {label: y, recipe: {quantisation: "
+    students = "[{label: x, recipe: {quantization: {bits: ['model.sharde=8']}}}, {label: y, recipe: {quantization: "
     students += "{weight_granularity: group_128}}}]"
     words = ["tracking.uri=http://127.0.0.1:1", "cluster.num_workers=2", f"sweep.students={students}"]
     code, out, err = job("dq_sweep", run, f"storage.path={tmp_path}", *words)

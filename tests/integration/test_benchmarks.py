@@ -9,7 +9,7 @@ from pipeline.stages.benchmark import job as benchmark_job
 
 
 def test_the_generation_benchmark_compares_three_forms_that_say_the_same(job, tmp_path):
-    """Quantised at every step, quantised once, packed."""
+    """Quantized at every step, quantized once, packed."""
     shape = "model.architecture={d_model: 16, ffn_dim: 32, num_heads: 2, encoder_layers: 2, decoder_layers: 2}"
     small = [shape, "model.vocab_size=300", "benchmark={depth: 1-1, num_examples: 2, source_tokens: 5, new_tokens: 4}"]
     code, out, err = job("benchmark", benchmark_job.run, "generation", *small, base=False)
@@ -19,7 +19,7 @@ def test_the_generation_benchmark_compares_three_forms_that_say_the_same(job, tm
     for wrong in ("depth='1'", "depth=3-1", "scheme=foo", "source_tokens=9999"):
         code, _, err = job("benchmark", benchmark_job.run, *small, f"benchmark.{wrong}", base=False)
         assert (code, "Allowed:" in err) == (2, True), err
-    assert set(document["speeds"]) == {"quantised at every step", "quantised once", "packed", "teacher, fp32"}
+    assert set(document["speeds"]) == {"quantized at every step", "quantized once", "packed", "teacher, fp32"}
 
 
 COHORT = [
@@ -66,7 +66,7 @@ def test_students_of_the_cohort_benchmark_do_the_same_in_company_and_alone(job):
         (["benchmark.scheme=foo"], "scheme 'foo'"),
         (["benchmark.target_tokens=2000"], "2000 tokens for a model of 1024 positions"),
         (["model.family=roberta"], "which does not generate"),
-        (["recipe.quantisation.weight_granularity=group_128"], "group_128"),
+        (["recipe.quantization.weight_granularity=group_128"], "group_128"),
         (["cluster=local"], "Change: set cluster=process"),
         (["cluster.num_workers=2"], "cluster.num_workers=2 with launcher=process"),
         (["student.learning_rate=1e39", "benchmark.num_steps=4"], "lower student.learning_rate"),

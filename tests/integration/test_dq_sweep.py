@@ -215,28 +215,28 @@ def test_earlier_students_stay_in_the_table(swept, job):
 def test_students_of_one_sweep_can_have_recipes_of_their_own(job, tmp_path):
     """One teacher pass serves the published method, learned four-level weights and single bits alike."""
     published = (
-        "{distillation: {reduction: tensor, logits_kind: mse}, quantisation: {as_published: true, lm_head: false,"
+        "{distillation: {reduction: tensor, logits_kind: mse}, quantization: {as_published: true, lm_head: false,"
     )
     published += " probabilities: signed, post_activation: symmetric, weights: {two_bit: twn},"
     published += " embeddings: {two_bit: twn}}}"
-    learned = "{quantisation: {weights: {two_bit: anchored}, embeddings: {two_bit: lsq}}}"
+    learned = "{quantization: {weights: {two_bit: anchored}, embeddings: {two_bit: lsq}}}"
     students = f"sweep.students=[{{scheme: 2-2-8, depth: 1-1, label: published, recipe: {published}}},"
     students += f" {{scheme: 2-2-8, depth: 1-1, label: learned, recipe: {learned}}}, {{scheme: 1-1.58-2, depth: 1-1}},"
     students += (
-        " {scheme: 2-2-2, depth: 1-1, label: elastic, recipe: {quantisation: {activation_granularity: learned}}}]"
+        " {scheme: 2-2-2, depth: 1-1, label: elastic, recipe: {quantization: {activation_granularity: learned}}}]"
     )
     code, out, err = job("dq_sweep", run, students, f"storage.path={tmp_path}")
     assert code == 0, err
     document = json.loads(out.splitlines()[-1])
     packed = {s["name"]: tmp_path / "sweeps" / document["sweep"] / "students" / s["key"] for s in document["students"]}
-    infos = {name: load_package(folder / "packed")[1].scheme.quantisation for name, folder in packed.items()}
+    infos = {name: load_package(folder / "packed")[1].scheme.quantization for name, folder in packed.items()}
     assert not infos["2-2-8 1-1 published"].lm_head
     assert infos["2-2-8 1-1 learned"].weights.two_bit == "anchored"
     assert infos["2-2-2 1-1 elastic"].activation_granularity == "learned"
     assert infos["1-1.58-2 1-1"].weights.two_bit == "seq"
     _, runs = children(tmp_path, document)
     params = runs["2-2-8 1-1 learned"].data.params
-    assert (params["recipe.quantisation.weights.two_bit"], params["scheme"]) == ("anchored", "2-2-8")
+    assert (params["recipe.quantization.weights.two_bit"], params["scheme"]) == ("anchored", "2-2-8")
 
 
 def test_weights_that_the_last_update_breaks_fail_their_student(job, tmp_path):

@@ -36,7 +36,7 @@ def pairs(tmp_path, sizes):
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 def test_classifiers_go_through_the_main_job(job, pairs, tmp_path, family, served):
-    """Teacher, distilled and quantised students, one with half of its heads; packed, scored, compared, served."""
+    """Teacher, distilled and quantized students, one with half of its heads; packed, scored, compared, served."""
     students = "[{scheme: 8-8-8, depth: '3'}, {scheme: 2-2-8, depth: '1'}, {scheme: 2-2-8, depth: '1', heads: 0.5}]"
     arguments = [*pairs, f"model.family={family}", f"sweep.students={students}", "teacher.epochs=12"]
     arguments += ["teacher.learning_rate=3e-3", "student.max_steps=60", "student.epochs=20"]

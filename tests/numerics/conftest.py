@@ -1,17 +1,17 @@
-"""Quantisers, prepared students and packages on disk."""
+"""Quantizers, prepared students and packages on disk."""
 
 import pytest
 import torch
 from heads import EOS, FAMILIES, PAD, VOCAB_SIZE, attention_sites, in_float64
 
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.export.package import WEIGHTS, PackageInfo, write_package
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.blocks import ROW, TENSOR
 from pipeline.quantization.learned import AnchoredClip, LearnedStep, StretchedElastic
 from pipeline.quantization.packed_layers import convert
-from pipeline.quantization.quantisers import Asymmetric, Elastic, Symmetric, Ternary
+from pipeline.quantization.quantizers import Asymmetric, Elastic, Symmetric, Ternary
 from pipeline.quantization.scheme import scheme_of
 
 PLACES = [(blocks, clip) for blocks in (ROW, TENSOR) for clip in (None, 2.5)]
@@ -29,14 +29,14 @@ LEARNED = [
 
 
 @pytest.fixture(scope="session", params=[*STATELESS, *LEARNED], ids=str)
-def quantiser(request):
-    """Every quantiser at every number of bits, per row and per tensor, with and without a clip."""
+def quantizer(request):
+    """Every quantizer at every number of bits, per row and per tensor, with and without a clip."""
     return request.param
 
 
 @pytest.fixture(scope="session", params=LEARNED, ids=str)
 def learned(request):
-    """Every quantiser with a learned scale."""
+    """Every quantizer with a learned scale."""
     return request.param
 
 
@@ -44,11 +44,11 @@ def learned(request):
 def make_student(make_bart):
     """A prepared 2-1 student of a 3-3 teacher with its package information."""
 
-    def make(scheme: str, seed: int = 0, logits_bias: bool = False, shape: dict | None = None, **quantisation):
+    def make(scheme: str, seed: int = 0, logits_bias: bool = False, shape: dict | None = None, **quantization):
         student = build_student(make_bart(3, 3, seed=seed, **(shape or {})), [0, 2], [2], 0.0).eval()
         if logits_bias:
             student.final_logits_bias.normal_(generator=torch.Generator().manual_seed(seed))
-        settings = scheme_of(scheme, QuantisationConfig(**quantisation))
+        settings = scheme_of(scheme, QuantizationConfig(**quantization))
         prepare_student(student, settings)
         info = PackageInfo(
             scheme=settings,

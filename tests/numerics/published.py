@@ -16,13 +16,13 @@ IGNORED_LABEL = -100
 
 
 class _StraightThrough(torch.autograd.Function):
-    """A quantiser whose gradient is the identity strictly inside the clip, and zero at the clip and beyond."""
+    """A quantizer whose gradient is the identity strictly inside the clip, and zero at the clip and beyond."""
 
     @staticmethod
-    def forward(ctx: Any, latent: Tensor, quantiser: Callable[[Tensor], Tensor]) -> Tensor:
-        """Clip, then quantise; whatever scale the quantiser finds on its way is a constant to autograd."""
+    def forward(ctx: Any, latent: Tensor, quantizer: Callable[[Tensor], Tensor]) -> Tensor:
+        """Clip, then quantize; whatever scale the quantizer finds on its way is a constant to autograd."""
         ctx.save_for_backward(latent)
-        return quantiser(latent.clamp(-CLIP, CLIP))
+        return quantizer(latent.clamp(-CLIP, CLIP))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
@@ -50,15 +50,15 @@ def ternary(values: Tensor, by_row: bool) -> Tensor:
     return alpha * above - alpha * below
 
 
-def quantise_weight(weight: Tensor, bits: int, by_row: bool) -> Tensor:
-    """Quantise a weight: ternary at 2 bits, else symmetric; one scale for a matrix, or by row for an embedding."""
+def quantize_weight(weight: Tensor, bits: int, by_row: bool) -> Tensor:
+    """Quantize a weight: ternary at 2 bits, else symmetric; one scale for a matrix, or by row for an embedding."""
     if bits == 2:
         return _StraightThrough.apply(weight, lambda values: ternary(values, by_row))
     return _StraightThrough.apply(weight, lambda values: symmetric(values, bits, by_row))
 
 
-def quantise_activation(activation: Tensor) -> Tensor:
-    """Quantise an activation to 8 bits with one scale for the whole tensor, padding included."""
+def quantize_activation(activation: Tensor) -> Tensor:
+    """Quantize an activation to 8 bits with one scale for the whole tensor, padding included."""
     return _StraightThrough.apply(activation, lambda values: symmetric(values, ACTIVATION_BITS, by_row=False))
 
 
@@ -112,10 +112,10 @@ class Published:
         return [f"{start}{index}" for index in sorted(indices)]
 
     def _embed(self, stack: str, ids: Tensor) -> Tensor:
-        """Add quantised token and plain position embeddings and normalise; the padding row gets no gradient here."""
+        """Add quantized token and plain position embeddings and normalise; the padding row gets no gradient here."""
         table = self.state["model.shared.weight"]
         if self.bits != 32:
-            table = quantise_weight(table, self.bits, by_row=True)
+            table = quantize_weight(table, self.bits, by_row=True)
         tokens = functional.embedding(ids, table, padding_idx=PADDING_ID)
         positions = self.state[f"model.{stack}.embed_positions.weight"]
         places = torch.arange(ids.shape[1], device=ids.device) + POSITION_OFFSET
@@ -130,22 +130,22 @@ class Published:
         )
 
     def _linear(self, name: str, values: Tensor) -> Tensor:
-        """Apply a linear layer, weight and input quantised in a student, the bias added in full precision."""
+        """Apply a linear layer, weight and input quantized in a student, the bias added in full precision."""
         weight, bias = self.state[f"{name}.weight"], self.state[f"{name}.bias"]
         if self.bits == 32:
             return functional.linear(values, weight, bias)
-        return functional.linear(quantise_activation(values), quantise_weight(weight, self.bits, by_row=False)) + bias
+        return functional.linear(quantize_activation(values), quantize_weight(weight, self.bits, by_row=False)) + bias
 
     def _activation(self, values: Tensor) -> Tensor:
-        """Quantise an operand of attention in a student."""
-        return values if self.bits == 32 else quantise_activation(values)
+        """Quantize an operand of attention in a student."""
+        return values if self.bits == 32 else quantize_activation(values)
 
     def _split(self, values: Tensor) -> Tensor:
         """Split batch x time x width into batch x heads x time x head width."""
         return values.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()
 
     def _attend(self, name: str, kind: str, queries_of: Tensor, keys_of: Tensor, mask: Tensor) -> Tensor:
-        """Attend, add the residual and normalise; the map kept is that before dropout and quantisation."""
+        """Attend, add the residual and normalise; the map kept is that before dropout and quantization."""
         scaling = (queries_of.shape[-1] // self.heads) ** -0.5
         queries = self._activation(self._split(self._linear(f"{name}.q_proj", queries_of) * scaling))
         keys = self._activation(self._split(self._linear(f"{name}.k_proj", keys_of)))

@@ -23,7 +23,7 @@ RECIPES = {
     },
     "groups": {"weight_granularity": "group_32", "embedding_granularity": "group_32"},
 }
-# Published quantisers know no single bit.
+# Published quantizers know no single bit.
 SCHEMES = {"best": ["2-2-8", "8-4-8", "1-1-8", "32-32-8"], "dqbart": ["2-2-8", "8-4-8", "32-32-8"]}
 CASES = [(scheme, recipe) for recipe in RECIPES for scheme in SCHEMES.get(recipe, SCHEMES["best"])]
 

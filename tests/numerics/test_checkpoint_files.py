@@ -150,7 +150,7 @@ def test_sinusoids_are_computed_whatever_a_file_has(make_folder, name):
     assert all(torch.equal(loaded.get_parameter(key), model.get_parameter(key)) for key in computed)
 
 
-def test_quantised_weights_are_refused(make_folder):
+def test_quantized_weights_are_refused(make_folder):
     """Integers would be read as if they were weights."""
     folder, _ = make_folder("bart")
     name = "model.encoder.layers.0.fc1.weight"
@@ -203,11 +203,11 @@ def test_numbers_that_are_none_are_refused(make_folder, name, number):
         check_checkpoint(of(folder))
 
 
-def test_a_model_that_another_tool_quantised_is_refused(make_folder):
+def test_a_model_that_another_tool_quantized_is_refused(make_folder):
     """By its configuration, before transformers looks for that tool."""
     folder, _ = make_folder("t5")
     set_config(folder, quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
-    refused(folder, "quantised by another tool")
+    refused(folder, "quantized by another tool")
 
 
 @pytest.mark.parametrize("name", sorted(families()))

@@ -6,7 +6,7 @@ from teachers import CASES, RECIPES, Words, maps, random_teacher
 from transformers import AutoConfig, T5Config, T5ForConditionalGeneration
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.config.schema import ArchitectureConfig, ModelConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
@@ -14,7 +14,7 @@ from pipeline.export.package import PackageInfo, load_package, write_package
 from pipeline.models.families import families, family_named
 from pipeline.models.load import load_pretrained, read_shape
 from pipeline.models.student import build_student, outline, prepare_student, sites_of
-from pipeline.quantization.fake_quantise import set_weight_caching
+from pipeline.quantization.fake_quantize import set_weight_caching
 from pipeline.quantization.footprint import rule_p_bytes
 from pipeline.quantization.packed_layers import convert, packed_weights
 from pipeline.quantization.scheme import scheme_of
@@ -86,7 +86,7 @@ def test_student_layers_are_copies_of_the_mapped_ones(family, teacher):
 def test_32_bits_change_nothing(family, teacher, inputs):
     """Outputs and gradients of a student at 32-32-32 are those of the plain one, bit for bit."""
     plain, prepared = (build_student(teacher, *maps(family, 0, 2), 0.0).eval() for _ in range(2))
-    prepare_student(prepared, scheme_of("32-32-32", QuantisationConfig()))
+    prepare_student(prepared, scheme_of("32-32-32", QuantizationConfig()))
     for model in (plain, prepared):
         model(**inputs).logits.square().sum().backward()
     for mine, theirs in zip(plain.parameters(), prepared.parameters(), strict=True):
@@ -96,11 +96,11 @@ def test_32_bits_change_nothing(family, teacher, inputs):
 
 @pytest.mark.parametrize(("scheme", "recipe"), CASES)
 def test_the_package_gives_what_the_student_gave(family, teacher, inputs, tiny_tokenizer, tmp_path, scheme, recipe):
-    """Logits and generated tokens of the loaded package equal those of the fake-quantised student, exactly."""
+    """Logits and generated tokens of the loaded package equal those of the fake-quantized student, exactly."""
     # Different heads are left in every layer; rows of 32 shall stay rows of groups.
     heads = {} if recipe == "groups" else {site.module: [i % 3, 3] for i, site in enumerate(teacher_sites(teacher))}
     student = build_student(teacher, *maps(family, 0, 2), 0.0, heads).eval()
-    settings = scheme_of(scheme, QuantisationConfig(**RECIPES[recipe]))
+    settings = scheme_of(scheme, QuantizationConfig(**RECIPES[recipe]))
     prepare_student(student, settings)
     decoding = DecodingConfig(num_beams=2, max_length=10)
     with torch.no_grad():
@@ -142,7 +142,7 @@ def generate(family, model, inputs, decoding):
 def test_padding_and_batch_mates_change_nothing(family, teacher, inputs):
     """Recipe best: an example alone has the logits that it has in a batch, to rounding."""
     student = build_student(teacher, *maps(family, 0, 2), 0.0).eval()
-    prepare_student(student, scheme_of("4-4-8", QuantisationConfig()))
+    prepare_student(student, scheme_of("4-4-8", QuantizationConfig()))
     length = int(inputs["attention_mask"][0].sum())
     alone = {name: tensor[:1, :length] if "decoder" not in name else tensor[:1] for name, tensor in inputs.items()}
     with torch.no_grad():
@@ -150,11 +150,11 @@ def test_padding_and_batch_mates_change_nothing(family, teacher, inputs):
 
 
 def test_gradients_reach_every_shadow_weight(family, teacher, inputs):
-    """With and without the cache of quantised weights, the same."""
+    """With and without the cache of quantized weights, the same."""
     gradients = []
     for caching in (True, False):
         student = build_student(teacher, *maps(family, 0, 2), 0.0).eval()
-        prepare_student(student, scheme_of("2-2-8", QuantisationConfig()))
+        prepare_student(student, scheme_of("2-2-8", QuantizationConfig()))
         set_weight_caching(student, caching)
         student(**inputs).logits.square().sum().backward()
         sites = sites_of(student)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pipeline.config.recipe import DistillationConfig, QuantisationConfig
+from pipeline.config.recipe import DistillationConfig, QuantizationConfig
 from pipeline.config.schema import TrainConfig
 from pipeline.data.batch import IGNORED_LABEL, Batch
 from pipeline.data.batches import BatchPlan, TrainingBatches
@@ -36,7 +36,7 @@ def learner(tiny_teacher):
 
     def make(scheme: str, dropout: float = 0.0, **weights) -> Learner:
         student = build_student(tiny_teacher, *MAPS.values(), dropout).to(tiny_teacher.dtype).train()
-        prepare_student(student, scheme_of(scheme, QuantisationConfig()))
+        prepare_student(student, scheme_of(scheme, QuantizationConfig()))
         config = DistillationConfig(**weights)
         relations = relations_of(config, sites_of(student), sites_of(tiny_teacher))
         return Learner(

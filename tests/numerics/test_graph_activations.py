@@ -1,19 +1,19 @@
-"""Graphs quantise activations to the grids of training."""
+"""Graphs quantize activations to the grids of training."""
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 
-from pipeline.export.onnx.graphs.activations import Activations, fake_quantised, integer_input
+from pipeline.export.onnx.graphs.activations import Activations, fake_quantized, integer_input
 from pipeline.export.onnx.graphs.graph import Graph
 from pipeline.export.onnx.graphs.weights_file import WeightsFile
 from pipeline.quantization.blocks import ROW, TENSOR
 from pipeline.quantization.learned import ElasticStep
-from pipeline.quantization.quantisers import Asymmetric, Symmetric, grid_of, round_scale
+from pipeline.quantization.quantizers import Asymmetric, Symmetric, grid_of, round_scale
 
 PLACES = [(blocks, clip) for blocks in (ROW, TENSOR) for clip in (None, 2.5)]
-QUANTISERS = [
+QUANTIZERS = [
     *(Symmetric(bits=bits, blocks=blocks, clip_value=clip) for bits in (2, 4, 8) for blocks, clip in PLACES),
     *(Symmetric(bits=bits, blocks=blocks, signed=False) for bits in (2, 4, 8) for blocks in (ROW, TENSOR)),
     *(Symmetric(bits=8, blocks=blocks, clip_value=0.5, signed=False) for blocks in (ROW, TENSOR)),
@@ -51,36 +51,36 @@ def run(tmp_path):
     return run
 
 
-def of(quantiser):
-    """The quantiser with a learned scale, where it learns one; and what torch takes for it."""
-    if not quantiser.learned:
-        return Activations(quantiser=quantiser), None
+def of(quantizer):
+    """The quantizer with a learned scale, where it learns one; and what torch takes for it."""
+    if not quantizer.learned:
+        return Activations(quantizer=quantizer), None
     parameter = torch.tensor([-3.1])
-    return Activations(quantiser=quantiser, step=float(round_scale(parameter.exp(), quantiser.blocks))), parameter
+    return Activations(quantizer=quantizer, step=float(round_scale(parameter.exp(), quantizer.blocks))), parameter
 
 
-def input_of(quantiser, values):
-    """What such a quantiser is given; one scale for all needs values of one size."""
-    values = values.abs() if getattr(quantiser, "signed", True) is False else values
-    return values if quantiser.blocks is ROW else values[7:]
+def input_of(quantizer, values):
+    """What such a quantizer is given; one scale for all needs values of one size."""
+    values = values.abs() if getattr(quantizer, "signed", True) is False else values
+    return values if quantizer.blocks is ROW else values[7:]
 
 
-@pytest.mark.parametrize("quantiser", QUANTISERS, ids=str)
-def test_fake_quantised_values_are_those_of_training(run, values, quantiser):
+@pytest.mark.parametrize("quantizer", QUANTIZERS, ids=str)
+def test_fake_quantized_values_are_those_of_training(run, values, quantizer):
     """Bit for bit."""
-    activations, parameter = of(quantiser)
-    x = input_of(quantiser, values)
-    expected = grid_of(x, quantiser, parameter).values().view(x.shape).numpy()
-    got = run(lambda graph, name: {"y": (fake_quantised(graph, name, activations), np.float32)}, x.numpy())["y"]
+    activations, parameter = of(quantizer)
+    x = input_of(quantizer, values)
+    expected = grid_of(x, quantizer, parameter).values().view(x.shape).numpy()
+    got = run(lambda graph, name: {"y": (fake_quantized(graph, name, activations), np.float32)}, x.numpy())["y"]
     np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("quantiser", QUANTISERS, ids=str)
-def test_integer_inputs_are_the_codes_of_training(run, values, quantiser):
+@pytest.mark.parametrize("quantizer", QUANTIZERS, ids=str)
+def test_integer_inputs_are_the_codes_of_training(run, values, quantizer):
     """Bit for bit; but asymmetric grids round halves up and QuantizeLinear to even, which one in 10^5 values tells."""
-    activations, parameter = of(quantiser)
-    x = input_of(quantiser, values)
-    expected = grid_of(x, quantiser, parameter).values().view(x.shape).numpy()
+    activations, parameter = of(quantizer)
+    x = input_of(quantizer, values)
+    expected = grid_of(x, quantizer, parameter).values().view(x.shape).numpy()
     middle = []
 
     def build(graph, name):
@@ -92,14 +92,14 @@ def test_integer_inputs_are_the_codes_of_training(run, values, quantiser):
     got = run(build, x.numpy())
     codes = got["codes"].astype(np.float32) - middle[0] - got.get("zero", np.float32(0))
     differs = codes * got["scale"] != expected
-    assert differs.mean() <= (1e-5 if isinstance(quantiser, Asymmetric) else 0.0)
+    assert differs.mean() <= (1e-5 if isinstance(quantizer, Asymmetric) else 0.0)
 
 
-@pytest.mark.parametrize("quantiser", PUBLISHED, ids=str)
-def test_published_arithmetic_is_followed_up_to_ties(run, values, quantiser):
+@pytest.mark.parametrize("quantizer", PUBLISHED, ids=str)
+def test_published_arithmetic_is_followed_up_to_ties(run, values, quantizer):
     """DQ-BART multiplies by an inverse; a graph divides, so that one code in a thousand at most moves by one."""
-    x = input_of(quantiser, values)
-    expected = grid_of(x, quantiser).values().view(x.shape).numpy()
-    activations = Activations(quantiser=quantiser)
-    got = run(lambda graph, name: {"y": (fake_quantised(graph, name, activations), np.float32)}, x.numpy())["y"]
+    x = input_of(quantizer, values)
+    expected = grid_of(x, quantizer).values().view(x.shape).numpy()
+    activations = Activations(quantizer=quantizer)
+    got = run(lambda graph, name: {"y": (fake_quantized(graph, name, activations), np.float32)}, x.numpy())["y"]
     assert (np.abs(got - expected) > 1e-6 * np.abs(expected)).mean() < 1e-3

@@ -10,20 +10,20 @@ from pipeline.export.onnx.graphs.matrices import Matrix, floats, has_integers, i
 from pipeline.export.onnx.graphs.nbits import block_of, nbits
 from pipeline.export.onnx.graphs.weights_file import WeightsFile
 from pipeline.quantization.blocks import Blocks
-from pipeline.quantization.fake_quantise import WeightFakeQuantise
+from pipeline.quantization.fake_quantize import WeightFakeQuantize
 from pipeline.quantization.learned import StretchedElastic
 from pipeline.quantization.packed_layers import pack_weight
-from pipeline.quantization.quantisers import Asymmetric, Elastic, Symmetric, Ternary
+from pipeline.quantization.quantizers import Asymmetric, Elastic, Symmetric, Ternary
 
 ROWS, COLUMNS = 7, 64
 GROUPS = Blocks("group", 32)
 
 
-def matrix_of(quantiser):
+def matrix_of(quantizer):
     """A random matrix with a row of zeros, packed."""
     weight = nn.Parameter(torch.randn(ROWS, COLUMNS, generator=torch.Generator().manual_seed(0)) * 0.1)
     weight.data[3] = 0.0
-    packed = pack_weight(weight.detach(), WeightFakeQuantise(quantiser, weight))
+    packed = pack_weight(weight.detach(), WeightFakeQuantize(quantizer, weight))
     return Matrix(name="layer", shape=(ROWS, COLUMNS), packed=packed), packed.value().numpy()
 
 
@@ -44,25 +44,25 @@ def graph(tmp_path):
     ids=str,
 )
 def grouped(request):
-    """Quantisers with several scales in a row."""
+    """Quantizers with several scales in a row."""
     return request.param
 
 
-def test_unpacked_values_are_those_of_the_package(graph, quantiser):
-    """Every quantiser at every number of bits, bit for bit."""
-    matrix, values = matrix_of(quantiser)
+def test_unpacked_values_are_those_of_the_package(graph, quantizer):
+    """Every quantizer at every number of bits, bit for bit."""
+    matrix, values = matrix_of(quantizer)
     np.testing.assert_array_equal(graph.evaluated([floats(graph, matrix)])[0], values)
 
 
-def test_integers_times_scales_are_the_values(graph, quantiser):
+def test_integers_times_scales_are_the_values(graph, quantizer):
     """Integer products compute with the very weights of the package."""
-    matrix, values = matrix_of(quantiser)
+    matrix, values = matrix_of(quantizer)
     if has_integers(matrix):
         whole, scale = graph.evaluated([integers(graph, matrix), row_scale(graph, matrix)])
         assert whole.dtype == np.int8
         np.testing.assert_array_equal(whole.T * scale[:, None], values)
     else:
-        assert isinstance(quantiser, Asymmetric) and quantiser.bits == 8  # differences of two bytes are no byte
+        assert isinstance(quantizer, Asymmetric) and quantizer.bits == 8  # differences of two bytes are no byte
 
 
 def low_bit_values(graph, form, rows):
@@ -80,9 +80,9 @@ def low_bit_values(graph, form, rows):
 
 
 @pytest.mark.parametrize("wide", [False, True])
-def test_operands_of_low_bit_kernels_hold_the_values(graph, quantiser, wide):
+def test_operands_of_low_bit_kernels_hold_the_values(graph, quantizer, wide):
     """Whatever storage is nearest to the bits: 1 and 1.58 as 2, 3 as 4, half steps as a shift or as wide codes."""
-    matrix, values = matrix_of(quantiser)
+    matrix, values = matrix_of(quantizer)
     assert block_of(matrix) == 64
     np.testing.assert_array_equal(low_bit_values(graph, nbits(graph, matrix, wide), ROWS), values)
 

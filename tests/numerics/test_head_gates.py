@@ -8,7 +8,7 @@ import torch
 from heads import factors_on, losses_of, outputs_of
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.models.student import prepare_student, sites_of
 from pipeline.pruning.gates import HeadGates, hard_concrete, open_probability, settled
 from pipeline.pruning.removal import remove_heads
@@ -151,13 +151,13 @@ def test_folding_the_gates_and_removing_closed_heads_loses_nothing(gated, tiny_b
 
 
 def test_gates_that_do_not_fit_are_refused(gated, tiny_batch):
-    """Heads removed under attached gates; gates folded into quantised layers."""
+    """Heads removed under attached gates; gates folded into quantized layers."""
     model, sites, _ = gated
-    quantised = copy.deepcopy(model)
+    quantized = copy.deepcopy(model)
     remove_heads(model, sites, {sites.attentions[0].module: [0, 1]})
     with pytest.raises(RuntimeError):
         outputs_of(model, tiny_batch)
-    prepare_student(quantised, scheme_of("2-2-8", QuantisationConfig()))
+    prepare_student(quantized, scheme_of("2-2-8", QuantizationConfig()))
     with pytest.raises(UserError):
-        quantised.head_gates.fold(quantised)
-    assert hasattr(quantised, "head_gates")
+        quantized.head_gates.fold(quantized)
+    assert hasattr(quantized, "head_gates")

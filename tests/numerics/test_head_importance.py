@@ -122,8 +122,8 @@ def test_the_highest_scores_are_kept_over_all_modules():
             heads_to_keep(scores, keep, min_heads)
 
 
-def test_importance_of_a_quantised_student_is_that_of_its_quantised_forward(make_student, tiny_batch):
-    """The factors come before the output linear's quantiser."""
+def test_importance_of_a_quantized_student_is_that_of_its_quantized_forward(make_student, tiny_batch):
+    """The factors come before the output linear's quantizer."""
     student, _ = make_student("2-2-8")
     sites, before = sites_of(student), outputs_of(student, tiny_batch)
     scores = importance_of(student, sites, [tiny_batch])

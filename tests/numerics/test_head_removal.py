@@ -1,4 +1,4 @@
-"""Laws of head removal: it multiplies heads by 0, in every family; what is left decodes, trains, quantises, packs."""
+"""Laws of head removal: it multiplies heads by 0, in every family; what is left decodes, trains, quantizes, packs."""
 
 import copy
 
@@ -8,7 +8,7 @@ from heads import PRUNED_FAMILIES, as_factors, factors_on, in_float64, losses_of
 from torch import nn
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.pruning.heads import count_heads, head_width
 from pipeline.pruning.removal import remove_heads
@@ -194,12 +194,12 @@ def test_bad_lists_are_refused_before_anything_changes(make_bart, kept):
     assert model.model.decoder.layers[0].self_attn.q_proj.out_features == 32
 
 
-def test_a_quantised_model_grouped_queries_and_unknown_attention_are_refused(make_bart, make_model):
+def test_a_quantized_model_grouped_queries_and_unknown_attention_are_refused(make_bart, make_model):
     """What removal would get wrong, or cannot know."""
     kept = {"model.encoder.layers.0.self_attn": [0]}
     model = make_bart(2, 2)
-    prepare_student(model, scheme_of("2-2-8", QuantisationConfig()))
-    with pytest.raises(UserError, match="quantised"):
+    prepare_student(model, scheme_of("2-2-8", QuantizationConfig()))
+    with pytest.raises(UserError, match="quantized"):
         remove_heads(model, sites_of(model), kept)
     grouped = make_bart(2, 2)
     grouped.model.encoder.layers[0].self_attn.k_proj = nn.Linear(32, 16)
@@ -215,13 +215,13 @@ def test_a_quantised_model_grouped_queries_and_unknown_attention_are_refused(mak
 
 
 @pytest.mark.parametrize("scheme", ["2-2-8", "8-8-8", "32-32-32"])
-def test_a_pruned_student_is_quantised_and_packed_like_any_other(make_bart, tiny_batch, scheme):
-    """Fake-quantised and packed outputs agree bit for bit, gradients reach what is left."""
+def test_a_pruned_student_is_quantized_and_packed_like_any_other(make_bart, tiny_batch, scheme):
+    """Fake-quantized and packed outputs agree bit for bit, gradients reach what is left."""
     student = build_student(make_bart(3, 3), [0, 2], [2], 0.0).eval()
     kept = ragged(sites_of(student))
     remove_heads(student, sites_of(student), kept)
     plain = outputs_of(student, tiny_batch)
-    settings = scheme_of(scheme, QuantisationConfig())
+    settings = scheme_of(scheme, QuantizationConfig())
     prepare_student(student, settings)
     losses_of(student, tiny_batch).sum().backward()
     for site in sites_of(student).attentions:

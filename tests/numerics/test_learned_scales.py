@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.export.package import load_package
 from pipeline.models.student import sites_of
-from pipeline.quantization.fake_quantise import ActivationFakeQuantise, calibration, learns_activations
+from pipeline.quantization.fake_quantize import ActivationFakeQuantize, calibration, learns_activations
 from pipeline.quantization.learned import ElasticStep, LearnedStep, StretchedElastic
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.prepare import use_scheme
@@ -20,29 +20,29 @@ STARTS = [(StretchedElastic(bits=2), 0.15), (StretchedElastic(bits=1.58), 0.24),
 GRIDS = [ElasticStep(bits=bits, signed=signed) for bits in (2, 4, 8) for signed in (True, False)]
 
 
-def started(quantiser, x):
-    """A quantiser module that has seen a tensor."""
-    module = ActivationFakeQuantise(quantiser)
+def started(quantizer, x):
+    """A quantizer module that has seen a tensor."""
+    module = ActivationFakeQuantize(quantizer)
     with calibration(module):
         module(x)
     return module
 
 
-@pytest.mark.parametrize("quantiser", GRIDS, ids=str)
-def test_the_step_starts_where_the_paper_says_and_has_its_gradient(quantiser):
+@pytest.mark.parametrize("quantizer", GRIDS, ids=str)
+def test_the_step_starts_where_the_paper_says_and_has_its_gradient(quantizer):
     """2 (4) mean|x| / sqrt(Q); inside (value - x) / step, outside the end, over sqrt(Q); times step for the log."""
     x = torch.randn(7, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
-    highest = 2 ** (quantiser.bits - 1) - 1 if quantiser.signed else 2**quantiser.bits - 1
-    lowest = -highest if quantiser.signed else 0
-    module = started(quantiser, x.detach())
-    start = (2 if quantiser.signed else 4) * x.detach().abs().mean() / math.sqrt(highest)
+    highest = 2 ** (quantizer.bits - 1) - 1 if quantizer.signed else 2**quantizer.bits - 1
+    lowest = -highest if quantizer.signed else 0
+    module = started(quantizer, x.detach())
+    start = (2 if quantizer.signed else 4) * x.detach().abs().mean() / math.sqrt(highest)
     assert module.parameter.item() == pytest.approx(start.log().item(), abs=1e-5)
     upstream = torch.linspace(-1, 1, 35, dtype=torch.float64).view(7, 5)
     values = module(x)
     values.backward(upstream)
     step = (
         values.detach()[values.detach() != 0].abs().min().item()
-        if quantiser.bits == 2
+        if quantizer.bits == 2
         else module.parameter.exp().item()
     )
     steps = x.detach() / step
@@ -92,9 +92,9 @@ def test_a_phase_without_activation_bits_keeps_the_learned_scale_waiting(make_st
     calibrate(student, tiny_batch)
     with torch.no_grad():
         before = logits_of(student, tiny_batch)
-    use_scheme(student, sites_of(student), scheme_of("8-8-32", QuantisationConfig()))
+    use_scheme(student, sites_of(student), scheme_of("8-8-32", QuantizationConfig()))
     logits_of(student, tiny_batch).square().sum().backward()
-    scales = [p for name, p in student.named_parameters() if name.endswith("activation_quantise.parameter")]
+    scales = [p for name, p in student.named_parameters() if name.endswith("activation_quantize.parameter")]
     assert scales and all(torch.equal(scale.grad, torch.zeros(1)) for scale in scales)
     use_scheme(student, sites_of(student), info.scheme)
     with torch.no_grad():
@@ -105,7 +105,7 @@ def test_a_phase_without_activation_bits_keeps_the_learned_scale_waiting(make_st
 def test_settings_that_a_learned_scale_would_ignore_are_refused(setting):
     """A clip, and arithmetic that knows no learned scale."""
     with pytest.raises(UserError, match="elastic"):
-        scheme_of("8-8-8", QuantisationConfig(activation_granularity="learned", probabilities="signed", **setting))
+        scheme_of("8-8-8", QuantizationConfig(activation_granularity="learned", probabilities="signed", **setting))
 
 
 def logits_of(model, batch):
@@ -115,13 +115,13 @@ def logits_of(model, batch):
     ).logits
 
 
-@pytest.mark.parametrize(("quantiser", "most"), STARTS, ids=str)
-def test_learned_scales_of_weights_start_where_they_fit(quantiser, most):
+@pytest.mark.parametrize(("quantizer", "most"), STARTS, ids=str)
+def test_learned_scales_of_weights_start_where_they_fit(quantizer, most):
     """The squared error of Gaussian rows is near the least of the grid (0.119, 0.190 and 0.149), scale for scale."""
     x = torch.randn(64, 128, generator=torch.Generator().manual_seed(0)) * torch.logspace(-3, 3, 64)[:, None]
-    start = quantiser.initial(x)
-    error = (quantiser.grid(x, start).values() - x).square().mean(dim=-1) / x.square().mean(dim=-1)
+    start = quantizer.initial(x)
+    error = (quantizer.grid(x, start).values() - x).square().mean(dim=-1) / x.square().mean(dim=-1)
     assert error.mean() < most
     for part in (0.9, 1.1):
-        other = quantiser.grid(x, start + math.log(part)).values()
+        other = quantizer.grid(x, start + math.log(part)).values()
         assert ((other - x).square().mean(dim=-1) / x.square().mean(dim=-1)).mean() > error.mean() - 0.01

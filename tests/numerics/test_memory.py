@@ -5,7 +5,7 @@ import gc
 import psutil
 import torch
 
-from pipeline.config.recipe import DistillationConfig, QuantisationConfig
+from pipeline.config.recipe import DistillationConfig, QuantizationConfig
 from pipeline.config.schema import TrainConfig
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of
@@ -19,7 +19,7 @@ from pipeline.training.optim import adamw
 def test_fifty_steps_take_no_more_memory_than_ten(tiny_teacher, tiny_batch):
     """Neither the weight cache nor signals nor recorded outputs pile up: no tensors beyond those of the first steps."""
     student = build_student(tiny_teacher, [0, 1], [1], 0.0).train()
-    prepare_student(student, scheme_of("2-2-8", QuantisationConfig()))
+    prepare_student(student, scheme_of("2-2-8", QuantizationConfig()))
     engine = TorchEngine(student, adamw(student.parameters(), TrainConfig()), precision="bf16", max_gradient_norm=1.0)
     weights = DistillationConfig(encoder_relations=1.0, decoder_relations=1.0, contrastive=1.0)
     relations = relations_of(weights, sites_of(student), sites_of(tiny_teacher))

@@ -11,7 +11,7 @@ from teachers import RECIPES, maps, random_teacher
 from transformers import PreTrainedTokenizerFast
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.config.use import VARIANTS as ASKED_FOR
 from pipeline.evaluation.generate import generate_ids
@@ -21,7 +21,7 @@ from pipeline.export.package import PackageInfo, load_package, write_package
 from pipeline.models.families import families, family_named
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.pruning.heads import count_heads
-from pipeline.quantization.fake_quantise import calibration
+from pipeline.quantization.fake_quantize import calibration
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import scheme_of
 from pipeline.runtime.answer import OnnxAnswerer
@@ -35,8 +35,8 @@ LEARNED = {"activation_granularity": "learned", "post_activation": "asymmetric"}
 def make_package(tiny_tokenizer, tmp_path_factory):
     """A package of a random 2-2 student of a family; heads says which of each attention's four it keeps."""
 
-    def make(family, scheme, heads=None, tells_texts_apart=True, **quantisation):
-        family, scheme = family_named(family), scheme_of(scheme, QuantisationConfig(**quantisation))
+    def make(family, scheme, heads=None, tells_texts_apart=True, **quantization):
+        family, scheme = family_named(family), scheme_of(scheme, QuantizationConfig(**quantization))
         teacher = random_teacher(family, tiny_tokenizer)
         names = [site.module for site in sites_of(build_student(teacher, *maps(family, 0, 2), 0.0)).attentions]
         kept = dict.fromkeys(names, heads) if heads else {}

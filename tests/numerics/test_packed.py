@@ -1,4 +1,4 @@
-"""Law 6: a packed model, written to disk and read again, gives exactly the outputs of the fake-quantised one."""
+"""Law 6: a packed model, written to disk and read again, gives exactly the outputs of the fake-quantized one."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.config.errors import NonFiniteError
-from pipeline.config.recipe import QuantisersConfig
+from pipeline.config.recipe import QuantizersConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.distillation.objective import signals_of
 from pipeline.evaluation.generate import generate_ids
@@ -19,10 +19,10 @@ PUBLISHED = {"weight_granularity": "per_tensor", "activation_granularity": "per_
 PUBLISHED |= {"as_published": True, "lm_head": False, "probabilities": "signed", "position_bits": 32}
 
 
-def with_quantiser(name: str, **others) -> dict:
-    """Settings that use one quantiser wherever it can be."""
-    fields = {f.name: f.metadata["allowed"] for f in dataclasses.fields(QuantisersConfig)}
-    chosen = QuantisersConfig(**{field: name for field, allowed in fields.items() if name in allowed})
+def with_quantizer(name: str, **others) -> dict:
+    """Settings that use one quantizer wherever it can be."""
+    fields = {f.name: f.metadata["allowed"] for f in dataclasses.fields(QuantizersConfig)}
+    chosen = QuantizersConfig(**{field: name for field, allowed in fields.items() if name in allowed})
     return {"weights": chosen, "embeddings": chosen, **others}
 
 
@@ -31,11 +31,11 @@ VARIANTS = {
     "published": PUBLISHED,
     "groups": {"weight_granularity": "group_32", "embedding_granularity": "group_32"},
     "mixed": {"bits": ["model.encoder.layers.0.*=8", "model.decoder.*.fc2=32", "model.shared=4"]},
-    "asymmetric": with_quantiser("asymmetric", post_activation="asymmetric", clip_value=2.5),
-    "lsq": with_quantiser("lsq", weight_granularity="per_tensor"),
-    "seq": with_quantiser("seq", weight_granularity="group_32"),
-    "anchored": with_quantiser("anchored"),
-    "elastic": with_quantiser("elastic", embedding_granularity="per_tensor"),
+    "asymmetric": with_quantizer("asymmetric", post_activation="asymmetric", clip_value=2.5),
+    "lsq": with_quantizer("lsq", weight_granularity="per_tensor"),
+    "seq": with_quantizer("seq", weight_granularity="group_32"),
+    "anchored": with_quantizer("anchored"),
+    "elastic": with_quantizer("elastic", embedding_granularity="per_tensor"),
 }
 DECODINGS = (DecodingConfig(min_length=6, max_length=10), DecodingConfig(num_beams=3, min_length=4, max_length=9))
 
@@ -51,15 +51,15 @@ def outputs(model, batch) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_package_on_disk_gives_the_outputs_of_the_fake_quantised_model(
+def test_a_package_on_disk_gives_the_outputs_of_the_fake_quantized_model(
     make_student, tiny_tokenizer, tiny_batch, tmp_path, scheme, variant
 ):
-    """Exactly: logits, hidden states, attention maps and generated tokens, for every quantiser and granularity."""
-    quantisation = VARIANTS[variant]
+    """Exactly: logits, hidden states, attention maps and generated tokens, for every quantizer and granularity."""
+    quantization = VARIANTS[variant]
     if scheme.startswith("1-") and variant in ("published", "asymmetric"):
         return  # a clip has no meaning for one bit, and is refused
     for seed in range(2 if variant == "per_row" else 1):
-        student, info = make_student(scheme, seed=seed, logits_bias=seed == 1, **quantisation)
+        student, info = make_student(scheme, seed=seed, logits_bias=seed == 1, **quantization)
         expected = outputs(student, tiny_batch)
         convert(student, sites_of(student), info.scheme)
         write_package(tmp_path / f"{seed}", student, tiny_tokenizer, info)

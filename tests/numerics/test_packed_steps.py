@@ -6,13 +6,13 @@ import torch
 
 from pipeline.benchmarking.engines.packed_steps import PackedSteps
 from pipeline.benchmarking.engines.parity import answers, difference, ragged
-from pipeline.config.recipe import QuantisationConfig, QuantisersConfig
+from pipeline.config.recipe import QuantizationConfig, QuantizersConfig
 
 RECIPES = {
-    "per token": QuantisationConfig(),
-    "asymmetric": QuantisationConfig(post_activation="asymmetric", weights=QuantisersConfig(two_bit="seq")),
-    "groups": QuantisationConfig(weight_granularity="group_32", embedding_granularity="group_32"),
-    "published": QuantisationConfig(
+    "per token": QuantizationConfig(),
+    "asymmetric": QuantizationConfig(post_activation="asymmetric", weights=QuantizersConfig(two_bit="seq")),
+    "groups": QuantizationConfig(weight_granularity="group_32", embedding_granularity="group_32"),
+    "published": QuantizationConfig(
         weight_granularity="per_tensor",
         activation_granularity="per_tensor",
         clip_value=2.5,
@@ -35,7 +35,7 @@ def inputs(make_rows):
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("scheme", ["2-2-8", "8-8-8"])
 def test_the_floor_is_computed_in_double_throughout(make_package, inputs, scheme, recipe):
-    """Every module of the model, so every quantiser, gives doubles, with more bits than fp32 has."""
+    """Every module of the model, so every quantizer, gives doubles, with more bits than fp32 has."""
     folder, _ = make_package(scheme, **vars(RECIPES[recipe]))
     steps, seen = PackedSteps(folder, torch.float64), []
 
@@ -47,7 +47,7 @@ def test_the_floor_is_computed_in_double_throughout(make_package, inputs, scheme
         module.register_forward_hook(look)
     logits, tokens = answers(steps, *inputs)
     assert {name for name, dtype in seen if dtype != torch.float64} == set()
-    assert "ActivationFakeQuantise" in {name for name, _ in seen}
+    assert "ActivationFakeQuantize" in {name for name, _ in seen}
     assert logits.dtype == np.float64
     assert (logits != logits.astype(np.float32)).mean() > 0.8
     found = difference((logits, tokens), answers(PackedSteps(folder), *inputs))

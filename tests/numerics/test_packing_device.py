@@ -6,26 +6,26 @@ import pytest
 import torch
 
 from pipeline.quantization import packed_layers
-from pipeline.quantization.fake_quantise import WeightFakeQuantise
+from pipeline.quantization.fake_quantize import WeightFakeQuantize
 from pipeline.quantization.learned import LearnedStep
-from pipeline.quantization.quantisers import Asymmetric, Symmetric, Ternary
+from pipeline.quantization.quantizers import Asymmetric, Symmetric, Ternary
 from pipeline.stages.sweep.train import cohort_worker
 
 ELSEWHERE = torch.device("meta")  # a device whose tensors cannot be brought back to the CPU
 
 
-@pytest.mark.parametrize("quantiser", [Symmetric(bits=8), Asymmetric(bits=4), Ternary(), LearnedStep(bits=4)], ids=str)
-def test_a_grid_is_made_where_the_weight_lies(monkeypatch, quantiser):
+@pytest.mark.parametrize("quantizer", [Symmetric(bits=8), Asymmetric(bits=4), Ternary(), LearnedStep(bits=4)], ids=str)
+def test_a_grid_is_made_where_the_weight_lies(monkeypatch, quantizer):
     """And nowhere else; codes, scales and zero points follow afterwards."""
-    weight, real, asked = torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), packed_layers.quantise, []
-    learned = WeightFakeQuantise(quantiser, weight)
-    grid = real(weight, quantiser, None if learned.parameter is None else learned.parameter.detach())
+    weight, real, asked = torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), packed_layers.quantize, []
+    learned = WeightFakeQuantize(quantizer, weight)
+    grid = real(weight, quantizer, None if learned.parameter is None else learned.parameter.detach())
 
     def recording(x, _, parameter):
         asked.append({tensor.device for tensor in (x, parameter) if tensor is not None})
         return grid
 
-    monkeypatch.setattr(packed_layers, "quantise", recording)
+    monkeypatch.setattr(packed_layers, "quantize", recording)
     packed = packed_layers.pack_weight(weight.to(ELSEWHERE), learned.to(ELSEWHERE))
     assert asked == [{ELSEWHERE}]
     assert {tensor.device for tensor in packed.buffers()} == {ELSEWHERE}

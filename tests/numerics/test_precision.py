@@ -5,7 +5,7 @@ import torch
 from teachers import maps, random_teacher
 
 from pipeline.config.build import changed
-from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantisationConfig
+from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
 from pipeline.distillation.published import PublishedObjective
@@ -57,7 +57,7 @@ def test_losses_of_every_family_are_those_of_the_same_values_in_fp32(name, schem
     family = family_named(name)
     teacher = random_teacher(family)
     student = build_student(teacher, *maps(family, 0, 1), 0.0).eval()
-    prepare_student(student, scheme_of(scheme, QuantisationConfig()))
+    prepare_student(student, scheme_of(scheme, QuantizationConfig()))
     rows = make_rows(4) if padded else make_rows(1)
     labels = [labels if family.decoder else labels[1:2] for _, labels in rows]
     if family.decoder is None:

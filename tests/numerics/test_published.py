@@ -10,7 +10,7 @@ from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.distillation.objective import signals_of
 from pipeline.distillation.published import PublishedObjective
 from pipeline.models.student import build_student, prepare_student
-from pipeline.quantization.fake_quantise import ActivationFakeQuantise
+from pipeline.quantization.fake_quantize import ActivationFakeQuantize
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.training import make_engine
 from pipeline.training.engine import TorchEngine
@@ -38,7 +38,7 @@ class Pair:
         self.parameters = {name: plain[name].requires_grad_() for name, _ in self.student.named_parameters()}
         self.mine = Published(plain, HEADS, int(scheme[0]), drop=drop)
         self.theirs = Published(teacher.state_dict(), HEADS, 32, drop=lambda probabilities: probabilities)
-        prepare_student(self.student, scheme_of(scheme, recipe.quantisation))
+        prepare_student(self.student, scheme_of(scheme, recipe.quantization))
         self.engine = make_engine(self.student, train, ClusterConfig(engine="torch", precision="fp32"))
         self.objective = PublishedObjective(
             weights=recipe.distillation, encoder_map=encoder, decoder_map=decoder, as_released=as_released
@@ -115,7 +115,7 @@ def test_the_wide_inputs_lie_beyond_the_clip_and_exactly_at_it(make_teacher, mak
     """Several percent of weights and activations beyond, some at; there, the published gradient is zero."""
     pair, seen = Pair(make_teacher(torch.float32), MAPS[0], scheme, wide=True), []
     for module in pair.student.modules():
-        if isinstance(module, ActivationFakeQuantise):
+        if isinstance(module, ActivationFakeQuantize):
             module.register_forward_hook(lambda _, given, __: seen.append(given[0].detach().abs()))
     pair.backward(batch_of(make_rows(3)))
     weights = [p for name, p in pair.student.named_parameters() if name.endswith(("proj.weight", "fc1.weight"))]
@@ -129,7 +129,7 @@ def test_the_wide_inputs_lie_beyond_the_clip_and_exactly_at_it(make_teacher, mak
 
 @pytest.mark.parametrize("scheme", ["8-8-8", "2-2-8"])
 @pytest.mark.parametrize(("dtype", "precision"), DTYPES, ids=["fp32", "fp64"])
-def test_attention_probabilities_are_dropped_and_then_quantised(
+def test_attention_probabilities_are_dropped_and_then_quantized(
     make_teacher, make_rows, batch_of, monkeypatch, scheme, dtype, precision
 ):
     """Under the same masks: encoder layers first, then self- and cross-attention of every decoder layer."""
@@ -176,7 +176,7 @@ def test_optimiser_steps_are_the_published_ones(make_teacher, make_rows, batch_o
 
 def test_weight_decay_goes_by_name_and_spares_what_the_released_code_does_not_have():
     """BART's norms decay, BERT's do not; neither do biases, learned scales and gates."""
-    names = ["layer_norm.weight", "fc1.weight", "LayerNorm.weight", "fc1.bias", "fc1.weight_quantise.parameter"]
+    names = ["layer_norm.weight", "fc1.weight", "LayerNorm.weight", "fc1.bias", "fc1.weight_quantize.parameter"]
     names += ["relative_attention_bias.weight", "head_gates.of_attention.0.location"]
     optimiser = published_adamw([(name, nn.Parameter(torch.ones(1))) for name in names], TRAIN)
     groups = [(len(group["params"]), group["weight_decay"]) for group in optimiser.param_groups]

@@ -1,4 +1,4 @@
-"""An exported model without quantisation, which rounds nothing apart, says what its package says."""
+"""An exported model without quantization, which rounds nothing apart, says what its package says."""
 
 import pytest
 

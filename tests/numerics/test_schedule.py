@@ -4,19 +4,19 @@ import pytest
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantisationConfig, QuantisersConfig
+from pipeline.config.recipe import QuantizationConfig, QuantizersConfig
 from pipeline.models.student import build_student, prepare_student, sites_of
-from pipeline.quantization.fake_quantise import calibration
+from pipeline.quantization.fake_quantize import calibration
 from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.quantization.scheme import scheme_of
 
 SCHEDULE = ["0.3=32-32-32", "0.6=8-8-8"]
-SEQ = QuantisersConfig(two_bit="seq")
+SEQ = QuantizersConfig(two_bit="seq")
 
 
-def scheduled(teacher, schedule, scheme="2-2-8", num_steps=10, **quantisation):
+def scheduled(teacher, schedule, scheme="2-2-8", num_steps=10, **quantization):
     """A prepared student and its schedule."""
-    settings = QuantisationConfig(**quantisation)
+    settings = QuantizationConfig(**quantization)
     student = build_student(teacher, [0, 2], [2], 0.0).eval()
     final = scheme_of(scheme, settings)
     prepare_student(student, final)

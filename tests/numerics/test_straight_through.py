@@ -5,34 +5,34 @@ import torch
 from torch import nn
 
 from pipeline.quantization.blocks import ROW, TENSOR
-from pipeline.quantization.fake_quantise import (
-    ActivationFakeQuantise,
-    WeightFakeQuantise,
+from pipeline.quantization.fake_quantize import (
+    ActivationFakeQuantize,
+    WeightFakeQuantize,
     drop_weight_cache,
     round_trip,
 )
 from pipeline.quantization.learned import AnchoredClip, ElasticStep, LearnedStep, StretchedElastic
-from pipeline.quantization.quantisers import Symmetric, Ternary, grid_of
+from pipeline.quantization.quantizers import Symmetric, Ternary, grid_of
 
 
-def test_the_gradient_is_the_upstream_one_inside_the_range_and_zero_outside(quantiser):
-    """Without a clip it passes everywhere, bit for bit; learned quantisers clip where their levels end."""
+def test_the_gradient_is_the_upstream_one_inside_the_range_and_zero_outside(quantizer):
+    """Without a clip it passes everywhere, bit for bit; learned quantizers clip where their levels end."""
     generator = torch.Generator().manual_seed(3)
     x = 3 * torch.randn(6, 10, generator=generator)
     x[:, :2] = torch.tensor([2.5, -2.5])  # at the clip: inside
     x.requires_grad_()
     upstream = torch.randn(6, 10, generator=generator)
-    layer = WeightFakeQuantise(quantiser, x)
+    layer = WeightFakeQuantize(quantizer, x)
     layer(x).backward(upstream)
-    trip = round_trip(x.detach(), quantiser, layer.parameter)
+    trip = round_trip(x.detach(), quantizer, layer.parameter)
     inside = torch.ones(6, 10) if trip.inside is None else trip.inside.float()
-    if getattr(quantiser, "clip_value", None) is not None:
+    if getattr(quantizer, "clip_value", None) is not None:
         assert torch.equal(inside, (x.detach().abs() <= 2.5).float())
     assert 0 < inside.mean() <= 1
     assert torch.equal(x.grad, upstream * inside)
-    if not quantiser.learned:
+    if not quantizer.learned:
         x.grad = None
-        ActivationFakeQuantise(quantiser)(x).backward(upstream)
+        ActivationFakeQuantize(quantizer)(x).backward(upstream)
         assert torch.equal(x.grad, upstream * inside)
 
 
@@ -45,14 +45,14 @@ def test_as_published_the_gradient_at_the_clip_is_zero(make, blocks):
     x = torch.cat([ends, -ends, torch.stack([below, -below]), torch.tensor([0.0, 1.0])]).repeat(3, 1).requires_grad_()
     bits = {"bits": 8} if make is Symmetric else {}
     for clip, passed in ((2.5, [0.0] * 6 + [1.0] * 4), (None, [1.0] * 10)):
-        for fake in (WeightFakeQuantise, lambda quantiser, _: ActivationFakeQuantise(quantiser)):
+        for fake in (WeightFakeQuantize, lambda quantizer, _: ActivationFakeQuantize(quantizer)):
             x.grad = None
             fake(make(**bits, blocks=blocks, clip_value=clip, as_published=True), x)(x).sum().backward()
             assert torch.equal(x.grad, torch.tensor(passed).repeat(3, 1))
 
 
 @pytest.mark.parametrize(
-    ("quantiser", "end"),
+    ("quantizer", "end"),
     [
         (LearnedStep(bits=4), 7.0),
         (LearnedStep(bits=4), -8.0),
@@ -63,21 +63,21 @@ def test_as_published_the_gradient_at_the_clip_is_zero(make, blocks):
     ],
     ids=str,
 )
-def test_the_end_of_a_learned_range_lies_inside(quantiser, end):
+def test_the_end_of_a_learned_range_lies_inside(quantizer, end):
     """A scale of one: the gradient passes at the end, and stops at the next number."""
     end = torch.tensor(end)
     beyond = torch.nextafter(end, end * 2)
     x = torch.stack([end, beyond]).unsqueeze(1)
-    steps = getattr(quantiser, "_steps_per_scale", 1.0)
-    parameter = torch.full((2 if quantiser.blocks == ROW else 1,), steps).log()
-    assert grid_of(x, quantiser, parameter).inside.flatten().tolist() == [True, False]
+    steps = getattr(quantizer, "_steps_per_scale", 1.0)
+    parameter = torch.full((2 if quantizer.blocks == ROW else 1,), steps).log()
+    assert grid_of(x, quantizer, parameter).inside.flatten().tolist() == [True, False]
 
 
 def test_the_gradient_of_a_learned_scale_is_that_of_the_rounded_expression(learned):
-    """Autograd through s x (clip(x/s) + round's remainder as a constant), in float64, times the quantiser's factor."""
+    """Autograd through s x (clip(x/s) + round's remainder as a constant), in float64, times the quantizer's factor."""
     x = 0.7 * torch.randn(5, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     upstream = torch.randn(5, 12, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    layer = WeightFakeQuantise(learned, x)
+    layer = WeightFakeQuantize(learned, x)
     layer(x).backward(upstream)
     blocks = learned.blocks.split(x)
     grid = grid_of(x, learned, layer.parameter.detach())
@@ -99,10 +99,10 @@ def test_the_gradient_of_a_learned_scale_is_that_of_the_rounded_expression(learn
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_input_is_quantised_in_fp32_and_gets_its_gradient_back_in_its_own_type(dtype):
+def test_half_precision_input_is_quantized_in_fp32_and_gets_its_gradient_back_in_its_own_type(dtype):
     """Scales of bf16 activations do not lose bits."""
     x = torch.linspace(-1, 1, 12, dtype=dtype).view(2, 6).requires_grad_()
-    values = ActivationFakeQuantise(Symmetric(bits=8))(x)
+    values = ActivationFakeQuantize(Symmetric(bits=8))(x)
     assert torch.equal(values, round_trip(x.detach().float(), Symmetric(bits=8)).values)
     values.sum().backward()
     assert x.grad.dtype == dtype
@@ -113,10 +113,10 @@ def test_half_precision_input_is_quantised_in_fp32_and_gets_its_gradient_back_in
 def test_a_cached_weight_is_never_stale(change):
     """Whoever changed the parameter, and however; behind autograd's back the owner says so with `drop_weight_cache`."""
     layer = nn.Linear(6, 4, bias=False)
-    quantise = WeightFakeQuantise(Symmetric(bits=8), layer.weight)
+    quantize = WeightFakeQuantize(Symmetric(bits=8), layer.weight)
     torch.manual_seed(1)
     new = torch.randn(4, 6)
-    quantise(layer.weight)
+    quantize(layer.weight)
     with torch.no_grad():
         if change == "add_":
             layer.weight.add_(new)
@@ -129,8 +129,8 @@ def test_a_cached_weight_is_never_stale(change):
         elif change == "optimiser":
             layer.weight.grad = new
             torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True).step()
-            drop_weight_cache(quantise)
+            drop_weight_cache(quantize)
         else:
             layer.weight.data.copy_(new)
-            drop_weight_cache(nn.Sequential(quantise))
-    assert torch.equal(quantise(layer.weight), round_trip(layer.weight.detach(), quantise.quantiser).values)
+            drop_weight_cache(nn.Sequential(quantize))
+    assert torch.equal(quantize(layer.weight), round_trip(layer.weight.detach(), quantize.quantizer).values)

@@ -8,7 +8,7 @@ from teachers import CASES, RECIPES, maps, random_teacher
 from transformers import MarianConfig, MarianMTModel, T5Config, T5ForConditionalGeneration
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.config.schema import ModelConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.evaluation.generate import generate_ids
@@ -102,9 +102,9 @@ def batch():
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "decoder_input_ids": ids[:, :7]}
 
 
-def packed_student(teacher, scheme, tokenizer, folder, **quantisation):
-    """(fake-quantised logits and tokens, the loaded package) of a 2-2 student."""
-    family, settings = family_of(teacher.config), scheme_of(scheme, QuantisationConfig(**quantisation))
+def packed_student(teacher, scheme, tokenizer, folder, **quantization):
+    """(fake-quantized logits and tokens, the loaded package) of a 2-2 student."""
+    family, settings = family_of(teacher.config), scheme_of(scheme, QuantizationConfig(**quantization))
     layers = (0, 1, 2) if scheme == "32-32-32" else (0, 2)
     student = build_student(teacher, *maps(family, *layers), 0.0).eval()
     prepare_student(student, settings)
@@ -149,7 +149,7 @@ def test_a_student_of_all_layers_at_32_bits_is_the_teacher(teacher, tiny_tokeniz
 
 @pytest.mark.parametrize(("scheme", "recipe"), CASES)
 def test_the_package_gives_what_the_student_gave(teacher, tiny_tokenizer, tmp_path, scheme, recipe):
-    """Logits and tokens, exactly, under every recipe, with the output projection quantised or not."""
+    """Logits and tokens, exactly, under every recipe, with the output projection quantized or not."""
     (logits, tokens), loaded, _ = packed_student(
         teacher, scheme, tiny_tokenizer, tmp_path / "packed", **RECIPES[recipe]
     )
@@ -164,7 +164,7 @@ def test_every_matrix_is_packed_once_at_its_own_bits(teacher, tiny_tokenizer, tm
     """A pattern reaches a matrix by its first user's name."""
     firsts = list(dict.fromkeys(sites_of(teacher).matrix_of.values()))
     settings = {"bits": [f"{firsts[-1]}=8"]}
-    check_scheme(teacher.config, scheme_of("2-4-8", QuantisationConfig(**settings)))
+    check_scheme(teacher.config, scheme_of("2-4-8", QuantizationConfig(**settings)))
     _, loaded, _ = packed_student(teacher, "2-4-8", tiny_tokenizer, tmp_path / "packed", **settings)
     weights = packed_weights(loaded)
     assert {first: weights[first].bits for first in firsts} == dict.fromkeys(firsts[:-1], 4) | {firsts[-1]: 8}

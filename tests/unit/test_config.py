@@ -36,10 +36,10 @@ def test_every_base_file_and_every_member_loads_in_its_role(job):
 
 @pytest.mark.parametrize("experiment", members("experiment"))
 def test_every_student_of_every_experiment_has_a_recipe_that_holds(experiment):
-    """What a student changes is known, and its quantisers take the settings."""
+    """What a student changes is known, and its quantizers take the settings."""
     config = load_config("dq_sweep", [f"experiment={experiment}"])
     for student in config.sweep.points():
-        assert scheme_of(student.scheme, recipe_of(config, student).quantisation).name == student.scheme
+        assert scheme_of(student.scheme, recipe_of(config, student).quantization).name == student.scheme
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def conf(tmp_path: Path) -> Path:
     files = {
         "job.yaml": "defaults: {recipe: one}\nseed: 1\nteacher: {epochs: 1, dropout: 0.1}\n",
         "recipe/one.yaml": "distillation: {task: 2.0}\n",
-        "recipe/two.yaml": "distillation: {task: 3.0, logits: 3.0}\nquantisation: {clip_value: 2.5}\n",
+        "recipe/two.yaml": "distillation: {task: 3.0, logits: 3.0}\nquantization: {clip_value: 2.5}\n",
         "experiment/big.yaml": "defaults: {recipe: two}\nteacher: {epochs: 7}\nrecipe: {distillation: {logits: 4.0}}\n",
         "experiment/list.yaml": "- seed\n",
         "experiment/broken.yaml": "seed: {\n",
@@ -75,7 +75,7 @@ def test_the_command_line_wins_over_the_experiment_over_its_groups_over_the_base
     """Whatever the order of the words; of the same key the last one counts."""
     config = load_config("job", words, conf)
     recipe, weights = config.recipe, config.recipe.distillation
-    clip, epochs = recipe.quantisation.clip_value, config.teacher.epochs
+    clip, epochs = recipe.quantization.clip_value, config.teacher.epochs
     assert (recipe.name, weights.task, weights.logits, clip, epochs, config.seed) == expected
     assert config.teacher.dropout == 0.1
 
@@ -99,7 +99,7 @@ def test_a_hash_is_stable_and_changes_with_every_value():
     """A run's name today is its name tomorrow; the order of keys does not matter."""
     assert config_hash({"a": 1, "b": [2.5, None, "x"]}, "y") == "d8e19e3132"
     assert config_hash({"b": [2.5, None, "x"], "a": 1}, "y") == "d8e19e3132"
-    words = [[], ["seed=29"], ["student.dropout=0.2"], ["recipe.quantisation.attention=false"]]
+    words = [[], ["seed=29"], ["student.dropout=0.2"], ["recipe.quantization.attention=false"]]
     words += [["sweep.students=[{scheme: 2-2-8}]"], ["sweep.students=[{scheme: 2-2-8, distil: false}]"]]
     hashes = [config_hash(to_dict(load_config("dq_sweep", list(choice)))) for choice in words]
     assert len(set(hashes)) == len(words)

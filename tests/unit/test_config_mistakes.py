@@ -12,13 +12,13 @@ from pipeline.config.recipe import DistillationConfig
 
 STUDENTS = "sweep.students"
 WRONG_TYPES = ["seed=abc", "seed=1.5", "seed=true", "seed=", "seed=null", "student.epochs=3.0", "student.dropout=much"]
-WRONG_TYPES += ["recipe.quantisation.attention=1", "seed.x=3"]
+WRONG_TYPES += ["recipe.quantization.attention=1", "seed.x=3"]
 WRONG_TYPES += ["sweep.seeds=null", "sweep.students=3", "sweep.students=null", "evaluation.max_examples=all"]
 NO_SECTIONS = ["student=3", "student=null", "student=[1]", "sweep=[]", "task.decoding=[1]", "task.corpus.files=[a]"]
 NO_SECTIONS += ["sweep.students=[3]", "sweep.students[0].scheme=2-2-8", "sweep.students.0.scheme=2-2-8", "storage=/x"]
 OUT_OF_RANGE = ["seed=-1", "student.dropout=0.91", "student.dropout=-0.1", "student.learning_rate=nan"]
 OUT_OF_RANGE += ["teacher.beta2=1", "student.learning_rate=.inf", "student.batch_tokens=15", "cluster.zero_stage=4"]
-OUT_OF_RANGE += ["recipe.quantisation.position_bits=5", "task.decoding.num_beams=0", "evaluation.split=train"]
+OUT_OF_RANGE += ["recipe.quantization.position_bits=5", "task.decoding.num_beams=0", "evaluation.split=train"]
 # Of the terms and kinds that DQ-BART's loss does not know: word, and what it must be.
 UNPUBLISHED = [("logits_kind=kl", "mse"), ("attention_kind=kl", "mse"), ("hidden_kind=normalised", "mse")]
 UNPUBLISHED += [("encoder_relations=1", "0.0"), ("decoder_relations=0.5", "0.0"), ("contrastive=1", "0.0")]
@@ -49,7 +49,7 @@ def refusal(*words: str) -> str:
     [
         ("student.learning_rat=1", "student.learning_rate"),
         ("studnt.dropout=0", "student"),
-        ("recipe.quantisation.clip=2", "recipe.quantisation.clip_value"),
+        ("recipe.quantization.clip=2", "recipe.quantization.clip_value"),
         ("sed=1", "seed"),
         (STUDENTS + "=[{schem: 2-2-8}]", STUDENTS + "[0].scheme"),
         ("task=docstring", "task=docstrings"),

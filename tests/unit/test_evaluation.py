@@ -112,12 +112,12 @@ def test_ranks_together_generate_what_one_rank_generates(tiny_teacher, tiny_toke
 
 def test_neither_batch_size_nor_ranks_change_what_a_packed_student_says(tiny_teacher, tiny_tokenizer, split):
     """Recipe `best`: scales per token see no padding and no batch mates; also with beams."""
-    quantisation = load_config("dq_sweep", ["recipe=best"]).recipe.quantisation
+    quantization = load_config("dq_sweep", ["recipe=best"]).recipe.quantization
     student = build_student(tiny_teacher, [0, 1], [1], dropout=0.0).eval()
     with torch.no_grad():
         for matrix in (parameter for parameter in student.parameters() if parameter.dim() > 1):
             matrix.mul_(4)  # random weights as they are say the same of every source
-    scheme = scheme_of("2-2-8", quantisation)
+    scheme = scheme_of("2-2-8", quantization)
     prepare_student(student, scheme)
     convert(student, sites_of(student), scheme)
 

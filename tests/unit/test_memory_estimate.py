@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 from transformers import BartConfig, MBartConfig, T5Config
 
 from pipeline.config.build import changed
-from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantisationConfig
+from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
 from pipeline.config.schema import ArchitectureConfig, ClusterConfig, JobConfig, TrainConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
@@ -94,7 +94,7 @@ def counted_and_estimated(name, kind, precision, heads, layers, rows, source, ta
     if kind == "alone":
         objective, work_of_teacher, grid = TaskObjective(), None, 0
     else:
-        prepare_student(student, scheme_of("2-2-8", QuantisationConfig()))
+        prepare_student(student, scheme_of("2-2-8", QuantizationConfig()))
         weights = DistillationConfig()
         if family.decoder is None:
             weights = changed(weights, dict.fromkeys(DECODER_TERMS, 0.0), "recipe.distillation")

@@ -73,15 +73,15 @@ def test_everything_that_paths_and_settings_tell_is_told_at_once(tmp_path):
     words = [
         *("task=summarization", f"data.root={tmp_path}", "task.corpus.files.train=train.zip"),
         *("task.max_source_tokens=999", "model.tokenizer=./nothing", "task.family_prefixes={t6: x}"),
-        "sweep.students=[{depth: 7-3}, {depth: 6}, {label: x, recipe: {quantisation: {lm_haed: false}}},"
-        " {heads: 0.5, scheme: 2-2-8, label: y, recipe: {quantisation: {weight_granularity: group_32}}}]",
+        "sweep.students=[{depth: 7-3}, {depth: 6}, {label: x, recipe: {quantization: {lm_haed: false}}},"
+        " {heads: 0.5, scheme: 2-2-8, label: y, recipe: {quantization: {weight_granularity: group_32}}}]",
         *("storage.path=/etc/passwd/runs", "recipe.schedule=['0.5:8-8-8']"),
-        *("recipe.quantisation.clip_value=2.5", "recipe.quantisation.bits=['a=5']"),
+        *("recipe.quantization.clip_value=2.5", "recipe.quantization.bits=['a=5']"),
     ]
     starts = ["storage.path=/etc/passwd/runs", "data file", "data file", "model.tokenizer=./nothing"]
     starts += ["model family 't6'", "task.max_source_tokens=999", "depth '7-3': 7 student layers", "depth '6' of"]
     starts += [
-        "recipe.quantisation.bits entry 'a=5'",
+        "recipe.quantization.bits entry 'a=5'",
         "recipe.schedule entry",
         "unknown key",
         "student '2-2-8 6-3 y heads=0.5' with group_32",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import DistillationConfig, QuantisationConfig
+from pipeline.config.recipe import DistillationConfig, QuantizationConfig
 from pipeline.distillation.objective import signals_of
 from pipeline.distillation.recording import check_relations, modules_named, recorded_outputs, relations_of
 from pipeline.models.student import build_student, prepare_student, sites_of
@@ -22,10 +22,10 @@ def linears(side, layer):
 
 @pytest.fixture
 def models(make_bart):
-    """A quantised 2-1 student and its 12-3 teacher: layer 11 is the last, not the one whose name sorts last."""
+    """A quantized 2-1 student and its 12-3 teacher: layer 11 is the last, not the one whose name sorts last."""
     teacher = make_bart(12, 3, seed=1)
     student = build_student(teacher, [0, 11], [2], 0.0)
-    prepare_student(student, scheme_of("2-2-8", QuantisationConfig()))
+    prepare_student(student, scheme_of("2-2-8", QuantizationConfig()))
     return student, teacher
 
 

@@ -5,7 +5,7 @@ import pytest
 from pipeline.benchmarking import contenders as runtime_contenders
 from pipeline.benchmarking.contenders import STUDENT, TEACHER, contenders_of, weight_bytes_per_token
 from pipeline.config.benchmark import RuntimeBenchmarkConfig
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 
 SETTINGS = RuntimeBenchmarkConfig(schemes=["2-4-8", "3-8-8"])
 WIDTH, FFN, VOCAB = 32, 64, 203  # of make_bart
@@ -65,8 +65,8 @@ def test_a_step_reads_its_weights_at_the_bits_that_the_runtime_keeps(make_bart, 
     """The decoder's layers without keys and values of the source, and the output projection."""
     shape = make_bart(3, 3).config
     contender = named()[0][name]
-    assert weight_bytes_per_token(contender, shape, QuantisationConfig()) == (LAYER * bits + HEAD * head_bits) / 8
-    unquantised = QuantisationConfig(lm_head=False)
+    assert weight_bytes_per_token(contender, shape, QuantizationConfig()) == (LAYER * bits + HEAD * head_bits) / 8
+    unquantized = QuantizationConfig(lm_head=False)
     if contender.scheme != "32-32-32":
-        read = weight_bytes_per_token(contender, shape, unquantised)
+        read = weight_bytes_per_token(contender, shape, unquantized)
         assert read == (LAYER * bits + HEAD * 32) / 8

@@ -57,10 +57,10 @@ def test_what_is_said_of_the_recipe_holds_for_every_recipe_of_the_grid():
 
 
 def test_a_variant_changes_the_recipe_under_its_label():
-    """Any setting of the recipe, quantisers included; the plain recipe may stand beside it."""
-    (plain, ternary) = sweep("variants={plain: {}, ternary: {quantisation: {weights: {two_bit: twn}}}}").points()
+    """Any setting of the recipe, quantizers included; the plain recipe may stand beside it."""
+    (plain, ternary) = sweep("variants={plain: {}, ternary: {quantization: {weights: {two_bit: twn}}}}").points()
     assert (plain.name, plain.recipe) == ("8-8-8 6-3 plain", {})
-    assert ternary.recipe == {"quantisation": {"weights": {"two_bit": "twn"}}}
+    assert ternary.recipe == {"quantization": {"weights": {"two_bit": "twn"}}}
 
 
 @pytest.mark.parametrize(("given", "seeds"), [("3", [28, 29, 30]), ("[3]", [3]), ("[]", [28]), ("[5,1]", [5, 1])])

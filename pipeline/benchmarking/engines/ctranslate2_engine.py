@@ -56,7 +56,7 @@ def load(path: Path, threads: int, compute_type: str) -> Engine:
     return CTranslate2Engine(path, threads, compute_type, names)
 
 
-def convert(folder: Path, target: Path, quantisation: str | None) -> None:
+def convert(folder: Path, target: Path, quantization: str | None) -> None:
     """Convert a folder made by `save_pretrained`.
 
     Raises:
@@ -65,7 +65,7 @@ def convert(folder: Path, target: Path, quantisation: str | None) -> None:
     from ctranslate2.converters import TransformersConverter  # imports torch, whose memory a worker must not hold
 
     try:
-        TransformersConverter(str(folder)).convert(str(target), quantization=quantisation, force=True)
+        TransformersConverter(str(folder)).convert(str(target), quantization=quantization, force=True)
     except (ValueError, AttributeError) as error:
         given = f"CTranslate2 cannot convert {folder}: {error}"
         raise UserError(given, "a BART model", "set benchmark.runtime.baselines=false") from error

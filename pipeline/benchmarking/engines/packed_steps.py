@@ -17,7 +17,7 @@ class PackedSteps:
     Args:
         folder: the package.
         precision: fp32 or fp64. Codes and scales are the same; in fp64 everything else is computed in double: unpacked
-            weights, what the quantisers of activations see, and the grids that they choose.
+            weights, what the quantizers of activations see, and the grids that they choose.
     """
 
     def __init__(self, folder: Path, precision: torch.dtype = torch.float32) -> None:

@@ -37,7 +37,7 @@ from pipeline.models.families import family_of
 from pipeline.models.forward import start_token
 from pipeline.models.special_tokens import special_tokens
 from pipeline.quantization.packed_layers import packed_weights
-from pipeline.quantization.scheme import NOT_QUANTISED
+from pipeline.quantization.scheme import NOT_QUANTIZED
 from pipeline.runtime.check import SPEED
 from pipeline.runtime.manifest import (
     DECODER,
@@ -171,7 +171,7 @@ def _write_graphs(model: Any, folder: Path, variant: str, reads_types: bool) -> 
 def _write_speed(model: Any, folder: Path, variant: str, activation_bits: float) -> None:
     """A product of the model's own width at its lowest bits, where the graphs have such products."""
     weights = list(packed_weights(model).values())
-    if variant == "exact" or activation_bits == NOT_QUANTISED or not weights:
+    if variant == "exact" or activation_bits == NOT_QUANTIZED or not weights:
         return
     width = int(weights[0].shape[1])
     block = next((size for size in NBITS_BLOCKS[:3] if width % size == 0), None)

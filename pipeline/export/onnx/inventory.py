@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.export.onnx.graphs.nbits import KERNEL_BITS
 from pipeline.export.onnx.graphs.weights_file import Place
 from pipeline.quantization.packed_layers import packed_weights
-from pipeline.quantization.quantisers import TERNARY_BITS
+from pipeline.quantization.quantizers import TERNARY_BITS
 from pipeline.runtime.manifest import DECODER, ENCODER, WEIGHTS
 
 

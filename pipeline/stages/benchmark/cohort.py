@@ -59,7 +59,7 @@ def run(config: JobConfig) -> dict[str, Any]:
         shape, max(settings.source_tokens, settings.target_tokens), "set benchmark.source_tokens and target_tokens"
     )
     students = {depth: StudentConfig(scheme=settings.scheme, depth=depth) for depth in settings.depths}
-    check_scheme(shape, scheme_of(settings.scheme, config.recipe.quantisation))
+    check_scheme(shape, scheme_of(settings.scheme, config.recipe.quantization))
     maps = dict(zip(students, layer_maps(list(students.values()), shape), strict=True))
     sizes = {depth: num_parameters(shape, (len(e), len(d))) for depth, (e, d) in maps.items()}
     cases = _cases(settings)
@@ -120,13 +120,13 @@ def _check_memory(config: JobConfig, shape: Any, sizes: dict[str, int], cases: l
         UserError: less is free.
     """
     depth, number = max(cases, key=lambda case: case[1] * sizes[case[0]])
-    students, quantised, settings = [sizes[depth]] * number, [True] * number, config.benchmark
+    students, quantized, settings = [sizes[depth]] * number, [True] * number, config.benchmark
     step = MicroBatch(
         num_rows=settings.batch_examples, num_source=settings.source_tokens, num_target=settings.target_tokens
     )
     encoder, decoder = (int(layers) for layers in depth.split("-"))
     largest = pass_bytes(work_of(shape, (encoder, decoder)), [step], work_of(shape))
-    needed = cohort_bytes(students, quantised, num_parameters(shape), largest, config)
+    needed = cohort_bytes(students, quantized, num_parameters(shape), largest, config)
     free = worker_memory_bytes(config.cluster)
     if needed > free:
         raise UserError(

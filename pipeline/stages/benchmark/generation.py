@@ -1,4 +1,4 @@
-"""Benchmark `generation`: weights quantised at every decoding step against weights quantised once, and packed ones."""
+"""Benchmark `generation`: weights quantized at every decoding step against weights quantized once, and packed ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.evaluation.generate import generate_ids
 from pipeline.evaluation.latency import generation_run, measure_side_by_side
 from pipeline.models.load import load_teacher, read_shape
 from pipeline.models.student import build_student, prepare_student, sites_of
-from pipeline.quantization.fake_quantise import set_weight_caching
+from pipeline.quantization.fake_quantize import set_weight_caching
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.report.results import text_table
@@ -38,7 +38,7 @@ def run(config: JobConfig) -> dict[str, Any]:
     decoding = DecodingConfig(min_length=length, max_length=length)
     rows = random_rows(settings.num_examples, settings.source_tokens, vocabulary, random.Random(config.seed))
     sources = [{"input_ids": row} for row in rows]
-    forms = _student_forms(scheme_of(settings.scheme, config.recipe.quantisation), maps, teacher)
+    forms = _student_forms(scheme_of(settings.scheme, config.recipe.quantization), maps, teacher)
     models = {**forms, "teacher, fp32": teacher}
     # Different forms of one student must say the same.
     said = [generate_ids(model, [sources[0]["input_ids"]], PAD, decoding) for model in forms.values()]
@@ -65,4 +65,4 @@ def _student_forms(scheme: Scheme, maps: tuple[list[int], list[int]], teacher: A
     again, packed = copy.deepcopy(student), copy.deepcopy(student)
     set_weight_caching(again, False)
     convert(packed, sites_of(packed), scheme)
-    return {"quantised at every step": again, "quantised once": student, "packed": packed}
+    return {"quantized at every step": again, "quantized once": student, "packed": packed}

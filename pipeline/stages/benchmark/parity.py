@@ -29,7 +29,7 @@ from pipeline.benchmarking.engines.packed_steps import PackedSteps
 from pipeline.benchmarking.engines.parity import answers, difference, ragged
 from pipeline.config.build import changed
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
@@ -59,9 +59,9 @@ def run(config: JobConfig) -> dict[str, Any]:
     check_generates(shape, length, "set benchmark.parity.source_tokens and num_steps")
     [maps] = layer_maps([StudentConfig(depth=settings.depth)], shape)
     recipes = {
-        name: changed(config.recipe, changes, f"recipe {name}").quantisation
+        name: changed(config.recipe, changes, f"recipe {name}").quantization
         for name, changes in config.sweep.variants.items()
-    } or {config.recipe.name: config.recipe.quantisation}
+    } or {config.recipe.name: config.recipe.quantization}
     kinds = [(recipe, scheme) for recipe in recipes for scheme in settings.schemes]
     bar = ProgressBar("models", len(kinds) * settings.num_seeds)
     rows: list[dict[str, Any]] = []
@@ -83,7 +83,7 @@ def run(config: JobConfig) -> dict[str, Any]:
 
 
 def _compared(
-    config: JobConfig, maps: Maps, scheme: str, quantisation: QuantisationConfig, seed: int
+    config: JobConfig, maps: Maps, scheme: str, quantization: QuantizationConfig, seed: int
 ) -> tuple[Found, dict[str, str]]:
     """How far every runtime is from torch in fp32, of one student; and why others are left out."""
     settings, draw = config.benchmark.parity, random.Random(seed)
@@ -97,7 +97,7 @@ def _compared(
     with tempfile.TemporaryDirectory() as temporary:
         packed = Path(temporary) / "packed"
         try:
-            write_random_package(packed, teacher, maps, scheme, quantisation, teacher.config.max_position_embeddings)
+            write_random_package(packed, teacher, maps, scheme, quantization, teacher.config.max_position_embeddings)
         except UserError as error:  # a scheme that the recipe cannot have
             return {}, {"package": str(error)}
         reference = answers(PackedSteps(packed), source, mask, given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.recipe import QuantisationConfig
+from pipeline.config.recipe import QuantizationConfig
 from pipeline.config.task import DecodingConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.package import PackageInfo, write_package
@@ -17,22 +17,22 @@ Maps = tuple[list[int], list[int]]
 
 
 def write_random_package(
-    folder: Path, teacher: Any, maps: Maps, scheme_name: str, quantisation: QuantisationConfig, max_tokens: int
+    folder: Path, teacher: Any, maps: Maps, scheme_name: str, quantization: QuantizationConfig, max_tokens: int
 ) -> None:
-    """Cut a teacher with random weights, quantise and pack it.
+    """Cut a teacher with random weights, quantize and pack it.
 
     Args:
         folder: of the package.
         teacher: in fp32; it stays as it is.
         maps: teacher layer of every layer of the student.
         scheme_name: `W-E-A`.
-        quantisation: the recipe's.
+        quantization: the recipe's.
         max_tokens: of sources and generated texts.
 
     Raises:
         UserError: a scheme that the recipe cannot have.
     """
-    scheme = scheme_of(scheme_name, quantisation)
+    scheme = scheme_of(scheme_name, quantization)
     student = build_student(teacher, *maps, dropout=0.0).eval()
     prepare_student(student, scheme)
     convert(student, sites_of(student), scheme)

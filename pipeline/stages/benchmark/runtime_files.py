@@ -99,7 +99,7 @@ class ModelFiles:
                     self.teacher,
                     self.maps(contender.depth),
                     contender.scheme,
-                    self.config.recipe.quantisation,
+                    self.config.recipe.quantization,
                     positions,
                 )
         return path

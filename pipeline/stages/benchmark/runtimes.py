@@ -67,7 +67,7 @@ def run(config: JobConfig) -> dict[str, Any]:
     if max(settings.threads) > (cores := psutil.cpu_count() or 1):
         raise UserError(f"{max(settings.threads)} threads", f"at most {cores} here", "set benchmark.runtime.threads")
     for scheme in settings.schemes:
-        check_scheme(shape, scheme_of(scheme, config.recipe.quantisation))
+        check_scheme(shape, scheme_of(scheme, config.recipe.quantization))
     storage = open_storage(config.storage.path)
     key = _files_key(config, shape)
     folder = storage.root / "benchmarks" / f"runtime-{key}"
@@ -119,7 +119,7 @@ def _measure(config: JobConfig, shape: Any, files: ModelFiles, cell: Cell) -> di
     }
     name = f"{depth}, batch {batch}, {threads} threads"
     measured = _asked(contenders, paths, threads, sampling, settings.timeout_seconds, name)
-    weights = {c.name: weight_bytes_per_token(c, shape, config.recipe.quantisation) for c in contenders}
+    weights = {c.name: weight_bytes_per_token(c, shape, config.recipe.quantization) for c in contenders}
     floor_of = floors(weights.values())
     rows = []
     for contender in contenders:
@@ -178,7 +178,7 @@ def _summary(record: dict[str, Any]) -> dict[str, Any]:
 def _files_key(config: JobConfig, shape: Any) -> str:
     """The name of everything that decides about the models' files, the code that exports among it."""
     code = [path.read_text(encoding="utf-8") for path in _sources()]
-    return config_hash(shape.to_dict(), config.seed, asdict(config.recipe.quantisation), code)
+    return config_hash(shape.to_dict(), config.seed, asdict(config.recipe.quantization), code)
 
 
 def _results_key(config: JobConfig, files_key: str) -> str:

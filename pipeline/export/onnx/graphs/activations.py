@@ -1,4 +1,4 @@
-"""Activation quantisers as operators: the grids of training, from values that are known only when the graph runs."""
+"""Activation quantizers as operators: the grids of training, from values that are known only when the graph runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.export.onnx.graphs.graph import Graph
 from pipeline.quantization.learned import ElasticStep
-from pipeline.quantization.quantisers import MIN_SCALE, Asymmetric, Quantiser, Symmetric
+from pipeline.quantization.quantizers import MIN_SCALE, Asymmetric, Quantizer, Symmetric
 
 MIDDLE = 128  # signed codes as uint8: products of two signed integers are slow on x86
 SPLIT = 2.0**8 + 1.0  # leaves 16 of 24 bits (Veltkamp 1968)
@@ -17,31 +17,31 @@ SPLIT = 2.0**8 + 1.0  # leaves 16 of 24 bits (Veltkamp 1968)
 
 @dataclass(frozen=True, kw_only=True)
 class Activations:
-    """An activation quantiser with its learned scale, if it has one.
+    """An activation quantizer with its learned scale, if it has one.
 
     Args:
-        quantiser: its grid.
-        step: the learned scale as training rounds it, if the quantiser learns one.
+        quantizer: its grid.
+        step: the learned scale as training rounds it, if the quantizer learns one.
     """
 
-    quantiser: Quantiser
+    quantizer: Quantizer
     step: float | None = None
 
     @property
     def clip_value(self) -> float | None:
         """Values are clipped to +- this first."""
-        return getattr(self.quantiser, "clip_value", None)
+        return getattr(self.quantizer, "clip_value", None)
 
     @property
     def highest(self) -> int:
         """The highest code."""
-        bits, signed = int(self.quantiser.bits), getattr(self.quantiser, "signed", True)
-        return int(2 ** (bits - 1) - 1) if signed and not isinstance(self.quantiser, Asymmetric) else int(2**bits - 1)
+        bits, signed = int(self.quantizer.bits), getattr(self.quantizer, "signed", True)
+        return int(2 ** (bits - 1) - 1) if signed and not isinstance(self.quantizer, Asymmetric) else int(2**bits - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class IntegerInput:
-    """Quantised activations: value = (code - middle - zero) x scale.
+    """Quantized activations: value = (code - middle - zero) x scale.
 
     Args:
         codes: uint8 (rows, columns).
@@ -64,10 +64,10 @@ def clipped(graph: Graph, x: str, activations: Activations | None) -> str:
     return x if limit is None else graph.op("Clip", x, graph.constant(-limit), graph.constant(limit))
 
 
-def fake_quantised(graph: Graph, x: str, activations: Activations) -> str:
-    """Quantised values in fp32, of any shape."""
-    quantiser = activations.quantiser
-    if isinstance(quantiser, Asymmetric):
+def fake_quantized(graph: Graph, x: str, activations: Activations) -> str:
+    """Quantized values in fp32, of any shape."""
+    quantizer = activations.quantizer
+    if isinstance(quantizer, Asymmetric):
         scale, zero = _offset_grid(graph, x, activations)
         limited = clipped(graph, x, activations)
         halves_up = graph.op("Floor", graph.op("Add", graph.op("Div", limited, scale), graph.constant(0.5)))
@@ -82,14 +82,14 @@ def integer_input(graph: Graph, x: str, activations: Activations) -> IntegerInpu
     """Codes of (rows, columns) for integer products."""
 
     def make() -> IntegerInput:
-        one_scale = activations.step is not None or activations.quantiser.blocks.kind == "tensor"
-        if isinstance(activations.quantiser, Asymmetric):
+        one_scale = activations.step is not None or activations.quantizer.blocks.kind == "tensor"
+        if isinstance(activations.quantizer, Asymmetric):
             scale, zero = _offset_grid(graph, x, activations)
             points = graph.cast(zero, np.uint8)
             codes = _codes(graph, clipped(graph, x, activations), scale, points, one_scale)
             return IntegerInput(codes=codes, scale=scale, one_scale=one_scale, middle=0, zero=zero)
         limited, scale = _limited(graph, x, activations)
-        middle = MIDDLE if getattr(activations.quantiser, "signed", True) else 0
+        middle = MIDDLE if getattr(activations.quantizer, "signed", True) else 0
         point = graph.constant(middle, np.uint8)
         if not one_scale:
             rows = graph.op("Shape", scale, start=0, end=1)
@@ -110,28 +110,28 @@ def _codes(graph: Graph, x: str, scale: str, zero: str, one_scale: bool) -> str:
 
 def _limited(graph: Graph, x: str, activations: Activations) -> tuple[str, str]:
     """Values within the range of the codes, and their scale."""
-    quantiser, highest = activations.quantiser, activations.highest
-    if isinstance(quantiser, ElasticStep):
+    quantizer, highest = activations.quantizer, activations.highest
+    if isinstance(quantizer, ElasticStep):
         step = activations.step
         assert step is not None
-        lowest = -highest * step if quantiser.signed else 0.0
+        lowest = -highest * step if quantizer.signed else 0.0
         limited = graph.op("Clip", x, graph.constant(lowest), graph.constant(highest * step))
         return limited, graph.constant(step)
-    assert isinstance(quantiser, Symmetric), quantiser
+    assert isinstance(quantizer, Symmetric), quantizer
     limited = clipped(graph, x, activations)
-    size = graph.op("Abs", limited) if quantiser.signed else limited
-    largest = _reduced(graph, "ReduceMax", size, quantiser)
+    size = graph.op("Abs", limited) if quantizer.signed else limited
+    largest = _reduced(graph, "ReduceMax", size, quantizer)
     scale = graph.op("Div", largest, graph.constant(float(highest)))
-    return limited, _at_least(graph, scale if quantiser.as_published else _rounded(graph, scale))
+    return limited, _at_least(graph, scale if quantizer.as_published else _rounded(graph, scale))
 
 
 def _offset_grid(graph: Graph, x: str, activations: Activations) -> tuple[str, str]:
     """Scale and code of zero of a grid from the smallest to the largest value."""
-    quantiser = activations.quantiser
-    assert isinstance(quantiser, Asymmetric)
-    limit = math.inf if quantiser.clip_value is None else quantiser.clip_value
-    lowest = graph.op("Clip", _reduced(graph, "ReduceMin", x, quantiser), graph.constant(-limit), graph.constant(0.0))
-    largest = graph.op("Clip", _reduced(graph, "ReduceMax", x, quantiser), graph.constant(0.0), graph.constant(limit))
+    quantizer = activations.quantizer
+    assert isinstance(quantizer, Asymmetric)
+    limit = math.inf if quantizer.clip_value is None else quantizer.clip_value
+    lowest = graph.op("Clip", _reduced(graph, "ReduceMin", x, quantizer), graph.constant(-limit), graph.constant(0.0))
+    largest = graph.op("Clip", _reduced(graph, "ReduceMax", x, quantizer), graph.constant(0.0), graph.constant(limit))
     highest = graph.constant(float(activations.highest))
     span = graph.op("Sub", graph.op("Div", largest, highest), graph.op("Div", lowest, highest))
     scale = _at_least(graph, _rounded(graph, span, down=True))
@@ -139,9 +139,9 @@ def _offset_grid(graph: Graph, x: str, activations: Activations) -> tuple[str, s
     return scale, graph.op("Sub", highest, graph.op("Clip", above, graph.constant(0.0), highest))
 
 
-def _reduced(graph: Graph, kind: str, x: str, quantiser: Quantiser) -> str:
+def _reduced(graph: Graph, kind: str, x: str, quantizer: Quantizer) -> str:
     """The largest or smallest value of each block."""
-    if quantiser.blocks.kind == "tensor":
+    if quantizer.blocks.kind == "tensor":
         return graph.op(kind, x, keepdims=0)
     return graph.op(kind, x, graph.constant([-1], np.int64), keepdims=1)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.export.onnx.graphs.activations import Activations, fake_quantised
+from pipeline.export.onnx.graphs.activations import Activations, fake_quantized
 from pipeline.export.onnx.graphs.graph import Graph
 from pipeline.export.onnx.graphs.parts import Part
 from pipeline.pruning.heads import count_heads, head_width
@@ -23,7 +23,7 @@ class Attention:
         scale: factor of queries.
         num_heads: heads that are left.
         width: values of a head.
-        quantisers: of its operands, by role.
+        quantizers: of its operands, by role.
     """
 
     part: Part
@@ -31,7 +31,7 @@ class Attention:
     scale: float
     num_heads: int
     width: int
-    quantisers: dict[str, Activations]
+    quantizers: dict[str, Activations]
 
     @property
     def total(self) -> int:
@@ -40,55 +40,55 @@ class Attention:
 
     @property
     def alike(self) -> bool:
-        """Whether queries, keys and values can be quantised at once: the same grid, a scale per head and token."""
-        three = [self.quantisers.get(role) for role in ("query", "key", "value")]
-        return three[0] is not None and three.count(three[0]) == 3 and three[0].quantiser.blocks.kind == "row"
+        """Whether queries, keys and values can be quantized at once: the same grid, a scale per head and token."""
+        three = [self.quantizers.get(role) for role in ("query", "key", "value")]
+        return three[0] is not None and three.count(three[0]) == 3 and three[0].quantizer.blocks.kind == "row"
 
     @property
-    def keeps_quantised(self) -> bool:
-        """Whether a quantised key or value stays what it is when the history grows."""
+    def keeps_quantized(self) -> bool:
+        """Whether a quantized key or value stays what it is when the history grows."""
         return all(
-            a.step is not None or a.quantiser.blocks.kind == "row"
-            for role, a in self.quantisers.items()
+            a.step is not None or a.quantizer.blocks.kind == "row"
+            for role, a in self.quantizers.items()
             if role in ("key", "value")
         )
 
-    def quantised(self, x: str, role: str) -> str:
+    def quantized(self, x: str, role: str) -> str:
         """An operand on its grid."""
-        activations = self.quantisers.get(role)
-        return x if activations is None else fake_quantised(self.part.graph, x, activations)
+        activations = self.quantizers.get(role)
+        return x if activations is None else fake_quantized(self.part.graph, x, activations)
 
     def operands(self, heads: str) -> tuple[str, str, str]:
-        """Scaled queries, keys and values of (batch, 3 x heads, tokens, width), quantised."""
+        """Scaled queries, keys and values of (batch, 3 x heads, tokens, width), quantized."""
         graph = self.part.graph
         if self.alike:
             if self.scale != 1.0:
                 factors = np.repeat([self.scale, 1.0, 1.0], self.num_heads).reshape(1, -1, 1, 1)
                 heads = graph.op("Mul", heads, graph.constant(factors))
-            query, key, value = graph.split(self.quantised(heads, "key"), [self.num_heads] * 3, axis=1)
+            query, key, value = graph.split(self.quantized(heads, "key"), [self.num_heads] * 3, axis=1)
             return query, key, value
         query, key, value = graph.split(heads, [self.num_heads] * 3, axis=1)
-        if self.keeps_quantised:
-            key, value = self.quantised(key, "key"), self.quantised(value, "value")
+        if self.keeps_quantized:
+            key, value = self.quantized(key, "key"), self.quantized(value, "value")
         return self.queries(query), key, value
 
     def queries(self, query: str) -> str:
-        """Scaled and quantised."""
+        """Scaled and quantized."""
         if self.scale != 1.0:
             query = self.part.graph.op("Mul", query, self.part.graph.constant(self.scale))
-        return self.quantised(query, "query")
+        return self.quantized(query, "query")
 
     def history(self, keys: str, values: str) -> tuple[str, str]:
         """Keys and values of all tokens so far, as they are multiplied."""
-        if self.keeps_quantised:
+        if self.keeps_quantized:
             return keys, values
-        return self.quantised(keys, "key"), self.quantised(values, "value")
+        return self.quantized(keys, "key"), self.quantized(values, "value")
 
     def attend(self, query: str, keys: str, values: str, added: list[str]) -> str:
         """Attention's output, before the output projection.
 
         Args:
-            query: (batch, heads, queries, width), scaled and quantised; so are the next two.
+            query: (batch, heads, queries, width), scaled and quantized; so are the next two.
             keys: (batch, heads, width, keys).
             values: (batch, heads, keys, width).
             added: mask and position bias, broadcastable to (batch, heads, queries, keys).
@@ -101,14 +101,14 @@ class Attention:
         for mask in added:
             scores = graph.op("Add", scores, mask)
         probabilities = graph.op("Softmax", scores, axis=-1)
-        return graph.op("MatMul", self.quantised(probabilities, "probabilities"), values)
+        return graph.op("MatMul", self.quantized(probabilities, "probabilities"), values)
 
 
 def attention_of(part: Part, site: AttentionSite, scale: float | None) -> Attention:
     """The attention at a site of the part's model."""
-    model, quantisers = part.reader.model, part.reader.attention(site.module)
+    model, quantizers = part.reader.model, part.reader.attention(site.module)
     if not part.kernels.faithful:
-        quantisers = {role: found for role, found in quantisers.items() if found.quantiser.bits < 8}
+        quantizers = {role: found for role, found in quantizers.items() if found.quantizer.bits < 8}
     width = head_width(model, site)
     return Attention(
         part=part,
@@ -116,7 +116,7 @@ def attention_of(part: Part, site: AttentionSite, scale: float | None) -> Attent
         scale=width**-0.5 if scale is None else scale,
         num_heads=count_heads(model, site),
         width=width,
-        quantisers=quantisers,
+        quantizers=quantizers,
     )
 
 

@@ -144,7 +144,7 @@ def _joined(part: Part, shape: str, sizes: list[int]) -> str:
 
 
 def _cross(part: Part, layout: Layout, x: str, source: Source) -> None:
-    """Keys and values of every decoder layer's attention to the source: quantised once, for all steps."""
+    """Keys and values of every decoder layer's attention to the source: quantized once, for all steps."""
     graph = part.graph
     sites = [site for site in sites_of(part.reader.model).attentions if site.kind == "cross"]
     attentions = [attention_of(part, site, layout.attention_scale) for site in sites]
@@ -152,7 +152,7 @@ def _cross(part: Part, layout: Layout, x: str, source: Source) -> None:
     parts = graph.split(products, [2 * attention.total for attention in attentions], axis=1)
     for attention, both in zip(attentions, parts, strict=True):
         key, value = graph.split(_heads(part, both, source, attention, 2), [attention.num_heads] * 2, axis=1)
-        keys, values = transposed(graph, attention.quantised(key, "key")), attention.quantised(value, "value")
+        keys, values = transposed(graph, attention.quantized(key, "key")), attention.quantized(value, "value")
         heads, width, layer = attention.num_heads, attention.width, attention.site.layer
         graph.output(f"cross_key_{layer}", keys, np.float32, ["batch", heads, width, "source"])
         graph.output(f"cross_value_{layer}", values, np.float32, ["batch", heads, "source", width])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.export.onnx.graphs.activations import Activations, clipped, fake_quantised, integer_input
+from pipeline.export.onnx.graphs.activations import Activations, clipped, fake_quantized, integer_input
 from pipeline.export.onnx.graphs.graph import Graph
 from pipeline.export.onnx.graphs.matrices import Matrix, floats, has_integers, integers, row_scale
 from pipeline.export.onnx.graphs.nbits import KERNEL_BITS, block_of, nbits
@@ -22,7 +22,7 @@ class Linear:
     Args:
         matrix: (outputs, inputs).
         bias: (outputs,) in fp32, known by its name; or none.
-        activations: how its input is quantised; none if it is not.
+        activations: how its input is quantized; none if it is not.
     """
 
     matrix: Matrix
@@ -37,7 +37,7 @@ class Kernels:
     Args:
         low_bits: MatMulNBits where it can (weights stay at their bits in memory; activations are rounded to 8 bits in
             blocks by the kernel); else integer products with the very codes of training.
-        explicit: whether 8-bit inputs are quantised as in training before MatMulNBits, too, which rounds to 8 bits by
+        explicit: whether 8-bit inputs are quantized as in training before MatMulNBits, too, which rounds to 8 bits by
             itself; fewer bits always are.
         faithful: whether attention rounds its operands to 8 bits as in training; fewer bits always are (RESULTS.md has
             what it changes).
@@ -64,15 +64,15 @@ def linear(graph: Graph, x: str, layers: list[Linear], kernels: Kernels) -> str:
 
 def _kind(layer: Linear, kernels: Kernels) -> str:
     """Which kernel suits a layer."""
-    matrix, unquantised = layer.matrix, layer.activations is None
+    matrix, unquantized = layer.matrix, layer.activations is None
     if matrix.packed is None or block_of(matrix) is None:
         can_be_low = False
     else:
         # With fp32 activations there is a fast kernel for four bits only.
-        can_be_low = not unquantised or KERNEL_BITS[matrix.bits] < 8
+        can_be_low = not unquantized or KERNEL_BITS[matrix.bits] < 8
     if kernels.low_bits and can_be_low:
         return "low bits"
-    return "integers" if not unquantised and has_integers(matrix) else "floats"
+    return "integers" if not unquantized and has_integers(matrix) else "floats"
 
 
 def _integers(graph: Graph, x: str, layers: list[Linear]) -> str:
@@ -103,9 +103,9 @@ def _low_bits(graph: Graph, x: str, layers: list[Linear], explicit: bool) -> str
     activations = layers[0].activations
     outputs = []
     if activations is not None:
-        explicit = explicit or activations.quantiser.bits < 8
-        quantise = fake_quantised if explicit else clipped
-        x = graph.once(("input", x, activations, explicit), lambda: quantise(graph, x, activations))
+        explicit = explicit or activations.quantizer.bits < 8
+        quantize = fake_quantized if explicit else clipped
+        x = graph.once(("input", x, activations, explicit), lambda: quantize(graph, x, activations))
     # Kernels that leave activations alone are fast at four bits only; half steps in groups have no other form.
     wide = [activations is None or (layer.matrix.half_step and layer.matrix.grouped) for layer in layers]
     forms = [nbits(graph, layer.matrix, w) for layer, w in zip(layers, wide, strict=True)]
@@ -131,10 +131,10 @@ def _row_sum(graph: Graph, x: str) -> str:
 
 
 def _floats(graph: Graph, x: str, layers: list[Linear]) -> str:
-    """Unpacked weights, fake-quantised activations: the arithmetic of training on a GPU."""
+    """Unpacked weights, fake-quantized activations: the arithmetic of training on a GPU."""
     activations = layers[0].activations
     if activations is not None:
-        x = graph.once(("input", x, activations, True), lambda: fake_quantised(graph, x, activations))
+        x = graph.once(("input", x, activations, True), lambda: fake_quantized(graph, x, activations))
     weights = _joined(graph, [floats(graph, layer.matrix) for layer in layers], axis=0)
     bias = _bias(graph, layers)
     return graph.op("Gemm", x, weights, *([bias] if bias else []), transB=1)

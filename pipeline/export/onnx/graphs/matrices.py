@@ -1,6 +1,6 @@
 """Stored matrices in the forms that kernels want; the bytes on disk are the package's own.
 
-What lies in the weights file are the codes and scales of the training quantiser as the package has them. Unpacking is
+What lies in the weights file are the codes and scales of the training quantizer as the package has them. Unpacking is
 part of the graph and depends on no input, so a runtime does it once, when it loads.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from pipeline.export.onnx.graphs.graph import Graph
 from pipeline.export.onnx.graphs.weights_file import Array
 from pipeline.quantization.packed_layers import PackedWeight
-from pipeline.quantization.quantisers import TERNARY_BITS
+from pipeline.quantization.quantizers import TERNARY_BITS
 
 
 @dataclass(frozen=True, kw_only=True)

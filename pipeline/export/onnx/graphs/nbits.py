@@ -11,7 +11,7 @@ from torch import Tensor
 from pipeline.export.onnx.graphs.graph import Graph
 from pipeline.export.onnx.graphs.matrices import Matrix, mapped_codes, row_scale, scale_of, stored_bytes
 from pipeline.export.onnx.graphs.weights_file import Array
-from pipeline.quantization.quantisers import TERNARY_BITS
+from pipeline.quantization.quantizers import TERNARY_BITS
 
 NBITS_BLOCKS = (128, 64, 32, 16)  # of a scale; 128 is fast at every number of bits
 KERNEL_BITS = {1: 2, TERNARY_BITS: 2, 2: 2, 3: 4, 4: 4, 8: 8}  # the nearest that the kernels know

@@ -13,11 +13,11 @@ from pipeline.export.onnx.graphs.activations import Activations
 from pipeline.export.onnx.graphs.linear import Linear
 from pipeline.export.onnx.graphs.matrices import Matrix
 from pipeline.export.onnx.graphs.weights_file import Array
-from pipeline.quantization.attention import AttentionFakeQuantise
-from pipeline.quantization.fake_quantise import ActivationFakeQuantise
-from pipeline.quantization.layers import QuantisedInput, mixins_of
+from pipeline.quantization.attention import AttentionFakeQuantize
+from pipeline.quantization.fake_quantize import ActivationFakeQuantize
+from pipeline.quantization.layers import QuantizedInput, mixins_of
 from pipeline.quantization.packed_layers import HasPackedWeight, PackedWeight
-from pipeline.quantization.quantisers import round_scale
+from pipeline.quantization.quantizers import round_scale
 
 ACTIVATIONS = {
     "GELUActivation": "gelu",
@@ -46,8 +46,8 @@ class Reader:
         """The linear layer of that name."""
         layer = self.model.get_submodule(name)
         assert isinstance(layer, nn.Linear), name
-        quantise = layer.activation_quantise if QuantisedInput in mixins_of(layer) else None
-        activations = activations_of(quantise) if isinstance(quantise, ActivationFakeQuantise) else None
+        quantize = layer.activation_quantize if QuantizedInput in mixins_of(layer) else None
+        activations = activations_of(quantize) if isinstance(quantize, ActivationFakeQuantize) else None
         return Linear(matrix=self.matrix(name), bias=self._bias(name, layer), activations=activations)
 
     def matrix(self, name: str) -> Matrix:
@@ -68,12 +68,12 @@ class Reader:
         return name, _float32(getattr(self.model.get_submodule(module), attribute)).reshape(-1)
 
     def attention(self, name: str) -> dict[str, Activations]:
-        """The quantisers of an attention module's operands by role; empty if it has none."""
+        """The quantizers of an attention module's operands by role; empty if it has none."""
         module = self.model.get_submodule(name)
-        quantise = getattr(module, "attention_quantise", None)
-        if not isinstance(quantise, AttentionFakeQuantise):
+        quantize = getattr(module, "attention_quantize", None)
+        if not isinstance(quantize, AttentionFakeQuantize):
             return {}
-        found = {role: activations_of(getattr(quantise, role)) for role in ("query", "key", "value", "probabilities")}
+        found = {role: activations_of(getattr(quantize, role)) for role in ("query", "key", "value", "probabilities")}
         return {role: activations for role, activations in found.items() if activations is not None}
 
     def function(self, name: str) -> str:
@@ -93,15 +93,15 @@ class Reader:
         return None if layer.bias is None else (f"{name}.bias", _float32(layer.bias))
 
 
-def activations_of(module: ActivationFakeQuantise) -> Activations | None:
-    """The quantiser of a place, with its learned scale."""
-    quantiser = module.active
-    if quantiser is None:
+def activations_of(module: ActivationFakeQuantize) -> Activations | None:
+    """The quantizer of a place, with its learned scale."""
+    quantizer = module.active
+    if quantizer is None:
         return None
     step = None
     if module.parameter is not None:
-        step = float(round_scale(module.parameter.detach().exp(), quantiser.blocks))
-    return Activations(quantiser=quantiser, step=step)
+        step = float(round_scale(module.parameter.detach().exp(), quantizer.blocks))
+    return Activations(quantizer=quantizer, step=step)
 
 
 def _float32(tensor: torch.Tensor) -> Array:

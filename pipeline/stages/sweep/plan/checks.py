@@ -38,9 +38,9 @@ def check_possible(config: JobConfig, shape: Any) -> None:
         with mistakes.noted():
             student_maps(student, layers)
         with mistakes.noted():
-            check_scheme(shape, scheme_of(student.scheme, recipe.quantisation))
+            check_scheme(shape, scheme_of(student.scheme, recipe.quantization))
         with mistakes.noted():
-            phases_of(recipe.schedule, recipe.quantisation, scheme_of(student.scheme, recipe.quantisation))
+            phases_of(recipe.schedule, recipe.quantization, scheme_of(student.scheme, recipe.quantization))
         with mistakes.noted():
             check_relations(recipe.distillation, num_layers, query.out_features)
         mistakes.tell()

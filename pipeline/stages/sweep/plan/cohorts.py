@@ -13,7 +13,7 @@ from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
 from pipeline.console.progress import say
 from pipeline.data.batches import BatchPlan
 from pipeline.export.package import MANIFEST
-from pipeline.quantization.scheme import NOT_QUANTISED
+from pipeline.quantization.scheme import NOT_QUANTIZED
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.memory import (
     checkpoint_bytes,
@@ -190,9 +190,9 @@ class _Former:
     def memory(self, students: Sequence[StudentPlan]) -> float:
         """Of one worker that trains them."""
         schemes = [scheme_of_student(self.config, plan) for plan in students]
-        quantised = [min(s.weight_bits, s.embedding_bits) < NOT_QUANTISED for s in schemes]
+        quantized = [min(s.weight_bits, s.embedding_bits) < NOT_QUANTIZED for s in schemes]
         sizes = [self.sizes[plan.key] for plan in students]
-        return cohort_bytes(sizes, quantised, self.teacher, max(map(self._pass_bytes, students)), self.config)
+        return cohort_bytes(sizes, quantized, self.teacher, max(map(self._pass_bytes, students)), self.config)
 
     def _pass_bytes(self, plan: StudentPlan) -> float:
         depth = len(plan.encoder_map), len(plan.decoder_map)

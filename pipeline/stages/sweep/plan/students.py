@@ -114,4 +114,4 @@ def plan_students(job: OpenedJob, teacher_key: str) -> list[StudentPlan]:
 
 def scheme_of_student(config: JobConfig, plan: StudentPlan) -> Scheme:
     """The scheme of a student under the job's recipe."""
-    return scheme_of(plan.config.scheme, recipe_of(config, plan.config).quantisation)
+    return scheme_of(plan.config.scheme, recipe_of(config, plan.config).quantization)

@@ -1,4 +1,4 @@
-"""Students before their first step: cut from the teacher, fake-quantised, calibrated, handed to an engine."""
+"""Students before their first step: cut from the teacher, fake-quantized, calibrated, handed to an engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.config.schema import JobConfig
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.models.student import build_student, prepare_student, sites_of
-from pipeline.quantization.fake_quantise import calibration, learns_activations
+from pipeline.quantization.fake_quantize import calibration, learns_activations
 from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.stages.sweep.plan.students import StudentPlan, peak_learning_rate, recipe_of, scheme_of_student
 from pipeline.stages.sweep.student.objectives import objective_of
@@ -25,7 +25,7 @@ from pipeline.training.random_stream import RandomStream
 
 
 def prepared_student(config: JobConfig, plan: StudentPlan, teacher: Any, folder: Path) -> Any:
-    """A student of a sweep's folder: layers of the teacher, heads removed, fake-quantised."""
+    """A student of a sweep's folder: layers of the teacher, heads removed, fake-quantized."""
     start = plan.start_folder(folder)
     student = build_student(teacher, plan.encoder_map, plan.decoder_map, config.student.dropout, read_heads(start))
     load_start(student, start)
@@ -58,7 +58,7 @@ def student_learner(
     if learns_activations(student):
         calibrate(student, next(everything.steps(0))[0].to(teacher.device))
     scheme = scheme_of_student(config, plan)
-    phases = phases_of(recipe.schedule, recipe.quantisation, scheme)
+    phases = phases_of(recipe.schedule, recipe.quantization, scheme)
     objective = objective_of(recipe, plan, student, teacher, read_heads(start), train.label_smoothing)
     peak = peak_learning_rate(config, plan.config)
     learner = Learner(

@@ -22,7 +22,7 @@ from pipeline.models.student import outline, sites_of
 from pipeline.pruning.removal import remove_heads
 from pipeline.quantization.footprint import rule_p_bytes
 from pipeline.quantization.packed_layers import convert
-from pipeline.quantization.scheme import NOT_QUANTISED
+from pipeline.quantization.scheme import NOT_QUANTIZED
 from pipeline.stages.evaluate import (
     PREDICTIONS,
     evaluate_examples,
@@ -197,14 +197,14 @@ def _headline_metrics(
     `shapes` are the configurations of teacher and student.
     """
     scheme, size_bytes, best = scheme_of_student(config, plan), file_bytes(packed), HEADLINES[config.task.metric]
-    head_bits = scheme.embedding_bits if scheme.quantisation.lm_head else NOT_QUANTISED
+    head_bits = scheme.embedding_bits if scheme.quantization.lm_head else NOT_QUANTIZED
     paper_bytes = _rule_p_bytes(shapes[1], heads, scheme.weight_bits, scheme.embedding_bits, head_bits)
     metrics = {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
         "size_bytes": float(size_bytes),
         "size_ratio": teacher.size_bytes / size_bytes,
         f"{best}_lost": teacher.scores[best] - scores[best],
     }
-    if not scheme.quantisation.bits:  # the papers' formula knows one number of bits for all linear layers
+    if not scheme.quantization.bits:  # the papers' formula knows one number of bits for all linear layers
         rule_p_ratio = _rule_p_bytes(shapes[0], {}, 32, 32, 32) / paper_bytes
         metrics |= {"rule_p_bytes": paper_bytes, "rule_p_ratio": rule_p_ratio}
     return metrics

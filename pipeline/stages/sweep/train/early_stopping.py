@@ -88,7 +88,7 @@ def _replica(
     learner.engine.copy_to(model)
     recipe = recipe_of(config, plan.config)
     scheme = scheme_of_student(config, plan)
-    phases = phases_of(recipe.schedule, recipe.quantisation, scheme)
+    phases = phases_of(recipe.schedule, recipe.quantization, scheme)
     BitSchedule(model, sites_of(model), phases, scheme, num_steps)(step - 1)
     return model
 

@@ -1,4 +1,4 @@
-"""Laws 1 to 3: fake quantisation equals a float64 reference, survives odd input, and passes gradients straight
+"""Laws 1 to 3: fake quantization equals a float64 reference, survives odd input, and passes gradients straight
 through."""
 
 import numpy as np
@@ -10,17 +10,17 @@ from hypothesis.extra import numpy as hnp
 
 from pipeline.config.errors import NonFiniteError
 from pipeline.quantization.blocks import ROW, TENSOR, Blocks
-from pipeline.quantization.fake_quantise import round_trip
+from pipeline.quantization.fake_quantize import round_trip
 from pipeline.quantization.learned import AnchoredClip, LearnedStep, StretchedElastic
-from pipeline.quantization.quantisers import (
+from pipeline.quantization.quantizers import (
     MIN_SCALE,
     Asymmetric,
     Elastic,
-    Quantiser,
+    Quantizer,
     Symmetric,
     Ternary,
     grid_of,
-    quantise,
+    quantize,
     round_scale,
 )
 
@@ -29,20 +29,20 @@ GROUPS = Blocks("group", 32)
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 
 
-def quantiser_of(bits: int, per_row: bool = True, clip: float | None = None) -> Quantiser:
+def quantizer_of(bits: int, per_row: bool = True, clip: float | None = None) -> Quantizer:
     blocks = ROW if per_row else TENSOR
     if bits == 2:
         return Ternary(blocks=blocks, clip_value=clip)
     return Symmetric(bits=bits, blocks=blocks, clip_value=clip)
 
 
-def start(quantiser: Quantiser, x: torch.Tensor) -> torch.Tensor | None:
+def start(quantizer: Quantizer, x: torch.Tensor) -> torch.Tensor | None:
     """The learned parameter, flat, where there is one."""
-    return quantiser.initial(quantiser.blocks.split(x)).flatten() if quantiser.learned else None
+    return quantizer.initial(quantizer.blocks.split(x)).flatten() if quantizer.learned else None
 
 
 def reference(x: np.ndarray, bits: int, per_row: bool, clip: float | None) -> np.ndarray:
-    """Textbook quantisation in float64; only quotients and thresholds are rounded to the input's own precision."""
+    """Textbook quantization in float64; only quotients and thresholds are rounded to the input's own precision."""
     kind, wide = x.dtype.type, x.astype(np.float64)
     if clip is not None:
         wide = np.clip(wide, -clip, clip)
@@ -70,12 +70,12 @@ def reference(x: np.ndarray, bits: int, per_row: bool, clip: float | None) -> np
 @pytest.mark.parametrize("clip", [None, 2.5])
 @pytest.mark.parametrize("per_row", [True, False])
 @pytest.mark.parametrize("bits", BITS)
-def test_fake_quantisation_equals_the_float64_reference(bits, per_row, clip, dtype):
+def test_fake_quantization_equals_the_float64_reference(bits, per_row, clip, dtype):
     """Exactly, on values whose sums are exact in every order (multiples of 1/1024)."""
     for seed, shape in enumerate([(1, 1), (3, 7), (40, 24), (2, 5, 16)]):
         generator = torch.Generator().manual_seed(seed)
         x = torch.randint(-4096, 4097, shape, generator=generator).to(dtype) / 1024
-        values = round_trip(x, quantiser_of(bits, per_row, clip)).values
+        values = round_trip(x, quantizer_of(bits, per_row, clip)).values
         assert values.dtype == dtype
         assert torch.equal(values, torch.from_numpy(reference(x.numpy(), bits, per_row, clip)))
 
@@ -86,27 +86,27 @@ def test_fake_quantisation_equals_the_float64_reference(bits, per_row, clip, dty
         np.float32, hnp.array_shapes(min_dims=1, max_dims=3, max_side=9), elements=st.floats(-8, 8, width=32)
     )
 )
-def test_values_lie_on_the_grid_and_quantising_twice_changes_nothing(quantiser, rows):
+def test_values_lie_on_the_grid_and_quantizing_twice_changes_nothing(quantizer, rows):
     """value == (code - zero) x scale exactly, at most 2^b levels per scale (3 for ternary), idempotent.
 
     Not idempotent: a scale that is the mean of what rounding changes, and an asymmetric grid that a clip cuts.
     """
     x = torch.from_numpy(rows)
-    parameter = start(quantiser, x)
-    values = round_trip(x, quantiser, parameter).values
-    codes, scale, zero, *_ = quantise(x, quantiser, parameter)
+    parameter = start(quantizer, x)
+    values = round_trip(x, quantizer, parameter).values
+    codes, scale, zero, *_ = quantize(x, quantizer, parameter)
     exact = (codes.double() - zero) * scale.double()
     assert torch.equal(values.double(), exact.view(x.shape))
-    ternary = quantiser.bits == 1.58 or (
-        quantiser.bits == 2 and isinstance(quantiser, (Ternary, Elastic, AnchoredClip))
+    ternary = quantizer.bits == 1.58 or (
+        quantizer.bits == 2 and isinstance(quantizer, (Ternary, Elastic, AnchoredClip))
     )
-    lowest, highest = (-1, 1) if ternary else (-(2 ** (quantiser.bits - 1)), 2 ** (quantiser.bits - 1) - 1)
+    lowest, highest = (-1, 1) if ternary else (-(2 ** (quantizer.bits - 1)), 2 ** (quantizer.bits - 1) - 1)
     assert lowest <= int(codes.min())
     assert int(codes.max()) <= highest
-    assert scale.shape == (*quantiser.blocks.split(x).shape[:-1], 1)
-    of_a_mean = isinstance(quantiser, AnchoredClip) or (isinstance(quantiser, Elastic) and quantiser.bits != 1)
-    if not of_a_mean and not (isinstance(quantiser, Asymmetric) and quantiser.clip_value is not None):
-        assert torch.equal(round_trip(values, quantiser, parameter).values, values)
+    assert scale.shape == (*quantizer.blocks.split(x).shape[:-1], 1)
+    of_a_mean = isinstance(quantizer, AnchoredClip) or (isinstance(quantizer, Elastic) and quantizer.bits != 1)
+    if not of_a_mean and not (isinstance(quantizer, Asymmetric) and quantizer.clip_value is not None):
+        assert torch.equal(round_trip(values, quantizer, parameter).values, values)
 
 
 @pytest.mark.parametrize(
@@ -121,18 +121,18 @@ def test_values_lie_on_the_grid_and_quantising_twice_changes_nothing(quantiser, 
     ],
 )
 def test_groups_are_short_rows_whose_scales_fit_bf16(make):
-    """A matrix in groups of 32 is quantised like the matrix cut into rows of 32."""
+    """A matrix in groups of 32 is quantized like the matrix cut into rows of 32."""
     x = torch.randn(6, 96, generator=torch.Generator().manual_seed(0))
-    quantiser = make(GROUPS)
-    parameter = start(quantiser, x)
-    values, scale = round_trip(x, quantiser, parameter).values, quantise(x, quantiser, parameter).scale
+    quantizer = make(GROUPS)
+    parameter = start(quantizer, x)
+    values, scale = round_trip(x, quantizer, parameter).values, quantize(x, quantizer, parameter).scale
     assert scale.shape == (6, 3, 1)
     assert torch.equal(scale.bfloat16().float(), scale)
     cut = round_trip(x.view(18, 32), make(ROW), start(make(ROW), x.view(18, 32))).values
     assert torch.allclose(values.view(18, 32), cut, rtol=2**-7, atol=1.01 * float(scale.max()))
-    assert torch.equal(round_trip(values, quantiser, parameter).values, values)
+    assert torch.equal(round_trip(values, quantizer, parameter).values, values)
     with pytest.raises(ValueError, match="groups of 32 in rows of 33"):
-        round_trip(torch.ones(2, 33), quantiser)
+        round_trip(torch.ones(2, 33), quantizer)
 
 
 @pytest.mark.parametrize(
@@ -149,12 +149,12 @@ def test_groups_are_short_rows_whose_scales_fit_bf16(make):
 def test_the_levels_are_those_of_the_papers(make, levels):
     """ParetoQ's and TBT's levels on evenly spread values in -1 .. 1 (mean size 1/2), LSQ's in steps."""
     x = torch.linspace(-1, 1, 4001).unsqueeze(0)
-    quantiser = make()
-    parameter = start(quantiser, x)
-    unit = 0.25 if isinstance(quantiser, LearnedStep) else 1.0
-    if isinstance(quantiser, LearnedStep):
+    quantizer = make()
+    parameter = start(quantizer, x)
+    unit = 0.25 if isinstance(quantizer, LearnedStep) else 1.0
+    if isinstance(quantizer, LearnedStep):
         parameter = torch.tensor([unit]).log()
-    found = round_trip(x, quantiser, parameter).values.unique() / unit
+    found = round_trip(x, quantizer, parameter).values.unique() / unit
     assert torch.allclose(found, torch.tensor(levels, dtype=torch.float32), rtol=1e-3, atol=1e-6)
 
 
@@ -174,14 +174,14 @@ def test_an_asymmetric_grid_uses_its_levels_where_the_values_are(rows):
 def test_an_unsigned_grid_uses_all_its_levels_upwards(rows, bits):
     """Probabilities get codes 0 .. 2^b - 1, the largest value the highest code."""
     x = torch.from_numpy(rows)
-    quantiser = Symmetric(bits=bits, signed=False)
-    grid = grid_of(x, quantiser)
+    quantizer = Symmetric(bits=bits, signed=False)
+    grid = grid_of(x, quantizer)
     codes, scale = grid.codes, grid.scale
     assert int(codes.min()) >= 0
     assert int(codes.max()) <= 2**bits - 1
     large = x.amax(dim=1) > 1e-20
     assert (codes.amax(dim=1)[large] == 2**bits - 1).all()
-    assert torch.equal(round_trip(codes * scale, quantiser).values, codes * scale)
+    assert torch.equal(round_trip(codes * scale, quantizer).values, codes * scale)
 
 
 @FEW
@@ -195,13 +195,13 @@ def test_a_rounded_scale_is_the_nearest_number_of_16_bits(value):
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 4), (3, 0), (1,), (1, 1)])
-def test_empty_and_single_element_tensors_keep_their_shape(quantiser, shape):
-    """Nothing to quantise is no error; the smallest tensor is finite."""
+def test_empty_and_single_element_tensors_keep_their_shape(quantizer, shape):
+    """Nothing to quantize is no error; the smallest tensor is finite."""
     x = torch.full(shape, -0.75)
-    values = round_trip(x, quantiser, start(quantiser, x)).values
+    values = round_trip(x, quantizer, start(quantizer, x)).values
     assert values.shape == shape
     assert torch.isfinite(values).all()
-    if isinstance(quantiser, (Symmetric, Asymmetric, Ternary)):
+    if isinstance(quantizer, (Symmetric, Asymmetric, Ternary)):
         assert torch.allclose(values, x, rtol=2**-16, atol=0)
 
 
@@ -211,21 +211,21 @@ def test_empty_and_single_element_tensors_keep_their_shape(quantiser, shape):
 def test_a_constant_row_stays_itself(bits, per_row, value):
     """Up to the 16 bits of a scale, and down to the smallest scale; never NaN, never wiped out."""
     x = torch.full((2, 8), value)
-    for quantiser in (quantiser_of(bits, per_row), Asymmetric(bits=bits, blocks=ROW if per_row else TENSOR)):
-        values = round_trip(x, quantiser).values
+    for quantizer in (quantizer_of(bits, per_row), Asymmetric(bits=bits, blocks=ROW if per_row else TENSOR)):
+        values = round_trip(x, quantizer).values
         assert torch.isfinite(values).all()
         assert torch.allclose(values, x, rtol=2**-15, atol=1.01 * MIN_SCALE)
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-45, 1e-20, 0.3, 1e20, 1e38])
-def test_odd_rows_stay_finite(quantiser, value):
+def test_odd_rows_stay_finite(quantizer, value):
     """A row of zeros, of denormals, of huge numbers, beside an ordinary one: finite, with positive scales."""
     x = torch.stack([torch.full((6,), value), torch.linspace(-1, 1, 6)])
-    parameter = start(quantiser, x)
-    trip = round_trip(x, quantiser, parameter)
+    parameter = start(quantizer, x)
+    trip = round_trip(x, quantizer, parameter)
     assert torch.isfinite(trip.values).all()
-    assert (quantise(x, quantiser, parameter).scale > 0).all()
-    if value == 0.0 and quantiser.bits != 1 and not (isinstance(quantiser, StretchedElastic) and quantiser.bits == 2):
+    assert (quantize(x, quantizer, parameter).scale > 0).all()
+    if value == 0.0 and quantizer.bits != 1 and not (isinstance(quantizer, StretchedElastic) and quantizer.bits == 2):
         assert not trip.values[0].any()
     if value < 1:
         assert trip.values[1].any()
@@ -243,26 +243,26 @@ def test_a_weight_exactly_at_the_ternary_threshold_is_zero(dtype, as_published):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-def test_a_non_finite_tensor_is_never_packed(quantiser, bad):
-    """`quantise` raises, whichever element it is, and also for the learned parameter."""
+def test_a_non_finite_tensor_is_never_packed(quantizer, bad):
+    """`quantize` raises, whichever element it is, and also for the learned parameter."""
     x = torch.ones(3, 4)
-    parameter = start(quantiser, x)
+    parameter = start(quantizer, x)
     if parameter is not None:
         with pytest.raises(NonFiniteError, match="NaN or infinite"):
-            quantise(x, quantiser, parameter * bad)
+            quantize(x, quantizer, parameter * bad)
     x[1, 2] = bad
     with pytest.raises(NonFiniteError, match="NaN or infinite"):
-        quantise(x, quantiser, parameter)
+        quantize(x, quantizer, parameter)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-def test_a_nan_never_becomes_finite_silently(quantiser, bad):
+def test_a_nan_never_becomes_finite_silently(quantizer, bad):
     """Training must see it, so that the loop can drop the student; only a clip may make infinity finite."""
     x = torch.ones(3, 4)
-    parameter = start(quantiser, x)
+    parameter = start(quantizer, x)
     x[1, 2] = bad
-    values = round_trip(x, quantiser, parameter).values
-    clipped = quantiser.learned or getattr(quantiser, "clip_value", None) is not None
+    values = round_trip(x, quantizer, parameter).values
+    clipped = quantizer.learned or getattr(quantizer, "clip_value", None) is not None
     if not clipped or bad != bad:
         assert not torch.isfinite(values).all()
     else:

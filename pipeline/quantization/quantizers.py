@@ -1,9 +1,9 @@
-"""Quantisers: blocks of a tensor -> integer codes, scales and offsets. The gradient is in `fake_quantise.py`.
+"""Quantizers: blocks of a tensor -> integer codes, scales and offsets. The gradient is in `fake_quantize.py`.
 
 A value is (code - zero) x scale. Scales keep 16 significant bits (8 in groups, which are stored as bf16) and
-`code - zero` has at most 8, so values lie exactly on the grid in fp32: quantising twice changes nothing, and a packed
+`code - zero` has at most 8, so values lie exactly on the grid in fp32: quantizing twice changes nothing, and a packed
 model computes the very numbers that training saw.
-Quantisers with a learned scale are in `learned.py`.
+Quantizers with a learned scale are in `learned.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TERNARY_BITS = 1.58  # three levels, stored five to a byte
 
 
 class Grid(NamedTuple):
-    """A quantised tensor in blocks: value = (code - zero) x scale, or code / scale as published."""
+    """A quantized tensor in blocks: value = (code - zero) x scale, or code / scale as published."""
 
     codes: Tensor  # integers as floats, (..., n)
     scale: Tensor  # (..., 1)
@@ -33,7 +33,7 @@ class Grid(NamedTuple):
     divides: bool = False
 
     def values(self) -> Tensor:
-        """The quantised values, in blocks."""
+        """The quantized values, in blocks."""
         if self.divides:
             return self.codes / self.scale
         if isinstance(self.zero, float) and self.zero == 0.0:
@@ -41,7 +41,7 @@ class Grid(NamedTuple):
         return (self.codes - self.zero) * self.scale
 
 
-class Quantiser(Protocol):
+class Quantizer(Protocol):
     """Maps a float tensor onto a grid."""
 
     @property
@@ -64,7 +64,7 @@ class Quantiser(Protocol):
         ...
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
-        """Quantise blocks (..., n) under the learned parameter, if there is one."""
+        """Quantize blocks (..., n) under the learned parameter, if there is one."""
         ...
 
     def slope_factor(self, x: Tensor, parameter: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class Symmetric(Stateless):
     as_published: bool = False
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
-        """See `Quantiser.grid`."""
+        """See `Quantizer.grid`."""
         highest = 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1
         largest = _largest(x)
         if self.clip_value is not None:
@@ -142,14 +142,14 @@ class Asymmetric(Stateless):
     clip_value: float | None = None
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
-        """See `Quantiser.grid`."""
+        """See `Quantizer.grid`."""
         highest, half = 2**self.bits - 1, 2 ** (self.bits - 1)
         if x.size(-1) == 0:
             return Grid(x, x.new_full((*x.shape[:-1], 1), MIN_SCALE))
         limit = float("inf") if self.clip_value is None else self.clip_value
         lowest, largest = torch.aminmax(x, dim=-1, keepdim=True)
         lowest, largest = lowest.clamp(-limit, 0.0), largest.clamp(0.0, limit)
-        # Scale rounded down, halves up on both sides: both ends are levels, and quantising twice changes nothing.
+        # Scale rounded down, halves up on both sides: both ends are levels, and quantizing twice changes nothing.
         scale = round_scale(largest / highest - lowest / highest, self.blocks, down=True)
         zero = highest - (largest / scale + 0.5).floor_().clamp_(0, highest)
         codes = ((x / scale + 0.5).floor_() + zero).clamp_(0, highest)
@@ -173,7 +173,7 @@ class Ternary(Stateless):
     as_published: bool = False
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
-        """See `Quantiser.grid`."""
+        """See `Quantizer.grid`."""
         clipped = x if self.clip_value is None else x.clamp(-self.clip_value, self.clip_value)
         # Exactly scaled down by a power of two: the sum of a row of huge weights would overflow.
         size = clipped.abs().mul_(SHRINK)
@@ -202,7 +202,7 @@ class Elastic(Stateless):
     blocks: Blocks = ROW
 
     def grid(self, x: Tensor, parameter: Tensor | None = None) -> Grid:
-        """See `Quantiser.grid`."""
+        """See `Quantizer.grid`."""
         mean = mean_of(x.abs().mul_(SHRINK)) / SHRINK
         if self.bits == 1:
             scale = round_scale(2.0 * mean, self.blocks)
@@ -212,7 +212,7 @@ class Elastic(Stateless):
         return Grid((x / scale).clamp_(-1.0, 1.0).round_(), scale)
 
 
-def quantise(x: Tensor, quantiser: Quantiser, parameter: Tensor | None = None) -> Grid:
+def quantize(x: Tensor, quantizer: Quantizer, parameter: Tensor | None = None) -> Grid:
     """The grid of a finite tensor, codes as int16, gradient mask left out.
 
     Raises:
@@ -220,17 +220,17 @@ def quantise(x: Tensor, quantiser: Quantiser, parameter: Tensor | None = None) -
     """
     for tensor in (x, parameter):
         if tensor is not None and not torch.isfinite(tensor).all():
-            raise NonFiniteError("a tensor to be quantised holds NaN or infinite values")
-    grid = grid_of(x, quantiser, parameter)
+            raise NonFiniteError("a tensor to be quantized holds NaN or infinite values")
+    grid = grid_of(x, quantizer, parameter)
     return grid._replace(codes=grid.codes.to(torch.int16), inside=None)
 
 
-def grid_of(x: Tensor, quantiser: Quantiser, parameter: Tensor | None = None) -> Grid:
+def grid_of(x: Tensor, quantizer: Quantizer, parameter: Tensor | None = None) -> Grid:
     """The grid of a whole tensor; the learned parameter is flat, one value per block."""
-    blocks = quantiser.blocks.split(x)
+    blocks = quantizer.blocks.split(x)
     if parameter is not None:
         parameter = parameter.view(*blocks.shape[:-1], 1)
-    return quantiser.grid(blocks, parameter)
+    return quantizer.grid(blocks, parameter)
 
 
 def round_scale(scale: Tensor, blocks: Blocks = ROW, down: bool = False) -> Tensor:
@@ -259,9 +259,9 @@ def _largest(x: Tensor) -> Tensor:
 def _inside(x: Tensor, clip_value: float | None, as_published: bool = False) -> Tensor | None:
     """Where the gradient passes under a clip.
 
-    Ours: within it and at it, like that of `torch.clamp` and of the learned quantisers: a value at the clip is a level
+    Ours: within it and at it, like that of `torch.clamp` and of the learned quantizers: a value at the clip is a level
     of the grid and loses nothing, and with a gradient it can come back. DQ-BART's code: within only. It makes a
-    difference: a probability quantised to 1 times a clipped value lies at the clip.
+    difference: a probability quantized to 1 times a clipped value lies at the clip.
     """
     if clip_value is None:
         return None

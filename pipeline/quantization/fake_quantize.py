@@ -1,4 +1,4 @@
-"""Fake quantisation: round to the grid, stay in float, and let gradients through.
+"""Fake quantization: round to the grid, stay in float, and let gradients through.
 
 Straight-through estimator: the gradient of the rounded value is the gradient of the value itself, and zero where a
 value lies outside the clip. A learned scale gets the gradient that `learned.py` states.
@@ -14,34 +14,34 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pipeline.quantization.quantisers import Quantiser, grid_of
+from pipeline.quantization.quantizers import Quantizer, grid_of
 
 
 class RoundTrip(NamedTuple):
-    """A tensor quantised and put back into its shape."""
+    """A tensor quantized and put back into its shape."""
 
     values: Tensor
     inside: Tensor | None  # where the gradient passes; None: everywhere
     slope: Tensor | None  # d value / d learned parameter, in blocks
 
 
-def round_trip(x: Tensor, quantiser: Quantiser, parameter: Tensor | None = None) -> RoundTrip:
-    """The quantised values of a tensor, in fp32 at least, with what their gradients need."""
+def round_trip(x: Tensor, quantizer: Quantizer, parameter: Tensor | None = None) -> RoundTrip:
+    """The quantized values of a tensor, in fp32 at least, with what their gradients need."""
     with torch.autocast(x.device.type, enabled=False):
         x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-        grid = grid_of(x, quantiser, parameter)
+        grid = grid_of(x, quantizer, parameter)
         values, slope = grid.values(), None
         if parameter is not None:
-            blocks = quantiser.blocks.split(x)
+            blocks = quantizer.blocks.split(x)
             moved = blocks if grid.inside is None else torch.where(grid.inside, blocks, 0.0)
-            factor = quantiser.slope_factor(blocks, parameter.view(grid.scale.shape))
+            factor = quantizer.slope_factor(blocks, parameter.view(grid.scale.shape))
             slope = (values - moved) / grid.scale * factor
         inside = None if grid.inside is None else grid.inside.view(x.shape)
         return RoundTrip(values.view(x.shape), inside, slope)
 
 
 class _StraightThrough(torch.autograd.Function):
-    """Forward: quantised values given; backward: the upstream gradient, masked, and that of a learned parameter."""
+    """Forward: quantized values given; backward: the upstream gradient, masked, and that of a learned parameter."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, _: Tensor | None, trip: RoundTrip) -> Tensor:
@@ -65,43 +65,43 @@ def straight_through(x: Tensor, trip: RoundTrip, parameter: Tensor | None = None
     return result
 
 
-class ActivationFakeQuantise(nn.Module):
-    """Quantises activations on the fly: every call sees its own scales, or all the learned one.
+class ActivationFakeQuantize(nn.Module):
+    """Quantizes activations on the fly: every call sees its own scales, or all the learned one.
 
     Args:
-        quantiser: the grid; `active` is what is used now, another or none on the way of a schedule. A learned
+        quantizer: the grid; `active` is what is used now, another or none on the way of a schedule. A learned
             `parameter` is NaN until `calibration`.
     """
 
-    def __init__(self, quantiser: Quantiser) -> None:
+    def __init__(self, quantizer: Quantizer) -> None:
         super().__init__()
-        self.quantiser, self.calibrating = quantiser, False
-        self.active: Quantiser | None = quantiser
-        self.parameter = nn.Parameter(torch.full((1,), math.nan)) if quantiser.learned else None
+        self.quantizer, self.calibrating = quantizer, False
+        self.active: Quantizer | None = quantizer
+        self.parameter = nn.Parameter(torch.full((1,), math.nan)) if quantizer.learned else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Quantised `x`, same shape, fp32 at least."""
+        """Quantized `x`, same shape, fp32 at least."""
         if self.calibrating and self.parameter is not None:
             with torch.no_grad():
-                self.parameter.copy_(self.quantiser.initial(self.quantiser.blocks.split(x.float())).flatten())
-        if self.active is not self.quantiser and self.parameter is not None:
+                self.parameter.copy_(self.quantizer.initial(self.quantizer.blocks.split(x.float())).flatten())
+        if self.active is not self.quantizer and self.parameter is not None:
             x = x + _nothing(self.parameter, x)
         if self.active is None:
             return x
-        parameter = self.parameter if self.active is self.quantiser else None
+        parameter = self.parameter if self.active is self.quantizer else None
         with torch.no_grad():
             trip = round_trip(x, self.active, parameter)
         return straight_through(x, trip, parameter)
 
-    def use(self, quantiser: Quantiser | None) -> None:
-        """Quantise to another grid from now on, or not at all; its own brings back its learned scale."""
-        self.active = self.quantiser if quantiser == self.quantiser else quantiser
+    def use(self, quantizer: Quantizer | None) -> None:
+        """Quantize to another grid from now on, or not at all; its own brings back its learned scale."""
+        self.active = self.quantizer if quantizer == self.quantizer else quantizer
 
 
 @contextmanager
 def calibration(model: nn.Module) -> Iterator[None]:
     """Forward passes inside set the learned scales of activations to what they see; the last one counts."""
-    modules = [module for module in model.modules() if isinstance(module, ActivationFakeQuantise)]
+    modules = [module for module in model.modules() if isinstance(module, ActivationFakeQuantize)]
     for module in modules:
         module.calibrating = True
     try:
@@ -113,38 +113,38 @@ def calibration(model: nn.Module) -> Iterator[None]:
 
 def learns_activations(model: nn.Module) -> bool:
     """Whether a prepared model needs `calibration` before its first step."""
-    return any(isinstance(m, ActivationFakeQuantise) and m.parameter is not None for m in model.modules())
+    return any(isinstance(m, ActivationFakeQuantize) and m.parameter is not None for m in model.modules())
 
 
-class WeightFakeQuantise(nn.Module):
-    """Quantises one weight once per optimiser step for all its users and micro-batches.
+class WeightFakeQuantize(nn.Module):
+    """Quantizes one weight once per optimiser step for all its users and micro-batches.
 
     The result is kept until `drop_weight_cache` says that the weight has changed. Under ZeRO-3, where whole parameters
     exist only for moments, `caching` is off: it is kept until the layer's forward has ended, because some models look
     at a weight's type before they use it.
 
     Args:
-        quantiser: the grid; `active` is what is used now, another or none on the way of a schedule.
+        quantizer: the grid; `active` is what is used now, another or none on the way of a schedule.
         weight: the shadow weight, from which a learned parameter starts; `parameter` is flat, one value per block.
     """
 
-    def __init__(self, quantiser: Quantiser, weight: Tensor) -> None:
+    def __init__(self, quantizer: Quantizer, weight: Tensor) -> None:
         super().__init__()
-        self.quantiser, self.caching = quantiser, True
-        self.active: Quantiser | None = quantiser
+        self.quantizer, self.caching = quantizer, True
+        self.active: Quantizer | None = quantizer
         self.parameter: nn.Parameter | None = None
-        if quantiser.learned:
-            start = quantiser.initial(quantiser.blocks.split(weight.detach()))
+        if quantizer.learned:
+            start = quantizer.initial(quantizer.blocks.split(weight.detach()))
             self.parameter = nn.Parameter(start.flatten())
         self._cached: tuple[Any, RoundTrip] | None = None
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Quantised `weight`, same shape."""
-        if self.active is not self.quantiser and self.parameter is not None:
+        """Quantized `weight`, same shape."""
+        if self.active is not self.quantizer and self.parameter is not None:
             weight = weight + _nothing(self.parameter, weight)
         if self.active is None:
             return weight
-        parameter = self.parameter if self.active is self.quantiser else None
+        parameter = self.parameter if self.active is self.quantizer else None
         # Any in-place change that autograd knows of, a move and inference mode make the cache stale, too. Of a weight
         # that is gathered for moments only the shape says whether it is whole; where it lies means nothing.
         identity = (_identity(weight), _identity(parameter)) if self.caching else (weight.shape, weight.dtype)
@@ -157,9 +157,9 @@ class WeightFakeQuantise(nn.Module):
             trip = self._cached[1]
         return straight_through(weight, trip, parameter)
 
-    def use(self, quantiser: Quantiser | None) -> None:
-        """Quantise to another grid from now on, or not at all; the weight's own brings back its learned scale."""
-        self.active = self.quantiser if quantiser == self.quantiser else quantiser
+    def use(self, quantizer: Quantizer | None) -> None:
+        """Quantize to another grid from now on, or not at all; the weight's own brings back its learned scale."""
+        self.active = self.quantizer if quantizer == self.quantizer else quantizer
         self.drop_cache()
 
     def used(self) -> None:
@@ -173,16 +173,16 @@ class WeightFakeQuantise(nn.Module):
 
 
 def drop_weight_cache(model: nn.Module) -> None:
-    """Forget quantised weights after a parameter update."""
+    """Forget quantized weights after a parameter update."""
     for module in model.modules():
-        if isinstance(module, WeightFakeQuantise):
+        if isinstance(module, WeightFakeQuantize):
             module.drop_cache()
 
 
 def set_weight_caching(model: nn.Module, enabled: bool) -> None:
-    """Switch the reuse of quantised weights on or off (off under ZeRO-3)."""
+    """Switch the reuse of quantized weights on or off (off under ZeRO-3)."""
     for module in model.modules():
-        if isinstance(module, WeightFakeQuantise):
+        if isinstance(module, WeightFakeQuantize):
             module.caching = enabled
             module.drop_cache()
 
