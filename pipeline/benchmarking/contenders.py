@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.benchmarking.engines.engine import installed
 from pipeline.config.benchmark import RuntimeBenchmarkConfig
 from pipeline.config.recipe import QuantizationConfig
 from pipeline.export.onnx.graphs.nbits import KERNEL_BITS
 from pipeline.models.families import family_of
-from pipeline.models.student import outline
+from pipeline.models.student import meta_model
 from pipeline.quantization.prepare import quantized_weights
 from pipeline.quantization.scheme import NOT_QUANTIZED, scheme_of
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 FLOAT = "32-32-32"
 
@@ -92,17 +95,19 @@ def contenders_of(
     return [contender for contender in found if contender.name not in left_out], left_out
 
 
-def weight_bytes_per_token(contender: Contender, shape: Any, quantization: QuantizationConfig) -> float:
+def weight_bytes_per_token(
+    contender: Contender, model_config: PretrainedConfig, quantization: QuantizationConfig
+) -> float:
     """Bytes of weights that one decoding step has to read, scales left out.
 
     Keys and values of the source are computed once, before the first step. Exact products read whole bytes: what is
     stored in fewer bits is widened when the file is loaded.
     """
-    family, config = family_of(shape), copy.deepcopy(shape)
+    family, config = family_of(model_config), copy.deepcopy(model_config)
     assert family.decoder is not None
     for stack, layers in zip(family.stacks, contender.depth.split("-"), strict=True):
         setattr(config, stack.setting, int(layers))
-    model = outline(config)
+    model = meta_model(config)
     sites = family.sites(model)
     once = {name for site in sites.attentions if site.kind == "cross" for name in (site.key, site.value)}
     names = [n for n in sites.linears if n.startswith(f"{family.decoder.prefix}.") and n not in once]

@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PretrainedConfig
 
 from pipeline.config.task import DecodingConfig
 from pipeline.data.batch import pad
@@ -105,9 +105,9 @@ def generate_ids(
     return generated
 
 
-def generation_config(shape: Any, decoding: DecodingConfig) -> GenerationConfig:
+def generation_config(model_config: PretrainedConfig, decoding: DecodingConfig) -> GenerationConfig:
     """Everything that decides what `generate` does: the task's decoding and the model's special tokens."""
-    tokens = special_tokens(shape)
+    tokens = special_tokens(model_config)
     end = tokens.ends[0] if tokens.ends else None
     return GenerationConfig(
         num_beams=decoding.num_beams,

@@ -47,10 +47,12 @@ class Answerer:
         model, self.info = load_package(folder)
         self.model, self.batch_tokens = model.to(device), batch_tokens
         self.tokenizer, self.lock = read_tokenizer(folder), threading.Lock()
-        family, shape = family_of(model.config), model.config
-        self.positions = family.num_positions(shape)
+        family, model_config = family_of(model.config), model.config
+        self.positions = family.num_positions(model_config)
         # A label is a number to the model; its names stand in its configuration.
-        self.labels = [shape.id2label[i] for i in sorted(shape.id2label)] if family.decoder is None else None
+        self.labels = (
+            [model_config.id2label[i] for i in sorted(model_config.id2label)] if family.decoder is None else None
+        )
         self.task = TaskConfig(
             source_prefix=self.info.source_prefix,
             source_language=self.info.source_language,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_utils import _get_resolved_checkpoint_files
 
 from pipeline.config.errors import UserError
@@ -73,11 +73,11 @@ def stored_tensors(name: str) -> dict[str, Any]:
     return tensors
 
 
-def load_checkpoint(shape: Any, name: str, classifies: bool = False) -> PreTrainedModel:
+def load_checkpoint(model_config: PretrainedConfig, name: str, classifies: bool = False) -> PreTrainedModel:
     """The model of a configuration with the weights of a checkpoint, in fp32.
 
     Args:
-        shape: the configuration; it knows which matrices are one (`token_tables`).
+        model_config: the configuration; it knows which matrices are one (`token_tables`).
         name: folder or hub name.
         classifies: a classifier's head that the checkpoint lacks, or has for other labels, starts from scratch.
 
@@ -85,16 +85,16 @@ def load_checkpoint(shape: Any, name: str, classifies: bool = False) -> PreTrain
         UserError: tensors are missing or have other shapes.
     """
     tensors = stored_tensors(name)
-    model, _ = _filled(shape, name, tensors, classifies)
-    share_tables(model, stored_users(shape, tensors))
+    model, _ = _filled(model_config, name, tensors, classifies)
+    share_tables(model, stored_users(model_config, tensors))
     return model
 
 
-def account_of(shape: Any, name: str, classifies: bool = False) -> Account:
+def account_of(model_config: PretrainedConfig, name: str, classifies: bool = False) -> Account:
     """What `load_checkpoint` would make of a checkpoint, without reading weights; arguments and errors are the same."""
     # One zero that is seen everywhere: of the right shape, and of no size.
     outlines = {key: torch.zeros(()).expand(tensor.get_shape()) for key, tensor in stored_tensors(name).items()}
-    return _filled(shape, name, outlines, classifies)[1]
+    return _filled(model_config, name, outlines, classifies)[1]
 
 
 def check_finite(name: str, account: Account) -> None:
@@ -113,15 +113,19 @@ def check_finite(name: str, account: Account) -> None:
             )
 
 
-def _filled(shape: Any, name: str, tensors: Mapping[str, Any], classifies: bool) -> tuple[PreTrainedModel, Account]:
-    family = family_of(shape)
+def _filled(
+    model_config: PretrainedConfig, name: str, tensors: Mapping[str, Any], classifies: bool
+) -> tuple[PreTrainedModel, Account]:
+    family = family_of(model_config)
     prefix = f"{family.model_class.base_model_prefix}."
     computed = {*family.computed, *(tensor.removeprefix(prefix) for tensor in family.computed)}
-    _check_tables(shape, name, tensors)  # transformers compares copies of one matrix before it tells their shapes
+    _check_tables(
+        model_config, name, tensors
+    )  # transformers compares copies of one matrix before it tells their shapes
     with _silence("transformers.modeling_utils"):
         model, found = family.model_class.from_pretrained(
             None,
-            config=shape,
+            config=model_config,
             state_dict={key: tensor for key, tensor in tensors.items() if key not in computed},
             dtype=torch.float32,
             output_loading_info=True,
@@ -130,12 +134,12 @@ def _filled(shape: Any, name: str, tensors: Mapping[str, Any], classifies: bool)
     return model, _accounted(family, name, tensors, found, classifies)
 
 
-def _check_tables(shape: Any, name: str, tensors: Mapping[str, Any]) -> None:
+def _check_tables(model_config: PretrainedConfig, name: str, tensors: Mapping[str, Any]) -> None:
     with torch.device("meta"):
-        wanted = family_of(shape).model_class(copy.deepcopy(shape))
+        wanted = family_of(model_config).model_class(copy.deepcopy(model_config))
     shapes = {
         key: (_shape(tensors[key]), tuple(wanted.get_submodule(user).weight.shape))
-        for user, key in stored_users(shape, tensors).items()
+        for user, key in stored_users(model_config, tensors).items()
     }
     _check_shapes(name, {key: both for key, both in shapes.items() if both[0] != both[1]})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ArchitectureConfig
@@ -77,23 +77,28 @@ class Family:
         """Encoder, then decoder if there is one."""
         return (self.encoder,) if self.decoder is None else (self.encoder, self.decoder)
 
-    def num_layers(self, shape: Any) -> tuple[int, int]:
+    def num_layers(self, model_config: PretrainedConfig) -> tuple[int, int]:
         """(encoder, decoder) layers of a configuration; no decoder counts 0."""
-        return getattr(shape, self.encoder.setting), getattr(shape, self.decoder.setting) if self.decoder else 0
+        return getattr(model_config, self.encoder.setting), getattr(
+            model_config, self.decoder.setting
+        ) if self.decoder else 0
 
-    def has_one_vocabulary(self, shape: Any) -> bool:
+    def has_one_vocabulary(self, model_config: PretrainedConfig) -> bool:
         """Whether sources and targets share theirs; what other families' configurations say of it is read by nobody."""
-        return not self.splits_vocabulary or bool(shape.share_encoder_decoder_embeddings)
+        return not self.splits_vocabulary or bool(model_config.share_encoder_decoder_embeddings)
 
-    def token_tables(self, shape: Any) -> dict[str, str]:
+    def token_tables(self, model_config: PretrainedConfig) -> dict[str, str]:
         """Every user of a token matrix -> the first user of the same matrix, in a model of a configuration."""
-        usual, said = self.usual_tables(shape), getattr(shape, TABLES, None) or {}  # a saved one is sorted by name
+        usual, said = (
+            self.usual_tables(model_config),
+            getattr(model_config, TABLES, None) or {},
+        )  # a saved one is sorted by name
         return {user: said.get(user, first) for user, first in usual.items()}
 
-    def usual_tables(self, shape: Any) -> dict[str, str]:
+    def usual_tables(self, model_config: PretrainedConfig) -> dict[str, str]:
         """`token_tables` as transformers makes them: one matrix for the embeddings and the output projection."""
         users = [*self.embeddings, *([self.lm_head] if self.lm_head else [])]
-        if self.has_one_vocabulary(shape):
+        if self.has_one_vocabulary(model_config):
             return dict.fromkeys(users, users[0])
         _, encoder, decoder, head = users  # Marian's models without a common table: the head shares the decoder's
         return {encoder: encoder, decoder: decoder, head: decoder}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ModelConfig
@@ -10,8 +10,11 @@ from pipeline.config.task import TaskConfig
 from pipeline.data.ends import with_ends
 from pipeline.data.languages import set_languages
 from pipeline.models.families import family_named, family_of
-from pipeline.models.load import family_name, teacher_shape
+from pipeline.models.load import family_name, teacher_config
 from pipeline.models.special_tokens import check_numbers, special_tokens
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 OTHER_TOKENIZER = "set model.tokenizer to the tokenizer that the model was trained with"
 
@@ -41,31 +44,31 @@ def fit(model: ModelConfig, tokenizer: Any, task: TaskConfig) -> list[str]:
                 else "a tokenizer that knows which token ends a text",
                 f"name one of its tokens as {setting} in tokenizer_config.json, or {OTHER_TOKENIZER}",
             )
-    shape = teacher_shape(model, tokenizer, task)
-    check_fit(shape, tokenizer, str(model.pretrained or name))
+    model_config = teacher_config(model, tokenizer, task)
+    check_fit(model_config, tokenizer, str(model.pretrained or name))
     if not generates:
         return []
     set_languages(tokenizer, task)
-    ends = special_tokens(shape).ends
+    ends = special_tokens(model_config).ends
     if not with_ends(tokenizer, ends):
         return []
     end = tokenizer.convert_ids_to_tokens(ends[0])
     return [f"the tokenizer writes no end token: {end} is appended to every source and target"]
 
 
-def check_fit(shape: Any, tokenizer: Any, name: str) -> None:
+def check_fit(model_config: PretrainedConfig, tokenizer: Any, name: str) -> None:
     """Refuse a tokenizer that numbers tokens in another way than a model's configuration.
 
     Args:
-        shape: the configuration, completed by `teacher_shape`.
+        model_config: the configuration, completed by `teacher_config`.
         tokenizer: its tokenizer.
         name: of the model, for messages.
 
     Raises:
         UserError: as said.
     """
-    family, tokens = family_of(shape), special_tokens(shape)
-    for side, (rows, size) in _check_vocabularies(shape, tokenizer, name).items():
+    family, tokens = family_of(model_config), special_tokens(model_config)
+    for side, (rows, size) in _check_vocabularies(model_config, tokenizer, name).items():
         if size > rows:
             raise UserError(
                 f"'{name}' has {rows} embeddings for a tokenizer of {size} tokens{side}",
@@ -90,26 +93,26 @@ def check_fit(shape: Any, tokenizer: Any, name: str) -> None:
         remedy = "set task.source_language and task.target_language, or " if languages else ""
         raise UserError(
             f"neither configuration nor tokenizer of '{name}' says what {lacking[0]} is",
-            f"the number of a token below {shape.vocab_size}",
+            f"the number of a token below {model_config.vocab_size}",
             f"{remedy}write {lacking[0]} into config.json as the model was trained",
         )
-    check_numbers(shape, name)
+    check_numbers(model_config, name)
 
 
-def _check_vocabularies(shape: Any, tokenizer: Any, name: str) -> dict[str, tuple[int, int]]:
+def _check_vocabularies(model_config: PretrainedConfig, tokenizer: Any, name: str) -> dict[str, tuple[int, int]]:
     """Which words have a table of their own -> (rows of the table, tokens of the tokenizer).
 
     Marian's models may have one vocabulary for sources and another for targets, whose special tokens are the same.
     """
     targets: dict[str, int] = tokenizer.target_encoder if getattr(tokenizer, "separate_vocabs", False) else {}
-    if family_of(shape).has_one_vocabulary(shape):
-        rows = {"": (shape.vocab_size, _size(tokenizer))}
+    if family_of(model_config).has_one_vocabulary(model_config):
+        rows = {"": (model_config.vocab_size, _size(tokenizer))}
         same_number = not targets
     else:
         target_size = 1 + max(targets.values()) if targets else _size(tokenizer)
-        rows = {" of sources": (shape.vocab_size, _size(tokenizer))}
-        rows |= {" of targets": (shape.decoder_vocab_size, target_size)}
-        same_number = bool(targets) or shape.decoder_vocab_size == shape.vocab_size
+        rows = {" of sources": (model_config.vocab_size, _size(tokenizer))}
+        rows |= {" of targets": (model_config.decoder_vocab_size, target_size)}
+        same_number = bool(targets) or model_config.decoder_vocab_size == model_config.vocab_size
     if not same_number:
         raise UserError(
             f"'{name}' and its tokenizer do not both have a vocabulary for sources and another for targets",

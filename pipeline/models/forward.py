@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from pipeline.models.families import family_of
 from pipeline.models.special_tokens import special_tokens
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
-def start_token(shape: Any) -> int | None:
+
+def start_token(model_config: PretrainedConfig) -> int | None:
     """The token that a model's decoder starts with; none for an encoder alone."""
-    return None if family_of(shape).decoder is None else special_tokens(shape).start
+    return None if family_of(model_config).decoder is None else special_tokens(model_config).start
 
 
 def position_logits(output: Any) -> Tensor:

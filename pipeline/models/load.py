@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.config.errors import UserError
@@ -45,20 +45,20 @@ def load_teacher(
         UserError: nothing readable at that name, another family, or a vocabulary smaller than the tokenizer's.
     """
     torch.manual_seed(seed)
-    config = teacher_shape(model, tokenizer, task, labels)
+    config = teacher_config(model, tokenizer, task, labels)
     if not model.pretrained:
         return family_of(config).model_class(config)
     return load_pretrained(model, len(tokenizer), labels, config)
 
 
-def teacher_shape(model: ModelConfig, tokenizer: Any, task: TaskConfig, labels: Sequence[str] = ()) -> Any:
-    """`read_shape`, with the first tokens of the task's languages."""
-    config = read_shape(model, tokenizer, labels)
+def teacher_config(model: ModelConfig, tokenizer: Any, task: TaskConfig, labels: Sequence[str] = ()) -> Any:
+    """`read_model_config`, with the first tokens of the task's languages."""
+    config = read_model_config(model, tokenizer, labels)
     config.update(decoding_start(tokenizer, task))
     return config
 
 
-def read_shape(model: ModelConfig, tokenizer: Any, labels: Sequence[str] = ()) -> Any:
+def read_model_config(model: ModelConfig, tokenizer: Any, labels: Sequence[str] = ()) -> Any:
     """The teacher's configuration without its weights: layers, width, positions, tables, special tokens, labels.
 
     Args:
@@ -106,7 +106,7 @@ def pretrained_labels(model: ModelConfig) -> list[str] | None:
 
 
 def load_pretrained(
-    model: ModelConfig, vocab_size: int, labels: Sequence[str] = (), shape: Any = None
+    model: ModelConfig, vocab_size: int, labels: Sequence[str] = (), model_config: PretrainedConfig | None = None
 ) -> PreTrainedModel:
     """A model from a hub name or a folder, weights from safetensors only; a missing classifier starts from scratch.
 
@@ -114,12 +114,12 @@ def load_pretrained(
         model: where it comes from.
         vocab_size: tokens of its tokenizer.
         labels: of a classification task.
-        shape: its configuration, if it has been read.
+        model_config: its configuration, if it has been read.
 
     Raises:
         UserError: fewer embeddings than tokens, or weights that are missing or have other shapes.
     """
-    name, config = str(model.pretrained), shape or read_shape(model, None, labels)
+    name, config = str(model.pretrained), model_config or read_model_config(model, None, labels)
     if config.vocab_size < vocab_size:
         raise UserError(
             f"'{name}' has {config.vocab_size} embeddings for a tokenizer of {vocab_size} tokens",
@@ -135,7 +135,7 @@ def check_checkpoint(model: ModelConfig, tokenizer: Any = None) -> Account:
 
     Args:
         model: where it lies.
-        tokenizer: as of `read_shape`.
+        tokenizer: as of `read_model_config`.
 
     Raises:
         UserError: no safetensors, tensors that are missing, have other shapes or are not finite, special tokens without
@@ -144,7 +144,7 @@ def check_checkpoint(model: ModelConfig, tokenizer: Any = None) -> Account:
     name = str(model.pretrained)
     if Path(name).is_dir():
         check_format(Path(name), name)  # before the configuration: it may be all that such a folder has
-    config = read_shape(model, tokenizer)
+    config = read_model_config(model, tokenizer)
     check_numbers(config, name)  # or transformers fails where it builds the table
     account = account_of(config, name, classifies=family_of(config).decoder is None)
     check_finite(name, account)
@@ -235,11 +235,11 @@ def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     return load_checkpoint(config, str(folder)).requires_grad_(False).eval().to(device)
 
 
-def starting_point_of(shape: Any) -> StartingPoint:
+def starting_point_of(model_config: PretrainedConfig) -> StartingPoint:
     """What a model is, from its configuration."""
-    family = family_of(shape)
+    family = family_of(model_config)
     return StartingPoint(
-        family=family.name, num_layers=family.num_layers(shape), num_positions=family.num_positions(shape)
+        family=family.name, num_layers=family.num_layers(model_config), num_positions=family.num_positions(model_config)
     )
 
 

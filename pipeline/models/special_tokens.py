@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.config.errors import UserError
 from pipeline.models.families import family_of
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,32 +52,32 @@ class SpecialTokens:
         return found | ({"eos_token_id": list(self.ends)} if self.ends else {})
 
 
-def special_tokens(shape: Any) -> SpecialTokens:
+def special_tokens(model_config: PretrainedConfig) -> SpecialTokens:
     """The special tokens of a model's configuration, of which it may name any or none; an end may be a list of them."""
-    ends = getattr(shape, "eos_token_id", None)
+    ends = getattr(model_config, "eos_token_id", None)
     return SpecialTokens(
-        pad=getattr(shape, "pad_token_id", None),
+        pad=getattr(model_config, "pad_token_id", None),
         ends=() if ends is None else tuple(dict.fromkeys(ends)) if isinstance(ends, list | tuple) else (int(ends),),
-        start=getattr(shape, "decoder_start_token_id", None),
-        first=getattr(shape, "first_target_token_id", None),
-        bos=getattr(shape, "bos_token_id", None),
+        start=getattr(model_config, "decoder_start_token_id", None),
+        first=getattr(model_config, "first_target_token_id", None),
+        bos=getattr(model_config, "bos_token_id", None),
     )
 
 
-def check_numbers(shape: Any, name: str) -> None:
+def check_numbers(model_config: PretrainedConfig, name: str) -> None:
     """Refuse special tokens that have no vector, before a model of the configuration is built.
 
     Args:
-        shape: the configuration.
+        model_config: the configuration.
         name: of the model, for messages.
 
     Raises:
         UserError: a number outside the vocabulary; of two vocabularies, outside the smaller one.
     """
-    size = shape.vocab_size
-    if not family_of(shape).has_one_vocabulary(shape):
-        size = min(size, shape.decoder_vocab_size)
-    for setting, numbers in special_tokens(shape).named.items():
+    size = model_config.vocab_size
+    if not family_of(model_config).has_one_vocabulary(model_config):
+        size = min(size, model_config.decoder_vocab_size)
+    for setting, numbers in special_tokens(model_config).named.items():
         if outside := [token for token in numbers if type(token) is not int or not 0 <= token < size]:
             raise UserError(
                 f"{setting} is {outside[0]} in the configuration of '{name}', which has {size} tokens",

@@ -40,7 +40,7 @@ def empty_model(config: Any) -> PreTrainedModel:
     return model
 
 
-def outline(config: Any) -> PreTrainedModel:
+def meta_model(config: Any) -> PreTrainedModel:
     """A model of a configuration without memory: names and shapes only."""
     with torch.device("meta"):
         return empty_model(copy.deepcopy(config))
@@ -112,7 +112,7 @@ def check_scheme(config: Any, scheme: Scheme) -> None:
     Raises:
         UserError: groups that do not divide the rows of its matrices, a pattern that matches none of its modules.
     """
-    settings, model = scheme.quantization, outline(config)
+    settings, model = scheme.quantization, meta_model(config)
     sites = sites_of(model)
     # Users of one token matrix go by its first name.
     tables = (*dict.fromkeys(sites.matrix_of[name] for name in quantized_tables(sites, scheme)), *sites.positions)

@@ -12,23 +12,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from pipeline.models.families import family_of
 from pipeline.models.family import TABLES
 
 
-def stored_tables(shape: Any, tensors: Mapping[str, Any]) -> dict[str, str]:
+def stored_tables(model_config: PretrainedConfig, tensors: Mapping[str, Any]) -> dict[str, str]:
     """Which tables are one (`Family.token_tables`) in a checkpoint: equal matrices are one, others are not.
 
     Args:
-        shape: the configuration.
+        model_config: the configuration.
         tensors: name -> what gives the tensor when it is sliced; a user that is not among them shares as the
             configuration remembers, or as usual.
     """
-    usual, found = family_of(shape).token_tables(shape), dict[str, Tensor]()
+    usual, found = family_of(model_config).token_tables(model_config), dict[str, Tensor]()
     tables: dict[str, str] = {}
-    for user, name in stored_users(shape, tensors).items():
+    for user, name in stored_users(model_config, tensors).items():
         matrix = tensors[name][:]
         same = next((first for first, other in found.items() if _equal(matrix, other)), user)
         if same == user:
@@ -39,17 +39,17 @@ def stored_tables(shape: Any, tensors: Mapping[str, Any]) -> dict[str, str]:
     return _by_first(tables, usual)
 
 
-def unclear_user(shape: Any, stored: Collection[str], tables: Mapping[str, str]) -> str | None:
+def unclear_user(model_config: PretrainedConfig, stored: Collection[str], tables: Mapping[str, str]) -> str | None:
     """A user that is not stored, where those that it usually shares with are stored and differ; none if all is clear.
 
     The first of those that share counts as what the others mean, where it is stored; alone it is read by nobody.
 
     Args:
-        shape: the configuration.
+        model_config: the configuration.
         stored: users whose weight is stored.
         tables: `stored_tables`.
     """
-    usual = family_of(shape).token_tables(shape)
+    usual = family_of(model_config).token_tables(model_config)
     for user, first in usual.items():
         if user in stored or user == first or first in stored:
             continue
@@ -58,11 +58,13 @@ def unclear_user(shape: Any, stored: Collection[str], tables: Mapping[str, str])
     return None
 
 
-def stored_users(shape: Any, tensors: Mapping[str, Any]) -> dict[str, str]:
+def stored_users(model_config: PretrainedConfig, tensors: Mapping[str, Any]) -> dict[str, str]:
     """Users of token matrices whose weight is stored -> its name there; base models are saved without their prefix."""
-    family = family_of(shape)
+    family = family_of(model_config)
     prefix = f"{family.model_class.base_model_prefix}."
-    names = {user: (f"{user}.weight", f"{user}.weight".removeprefix(prefix)) for user in family.usual_tables(shape)}
+    names = {
+        user: (f"{user}.weight", f"{user}.weight".removeprefix(prefix)) for user in family.usual_tables(model_config)
+    }
     return {user: known for user, both in names.items() for known in both if known in tensors}
 
 
@@ -76,11 +78,11 @@ def _by_first(tables: Mapping[str, str], order: Iterable[str]) -> dict[str, str]
     return {user: first.setdefault(tables[user], user) for user in order}
 
 
-def remember_tables(shape: Any, tables: dict[str, str]) -> None:
+def remember_tables(model_config: PretrainedConfig, tables: dict[str, str]) -> None:
     """Write into a configuration which matrices are one."""
-    usual = tables == family_of(shape).usual_tables(shape)
-    setattr(shape, TABLES, None if usual else tables)
-    shape.tie_word_embeddings = True  # else transformers ties nothing, encoder and decoder included
+    usual = tables == family_of(model_config).usual_tables(model_config)
+    setattr(model_config, TABLES, None if usual else tables)
+    model_config.tie_word_embeddings = True  # else transformers ties nothing, encoder and decoder included
 
 
 def share_tables(model: PreTrainedModel, loaded: Iterable[str] = ()) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 from pipeline.quantization.prepare import Sites
 
 
-def rule_p_bytes(
+def paper_bytes(
     model: nn.Module, sites: Sites, weight_bits: float, embedding_bits: float, head_bits: float | None = None
 ) -> float:
     """Size of a model by the rule that reproduces DQ-BART's 16.5x and 27.7x.

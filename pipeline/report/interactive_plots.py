@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.report.curves import by_metric, rounded, wants_log_axis
 from pipeline.report.pareto import GREY, TEACHER_COLOUR, Axis, Point, styles
 from pipeline.report.results import MIB, Results
-from pipeline.report.scatter_layout import Level, Neighbour, Plane
+from pipeline.report.scatter_layout import Level, Neighbour, ScatterLayout
 
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12, "color": "#22262b"}
 GRID = {"gridcolor": "#e7e9ec", "zeroline": False, "linecolor": "#c8ccd2", "ticks": "outside", "tickcolor": "#c8ccd2"}
@@ -18,42 +18,42 @@ QUALITY_HEIGHT, PANEL_HEIGHT = 430, 250  # pixels
 CURVE_COLUMNS = 3
 
 
-def quality_figure(results: Results, plane: Plane) -> dict[str, Any]:
+def quality_figure(results: Results, layout: ScatterLayout) -> dict[str, Any]:
     """The headline against a cost; a trace a model, so that one click shows and hides it.
 
     Every trace of a student names its `Row.key` under `meta`.
     """
     import plotly.graph_objects as go  # importing plotly takes a while
 
-    figure, front = go.Figure(), plane.front
+    figure, front = go.Figure(), layout.front
     steps = {"shape": "hv", "color": GREY, "width": 1.5}
     figure.add_scatter(x=[p.x for p in front], y=[p.score for p in front], mode="lines", line=steps, hoverinfo="skip")
-    if plane.neighbours:
-        figure.add_scatter(**_published(plane.neighbours, results))
-    for point in plane.points:
+    if layout.neighbours:
+        figure.add_scatter(**_published(layout.neighbours, results))
+    for point in layout.points:
         if len(point.rows) > 1:
-            figure.add_scatter(**_seeds(point, results, plane.axis))
+            figure.add_scatter(**_seeds(point, results, layout.axis))
         figure.add_scatter(**_marker(point, results))
-    for name in plane.names:
+    for name in layout.names:
         figure.add_scatter(**_name(name.point, name.score, results, "top left"))
-    for teacher in (p for p in plane.points if p.is_teacher and p not in front):
+    for teacher in (p for p in layout.points if p.is_teacher and p not in front):
         figure.add_scatter(**_name(teacher, teacher.score, results, "bottom center"))
-    for level in plane.levels:
-        _draw_level(figure, level, plane)
+    for level in layout.levels:
+        _draw_level(figure, level, layout)
     figure.update_layout(
         **_frame(QUALITY_HEIGHT),
-        xaxis={**GRID, "title": {"text": plane.axis.title + (" (log)" if plane.axis.log else "")}, **_x_axis(plane)},
+        xaxis={**GRID, "title": {"text": layout.axis.title + (" (log)" if layout.axis.log else "")}, **_x_axis(layout)},
         yaxis={
             **GRID,
             "title": {"text": escape(f"{results.columns[results.headline]}, {results.split} split, %")},
-            "range": list(plane.scores),
+            "range": list(layout.scores),
             "automargin": True,
         },
     )
     return _plain(figure)
 
 
-def _draw_level(figure: Any, level: Level, plane: Plane) -> None:
+def _draw_level(figure: Any, level: Level, layout: ScatterLayout) -> None:
     """A horizontal line with its name, or the name alone at the edge behind which it lies; the teacher is a point."""
     if not level.arrow:
         dash = "dot" if level.row.kind == "teacher" else "dashdot"
@@ -64,7 +64,7 @@ def _draw_level(figure: Any, level: Level, plane: Plane) -> None:
             x=1,
             xref="paper",
             xanchor="right",
-            y=max(plane.scores[0], min(plane.scores[1], level.score)),
+            y=max(layout.scores[0], min(layout.scores[1], level.score)),
             yanchor="top" if level.arrow == "↑" else "bottom",
             showarrow=False,
             font={"size": 11, "color": "#6b7078"},
@@ -88,10 +88,10 @@ def _frame(height: int) -> dict[str, Any]:
     }
 
 
-def _x_axis(plane: Plane) -> dict[str, Any]:
-    few_decades = plane.costs[1] - plane.costs[0] < 2
-    ticks = {"type": "log", "dtick": "D2" if few_decades else 1} if plane.axis.log else {}
-    return {"range": list(plane.costs), "tickformat": "~g", **ticks}
+def _x_axis(layout: ScatterLayout) -> dict[str, Any]:
+    few_decades = layout.costs[1] - layout.costs[0] < 2
+    ticks = {"type": "log", "dtick": "D2" if few_decades else 1} if layout.axis.log else {}
+    return {"range": list(layout.costs), "tickformat": "~g", **ticks}
 
 
 def _look(point: Point, results: Results) -> tuple[str, str]:

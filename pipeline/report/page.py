@@ -21,7 +21,7 @@ from pipeline.report.results import (
     score_columns,
     seed_rows,
 )
-from pipeline.report.scatter_layout import plane_of
+from pipeline.report.scatter_layout import scatter_layout_of
 
 HERE = Path(__file__).parent
 SHOWN_SAMPLES = 10  # the others are in samples.json
@@ -108,11 +108,11 @@ def _charts(results: Results, folder: Path) -> tuple[list[Chart], list[Chart]]:
         Chart(
             name=f"quality_vs_{axis.name}",
             caption=captions[axis.name],
-            figure=quality_figure(results, plane),
+            figure=quality_figure(results, layout),
             picture=_picture(folder / f"quality_vs_{axis.name}.png"),
         )
         for axis in (SIZE, LATENCY)
-        if (plane := plane_of(results, axis)) is not None
+        if (layout := scatter_layout_of(results, axis)) is not None
     ]
     if not results.curves:
         return quality, []

@@ -15,7 +15,7 @@ from pipeline.report.curves import Curve
 from pipeline.report.results_of_papers import PublishedPoint
 
 MIB = 2**20
-OWN_NUMBERS = ("size_bytes", "size_ratio", "rule_p_ratio", "speed_ratio", "onnx_speed_ratio", "latency_p50_ms")
+OWN_NUMBERS = ("size_bytes", "size_ratio", "paper_ratio", "speed_ratio", "onnx_speed_ratio", "latency_p50_ms")
 COUNTS = ("generated_words", "length_ratio", "empty_predictions")  # scores that are no percentages
 
 
@@ -28,7 +28,7 @@ class Row:
     kind: Literal["baseline", "teacher", "student"] = "student"
     size_bytes: float | None = None
     size_ratio: float | None = None
-    rule_p_ratio: float | None = None
+    paper_ratio: float | None = None
     speed_ratio: float | None = None
     onnx_speed_ratio: float | None = None
     latency_p50_ms: float | None = None
@@ -158,9 +158,9 @@ SIZE_COLUMNS = [
     ),
     number_column("smaller", "the teacher's bytes over these", lambda row: row.size_ratio, "{:.2f}x"),
     number_column(
-        "rule P",
+        "paper ratio",
         "the same ratio by the papers' accounting, for comparison only",
-        lambda row: row.rule_p_ratio,
+        lambda row: row.paper_ratio,
         "{:.2f}x",
     ),
     number_column(

@@ -51,7 +51,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plane:
+class ScatterLayout:
     """A plot of the headline against a cost.
 
     Args:
@@ -75,7 +75,7 @@ class Plane:
     scores: tuple[float, float]
 
 
-def plane_of(results: Results, axis: Axis) -> Plane | None:
+def scatter_layout_of(results: Results, axis: Axis) -> ScatterLayout | None:
     """The plot of a sweep against a cost; none where no model has that cost and a score."""
     given = points(results, axis)
     if not given:
@@ -84,7 +84,7 @@ def plane_of(results: Results, axis: Axis) -> Plane | None:
     neighbours = _neighbours(results, given) if axis.name == "size" else []
     levels, scores = _levels(results, [*_extent(given), *(neighbour.score for neighbour in neighbours)])
     costs = _cost_limits(given, front, axis, [neighbour.x for neighbour in neighbours])
-    return Plane(
+    return ScatterLayout(
         axis=axis,
         points=given,
         front=front,

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.report.curves import by_metric, wants_log_axis
 from pipeline.report.pareto import GREY, LATENCY, SIZE, TEACHER_COLOUR, Axis, Point, Style, styles
 from pipeline.report.results import Results
-from pipeline.report.scatter_layout import Plane, plane_of
+from pipeline.report.scatter_layout import ScatterLayout, scatter_layout_of
 
 DPI = 120
 CURVE_COLUMNS = 3
@@ -18,44 +18,47 @@ CURVE_COLUMNS = 3
 def write_plots(results: Results, folder: Path) -> None:
     """`quality_vs_size.png`, `quality_vs_latency.png` and `curves.png`, those there is something to draw in."""
     for axis in (SIZE, LATENCY):
-        if (plane := plane_of(results, axis)) is not None:
-            quality_plot(results, plane).savefig(folder / f"quality_vs_{axis.name}.png", dpi=DPI)
+        if (layout := scatter_layout_of(results, axis)) is not None:
+            quality_plot(results, layout).savefig(folder / f"quality_vs_{axis.name}.png", dpi=DPI)
     if results.curves:
         curves_plot(results).savefig(folder / "curves.png", dpi=DPI)
 
 
-def quality_plot(results: Results, plane: Plane) -> Any:
+def quality_plot(results: Results, layout: ScatterLayout) -> Any:
     """The headline against a cost: points with error bars, the front as a step line with names, a legend of all."""
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
 
     figure, looks = Figure(figsize=(9, 5.2), layout="constrained"), styles(results)
-    axes, front = figure.subplots(), plane.front
+    axes, front = figure.subplots(), layout.front
     axes.step([p.x for p in front], [p.score for p in front], where="post", color=GREY, linewidth=1.2, zorder=1)
-    for point in plane.points:
-        _draw_point(axes, point, looks.get(point.key), results.headline, plane.axis)
-    for name in plane.names:
+    for point in layout.points:
+        _draw_point(axes, point, looks.get(point.key), results.headline, layout.axis)
+    for name in layout.names:
         colour = looks[name.point.key].colour if name.point.key in looks else TEACHER_COLOUR
         _write(axes, name.point.name, (name.point.x, name.score), colour, offset=(-5, 4), ha="right", va="bottom")
-    for teacher in (p for p in plane.points if p.is_teacher and p not in front):
+    for teacher in (p for p in layout.points if p.is_teacher and p not in front):
         _write(axes, teacher.name, (teacher.x, teacher.score), TEACHER_COLOUR, offset=(0, -8), ha="center", va="top")
-    for near in plane.neighbours:
+    for near in layout.neighbours:
         axes.scatter(near.x, near.score, s=40, marker="D", facecolors="none", edgecolors=GREY, zorder=2)
         _write(axes, near.published.bits, (near.x, near.score), GREY, offset=(4, -3), ha="left", va="top")
-    for level in plane.levels:
+    for level in layout.levels:
         if not level.arrow:
             axes.axhline(level.score, linestyle=":" if level.row.kind == "teacher" else "-.", color=GREY, linewidth=1)
         if level.row.kind == "baseline":
-            at, va = max(plane.scores[0], min(plane.scores[1], level.score)), "top" if level.arrow == "↑" else "bottom"
+            at, va = (
+                max(layout.scores[0], min(layout.scores[1], level.score)),
+                "top" if level.arrow == "↑" else "bottom",
+            )
             axes.annotate(
                 level.text, (0.99, at), xycoords=("axes fraction", "data"), ha="right", va=va, fontsize=8, color=GREY
             )
-    axes.set_ylim(*plane.scores)
-    _scale(axes, plane.axis)
-    axes.set_xlim(*(10**end if plane.axis.log else end for end in plane.costs))
+    axes.set_ylim(*layout.scores)
+    _scale(axes, layout.axis)
+    axes.set_xlim(*(10**end if layout.axis.log else end for end in layout.costs))
     axes.set_ylabel(f"{results.columns[results.headline]} on the {results.split} split, %")
     axes.grid(alpha=0.25)
     axes.set_title(results.title, fontsize=11)
-    if len(plane.points) > 1:
+    if len(layout.points) > 1:
         figure.legend(loc="outside right center", fontsize=8, frameon=False)
     return figure
 

@@ -82,8 +82,8 @@ def _answer(options: argparse.Namespace) -> None:
         texts = with_second(read_texts(options.source), options.second)
         settings: dict[str, Any] = {"num_threads": options.threads, "spinning": options.spinning}
         answerer = OnnxAnswerer(folder, **settings, too_long=options.too_long, check=not options.no_check)
-        asked = {"num_beams": options.beams, "max_length": options.max_length, "min_length": options.min_length}
-        decoding = {name: value for name, value in asked.items() if value is not None}
+        requested = {"num_beams": options.beams, "max_length": options.max_length, "min_length": options.min_length}
+        decoding = {name: value for name, value in requested.items() if value is not None}
         if options.stream:
             if texts.second is not None:
                 raise UserError("--stream of pairs", "single texts", "leave out --stream")

@@ -11,7 +11,7 @@ from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
 from pipeline.serving.logged_models import DIGEST, EXPORTED, PACKED
 from pipeline.serving.registry import versions_of
-from pipeline.tracking.retry import patiently
+from pipeline.tracking.retry import with_retries
 from pipeline.tracking.tracker import FoundRun, Tracker
 
 
@@ -64,7 +64,7 @@ def model_of_version(tracker: Tracker, name: str, version: str) -> StoredModel:
             f"did you mean '{nearest(name, sorted(known))}'?" if known else "name a run, or a folder",
         )
     aliases = {str(alias): str(number) for alias, number in dict(known[name].aliases).items()}
-    versions = {str(entry.version): entry for entry in patiently(lambda: versions_of(tracker.client, name))}
+    versions = {str(entry.version): entry for entry in with_retries(lambda: versions_of(tracker.client, name))}
     number = aliases.get(version[1:]) if version.startswith("@") else version
     if number is None or number not in versions:
         there = sorted(f"@{alias}" for alias, one in aliases.items() if one in versions) + sorted(versions, key=int)
@@ -94,12 +94,12 @@ def download(tracker: Tracker, model: StoredModel, folder: Path) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     files = get_artifact_repository(model.location, tracking_uri=tracker.client.tracking_uri)
-    there = {entry.path.rpartition("/")[2] for entry in patiently(lambda: files.list_artifacts("data"))}
+    there = {entry.path.rpartition("/")[2] for entry in with_retries(lambda: files.list_artifacts("data"))}
     if PACKED not in there:
         raise UserError(f"no package in {model.location}", "a whole logged model", "submit its sweep again")
     for name in (PACKED, EXPORTED):
         if name in there:
-            patiently(functools.partial(files.download_artifacts, f"data/{name}", str(folder)))
+            with_retries(functools.partial(files.download_artifacts, f"data/{name}", str(folder)))
             (folder / "data" / name).replace(folder / name)
     (folder / "data").rmdir()
 
@@ -117,7 +117,7 @@ def _model(tracker: Tracker, model_id: str) -> Any | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return patiently(lambda: tracker.client.get_logged_model(model_id))
+        return with_retries(lambda: tracker.client.get_logged_model(model_id))
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
@@ -138,7 +138,7 @@ def _stored(model: Any) -> StoredModel:
 def _registered(tracker: Tracker) -> list[Any]:
     found, token = [], None
     while True:
-        page = patiently(functools.partial(tracker.client.search_registered_models, page_token=token))
+        page = with_retries(functools.partial(tracker.client.search_registered_models, page_token=token))
         found += page
         token = page.token
         if not token:

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.export.package import MANIFEST, default_decoding
 from pipeline.serving import served_model
 from pipeline.tracking.lifecycle import told_if_deleted
-from pipeline.tracking.retry import patiently
+from pipeline.tracking.retry import with_retries
 from pipeline.tracking.tracker import Tracker
 
 CODE = Path(__file__).parents[1]
@@ -56,7 +56,7 @@ def log_student(
         example: what a request looks like: column -> text. A model whose example is a pair demands pairs.
     """
     with told_if_deleted(tracker.client, run_id):
-        return patiently(lambda: _log_once(tracker, run_id, packed, exported, example))
+        return with_retries(lambda: _log_once(tracker, run_id, packed, exported, example))
 
 
 def _log_once(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.serving.logged_models import LoggedStudent
-from pipeline.tracking.retry import patiently
+from pipeline.tracking.retry import with_retries
 from pipeline.tracking.tracker import Tracker
 
 BEST, SMALLEST = "best", "smallest"
@@ -42,7 +42,7 @@ def register(tracker: Tracker, name: str, candidates: Sequence[Candidate]) -> di
     """
     if not candidates:
         return {}
-    return patiently(lambda: _register_once(tracker.client, name, candidates))
+    return with_retries(lambda: _register_once(tracker.client, name, candidates))
 
 
 def _register_once(client: Any, name: str, candidates: Sequence[Candidate]) -> dict[str, int]:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage.layout import write_json
+from pipeline.storage.layout import atomic_json
 
 MAX_LINE_BYTES = 256_000  # a sweep of a hundred students fits, so that programs find them in their place
 
@@ -28,7 +28,7 @@ def document_line(job: str, document: dict[str, Any], storage: Path) -> str:
         return whole
     path = storage.absolute() / "documents" / f"{job}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}.json"
     try:
-        write_json(path, document)
+        atomic_json(path, document)
     except OSError:  # the job is done, and what it found must not be lost
         return whole
     short, left_out = dict(document), list[str]()

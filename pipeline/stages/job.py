@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.ray_train import connect
 from pipeline.config.errors import Mistakes, UserError
@@ -16,7 +16,13 @@ from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.data.tokenise import load_tokenizer
 from pipeline.evaluation.tokenizers import check_tokenizer, language_of
 from pipeline.models.fit import fit
-from pipeline.models.load import check_checkpoint, pretrained_config, read_shape, starting_point_of, teacher_shape
+from pipeline.models.load import (
+    check_checkpoint,
+    pretrained_config,
+    read_model_config,
+    starting_point_of,
+    teacher_config,
+)
 from pipeline.models.starting_point import local_folder
 from pipeline.stages.data_summary import described
 from pipeline.stages.evaluate import with_metric_tokenizer
@@ -27,6 +33,9 @@ from pipeline.storage.layout import MIN_FREE_BYTES, Storage, check_free, in_subm
 from pipeline.storage.lease import lease
 from pipeline.tracking.tracker import check_reachable
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedJob:
@@ -35,7 +44,7 @@ class OpenedJob:
     config: JobConfig
     storage: Storage
     task: PreparedTask
-    shape: Any  # the teacher's configuration, known before its weights
+    model_config: PretrainedConfig  # the teacher's configuration, known before its weights
 
 
 def open_job(
@@ -76,9 +85,9 @@ def open_job(
             "set model.tokenizer, or leave model.pretrained empty to train one",
         )
     config = with_metric_tokenizer(config, task, language)
-    shape = teacher_shape(config.model, tokenizer, config.task, task.labels)
+    model_config = teacher_config(config.model, tokenizer, config.task, task.labels)
     say(f"\n{described(task, config.task)}\n")
-    return OpenedJob(config=config, storage=storage, task=task, shape=shape)
+    return OpenedJob(config=config, storage=storage, task=task, model_config=model_config)
 
 
 def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | None) -> None:
@@ -91,9 +100,9 @@ def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | No
     tokenizer = load_tokenizer(model) if name else numbered_tokenizer(model.vocab_size)
     if name:
         _check_checkpoint(model, tokenizer, config)
-    shape = read_shape(model, tokenizer)
+    model_config = read_model_config(model, tokenizer)
     if check is not None:
-        check(config, shape)
+        check(config, model_config)
 
 
 def _check_checkpoint(model: ModelConfig, tokenizer: Any, config: JobConfig) -> None:
@@ -122,7 +131,7 @@ def _check_tracking(config: JobConfig) -> None:
         raise UserError(f"tracking.uri={uri} in a job submitted to Ray", "an absolute path: sqlite:////...", change)
     check_reachable(uri)
     try:
-        open_tracker(config, patience_seconds=0.0)
+        open_tracker(config, retry_seconds=0.0)
     except UserError:  # the experiment is deleted
         raise
     except Exception as error:  # every kind of store has errors of its own

@@ -8,14 +8,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
 from pipeline.data.batches import BatchPlan
 from pipeline.data.limits import length_batches
 from pipeline.models.families import family_of
-from pipeline.models.student import outline, sites_of
+from pipeline.models.student import meta_model, sites_of
 from pipeline.pruning.heads import count_heads
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 # A worker with its libraries that trains, evaluates and exports next to nothing: 2.0 seen on CPU, 0.7 when it starts.
 WORKER_BYTES = 2.0 * 2**30
@@ -31,22 +34,22 @@ MAP_BYTES, DISTILLED_MAP_BYTES, TEACHER_MAP_BYTES = 12.0, 24.0, 4.0  # of an att
 EVALUATED_LOGIT_BYTES = 12.0  # of a logit in fp32 where nothing is learned: itself, with its bias, its log-probability
 
 
-def num_parameters(shape: Any, num_layers: tuple[int, int] | None = None) -> int:
+def num_parameters(model_config: PretrainedConfig, num_layers: tuple[int, int] | None = None) -> int:
     """Parameters of a model of a configuration, tied matrices once.
 
     Args:
-        shape: the configuration.
+        model_config: the configuration.
         num_layers: encoder and decoder layers instead of its own.
     """
-    return sum(int(parameter.numel()) for parameter in outline(_cut(shape, num_layers)).parameters())
+    return sum(int(parameter.numel()) for parameter in meta_model(_cut(model_config, num_layers)).parameters())
 
 
-def _cut(shape: Any, num_layers: tuple[int, int] | None) -> Any:
+def _cut(model_config: PretrainedConfig, num_layers: tuple[int, int] | None) -> Any:
     """The configuration with other numbers of encoder and decoder layers."""
-    shape, family = copy.deepcopy(shape), family_of(shape)
+    model_config, family = copy.deepcopy(model_config), family_of(model_config)
     for stack, number in zip(family.stacks, num_layers or (), strict=False):
-        setattr(shape, stack.setting, number)
-    return shape
+        setattr(model_config, stack.setting, number)
+    return model_config
 
 
 def state_bytes(num_parameters: int, cluster: ClusterConfig, quantized: bool = True) -> float:
@@ -88,10 +91,10 @@ class MicroBatch:
     num_target: int
 
 
-def work_of(shape: Any, num_layers: tuple[int, int] | None = None) -> Work:
+def work_of(model_config: PretrainedConfig, num_layers: tuple[int, int] | None = None) -> Work:
     """The work of a model of a configuration; arguments as of `num_parameters`."""
-    model = outline(_cut(shape, num_layers))
-    sites, family = sites_of(model), family_of(shape)
+    model = meta_model(_cut(model_config, num_layers))
+    sites, family = sites_of(model), family_of(model_config)
     of_source = {name for site in sites.attentions if site.kind == "cross" for name in (site.key, site.value)}
     source = target = 0
     for name in sites.linears:
@@ -109,7 +112,7 @@ def work_of(shape: Any, num_layers: tuple[int, int] | None = None) -> Work:
         target_features=target,
         heads=heads,
         width=int(model.get_submodule(sites.embeddings[0]).weight.shape[1]),
-        num_logits=int(shape.vocab_size) if family.decoder else int(shape.num_labels),
+        num_logits=int(model_config.vocab_size) if family.decoder else int(model_config.num_labels),
     )
 
 

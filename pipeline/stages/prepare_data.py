@@ -30,7 +30,7 @@ from pipeline.models.families import family_named
 from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
 from pipeline.models.starting_point import local_folder
-from pipeline.storage.layout import Storage, whole_folder
+from pipeline.storage.layout import Storage, atomic_folder
 
 MANY_KNOWN = 0.1  # share of sources that are in the training split, too, above which scores mislead
 TOKENS_FORMAT = 2  # of the cache: another set of columns is another number
@@ -78,7 +78,7 @@ def with_local_model(config: JobConfig, storage: Storage, *, copies: bool = True
     files = _files(source)
     folder = storage.cache / "models" / _digest(files)[:16]
     if copies and not folder.is_dir():
-        with whole_folder(folder) as partial:
+        with atomic_folder(folder) as partial:
             for path in files:
                 shutil.copy(path, partial)
     model = replace(config.model, pretrained=str(folder if folder.is_dir() else source))
@@ -120,7 +120,7 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
         if not folder.is_dir():
             train = corpus.splits["train"]
             texts = (text for column in train.column_names for text in train[column])
-            with whole_folder(folder) as partial:
+            with atomic_folder(folder) as partial:
                 train_tokenizer(texts, config.model.vocab_size).save_pretrained(partial)
         tokenizer = read_tokenizer(folder)
         task = _fitted(tokenizer, task, config)
@@ -188,7 +188,7 @@ def _keep_tokenizer(tokenizer: Any, storage: Storage) -> Path:
         files = _files(Path(temporary))
         folder = storage.cache / "tokenizers" / _digest(files)[:10]
         if not folder.is_dir():
-            with whole_folder(folder) as partial:
+            with atomic_folder(folder) as partial:
                 for path in files:
                     shutil.copy(path, partial)
     return folder

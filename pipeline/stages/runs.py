@@ -9,8 +9,8 @@ from pipeline.config.load import to_public_dict
 from pipeline.config.schema import JobConfig
 from pipeline.storage.layout import open_storage
 from pipeline.tracking.lineage import lineage
-from pipeline.tracking.retry import PATIENCE_SECONDS
-from pipeline.tracking.run import SilentRun
+from pipeline.tracking.retry import RETRY_SECONDS
+from pipeline.tracking.run import NoOpRun, Run
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 from pipeline.training.collective import alone
 
@@ -20,15 +20,15 @@ def tracking_uri(config: JobConfig) -> str:
     return config.tracking.uri or local_tracking_uri(Path(config.storage.path).absolute())
 
 
-def open_tracker(config: JobConfig, patience_seconds: float = PATIENCE_SECONDS) -> Tracker:
+def open_tracker(config: JobConfig, retry_seconds: float = RETRY_SECONDS) -> Tracker:
     """The tracker of a job."""
     folder = open_storage(config.storage.path).root
-    return Tracker(tracking_uri(config), config.tracking.experiment, folder, patience_seconds)
+    return Tracker(tracking_uri(config), config.tracking.experiment, folder, retry_seconds)
 
 
-def start_run(config: JobConfig, spec: RunSpec) -> SilentRun:
+def start_run(config: JobConfig, spec: RunSpec) -> Run:
     """A run on rank 0, silence on the others, who wait: MLflow may be away."""
-    return alone(lambda: open_tracker(config).start(spec)) or SilentRun()
+    return alone(lambda: open_tracker(config).start(spec)) or NoOpRun()
 
 
 def common_params(config: JobConfig, without: tuple[str, ...] = ()) -> dict[str, Any]:

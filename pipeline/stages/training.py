@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -22,6 +22,9 @@ from pipeline.training.engine import Engine, TorchEngine
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
 from pipeline.training.optim import make_optimiser
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
 
 def worker_device(cluster: ClusterConfig) -> torch.device:
     """The device of this rank."""
@@ -37,7 +40,7 @@ def training_batches(
     train: TrainConfig,
     config: JobConfig,
     tokenizer: Any,
-    shape: Any,
+    model_config: PretrainedConfig,
     seed: int,
     sharded: bool = True,
 ) -> TrainingBatches:
@@ -57,7 +60,7 @@ def training_batches(
         plan,
         rank=rank() if sharded else 0,
         pad_id=tokenizer.pad_token_id,
-        decoder_start_id=start_token(shape),
+        decoder_start_id=start_token(model_config),
         mask_id=tokenizer.mask_token_id if config.task.objective == "denoising" else None,
     )
 
@@ -102,7 +105,7 @@ def train_with_checkpoints(
     device: torch.device,
     teacher_pass: Callable[[Batch], Any] | None = None,
     on_epoch_end: Callable[[Progress], None] = lambda _: None,
-    on_rung: Mapping[int, Callable[[], None]] | None = None,
+    at_check: Mapping[int, Callable[[], None]] | None = None,
 ) -> None:
     """Train a cohort from its newest checkpoint on, with a progress bar on rank 0."""
     checkpointer = Checkpointer(folder)
@@ -125,7 +128,7 @@ def train_with_checkpoints(
         teacher_pass=teacher_pass,
         on_checkpoint=lambda now: checkpointer.save(learners, now),
         on_epoch_end=on_epoch_end,
-        on_rung=on_rung,
+        at_check=at_check,
         on_step=show,
     )
     checkpointer.save(learners, progress)  # what follows may be interrupted, too

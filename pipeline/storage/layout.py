@@ -112,7 +112,7 @@ def check_free(root: Path, required_bytes: float) -> None:
         )
 
 
-def write_json(path: Path, value: Any) -> None:
+def atomic_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}")
@@ -121,7 +121,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
+def atomic_folder(target: Path) -> Iterator[Path]:
     """A temporary folder that becomes `target` when the block ends well, and vanishes when it does not.
 
     A target that another job made meanwhile stays: folders that jobs share are named by what they hold.

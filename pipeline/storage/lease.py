@@ -29,7 +29,7 @@ import psutil
 
 from pipeline.config.errors import UserError
 from pipeline.console.progress import say
-from pipeline.storage.layout import write_json
+from pipeline.storage.layout import atomic_json
 
 RENEW_SECONDS = 10.0
 ABANDONED_SECONDS = 60.0  # without renewal, and the lease has ended
@@ -81,7 +81,7 @@ def lease(folder: Path, what: str, *, wait: bool = False, on_lost: Callable[[], 
         renewal.join()
         if renewal.heir is None:
             with contextlib.suppress(OSError):  # else it ends by itself
-                write_json(path, asdict(replace(owner, released=True)))
+                atomic_json(path, asdict(replace(owner, released=True)))
     if renewal.heir is not None:
         raise UserError(
             f"{what} was taken over by {_name(renewal.heir)}: this process had not renewed its lease for"

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 Answer = TypeVar("Answer")
 
-PATIENCE_SECONDS = 600.0  # how long a server that is away is waited for
+RETRY_SECONDS = 600.0  # how long a server that is away is waited for
 INTERRUPTS = (KeyboardInterrupt, SystemExit)  # Ray stops a job by the latter, and kills it 30 s later
 INTERRUPT_SECONDS = 5.0
 # What the client reports when a server is away or overloaded; other errors would be the same on every try.
@@ -21,8 +21,8 @@ PASSING_ERRORS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EX
 log = logging.getLogger(__name__)
 
 
-def patiently(call: Callable[[], Answer], patience_seconds: float | None = None) -> Answer:
-    """Repeat a call to MLflow until it succeeds or patience ends (none: after PATIENCE_SECONDS).
+def with_retries(call: Callable[[], Answer], retry_seconds: float | None = None) -> Answer:
+    """Repeat a call to MLflow until it succeeds or patience ends (none: after RETRY_SECONDS).
 
     Where an interrupt is being handled there is one try: it, and all others of the same interrupt, have a few seconds.
 
@@ -34,8 +34,8 @@ def patiently(call: Callable[[], Answer], patience_seconds: float | None = None)
 
     if isinstance(interrupt := sys.exception(), INTERRUPTS):
         return _hastily(call, interrupt)
-    patience_seconds = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
-    deadline, pause = time.monotonic() + patience_seconds, 1.0
+    retry_seconds = RETRY_SECONDS if retry_seconds is None else retry_seconds
+    deadline, pause = time.monotonic() + retry_seconds, 1.0
     while True:
         try:
             return call()

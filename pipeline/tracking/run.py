@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 from pipeline.console.progress import say
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.lifecycle import told_if_deleted
-from pipeline.tracking.retry import INTERRUPTS, patiently, reason_of
+from pipeline.tracking.retry import INTERRUPTS, reason_of, with_retries
 
 FLUSH_SECONDS = 2.0
 MAX_PARAM_CHARACTERS = 6000
@@ -22,40 +22,73 @@ STOPPED = "dq.stopped"  # tag: why a student was given up early
 MAX_PARAMS_PER_BATCH = 100
 
 
-class SilentRun:
-    """A run that nobody records: on ranks other than 0."""
+class Run(Protocol):
+    """What stages tell a run: one that MLflow keeps, or, on ranks other than 0, one that nobody keeps."""
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's id; none of a run that nobody keeps."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: Any) -> None: ...
+
+    def close(self) -> None:
+        """End the run before its `with` block ends."""
+
+    def metrics(self, values: dict[str, float], step: int) -> None:
+        """Log metrics of a step."""
+
+    def tags(self, values: dict[str, str]) -> None:
+        """Set tags."""
+
+    def artifacts(self, path: Path, folder: str | None = None) -> None:
+        """Store a file, or what lies in a folder."""
+
+    def table(self, columns: dict[str, list[str]], file: str) -> None:
+        """Store a table."""
+
+    def failed(self, reason: str) -> None:
+        """It ends as failed, and says why."""
+
+    def stopped(self, reason: str) -> None:
+        """It ends as given up, and says why."""
+
+
+class NoOpRun:
+    """A run that nobody keeps."""
 
     run_id: str | None = None
 
-    def __enter__(self) -> SilentRun:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: Any) -> None:
         """Nothing to end."""
 
     def close(self) -> None:
-        """See `MlflowRun.close`."""
+        """Nothing to end."""
 
     def metrics(self, values: dict[str, float], step: int) -> None:
-        """See `MlflowRun.metrics`."""
+        """Nothing is kept."""
 
     def tags(self, values: dict[str, str]) -> None:
-        """See `MlflowRun.tags`."""
+        """Nothing is kept."""
 
     def artifacts(self, path: Path, folder: str | None = None) -> None:
-        """See `MlflowRun.artifacts`."""
+        """Nothing is kept."""
 
     def table(self, columns: dict[str, list[str]], file: str) -> None:
-        """See `MlflowRun.table`."""
+        """Nothing is kept."""
 
     def failed(self, reason: str) -> None:
-        """See `MlflowRun.failed`."""
+        """Nothing is kept."""
 
     def stopped(self, reason: str) -> None:
-        """See `MlflowRun.stopped`."""
+        """Nothing is kept."""
 
 
-class MlflowRun(SilentRun):
+class MlflowRun:
     """One MLflow run; metrics and tags go through a buffer on disk and a thread, so training never waits for a server.
 
     Leaving the `with` block delivers what is left and sets the status: FINISHED, FAILED, or KILLED on an interrupt.
@@ -81,7 +114,7 @@ class MlflowRun(SilentRun):
         self.closed = self.away = False
         self.told_dropped = 0
 
-    def __enter__(self) -> MlflowRun:
+    def __enter__(self) -> Self:
         self.thread = threading.Thread(target=self._flush_regularly, daemon=True)
         self.thread.start()
         return self
@@ -102,7 +135,7 @@ class MlflowRun(SilentRun):
             status = "KILLED"
         try:
             with told_if_deleted(self.client, self.run_id):
-                patiently(functools.partial(self._end, status))
+                with_retries(functools.partial(self._end, status))
         except Exception as problem:
             self._say_left(problem)
             if error is None:  # else what ended the block is what matters
@@ -128,7 +161,7 @@ class MlflowRun(SilentRun):
             OSError: likewise.
         """
         try:
-            patiently(self._flush)
+            with_retries(self._flush)
         except Exception as problem:
             self._say_left(problem)
             raise
@@ -221,7 +254,7 @@ class MlflowRun(SilentRun):
 
     def _persist(self, write: Callable[[], Any]) -> None:
         with told_if_deleted(self.client, self.run_id):
-            patiently(write)
+            with_retries(write)
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -20,7 +20,7 @@ from pipeline.config.load import without_login
 from pipeline.console.progress import say
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.lifecycle import deleted_experiment, deleted_run, is_deleted, told_if_deleted
-from pipeline.tracking.retry import PATIENCE_SECONDS, patiently, reason_of
+from pipeline.tracking.retry import RETRY_SECONDS, reason_of, with_retries
 from pipeline.tracking.run import STOPPED, MlflowRun
 
 # Lets the UI open on training runs instead of on traces of chat applications.
@@ -117,13 +117,13 @@ class Tracker:
         uri: tracking URI.
         experiment: experiment name, created if need be.
         folder: below it lie artifacts when the store is a local database, and values that a server has not taken yet.
-        patience_seconds: how long a server that is away is waited for.
+        retry_seconds: how long a server that is away is waited for.
 
     Raises:
         UserError: the experiment is deleted.
     """
 
-    def __init__(self, uri: str, experiment: str, folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, uri: str, experiment: str, folder: Path, retry_seconds: float = RETRY_SECONDS) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # our buffer retries
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # logs are read by people
@@ -134,7 +134,7 @@ class Tracker:
         self.client = MlflowClient(tracking_uri=uri)
         self.buffers = folder / "tracking"
         location = None if uri.startswith("http") else str(folder / "mlartifacts")
-        self.experiment_id = patiently(lambda: self._experiment(experiment, location), patience_seconds)
+        self.experiment_id = with_retries(lambda: self._experiment(experiment, location), retry_seconds)
 
     def _experiment(self, name: str, artifact_location: str | None) -> str:
         from mlflow.exceptions import MlflowException
@@ -204,7 +204,7 @@ class Tracker:
         if not re.fullmatch("[0-9a-f]{32}", run_id):
             return None
         try:
-            return patiently(lambda: self.client.get_run(run_id))
+            return with_retries(lambda: self.client.get_run(run_id))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -238,12 +238,12 @@ class Tracker:
         search = functools.partial(
             self.client.search_logged_models, [self.experiment_id], filter_string=f"source_run_id = '{run_id}'"
         )
-        return list(patiently(search))
+        return list(with_retries(search))
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         """All values of a metric by rising step; of a step that was repeated after a crash, the newest."""
         # The client fetches page by page.
-        entries = patiently(lambda: self.client.get_metric_history(run_id, metric))
+        entries = with_retries(lambda: self.client.get_metric_history(run_id, metric))
         newest = {entry.step: entry.value for entry in sorted(entries, key=lambda entry: entry.timestamp)}
         return sorted(newest.items())
 
@@ -270,14 +270,14 @@ class Tracker:
 
         try:
             if self._deliver_left(run_id):
-                patiently(lambda: self.client.set_terminated(run_id, status="FINISHED"))
+                with_retries(lambda: self.client.set_terminated(run_id, status="FINISHED"))
         except (MlflowException, OSError) as error:  # what was trained is there all the same
             say(f"run {run_id} may still be shown as running: {reason_of(error)}")
 
     def adopt(self, run: FoundRun, parent_run_id: str) -> None:
         """Put a run below a parent; the one that it had may have been deleted."""
         if run.tags.get("mlflow.parentRunId") != parent_run_id:
-            patiently(lambda: self.client.set_tag(run.run_id, "mlflow.parentRunId", parent_run_id))
+            with_retries(lambda: self.client.set_tag(run.run_id, "mlflow.parentRunId", parent_run_id))
 
     def _search(self, condition: str, deleted: bool = False) -> list[FoundRun]:
         from mlflow.entities import ViewType
@@ -285,7 +285,7 @@ class Tracker:
         found, token = [], None
         view = {"run_view_type": ViewType.DELETED_ONLY} if deleted else {}
         while True:
-            page = patiently(
+            page = with_retries(
                 functools.partial(
                     self.client.search_runs,
                     [self.experiment_id],
@@ -325,7 +325,7 @@ class Tracker:
         from mlflow.exceptions import MlflowException
 
         try:
-            created = patiently(lambda: self.client.create_run(self.experiment_id, run_name=name, tags=tags))
+            created = with_retries(lambda: self.client.create_run(self.experiment_id, run_name=name, tags=tags))
         except MlflowException:
             if is_deleted(experiment := self.client.get_experiment(self.experiment_id)):
                 raise deleted_experiment(self.client, experiment) from None
@@ -334,12 +334,12 @@ class Tracker:
 
     def _continued(self, found: FoundRun) -> MlflowRun:
         """A run that exists, with what earlier processes left of it, but not how it ended there."""
-        patiently(lambda: self.client.update_run(found.run_id, status="RUNNING"))
+        with_retries(lambda: self.client.update_run(found.run_id, status="RUNNING"))
         tags = found.tags
         if self._deliver_left(found.run_id):
-            tags = patiently(lambda: self.client.get_run(found.run_id)).data.tags
+            tags = with_retries(lambda: self.client.get_run(found.run_id)).data.tags
         for old in {"dq.failure", STOPPED} & set(tags):
-            patiently(functools.partial(self.client.delete_tag, found.run_id, old))
+            with_retries(functools.partial(self.client.delete_tag, found.run_id, old))
         run = self._run(found.run_id)
         run.dropped_before(int(tags.get(DROPPED_TAG, 0)))
         return run

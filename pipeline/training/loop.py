@@ -126,7 +126,7 @@ def train_cohort(
     teacher_pass: Callable[[Batch], Any] | None = None,
     on_checkpoint: Callable[[Progress], None] = lambda _: None,
     on_epoch_end: Callable[[Progress], None] = lambda _: None,
-    on_rung: Mapping[int, Callable[[], None]] | None = None,
+    at_check: Mapping[int, Callable[[], None]] | None = None,
     on_step: Callable[[Progress, dict[str, float]], None] = lambda _, __: None,
 ) -> None:
     """Train until `settings.num_steps` optimiser steps are done or no learner is left.
@@ -140,7 +140,7 @@ def train_cohort(
         teacher_pass: the teacher's signals for a micro-batch, computed once for all learners that need them.
         on_checkpoint: called every `checkpoint_every_steps` steps.
         on_epoch_end: called after every epoch, and after the last step.
-        on_rung: optimiser step -> called after it; may take learners out.
+        at_check: optimiser step -> called after it; may take learners out.
         on_step: called after every step with each learner's total loss.
     """
     window = _Window()
@@ -159,8 +159,8 @@ def train_cohort(
             on_step(progress, losses)
             if progress.step % settings.log_every_steps == 0 or progress.step == settings.num_steps:
                 window.report(learners, progress.step)
-            if on_rung and progress.step in on_rung:
-                window.leave_out(on_rung[progress.step])
+            if at_check and progress.step in at_check:
+                window.leave_out(at_check[progress.step])
             if progress.step % settings.checkpoint_every_steps == 0:
                 window.leave_out(lambda: on_checkpoint(progress))
             if progress.step >= settings.num_steps or not _active(learners):

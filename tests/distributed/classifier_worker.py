@@ -21,7 +21,7 @@ from pipeline.evaluation.predict import mean_loss, predict_labels
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.training import make_engine
-from pipeline.tracking.run import SilentRun
+from pipeline.tracking.run import NoOpRun
 from pipeline.training.allocator import keep_memory
 from pipeline.training.collective import gather_objects
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
@@ -55,7 +55,7 @@ def learner(teacher, cluster):
         engine=make_engine(student, TRAIN, cluster),
         objective=DistillationObjective(weights=weights, encoder_map=[1], decoder_map=[]),
         learning_rate=lambda _: 1e-2,
-        listener=SilentRun(),
+        listener=NoOpRun(),
         random=RandomStream(7, CPU),
     )
 

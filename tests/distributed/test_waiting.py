@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.tracking.retry import PATIENCE_SECONDS
+from pipeline.tracking.retry import RETRY_SECONDS
 from pipeline.training.collective import WAIT_SECONDS
 
 
@@ -24,4 +24,4 @@ def test_the_host_waits_though_collectives_return_at_once(seen, name, world_size
 def test_ranks_wait_longer_than_rank_0_may_for_mlflow(seen):
     """A run's start alone is a dozen calls, each with all the patience there is; a student's end is as many."""
     assert seen[2]["timeout"] == WAIT_SECONDS and seen[2]["one_group"]
-    assert 100 * PATIENCE_SECONDS < WAIT_SECONDS
+    assert 100 * RETRY_SECONDS < WAIT_SECONDS

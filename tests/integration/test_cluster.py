@@ -14,7 +14,7 @@ from pipeline.stages.sweep.job import run
 STUDENTS = ("sweep.schemes=[8-8-8,2-2-8]", "sweep.depths=[2-1,1-1]", "sweep.learning_rates=[1e-3,3e-3]")
 SETTINGS = ("sweep.cohort_size=4", "cluster.engine=torch", "student.epochs=30", "student.max_steps=60")
 SETTINGS += ("student.checkpoint_every_steps=10", "student.log_every_steps=50")
-POLL_SECONDS, PATIENCE_SECONDS = 0.2, 900.0
+POLL_SECONDS, RETRY_SECONDS = 0.2, 900.0
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_raylet_that_dies_in_the_middle_changes_no_result(raylets, job, tmp_pa
     killed, over = threading.Event(), threading.Event()
 
     def kill_when_both_train():
-        for _ in range(int(PATIENCE_SECONDS / POLL_SECONDS)):
+        for _ in range(int(RETRY_SECONDS / POLL_SECONDS)):
             if len(list(tmp_path.glob("hurt/sweeps/*/checkpoints/*/latest"))) == 2:
                 cluster.remove_node(nodes[1], allow_graceful=False)
                 killed.set()

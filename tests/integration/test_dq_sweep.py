@@ -45,7 +45,7 @@ def test_a_sweep_leaves_packed_models_runs_and_a_table(swept, tmp_path_factory, 
         assert info.scheme.name == child.data.params["scheme"]
         assert child.info.status == "FINISHED"
         assert child.data.metrics["size_bytes"] == (packed / "model.safetensors").stat().st_size
-        assert {"test_rougeLsum", "size_ratio", "rule_p_ratio", "rougeLsum_lost"} <= set(child.data.metrics)
+        assert {"test_rougeLsum", "size_ratio", "paper_ratio", "rougeLsum_lost"} <= set(child.data.metrics)
         assert len(client.get_metric_history(child.info.run_id, "task_loss")) == 4
         assert {"predictions.jsonl", "samples.json"} <= {item.path for item in client.list_artifacts(child.info.run_id)}
         place = tmp_path_factory.mktemp("model")  # stored once, inside the logged model

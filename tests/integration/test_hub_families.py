@@ -21,7 +21,7 @@ from pipeline.data.tokenise import load_tokenizer, read_tokenizer
 from pipeline.export.answer import Answerer
 from pipeline.export.package import load_package
 from pipeline.models.fit import fit
-from pipeline.models.load import check_checkpoint, load_model, load_pretrained, teacher_shape
+from pipeline.models.load import check_checkpoint, load_model, load_pretrained, teacher_config
 from pipeline.models.special_tokens import special_tokens
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.serving.logged_models import model_name
@@ -241,7 +241,7 @@ def test_special_tokens_need_not_stand_in_config_json(family, folder, words, tmp
         tokenizer = load_tokenizer(model)
         check_checkpoint(model, tokenizer)
         fit(model, tokenizer, task)
-        tokens = special_tokens(teacher_shape(model, tokenizer, task))
+        tokens = special_tokens(teacher_config(model, tokenizer, task))
         known.append((tokens.pad, tokens.start, tokens.first, None if family in CLASSIFIES else tokens.ends))
     assert known[0] == known[1]
 

@@ -34,7 +34,7 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(job, tmp_path):
     document, err = planned(job, *words)
     four = ["8-8-8 2-1", "8-8-8 1-1", "2-2-8 2-1", "2-2-8 1-1"]
     assert names(document) == [[f"{name} seed={seed}" for name in four] for seed in (28, 29)]
-    assert (document["status"], document["num_steps"], document["settled"]) == ("planned", 4, [])
+    assert (document["status"], document["num_steps"], document["already_done"]) == ("planned", 4, [])
     assert "8 students, 8 to train in 2 cohorts" in err and "to be trained" in err
     assert "example 2 of train" in err and "0 of 120 (0 %)" in err
     assert {name: split["num_examples"] for name, split in document["data"]["splits"].items()} == SIZES
@@ -46,7 +46,7 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(job, tmp_path):
     small = (*GRID, f"storage.path={tmp_path}")
     assert job("dq_sweep", run, *small)[0] == 0
     document, err = planned(job, *small, "sweep.schemes=[8-8-8,2-2-8,4-4-8]")
-    assert (document["settled"], names(document)) == (four, [["4-4-8 2-1", "4-4-8 1-1"]])
+    assert (document["already_done"], names(document)) == (four, [["4-4-8 2-1", "4-4-8 1-1"]])
     assert "finished" in err
 
 

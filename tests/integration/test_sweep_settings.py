@@ -62,7 +62,7 @@ def test_heads_are_really_removed(job, tmp_path, recipe):
     document = json.loads(out.splitlines()[-1])
     whole, pruned = (student["metrics"] for student in document["students"])
     assert pruned["size_bytes"] < whole["size_bytes"]
-    assert pruned["rule_p_bytes"] < whole["rule_p_bytes"]
+    assert pruned["paper_bytes"] < whole["paper_bytes"]
     folder = tmp_path / "sweeps" / document["sweep"] / "students" / document["students"][1]["key"]
     heads = json.loads((folder / "start" / "heads.json").read_text())
     assert sum(map(len, heads.values())) == 6  # of six attentions with two heads

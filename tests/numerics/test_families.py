@@ -12,10 +12,10 @@ from pipeline.config.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
 from pipeline.export.package import PackageInfo, load_package, write_package
 from pipeline.models.families import families, family_named
-from pipeline.models.load import load_pretrained, read_shape
-from pipeline.models.student import build_student, outline, prepare_student, sites_of
+from pipeline.models.load import load_pretrained, read_model_config
+from pipeline.models.student import build_student, meta_model, prepare_student, sites_of
 from pipeline.quantization.fake_quantize import set_weight_caching
-from pipeline.quantization.footprint import rule_p_bytes
+from pipeline.quantization.footprint import paper_bytes
 from pipeline.quantization.packed_layers import convert, packed_weights
 from pipeline.quantization.scheme import scheme_of
 
@@ -168,8 +168,8 @@ def test_gradients_reach_every_shadow_weight(family, teacher, inputs):
 def test_what_the_architecture_computes_is_neither_trained_nor_counted(family, teacher):
     """Sinusoids are frozen; the papers' size counts everything else, four bytes each."""
     trained = sum(parameter.numel() for parameter in teacher.parameters() if parameter.requires_grad)
-    outlined = outline(teacher.config)
-    assert rule_p_bytes(outlined, sites_of(outlined), 32, 32) == 4 * trained
+    outlined = meta_model(teacher.config)
+    assert paper_bytes(outlined, sites_of(outlined), 32, 32) == 4 * trained
     assert all(not teacher.get_parameter(name).requires_grad for name in family.computed)
 
 
@@ -187,14 +187,14 @@ def test_heads_that_do_not_divide_the_width_are_refused(family):
     """With what to change."""
     model = ModelConfig(family=family.name, architecture=ArchitectureConfig(d_model=30, num_heads=4))
     with pytest.raises(UserError, match="not divisible by 4 heads"):
-        read_shape(model, Words(bos_token_id=0, pad_token_id=1, eos_token_id=2))
+        read_model_config(model, Words(bos_token_id=0, pad_token_id=1, eos_token_id=2))
 
 
 def test_an_unknown_family_is_refused(tmp_path):
     """With the families there are."""
     AutoConfig.for_model("gpt2").save_pretrained(tmp_path)
     with pytest.raises(UserError, match="bart, bert, marian, mbart, mt5, pegasus, roberta, t5"):
-        read_shape(ModelConfig(pretrained=str(tmp_path)), None)
+        read_model_config(ModelConfig(pretrained=str(tmp_path)), None)
 
 
 def test_t5_with_unscaled_outputs_stays_so(tmp_path):

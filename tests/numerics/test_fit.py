@@ -32,7 +32,7 @@ from pipeline.export.onnx.tokenizer import fast_tokenizer
 from pipeline.models.families import families, family_named
 from pipeline.models.fit import check_fit, fit
 from pipeline.models.forward import start_token
-from pipeline.models.load import load_teacher, teacher_shape
+from pipeline.models.load import load_teacher, teacher_config
 from pipeline.models.special_tokens import special_tokens
 
 TASK, CLASSES = TaskConfig(), TaskConfig(objective="classification", metric="accuracy")
@@ -100,8 +100,8 @@ def test_a_classifier_needs_padding_alone(make_folder, name):
     """Which its configuration need not name."""
     model = make_folder(name, *NAMES, pad_token_id=None)
     tokenizer, changes = fitted(model, CLASSES)
-    assert special_tokens(teacher_shape(model, tokenizer, CLASSES)).pad == PAD and changes == []
-    assert start_token(teacher_shape(model, tokenizer, CLASSES)) is None
+    assert special_tokens(teacher_config(model, tokenizer, CLASSES)).pad == PAD and changes == []
+    assert start_token(teacher_config(model, tokenizer, CLASSES)) is None
 
 
 @pytest.mark.parametrize(("ends", "known"), [(7, (END, 7)), ([END, 7, 9], (END, 7, 9)), (END, (END,)), (None, (END,))])
@@ -110,7 +110,7 @@ def test_generation_settings_may_name_further_ends(make_folder, ends, known):
     model = make_folder("t5")
     GenerationConfig(eos_token_id=ends).save_pretrained(model.pretrained)
     tokenizer, changes = fitted(model)
-    assert special_tokens(teacher_shape(model, tokenizer, TASK)).ends == known and changes == []
+    assert special_tokens(teacher_config(model, tokenizer, TASK)).ends == known and changes == []
 
 
 def test_generation_settings_may_name_the_start(make_folder):
@@ -118,7 +118,7 @@ def test_generation_settings_may_name_the_start(make_folder):
     model = make_folder("mbart", "decoder_start_token_id")
     GenerationConfig(decoder_start_token_id=7).save_pretrained(model.pretrained)
     tokenizer, _ = fitted(model)
-    assert start_token(teacher_shape(model, tokenizer, TASK)) == 7
+    assert start_token(teacher_config(model, tokenizer, TASK)) == 7
 
 
 def test_a_start_that_nobody_names_is_refused(make_folder):

@@ -7,8 +7,8 @@ from teachers import maps, random_teacher
 from pipeline.config.build import changed
 from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
 from pipeline.data.batch import collate
+from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
-from pipeline.distillation.published import PublishedObjective
 from pipeline.models.families import families, family_named
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of

@@ -7,8 +7,8 @@ from torch import nn
 
 from pipeline.config.load import load_config
 from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import signals_of
-from pipeline.distillation.published import PublishedObjective
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.fake_quantize import ActivationFakeQuantize
 from pipeline.quantization.scheme import scheme_of

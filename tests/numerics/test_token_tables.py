@@ -15,9 +15,9 @@ from pipeline.evaluation.generate import generate_ids
 from pipeline.export.onnx.export import export_package
 from pipeline.export.package import PackageInfo, load_package, write_package
 from pipeline.models.families import family_named, family_of
-from pipeline.models.load import check_checkpoint, load_model, load_pretrained, read_shape
-from pipeline.models.student import build_student, check_scheme, outline, prepare_student, sites_of
-from pipeline.quantization.footprint import rule_p_bytes
+from pipeline.models.load import check_checkpoint, load_model, load_pretrained, read_model_config
+from pipeline.models.student import build_student, check_scheme, meta_model, prepare_student, sites_of
+from pipeline.quantization.footprint import paper_bytes
 from pipeline.quantization.packed_layers import convert, packed_weights
 from pipeline.quantization.scheme import scheme_of
 from pipeline.runtime.answer import OnnxAnswerer
@@ -173,13 +173,13 @@ def test_every_matrix_is_packed_once_at_its_own_bits(teacher, tiny_tokenizer, tm
 
 def test_sizes_count_every_matrix(folder, teacher, tiny_tokenizer, tmp_path):
     """Parameters, the papers' formula, bytes on disk: known from the configuration alone."""
-    shape, count = read_shape(ModelConfig(pretrained=str(folder)), tiny_tokenizer), len(own_matrices(teacher))
+    shape, count = read_model_config(ModelConfig(pretrained=str(folder)), tiny_tokenizer), len(own_matrices(teacher))
     assert num_parameters(shape) == sum(parameter.numel() for parameter in teacher.parameters())
-    model, table = outline(shape), VOCAB_SIZE * 32
+    model, table = meta_model(shape), VOCAB_SIZE * 32
     sites = sites_of(model)
-    assert rule_p_bytes(model, sites, 2, 8) - rule_p_bytes(model, sites, 2, 2) == count * table * 6 / 8
+    assert paper_bytes(model, sites, 2, 8) - paper_bytes(model, sites, 2, 2) == count * table * 6 / 8
     has_own_head = sites.matrix_of["lm_head"] == "lm_head"
-    assert rule_p_bytes(model, sites, 2, 2, 32) - rule_p_bytes(model, sites, 2, 2) == has_own_head * table * 30 / 8
+    assert paper_bytes(model, sites, 2, 2, 32) - paper_bytes(model, sites, 2, 2) == has_own_head * table * 30 / 8
     sizes = [packed_student(teacher, f"2-{e}-8", tiny_tokenizer, tmp_path / str(e))[2] for e in (2, 8)]
     assert abs(sizes[1] - sizes[0] - count * table * 6 / 8) < 200  # the header's numbers have more digits
 

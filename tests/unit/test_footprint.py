@@ -3,14 +3,14 @@
 import pytest
 from transformers import BartConfig
 
-from pipeline.models.student import outline, sites_of
-from pipeline.quantization.footprint import rule_p_bytes
+from pipeline.models.student import meta_model, sites_of
+from pipeline.quantization.footprint import paper_bytes
 
 
 def size(weight_bits, embedding_bits, **depth):
     """Bytes of bart-base by the papers' rule."""
-    model = outline(BartConfig(**depth))
-    return rule_p_bytes(model, sites_of(model), weight_bits, embedding_bits)
+    model = meta_model(BartConfig(**depth))
+    return paper_bytes(model, sites_of(model), weight_bits, embedding_bits)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def test_bart_base_has_the_published_compression_ratios(bits, depth, ratio):
 def test_at_32_bits_the_formula_counts_every_parameter_of_the_model(make_bart):
     """Four bytes each, tied matrices once."""
     model = make_bart(2, 1, encoder_ffn_dim=40)
-    assert rule_p_bytes(model, sites_of(model), 32, 32) == 4 * sum(p.numel() for p in model.parameters())
+    assert paper_bytes(model, sites_of(model), 32, 32) == 4 * sum(p.numel() for p in model.parameters())
 
 
 def test_weight_and_embedding_bits_count_separately(make_bart):
     """Eight more bits on the embedding table are one more byte an element of it."""
     model = make_bart(1, 1)
     table, sites = model.model.shared.weight.numel(), sites_of(model)
-    assert rule_p_bytes(model, sites, 2, 8) - rule_p_bytes(model, sites, 2, 2) == table * 6 / 8
-    assert rule_p_bytes(model, sites, 8, 2) > rule_p_bytes(model, sites, 2, 2)
+    assert paper_bytes(model, sites, 2, 8) - paper_bytes(model, sites, 2, 2) == table * 6 / 8
+    assert paper_bytes(model, sites, 8, 2) > paper_bytes(model, sites, 2, 2)

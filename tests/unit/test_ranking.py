@@ -84,6 +84,6 @@ def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, tmp_
     monkeypatch.setattr(
         early_stopping, "validate", lambda key, *_, **__: dict(zip(("score", "loss"), found[key], strict=True))
     )
-    [look] = early_stopping.rungs(config, None, plans, learners, None, tmp_path, 10).values()
+    [look] = early_stopping.stopping_checks(config, None, plans, learners, None, tmp_path, 10).values()
     look()
     assert "".join(given_up) == stopped

@@ -30,7 +30,7 @@ TEACHER = Row(
 
 
 def student(name="2-2-8 6-3", value=25.0, size=1e6, **options):
-    sizes = {"size_bytes": size, "size_ratio": 1e7 / size, "rule_p_ratio": 9.0}
+    sizes = {"size_bytes": size, "size_ratio": 1e7 / size, "paper_ratio": 9.0}
     times = {"latency_p50_ms": 40.0, "speed_ratio": 1.25, "onnx_speed_ratio": 3.5}
     return Row(**{"name": name, "scores": scores(value), "run_id": "f" * 32, **sizes, **times, **options})
 

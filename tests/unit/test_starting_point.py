@@ -8,7 +8,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.schema import ArchitectureConfig, ModelConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.models.families import families, family_named
-from pipeline.models.load import read_shape, starting_point_of
+from pipeline.models.load import read_model_config, starting_point_of
 from pipeline.models.starting_point import SETTINGS, families_that, starting_point
 
 SHAPE = ArchitectureConfig(d_model=16, num_heads=2, ffn_dim=8, encoder_layers=3, decoder_layers=2, max_positions=40)
@@ -29,7 +29,7 @@ def folder_of(path, family, **changes):
 def test_settings_and_files_say_the_same_as_the_adapter(family, tmp_path):
     """Of a model from scratch and of a folder, for every family."""
     scratch = ModelConfig(family=family, architecture=SHAPE)
-    expected = starting_point_of(read_shape(scratch, numbered_tokenizer(300)))
+    expected = starting_point_of(read_model_config(scratch, numbered_tokenizer(300)))
     assert starting_point(scratch) == expected
     assert starting_point(folder_of(tmp_path, family)) == expected
     assert (family in families_that(classify=True)) == (family_named(family).decoder is None)

@@ -11,7 +11,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 
-from pipeline.tracking import retry as patience
+from pipeline.tracking import retry
 from pipeline.tracking import run as run_module
 from pipeline.tracking.buffer import RunBuffer
 from pipeline.tracking.run import MlflowRun
@@ -28,7 +28,7 @@ def away(tracker):
     @contextmanager
     def call():
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(patience, "PATIENCE_SECONDS", 0.0)
+            patched.setattr(retry, "RETRY_SECONDS", 0.0)
             for name in ("log_batch", "set_tag", "set_terminated", "search_runs"):
                 patched.setattr(tracker.client, name, refuse)
             yield
@@ -45,7 +45,7 @@ def spec(key="k", **options):
 def test_a_server_that_is_away_costs_nothing_and_loses_nothing(tracker, monkeypatch):
     """Metrics and tags written meanwhile arrive in order once it answers; the caller never waits for it."""
     monkeypatch.setattr(run_module, "FLUSH_SECONDS", 0.01)
-    monkeypatch.setattr(patience.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(retry.time, "sleep", lambda seconds: None)
     real, refused = tracker.client.log_batch, []
 
     def away(*arguments, **options):
@@ -140,7 +140,7 @@ def test_an_error_of_the_block_is_not_hidden_by_an_absent_server(tracker, away):
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
 def test_an_interrupt_does_not_wait_for_a_hanging_server(tracker, monkeypatch, tmp_path, interrupt):
     """All runs of a cohort share a few seconds; what they did not deliver stays."""
-    monkeypatch.setattr(patience, "INTERRUPT_SECONDS", 0.2)
+    monkeypatch.setattr(retry, "INTERRUPT_SECONDS", 0.2)
     runs, answer = [tracker.start(spec(key)) for key in ("one", "two")], threading.Event()
     with pytest.raises(interrupt) as raised, monkeypatch.context() as patched:
         patched.setattr(tracker.client, "log_batch", lambda *arguments, **options: answer.wait())

@@ -124,7 +124,7 @@ def _write(model: Any, packed: Path, package: PackageInfo, folder: Path, variant
 def _info(
     model: Any, packed: Path, package: PackageInfo, variant: str, floor: float, parts: dict[str, dict[str, Any]]
 ) -> ExportInfo:
-    family, shape, special = family_of(model.config), model.config, special_tokens(model.config)
+    family, model_config, special = family_of(model.config), model.config, special_tokens(model.config)
     assert special.pad is not None, "checked before a teacher is trained"
     return ExportInfo(
         variant=variant,
@@ -135,14 +135,14 @@ def _info(
             pad=special.pad,
             eos=special.ends[0] if special.ends else None,
             more_ends=list(special.ends[1:]),
-            decoder_start=start_token(shape),
+            decoder_start=start_token(model_config),
             forced_first=special.first,
             suppressed=special.suppressed if family.decoder else [],
         ),
-        labels=[shape.id2label[i] for i in sorted(shape.id2label)] if family.decoder is None else None,
+        labels=[model_config.id2label[i] for i in sorted(model_config.id2label)] if family.decoder is None else None,
         source_prefix=package.source_prefix,
         max_source_tokens=package.max_source_tokens,
-        max_positions=family.num_positions(shape),
+        max_positions=family.num_positions(model_config),
         opset=OPSET,
         onnxruntime=OLDEST_RUNTIME,
         parity=Parity(logits_error=0.0, floor=floor, same_choices=1.0),  # to be measured

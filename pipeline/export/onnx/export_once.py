@@ -8,7 +8,7 @@ from pipeline.config.errors import UserError
 from pipeline.export.onnx.export import export_package
 from pipeline.export.package import MANIFEST
 from pipeline.runtime.manifest import ExportInfo, read_manifest, sha256_of
-from pipeline.storage.layout import whole_folder
+from pipeline.storage.layout import atomic_folder
 
 
 def exported_once(package: Path, folder: Path, variant: str) -> tuple[ExportInfo, bool]:
@@ -41,7 +41,7 @@ def exported_anew(package: Path, folder: Path, variant: str) -> ExportInfo:
         UserError: no package, or one that cannot be exported.
         OSError: no place to write.
     """
-    with whole_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         return export_package(package, partial, variant)
 
 

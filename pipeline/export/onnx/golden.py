@@ -61,19 +61,19 @@ def measured_parity(folder: Path, info: ExportInfo) -> Parity:
 
 def _inputs(model: Any, reads_types: bool) -> dict[str, Tensor]:
     """Ragged rows of random tokens; the last one short."""
-    shape, pad = model.config, special_tokens(model.config).pad
+    model_config, pad = model.config, special_tokens(model.config).pad
     assert pad is not None, "checked before a teacher is trained"
-    longest = family_of(shape).num_positions(shape) or SOURCE_TOKENS
+    longest = family_of(model_config).num_positions(model_config) or SOURCE_TOKENS
     length = min(SOURCE_TOKENS, longest)
     generator = torch.Generator().manual_seed(SEED)
-    ids = torch.randint(0, shape.vocab_size, (NUM_ROWS, length), generator=generator)
-    ids[ids == pad] = (pad + 1) % shape.vocab_size
+    ids = torch.randint(0, model_config.vocab_size, (NUM_ROWS, length), generator=generator)
+    ids[ids == pad] = (pad + 1) % model_config.vocab_size
     mask = torch.ones_like(ids)
     for row in range(1, NUM_ROWS):
         end = max(1, length - row * length // NUM_ROWS)
         ids[row, end:], mask[row, end:] = pad, 0
     inputs = {"input_ids": ids, "attention_mask": mask}
-    if reads_types and getattr(shape, "type_vocab_size", 1) > 1:
+    if reads_types and getattr(model_config, "type_vocab_size", 1) > 1:
         inputs["token_type_ids"] = (torch.arange(length) >= length // 2).long().repeat(NUM_ROWS, 1) * mask
     return inputs
 

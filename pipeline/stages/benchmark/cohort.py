@@ -16,7 +16,7 @@ import os
 import platform
 import random
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import psutil
@@ -31,7 +31,7 @@ from pipeline.config.task import TaskConfig
 from pipeline.console.progress import ProgressBar, say
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.models.forward import start_token
-from pipeline.models.load import load_teacher, read_shape
+from pipeline.models.load import load_teacher, read_model_config
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
 from pipeline.report.results import text_table
@@ -41,6 +41,9 @@ from pipeline.stages.memory import MicroBatch, cohort_bytes, num_parameters, pas
 from pipeline.stages.sweep.plan.students import StudentPlan, layer_maps
 from pipeline.stages.training import worker_device
 from pipeline.training.memory import peak_memory_bytes
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 Maps = tuple[list[int], list[int]]
 Case = tuple[str, int]  # depth, number of students
@@ -54,22 +57,24 @@ def run(config: JobConfig) -> dict[str, Any]:
     """
     _check_plain(config.cluster)
     settings, vocabulary = config.benchmark, Vocabulary(size=config.model.vocab_size)
-    shape = read_shape(config.model, vocabulary)
+    model_config = read_model_config(config.model, vocabulary)
     check_generates(
-        shape, max(settings.source_tokens, settings.target_tokens), "set benchmark.source_tokens and target_tokens"
+        model_config,
+        max(settings.source_tokens, settings.target_tokens),
+        "set benchmark.source_tokens and target_tokens",
     )
     students = {depth: StudentConfig(scheme=settings.scheme, depth=depth) for depth in settings.depths}
-    check_scheme(shape, scheme_of(settings.scheme, config.recipe.quantization))
-    maps = dict(zip(students, layer_maps(list(students.values()), shape), strict=True))
-    sizes = {depth: num_parameters(shape, (len(e), len(d))) for depth, (e, d) in maps.items()}
+    check_scheme(model_config, scheme_of(settings.scheme, config.recipe.quantization))
+    maps = dict(zip(students, layer_maps(list(students.values()), model_config), strict=True))
+    sizes = {depth: num_parameters(model_config, (len(e), len(d))) for depth, (e, d) in maps.items()}
     cases = _cases(settings)
-    _check_memory(config, shape, sizes, cases)
+    _check_memory(config, model_config, sizes, cases)
     if config.recipe.sequence.kind != "none":
         say(f"recipe.sequence.kind={config.recipe.sequence.kind} is ignored: targets are random tokens")
     load = {"cpu_percent": psutil.cpu_percent(interval=0.5), "load_average": os.getloadavg()[0]}  # before ours begins
     device = worker_device(config.cluster)
     teacher = load_teacher(config.model, vocabulary, TaskConfig(), config.seed).requires_grad_(False).eval().to(device)
-    batches = _batches(config, shape, vocabulary)
+    batches = _batches(config, model_config, vocabulary)
     bar = ProgressBar("steps", 2 * num_steps_of_series(settings.num_steps) * len(cases))
     times = {}
     for depth, number in cases:
@@ -90,7 +95,7 @@ def run(config: JobConfig) -> dict[str, Any]:
         **conditions,
         **{name: getattr(settings, name) for name in ("scheme", "batch_examples", "source_tokens", "target_tokens")},
         "peak_memory_bytes": peak_memory_bytes(),
-        "num_parameters": {"teacher": num_parameters(shape), **sizes},
+        "num_parameters": {"teacher": num_parameters(model_config), **sizes},
         "cases": [{"depth": depth, "num_students": number, **asdict(t)} for (depth, number), t in times.items()],
     }
 
@@ -113,7 +118,7 @@ def _check_plain(cluster: ClusterConfig) -> None:
     connect(cluster)
 
 
-def _check_memory(config: JobConfig, shape: Any, sizes: dict[str, int], cases: list[Case]) -> None:
+def _check_memory(config: JobConfig, model_config: PretrainedConfig, sizes: dict[str, int], cases: list[Case]) -> None:
     """Before anything is built, for the largest of the cases.
 
     Raises:
@@ -125,8 +130,8 @@ def _check_memory(config: JobConfig, shape: Any, sizes: dict[str, int], cases: l
         num_rows=settings.batch_examples, num_source=settings.source_tokens, num_target=settings.target_tokens
     )
     encoder, decoder = (int(layers) for layers in depth.split("-"))
-    largest = pass_bytes(work_of(shape, (encoder, decoder)), [step], work_of(shape))
-    needed = cohort_bytes(students, quantized, num_parameters(shape), largest, config)
+    largest = pass_bytes(work_of(model_config, (encoder, decoder)), [step], work_of(model_config))
+    needed = cohort_bytes(students, quantized, num_parameters(model_config), largest, config)
     free = worker_memory_bytes(config.cluster)
     if needed > free:
         raise UserError(
@@ -140,7 +145,7 @@ def _step_tokens(config: JobConfig) -> int:
     return config.benchmark.batch_examples * (config.benchmark.source_tokens + config.benchmark.target_tokens)
 
 
-def _batches(config: JobConfig, shape: Any, vocabulary: Vocabulary) -> TrainingBatches:
+def _batches(config: JobConfig, model_config: PretrainedConfig, vocabulary: Vocabulary) -> TrainingBatches:
     """As many batches of random tokens as a series has steps."""
     settings, draw = config.benchmark, random.Random(config.seed)
     num_rows = settings.batch_examples * num_steps_of_series(settings.num_steps)
@@ -156,7 +161,7 @@ def _batches(config: JobConfig, shape: Any, vocabulary: Vocabulary) -> TrainingB
         seed=config.seed,
     )
     rows = datasets.Dataset.from_dict(columns)
-    return TrainingBatches(rows, plan, rank=0, pad_id=PAD, decoder_start_id=start_token(shape))
+    return TrainingBatches(rows, plan, rank=0, pad_id=PAD, decoder_start_id=start_token(model_config))
 
 
 def _plan(student: StudentConfig, maps: Maps, seed: int) -> StudentPlan:

@@ -21,7 +21,7 @@ from pipeline.data.batches import TrainingBatches
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.stages.sweep.student.start import student_learner
-from pipeline.tracking.run import SilentRun
+from pipeline.tracking.run import NoOpRun
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
 
 NUM_WARM_UP = 2  # first steps of a series, one of either kind: they allocate
@@ -141,7 +141,7 @@ def _learners(
     config: JobConfig, plans: list[StudentPlan], teacher: Any, batches: TrainingBatches, num_steps: int
 ) -> list[Learner]:
     with TemporaryDirectory() as folder:  # where a sweep would keep which heads are left
-        return [student_learner(config, plan, teacher, SilentRun(), batches, num_steps, Path(folder)) for plan in plans]
+        return [student_learner(config, plan, teacher, NoOpRun(), batches, num_steps, Path(folder)) for plan in plans]
 
 
 def _served(config: JobConfig, teacher: Any, learners: list[Learner]) -> Cohort:

@@ -16,7 +16,7 @@ from pipeline.config.task import DecodingConfig, TaskConfig
 from pipeline.console.progress import say
 from pipeline.evaluation.generate import generate_ids
 from pipeline.evaluation.latency import generation_run, measure_side_by_side
-from pipeline.models.load import load_teacher, read_shape
+from pipeline.models.load import load_teacher, read_model_config
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.fake_quantize import set_weight_caching
 from pipeline.quantization.packed_layers import convert
@@ -29,11 +29,13 @@ from pipeline.stages.sweep.plan.students import layer_maps
 def run(config: JobConfig) -> dict[str, Any]:
     """Time the generation of one student in three forms, beside its teacher, and print a table."""
     settings, vocabulary = config.benchmark, Vocabulary(size=config.model.vocab_size)
-    shape = read_shape(config.model, vocabulary)
+    model_config = read_model_config(config.model, vocabulary)
     length = settings.new_tokens + 1  # the first one is given
-    check_generates(shape, max(settings.source_tokens, length), "set benchmark.source_tokens and benchmark.new_tokens")
+    check_generates(
+        model_config, max(settings.source_tokens, length), "set benchmark.source_tokens and benchmark.new_tokens"
+    )
     student = StudentConfig(scheme=settings.scheme, depth=settings.depth)
-    [maps] = layer_maps([student], shape)
+    [maps] = layer_maps([student], model_config)
     teacher = load_teacher(config.model, vocabulary, TaskConfig(), config.seed).eval()
     decoding = DecodingConfig(min_length=length, max_length=length)
     rows = random_rows(settings.num_examples, settings.source_tokens, vocabulary, random.Random(config.seed))

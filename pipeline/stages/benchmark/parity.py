@@ -37,7 +37,7 @@ from pipeline.config.use import VARIANTS
 from pipeline.console.progress import ProgressBar, say
 from pipeline.export.onnx.export import export_package
 from pipeline.models.forward import start_token
-from pipeline.models.load import load_teacher, read_shape
+from pipeline.models.load import load_teacher, read_model_config
 from pipeline.report.results import text_table
 from pipeline.stages.benchmark.random_students import Maps, write_random_package
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
@@ -54,10 +54,10 @@ def run(config: JobConfig) -> dict[str, Any]:
         UserError: an impossible depth, sequences too long for the model, a scheme that cannot be exported.
     """
     settings, vocabulary = config.benchmark.parity, Vocabulary(size=config.model.vocab_size)
-    shape = read_shape(config.model, vocabulary)
+    model_config = read_model_config(config.model, vocabulary)
     length = max(settings.source_tokens, settings.num_steps + 1)
-    check_generates(shape, length, "set benchmark.parity.source_tokens and num_steps")
-    [maps] = layer_maps([StudentConfig(depth=settings.depth)], shape)
+    check_generates(model_config, length, "set benchmark.parity.source_tokens and num_steps")
+    [maps] = layer_maps([StudentConfig(depth=settings.depth)], model_config)
     recipes = {
         name: changed(config.recipe, changes, f"recipe {name}").quantization
         for name, changes in config.sweep.variants.items()

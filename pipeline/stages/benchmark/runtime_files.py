@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,7 +23,10 @@ from pipeline.runtime.manifest import model_bytes
 from pipeline.stages.benchmark.random_students import Maps, write_random_package
 from pipeline.stages.benchmark.random_tokens import Vocabulary
 from pipeline.stages.sweep.plan.students import layer_maps
-from pipeline.storage.layout import whole_folder
+from pipeline.storage.layout import atomic_folder
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 class ModelFiles:
@@ -35,8 +38,8 @@ class ModelFiles:
         folder: where the files lie.
     """
 
-    def __init__(self, config: JobConfig, shape: Any, folder: Path) -> None:
-        self.config, self.shape, self.folder = config, shape, folder
+    def __init__(self, config: JobConfig, model_config: PretrainedConfig, folder: Path) -> None:
+        self.config, self.model_config, self.folder = config, model_config, folder
 
     def path(self, contender: Contender) -> Path:
         """The folder of a contender's file, made now if need be.
@@ -47,7 +50,7 @@ class ModelFiles:
         path = self.folder / contender.folder
         if not path.is_dir():
             say(f"making {contender.folder}")
-            with whole_folder(path) as partial:
+            with atomic_folder(path) as partial:
                 self._make(contender, partial)
         return path
 
@@ -68,7 +71,7 @@ class ModelFiles:
         Raises:
             UserError: an impossible depth.
         """
-        [maps] = layer_maps([StudentConfig(depth=depth)], self.shape)
+        [maps] = layer_maps([StudentConfig(depth=depth)], self.model_config)
         return maps
 
     def _make(self, contender: Contender, folder: Path) -> None:
@@ -93,7 +96,7 @@ class ModelFiles:
         path = self.folder / contender.depth / f"package-{contender.scheme}"
         if not path.is_dir():
             positions = self.config.model.architecture.max_positions
-            with whole_folder(path) as partial:
+            with atomic_folder(path) as partial:
                 write_random_package(
                     partial,
                     self.teacher,

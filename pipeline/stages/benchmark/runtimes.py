@@ -25,7 +25,7 @@ import random
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -42,13 +42,16 @@ from pipeline.config.schema import JobConfig
 from pipeline.console.progress import ProgressBar, say
 from pipeline.export import onnx
 from pipeline.models.families import family_of
-from pipeline.models.load import read_shape
+from pipeline.models.load import read_model_config
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.benchmark.random_tokens import Vocabulary, check_generates, random_rows
 from pipeline.stages.benchmark.runtime_files import ModelFiles, bytes_on_disk
 from pipeline.stages.memory import num_parameters
 from pipeline.storage.layout import check_free, open_storage
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 # Files of every depth: the teacher's size times so much, baselines and what lies beside them for a moment included.
 DISK_FACTOR = 6.0
@@ -61,35 +64,38 @@ def run(config: JobConfig) -> dict[str, Any]:
         UserError: an impossible depth or scheme, too many threads, too little room.
     """
     settings, vocabulary = config.benchmark.runtime, Vocabulary(size=config.model.vocab_size)
-    shape = read_shape(config.model, vocabulary)
+    model_config = read_model_config(config.model, vocabulary)
     length = max(settings.source_tokens, settings.new_tokens + 1)  # the first one is given
-    check_generates(shape, length, "set benchmark.runtime.source_tokens and new_tokens")
+    check_generates(model_config, length, "set benchmark.runtime.source_tokens and new_tokens")
     if max(settings.threads) > (cores := psutil.cpu_count() or 1):
         raise UserError(f"{max(settings.threads)} threads", f"at most {cores} here", "set benchmark.runtime.threads")
     for scheme in settings.schemes:
-        check_scheme(shape, scheme_of(scheme, config.recipe.quantization))
+        check_scheme(model_config, scheme_of(scheme, config.recipe.quantization))
     storage = open_storage(config.storage.path)
-    key = _files_key(config, shape)
+    key = _files_key(config, model_config)
     folder = storage.root / "benchmarks" / f"runtime-{key}"
-    files, results = ModelFiles(config, shape, folder / "models"), folder / f"{_results_key(config, key)}.jsonl"
+    files, results = ModelFiles(config, model_config, folder / "models"), folder / f"{_results_key(config, key)}.jsonl"
     for depth in settings.depths:
         files.maps(depth)
-    check_free(storage.root, DISK_FACTOR * 4.0 * num_parameters(shape) * len(settings.depths))
+    check_free(storage.root, DISK_FACTOR * 4.0 * num_parameters(model_config) * len(settings.depths))
     cells: list[Cell] = [(d, b, t) for d in settings.depths for t in settings.threads for b in settings.batches]
     done = read_cells(results)
     say(f"{len(cells)} cells, {len(set(cells) & set(done))} of them measured before; results: {results}")
     for cell in cells:
         if cell not in done:
-            done[cell] = _measure(config, shape, files, cell)
+            done[cell] = _measure(config, model_config, files, cell)
             append_cell(results, done[cell])
         say(f"\n{cell_text(done[cell])}\n")
     return {"results": str(results), "cells": [_summary(done[cell]) for cell in cells]}
 
 
-def _measure(config: JobConfig, shape: Any, files: ModelFiles, cell: Cell) -> dict[str, Any]:
+def _measure(config: JobConfig, model_config: PretrainedConfig, files: ModelFiles, cell: Cell) -> dict[str, Any]:
     """The record of one cell."""
     settings, (depth, batch, threads) = config.benchmark.runtime, cell
-    family, teacher_depth = family_of(shape), "-".join(map(str, family_of(shape).num_layers(shape)))
+    family, teacher_depth = (
+        family_of(model_config),
+        "-".join(map(str, family_of(model_config).num_layers(model_config))),
+    )
     contenders, left_out = contenders_of(settings, depth, teacher_depth, family.name)
     paths: dict[str, Path] = {}
     for contender in contenders:
@@ -100,7 +106,7 @@ def _measure(config: JobConfig, shape: Any, files: ModelFiles, cell: Cell) -> di
     contenders = [contender for contender in contenders if contender.name in paths]
     sampling = Sampling(
         source=random_rows(
-            batch, settings.source_tokens, Vocabulary(size=shape.vocab_size), random.Random(config.seed)
+            batch, settings.source_tokens, Vocabulary(size=model_config.vocab_size), random.Random(config.seed)
         ),
         new_tokens=settings.new_tokens,
         rounds=settings.rounds,
@@ -119,7 +125,7 @@ def _measure(config: JobConfig, shape: Any, files: ModelFiles, cell: Cell) -> di
     }
     name = f"{depth}, batch {batch}, {threads} threads"
     measured = _asked(contenders, paths, threads, sampling, settings.timeout_seconds, name)
-    weights = {c.name: weight_bytes_per_token(c, shape, config.recipe.quantization) for c in contenders}
+    weights = {c.name: weight_bytes_per_token(c, model_config, config.recipe.quantization) for c in contenders}
     floor_of = floors(weights.values())
     rows = []
     for contender in contenders:
@@ -175,10 +181,10 @@ def _summary(record: dict[str, Any]) -> dict[str, Any]:
     return {**{name: record[name] for name in ("depth", "batch", "threads", "left_out")}, "contenders": rows}
 
 
-def _files_key(config: JobConfig, shape: Any) -> str:
+def _files_key(config: JobConfig, model_config: PretrainedConfig) -> str:
     """The name of everything that decides about the models' files, the code that exports among it."""
     code = [path.read_text(encoding="utf-8") for path in _sources()]
-    return config_hash(shape.to_dict(), config.seed, asdict(config.recipe.quantization), code)
+    return config_hash(model_config.to_dict(), config.seed, asdict(config.recipe.quantization), code)
 
 
 def _results_key(config: JobConfig, files_key: str) -> str:

@@ -25,7 +25,7 @@ def run(config: JobConfig) -> dict[str, Any]:
     check_comparison(config)
     names = (config.comparison.first, config.comparison.second)
     check_store_exists(tracking_uri(config))
-    tracker = open_tracker(config, patience_seconds=0.0)
+    tracker = open_tracker(config, retry_seconds=0.0)
     first, second = (tracker.one_run(name) for name in names)
     kinds = [found.tags.get("dq.kind", "run") for found in (first, second)]
     if kinds.count("sweep") == 1:

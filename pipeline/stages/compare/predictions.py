@@ -16,7 +16,7 @@ from pipeline.tracking.tracker import FoundRun, Tracker
 SAME = {"dq.split": "split", "dq.metric": "metric", "dq.metric_signature": "metric signature"}
 NOTED = {"dq.data": "data (their references are the same)"}
 
-Said = tuple[list[str], References]  # predictions of a run, and what was expected
+Predictions = tuple[list[str], References]  # predictions of a run, and what was expected
 
 
 def differences_in_data(first: FoundRun, second: FoundRun, names: str) -> list[str]:
@@ -46,14 +46,14 @@ def differences_in_data(first: FoundRun, second: FoundRun, names: str) -> list[s
     return notes
 
 
-def said_by(tracker: Tracker, found: FoundRun) -> Said | None:
+def predictions_of(tracker: Tracker, found: FoundRun) -> Predictions | None:
     """Predictions and references of a run; none if it has no file of them."""
     with TemporaryDirectory() as folder:
         path = tracker.download(found, PREDICTIONS, Path(folder))
         return None if path is None else read_predictions(path)
 
 
-def compare_said(run: FoundRun, first: Said, second: Said) -> list[Comparison]:
+def compare_predictions(run: FoundRun, first: Predictions, second: Predictions) -> list[Comparison]:
     """Every score of two runs.
 
     Args:

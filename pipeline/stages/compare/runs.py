@@ -9,7 +9,13 @@ from pipeline.config.errors import UserError
 from pipeline.console.progress import say
 from pipeline.evaluation.comparison import Comparison
 from pipeline.report.results import text_table
-from pipeline.stages.compare.predictions import Said, compare_said, differences_in_data, interval, said_by
+from pipeline.stages.compare.predictions import (
+    Predictions,
+    compare_predictions,
+    differences_in_data,
+    interval,
+    predictions_of,
+)
 from pipeline.stages.compare.settings_and_cost import (
     measure_lines,
     measures,
@@ -37,10 +43,10 @@ def compare_runs(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[st
             )
     for note in differences_in_data(first, second, f"'{first.name}' and '{second.name}'"):
         say(note)
-    said = [_said(tracker, found) for found in (first, second)]
-    results = compare_said(first, *said)
+    predictions = [_predictions_of(tracker, found) for found in (first, second)]
+    results = compare_predictions(first, *predictions)
     titles = (f"{first.name} ({first.run_id[:6]})", f"{second.name} ({second.run_id[:6]})")
-    num_examples, measured = len(said[0][1]), (measures(first, second), measures(second, first))
+    num_examples, measured = len(predictions[0][1]), (measures(first, second), measures(second, first))
     settings, machines = setting_differences(first, second), other_machine(first, second)
     say(
         f"\n{text_table(_score_lines(titles, results))}\n\n{num_examples} examples, {first.tags['dq.metric_signature']}"
@@ -60,15 +66,15 @@ def compare_runs(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[st
     }
 
 
-def _said(tracker: Tracker, found: FoundRun) -> Said:
-    said = said_by(tracker, found)
-    if said is None:
+def _predictions_of(tracker: Tracker, found: FoundRun) -> Predictions:
+    predictions = predictions_of(tracker, found)
+    if predictions is None:
         raise UserError(
             f"run '{found.name}' ({found.run_id}) has no {PREDICTIONS}",
             "a finished run of a teacher or a student",
             "name another run, or train it again",
         )
-    return said
+    return predictions
 
 
 def _score_lines(titles: tuple[str, str], results: list[Comparison]) -> list[list[str]]:

@@ -25,7 +25,7 @@ def _ratio(value: float) -> str:
 MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "size_bytes": ("MiB on disk", lambda value: f"{value / MIB:.3f}"),
     "size_ratio": ("smaller", _ratio),
-    "rule_p_ratio": ("rule P", _ratio),
+    "paper_ratio": ("paper ratio", _ratio),
     "latency_p50_ms": ("p50 ms", lambda value: f"{value:.1f}"),
     "speed_ratio": ("faster", _ratio),
     "tokens_per_second": ("tokens/s in a batch", lambda value: f"{value:.1f}"),

@@ -10,7 +10,7 @@ from pipeline.console.progress import say
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.report.results import text_table
 from pipeline.stages.compare.match_students import LeftOut, Pair, match_students
-from pipeline.stages.compare.predictions import Said, compare_said, differences_in_data, said_by
+from pipeline.stages.compare.predictions import Predictions, compare_predictions, differences_in_data, predictions_of
 from pipeline.stages.compare.settings_and_cost import measures, other_machine, setting_differences, setting_lines
 from pipeline.stages.compare.sweep_table import Alone, Row, means_over_seeds, table_of_sweeps
 from pipeline.stages.evaluate import PREDICTIONS
@@ -29,7 +29,7 @@ def compare_sweeps(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[
         UserError: sweeps on different examples, or without anything in common.
     """
     matched = match_students(tracker.children(first.run_id), tracker.children(second.run_id))
-    pairs, said, silent = _with_predictions(tracker, [*_teachers(tracker, first, second), *matched.pairs])
+    pairs, predictions, silent = _with_predictions(tracker, [*_teachers(tracker, first, second), *matched.pairs])
     if not pairs:
         raise UserError(
             f"sweeps '{first.name}' ({first.run_id}) and '{second.name}' ({second.run_id}) without a finished student "
@@ -43,11 +43,11 @@ def compare_sweeps(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[
         say(note)
     metric = pairs[0].first.tags["dq.metric"]
     headline = HEADLINES[metric]
-    rows = [_row(pair, said, metric, matched.pairs) for pair in pairs]
+    rows = [_row(pair, predictions, metric, matched.pairs) for pair in pairs]
     means, settings = means_over_seeds(rows), setting_differences(first, second)
     only = [[_alone(found, headline) for found in runs] for runs in (matched.only_first, matched.only_second)]
     machines = next((note for pair in matched.pairs if (note := other_machine(pair.first, pair.second))), "")
-    num_examples, left_out = len(said[pairs[0].first.run_id][1]), [*matched.left_out, *silent]
+    num_examples, left_out = len(predictions[pairs[0].first.run_id][1]), [*matched.left_out, *silent]
     say(f"A: {first.name} ({first.run_id})\nB: {second.name} ({second.run_id})")
     say(f"\n{text_table(table_of_sweeps(headline, rows, means, (only[0], only[1])))}")
     say(f"\n{num_examples} examples, {pairs[0].first.tags['dq.metric_signature']}")
@@ -77,23 +77,23 @@ def _teachers(tracker: Tracker, first: FoundRun, second: FoundRun) -> list[Pair]
     return [] if mine is None or theirs is None else [Pair(name=TEACHER, group=TEACHER, first=mine, second=theirs)]
 
 
-def _with_predictions(tracker: Tracker, pairs: list[Pair]) -> tuple[list[Pair], dict[str, Said], list[LeftOut]]:
+def _with_predictions(tracker: Tracker, pairs: list[Pair]) -> tuple[list[Pair], dict[str, Predictions], list[LeftOut]]:
     """The pairs of which both runs have predictions, what each run says, and the runs that say nothing."""
     runs = {found.run_id: found for pair in pairs for found in (pair.first, pair.second)}
-    read = {run_id: said_by(tracker, found) for run_id, found in runs.items()}
-    said = {run_id: texts for run_id, texts in read.items() if texts is not None}
+    read = {run_id: predictions_of(tracker, found) for run_id, found in runs.items()}
+    predictions = {run_id: texts for run_id, texts in read.items() if texts is not None}
     silent = [
         LeftOut(name=found.name, run_id=run_id, reason=f"no {PREDICTIONS}")
         for run_id, found in runs.items()
-        if run_id not in said
+        if run_id not in predictions
     ]
-    return [pair for pair in pairs if {pair.first.run_id, pair.second.run_id} <= set(said)], said, silent
+    return [pair for pair in pairs if {pair.first.run_id, pair.second.run_id} <= set(predictions)], predictions, silent
 
 
-def _row(pair: Pair, said: dict[str, Said], metric: str, students: list[Pair]) -> Row:
+def _row(pair: Pair, predictions: dict[str, Predictions], metric: str, students: list[Pair]) -> Row:
     """One line of the table; the teachers' size and times are those taken beside the first of the students."""
     beside = students[0] if pair.name == TEACHER and students else pair
-    results = compare_said(pair.first, said[pair.first.run_id], said[pair.second.run_id])
+    results = compare_predictions(pair.first, predictions[pair.first.run_id], predictions[pair.second.run_id])
     return Row(
         name=pair.name,
         group=pair.group,

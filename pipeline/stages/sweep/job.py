@@ -48,7 +48,7 @@ def dry_run(config: JobConfig) -> dict[str, Any]:
     return {
         "status": "planned",
         "sweep": plan.key,
-        "settled": [student.name for student in plan.students if student.key in plan.settled],
+        "already_done": [student.name for student in plan.students if student.key in plan.already_done],
         "cohorts": cohorts,
         "num_steps": plan.num_steps,
         "data": as_document(job.task),

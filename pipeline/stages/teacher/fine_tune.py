@@ -36,9 +36,9 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.layout import Storage, whole_folder, write_json
+from pipeline.storage.layout import Storage, atomic_folder, atomic_json
 from pipeline.storage.lease import lease
-from pipeline.tracking.run import SilentRun
+from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
@@ -154,7 +154,7 @@ def train_teacher(payload: dict[str, Any]) -> None:
 
 
 def _score(
-    config: JobConfig, task: PreparedTask, tokenizer: Any, folder: Path, run: SilentRun, num_steps: int
+    config: JobConfig, task: PreparedTask, tokenizer: Any, folder: Path, run: Run, num_steps: int
 ) -> dict[str, float]:
     """Scores of the best model on the reported split; nothing to score where the objective is denoising."""
     if config.task.objective == "denoising":
@@ -201,14 +201,14 @@ class _KeepBest:
             say(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
             best = self.folder / "best.json"
             if not best.is_file() or standing(metrics) > standing(json.loads(best.read_text())):
-                with whole_folder(self.folder / "model") as partial:
+                with atomic_folder(self.folder / "model") as partial:
                     self.replica.save_pretrained(partial)
                     self.tokenizer.save_pretrained(partial)
-                write_json(best, metrics)
+                atomic_json(best, metrics)
         barrier()
 
 
-def _start_run(config: JobConfig, key: str, task: PreparedTask) -> SilentRun:
+def _start_run(config: JobConfig, key: str, task: PreparedTask) -> Run:
     spec = RunSpec(
         name=f"teacher {config.task.name} {config.model.name}",
         key=key,
@@ -230,4 +230,4 @@ def _write_result(config: JobConfig, folder: Path, key: str, scores: dict[str, f
         scores=scores,
         run_id=run_id,
     )
-    write_json(folder / "result.json", asdict(result))
+    atomic_json(folder / "result.json", asdict(result))

@@ -23,9 +23,9 @@ def check_teacher_room(job: OpenedJob) -> None:
     Raises:
         UserError: too little disk, or too little memory in a worker.
     """
-    num, config = num_parameters(job.shape), job.config
+    num, config = num_parameters(job.model_config), job.config
     check_free(job.storage.root, MIN_FREE_BYTES + checkpoint_bytes([num]))
-    work, validation = work_of(job.shape), job.task.split("validation").lengths()
+    work, validation = work_of(job.model_config), job.task.split("validation").lengths()
     batches = micro_batches(job.task.split("train").lengths(), config.teacher, config.cluster.num_workers, config.seed)
     validation = validation[: config.evaluation.max_validation_examples]
     largest = max(pass_bytes(work, batches), evaluation_bytes(work, validation, config.evaluation.batch_tokens))

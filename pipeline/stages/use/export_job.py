@@ -18,7 +18,7 @@ from pipeline.report.results import MIB, text_table
 from pipeline.runtime.manifest import MANIFEST, ExportInfo, model_bytes
 from pipeline.serving.logged_models import model_name
 from pipeline.stages.use.find_student import FoundModel, find_model
-from pipeline.storage.layout import open_storage, personal_path, write_json
+from pipeline.storage.layout import atomic_json, open_storage, personal_path
 
 
 def run(config: JobConfig) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _compressed(folder: Path, size_bytes: int, package_bytes: int) -> dict[str, 
 def _write_parts(path: Path, parts: dict[str, dict[str, Any]]) -> None:
     """The parts beside the folder: inside, every file is the model's, and a model of many layers has hundreds."""
     try:
-        write_json(path, parts)
+        atomic_json(path, parts)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}", "a file to write", "set output=...") from error
 

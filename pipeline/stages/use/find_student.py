@@ -20,7 +20,7 @@ from pipeline.serving.download import StoredModel, download, model_of_id, model_
 from pipeline.serving.logged_models import EXPORTED, PACKED, model_name
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.student_path import WAYS, student_path
-from pipeline.storage.layout import open_storage, whole_folder
+from pipeline.storage.layout import atomic_folder, open_storage
 from pipeline.tracking.tracker import FoundRun, Tracker, check_store_exists
 
 
@@ -49,7 +49,7 @@ def find_model(config: JobConfig, given: str) -> FoundModel:
     if path is not None:
         return _of_folder(path) if path.is_dir() else _of_file(config, path)
     check_store_exists(tracking_uri(config))
-    tracker = open_tracker(config, patience_seconds=0.0)
+    tracker = open_tracker(config, retry_seconds=0.0)
     return _downloaded(config, tracker, _stored(tracker, given))
 
 
@@ -103,7 +103,7 @@ def _of_file(config: JobConfig, path: Path) -> FoundModel:
     """A zip of an exported folder, unpacked into the cache once."""
     folder = open_storage(config.storage.path).cache / "models" / f"zip-{sha256_of(path)[:16]}"
     if not folder.is_dir():
-        with opened(path) as unpacked, whole_folder(folder) as partial:
+        with opened(path) as unpacked, atomic_folder(folder) as partial:
             shutil.copytree(unpacked, partial, dirs_exist_ok=True)
     return FoundModel(name=path.stem, package=None, exported=folder)
 
@@ -168,7 +168,7 @@ def _downloaded(config: JobConfig, tracker: Tracker, model: StoredModel) -> Foun
     folder = open_storage(config.storage.path).cache / "models" / f"{model_name(model.name)}-{model.digest[:16]}"
     if not folder.is_dir():
         say(f"model {model.name}: downloading it from MLflow")
-        with whole_folder(folder) as partial:
+        with atomic_folder(folder) as partial:
             download(tracker, model, partial)
             manifest = partial / PACKED / MANIFEST
             if not manifest.is_file() or sha256_of(manifest) != model.digest:

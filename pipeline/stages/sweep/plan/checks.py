@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -14,22 +14,25 @@ from pipeline.console.progress import say
 from pipeline.distillation.layer_map import student_maps
 from pipeline.distillation.recording import check_relations
 from pipeline.models.families import family_of
-from pipeline.models.student import check_scheme, outline, sites_of
+from pipeline.models.student import check_scheme, meta_model, sites_of
 from pipeline.quantization.schedule import phases_of
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.fitting import for_each
 from pipeline.stages.sweep.plan.students import recipe_of
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
-def check_possible(config: JobConfig, shape: Any) -> None:
+
+def check_possible(config: JobConfig, model_config: PretrainedConfig) -> None:
     """Refuse a sweep that a teacher of this configuration cannot have, before anything is read or trained.
 
     Raises:
         UserError: depths, schemes, schedules or relations that do not fit.
     """
-    layers = family_of(shape).num_layers(shape)
+    layers = family_of(model_config).num_layers(model_config)
     num_layers = dict(zip(("encoder", "decoder"), layers, strict=True))
-    model = outline(shape)
+    model = meta_model(model_config)
     query = model.get_submodule(sites_of(model).attentions[0].query)
     assert isinstance(query, nn.Linear)
 
@@ -38,7 +41,7 @@ def check_possible(config: JobConfig, shape: Any) -> None:
         with mistakes.noted():
             student_maps(student, layers)
         with mistakes.noted():
-            check_scheme(shape, scheme_of(student.scheme, recipe.quantization))
+            check_scheme(model_config, scheme_of(student.scheme, recipe.quantization))
         with mistakes.noted():
             phases_of(recipe.schedule, recipe.quantization, scheme_of(student.scheme, recipe.quantization))
         with mistakes.noted():

@@ -52,7 +52,7 @@ class SweepPlan:
     key: str
     folder: Path
     students: list[StudentPlan]
-    settled: dict[str, FoundRun]  # student's key -> its run; nothing is left to do for it
+    already_done: dict[str, FoundRun]  # student's key -> its run; nothing is left to do for it
     cohorts: list[CohortPlan]
     num_at_once: int  # cohorts that the empty cluster has room for
     num_steps: int  # optimiser steps of a student
@@ -71,12 +71,14 @@ def plan_sweep(job: OpenedJob) -> SweepPlan:
     if not is_finished:
         check_teacher_room(job)
     folder, plans = job.storage.sweep(key), plan_students(job, teacher)
-    sizes = {plan.key: num_parameters(job.shape, (len(plan.encoder_map), len(plan.decoder_map))) for plan in plans}
-    settled = _settled(config, plans, folder)
+    sizes = {
+        plan.key: num_parameters(job.model_config, (len(plan.encoder_map), len(plan.decoder_map))) for plan in plans
+    }
+    already_done = _already_done(config, plans, folder)
     former, room = _Former(job, sizes), worker_memory_bytes(config.cluster)
-    interrupted = _interrupted(config, plans, settled, folder / "checkpoints", former)
+    interrupted = _interrupted(config, plans, already_done, folder / "checkpoints", former)
     going_on = {plan.key for cohort in interrupted for plan in cohort}
-    fresh = former.form((plan for plan in plans if plan.key not in settled and plan.key not in going_on), room)
+    fresh = former.form((plan for plan in plans if plan.key not in already_done and plan.key not in going_on), room)
     cohorts = [
         CohortPlan(students=students, memory_bytes=former.memory(students), continues=students in interrupted)
         for students in [*interrupted, *fresh]
@@ -88,7 +90,7 @@ def plan_sweep(job: OpenedJob) -> SweepPlan:
         key=key,
         folder=folder,
         students=plans,
-        settled=settled,
+        already_done=already_done,
         cohorts=cohorts,
         num_at_once=num_at_once,
         num_steps=num_steps_of(job, config.student),
@@ -104,7 +106,7 @@ def plan_table(plan: SweepPlan) -> list[list[str]]:
         number = next((i for i, cohort in enumerate(plan.cohorts, 1) if student in cohort.students), 0)
         size = f"{plan.num_parameters[student.key] / 1e6:.2f}"
         if not number:
-            lines.append([student.name, "-", plan.settled[student.key].state, size, "-", "-"])
+            lines.append([student.name, "-", plan.already_done[student.key].state, size, "-", "-"])
             continue
         cohort = plan.cohorts[number - 1]
         state, memory = "continues" if cohort.continues else "to be trained", f"{cohort.memory_bytes / GIB:.2f}"
@@ -135,9 +137,9 @@ def num_steps_of(job: OpenedJob, train: TrainConfig) -> int:
     return total if train.max_steps is None else min(total, train.max_steps)
 
 
-def _settled(config: JobConfig, plans: Sequence[StudentPlan], folder: Path) -> dict[str, FoundRun]:
+def _already_done(config: JobConfig, plans: Sequence[StudentPlan], folder: Path) -> dict[str, FoundRun]:
     """Runs of students that are packed and scored, or were given up by the rule that still holds."""
-    tracker, settled = open_tracker(config), {}
+    tracker, already_done = open_tracker(config), {}
     for plan in plans:
         run = tracker.find("student", plan.key)
         packed = (plan.packed(folder) / MANIFEST).is_file()
@@ -149,12 +151,16 @@ def _settled(config: JobConfig, plans: Sequence[StudentPlan], folder: Path) -> d
                 )
             continue
         if (run.finished and packed) or (run.stopped and config.sweep.stopping.rule != "none"):
-            settled[plan.key] = run
-    return settled
+            already_done[plan.key] = run
+    return already_done
 
 
 def _interrupted(
-    config: JobConfig, plans: Sequence[StudentPlan], settled: dict[str, FoundRun], checkpoints: Path, former: _Former
+    config: JobConfig,
+    plans: Sequence[StudentPlan],
+    already_done: dict[str, FoundRun],
+    checkpoints: Path,
+    former: _Former,
 ) -> list[list[StudentPlan]]:
     """Cohorts with a checkpoint of this layout that can go on as they were."""
     wanted, cohorts = {plan.key: plan for plan in plans}, []
@@ -162,7 +168,7 @@ def _interrupted(
     left.sort(key=lambda record: not record.parent.name.endswith(f"-{config.cluster.layout}"))
     for record in left:
         keys, folder = json.loads(record.read_text()), record.parent
-        if not set(keys) <= set(wanted) or set(keys) <= set(settled):
+        if not set(keys) <= set(wanted) or set(keys) <= set(already_done):
             continue
         if any(read_progress(folder).get("stopped", [])) and config.sweep.stopping.rule == "none":
             continue  # those are wanted after all
@@ -179,8 +185,8 @@ class _Former:
     """Puts students together that can see the same batches, as many as a worker's memory holds."""
 
     def __init__(self, job: OpenedJob, sizes: dict[str, int]) -> None:
-        self.config, self.shape, self.sizes = job.config, job.shape, sizes
-        self.teacher, self.work_of_teacher = num_parameters(job.shape), work_of(job.shape)
+        self.config, self.model_config, self.sizes = job.config, job.model_config, sizes
+        self.teacher, self.work_of_teacher = num_parameters(job.model_config), work_of(job.model_config)
         lengths, num_workers = job.task.split("train").lengths(), job.config.cluster.num_workers
         self.batches = micro_batches(lengths, job.config.student, num_workers, job.config.seed)
         stops, most = job.config.sweep.stopping.rule != "none", job.config.evaluation.max_validation_examples
@@ -197,7 +203,7 @@ class _Former:
     def _pass_bytes(self, plan: StudentPlan) -> float:
         depth = len(plan.encoder_map), len(plan.decoder_map)
         if depth not in self.pass_bytes:
-            work, batch_tokens = work_of(self.shape, depth), self.config.evaluation.batch_tokens
+            work, batch_tokens = work_of(self.model_config, depth), self.config.evaluation.batch_tokens
             validated = evaluation_bytes(work, self.validation, batch_tokens)
             self.pass_bytes[depth] = max(pass_bytes(work, self.batches, self.work_of_teacher), validated)
         return self.pass_bytes[depth]

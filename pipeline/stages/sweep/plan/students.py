@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config.build import build
 from pipeline.config.load import config_hash
@@ -15,6 +15,9 @@ from pipeline.distillation.layer_map import student_maps
 from pipeline.models.families import family_of
 from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.stages.job import OpenedJob
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,17 +80,17 @@ def recipe_of(config: JobConfig, student: StudentConfig) -> RecipeConfig:
     return config.recipe_of(student)
 
 
-def layer_maps(students: list[StudentConfig], shape: Any) -> list[tuple[list[int], list[int]]]:
+def layer_maps(students: list[StudentConfig], model_config: PretrainedConfig) -> list[tuple[list[int], list[int]]]:
     """Encoder and decoder layer map of every student.
 
     Args:
         students: their depths and maps.
-        shape: the teacher's configuration.
+        model_config: the teacher's configuration.
 
     Raises:
         UserError: a depth or layer map that the teacher does not have.
     """
-    return [student_maps(student, family_of(shape).num_layers(shape)) for student in students]
+    return [student_maps(student, family_of(model_config).num_layers(model_config)) for student in students]
 
 
 def plan_students(job: OpenedJob, teacher_key: str) -> list[StudentPlan]:
@@ -108,7 +111,7 @@ def plan_students(job: OpenedJob, teacher_key: str) -> list[StudentPlan]:
             decoder_map=decoder,
         )
         for seed in seeds
-        for student, (encoder, decoder) in zip(points, layer_maps(points, job.shape), strict=True)
+        for student, (encoder, decoder) in zip(points, layer_maps(points, job.model_config), strict=True)
     ]
 
 

@@ -11,8 +11,8 @@ from pipeline.config.build import changed
 from pipeline.config.errors import UserError
 from pipeline.config.recipe import DECODER_TERMS, RecipeConfig
 from pipeline.data.batch import Batch
+from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
-from pipeline.distillation.published import PublishedObjective
 from pipeline.distillation.recording import Relation, modules_named, relations_of
 from pipeline.models.forward import start_token
 from pipeline.models.student import sites_of

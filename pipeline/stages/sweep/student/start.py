@@ -17,7 +17,7 @@ from pipeline.stages.sweep.plan.students import StudentPlan, peak_learning_rate,
 from pipeline.stages.sweep.student.objectives import objective_of
 from pipeline.stages.sweep.train.prune_heads import load_start, read_failure, read_heads
 from pipeline.stages.training import make_engine
-from pipeline.tracking.run import SilentRun
+from pipeline.tracking.run import Run
 from pipeline.training.collective import rank
 from pipeline.training.loop import Learner
 from pipeline.training.optim import make_schedule
@@ -37,8 +37,8 @@ def student_learner(
     config: JobConfig,
     plan: StudentPlan,
     teacher: Any,
-    run: SilentRun,
-    everything: TrainingBatches,
+    run: Run,
+    unsharded_batches: TrainingBatches,
     num_steps: int,
     folder: Path,
 ) -> Learner:
@@ -49,14 +49,14 @@ def student_learner(
         plan: the student.
         teacher: its teacher, on this worker's device.
         run: told what happens to it.
-        everything: unsharded batches; the first calibrates learned activation scales, on every rank alike.
+        unsharded_batches: unsharded batches; the first calibrates learned activation scales, on every rank alike.
         num_steps: optimiser steps to come.
         folder: of the sweep.
     """
     train, recipe, start = config.student, recipe_of(config, plan.config), plan.start_folder(folder)
     student = prepared_student(config, plan, teacher, folder).to(teacher.device)
     if learns_activations(student):
-        calibrate(student, next(everything.steps(0))[0].to(teacher.device))
+        calibrate(student, next(unsharded_batches.steps(0))[0].to(teacher.device))
     scheme = scheme_of_student(config, plan)
     phases = phases_of(recipe.schedule, recipe.quantization, scheme)
     objective = objective_of(recipe, plan, student, teacher, read_heads(start), train.label_smoothing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import torch
@@ -18,9 +18,9 @@ from pipeline.data.tokenise import load_tokenised
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.export.package import PackageInfo, file_bytes, load_package, write_package
 from pipeline.models.load import load_model
-from pipeline.models.student import outline, sites_of
+from pipeline.models.student import meta_model, sites_of
 from pipeline.pruning.removal import remove_heads
-from pipeline.quantization.footprint import rule_p_bytes
+from pipeline.quantization.footprint import paper_bytes
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import NOT_QUANTIZED
 from pipeline.stages.evaluate import (
@@ -38,7 +38,7 @@ from pipeline.stages.sweep.student.log_model import logged_model_or_warning
 from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.stages.sweep.student.speed import speed_metrics
 from pipeline.stages.sweep.student.start import prepared_student, student_learner
-from pipeline.stages.sweep.train.early_stopping import rungs
+from pipeline.stages.sweep.train.early_stopping import stopping_checks
 from pipeline.stages.sweep.train.prune_heads import read_heads
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import (
@@ -47,32 +47,35 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.layout import whole_folder, write_json
-from pipeline.tracking.run import SilentRun
+from pipeline.storage.layout import atomic_folder, atomic_json
+from pipeline.tracking.run import NoOpRun, Run
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, gather_objects, rank
 from pipeline.training.loop import Learner
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
 
 def train_students(payload: dict[str, Any]) -> None:
     """Worker: train this rank's share of a cohort, then pack and evaluate every student that is left."""
     config, task = build(JobConfig, payload["config"]), PreparedTask(**payload["task"])
-    teacher_result, settled = TeacherResult(**payload["teacher"]), payload["settled"]
+    teacher_result, already_done = TeacherResult(**payload["teacher"]), payload["already_done"]
     plans = [StudentPlan.from_payload(plan) for plan in payload["students"]]
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.student
     teacher, folder = load_model(Path(teacher_result.folder), device), Path(payload["folder"])
     split = load_tokenised(Path(payload["training_tokens"]), "train")
-    batches, everything = (
+    batches, unsharded_batches = (
         training_batches(split, train, config, tokenizer, teacher.config, plans[0].seed, sharded)
         for sharded in (True, False)
     )
     num_steps = num_training_steps(batches, train)
     with ExitStack() as runs:
         learners = [
-            student_learner(config, plan, teacher, runs.enter_context(run), everything, num_steps, folder)
+            student_learner(config, plan, teacher, runs.enter_context(run), unsharded_batches, num_steps, folder)
             for plan in plans
-            for run in [SilentRun() if plan.key in settled else _start_run(config, plan, teacher_result, payload)]
+            for run in [NoOpRun() if plan.key in already_done else _start_run(config, plan, teacher_result, payload)]
         ]
         train_with_checkpoints(
             learners,
@@ -82,11 +85,11 @@ def train_students(payload: dict[str, Any]) -> None:
             stage=payload["name"],
             folder=Path(payload["checkpoints"]),
             device=device,
-            on_rung=rungs(config, task, plans, learners, teacher, folder, num_steps),
+            at_check=stopping_checks(config, task, plans, learners, teacher, folder, num_steps),
             teacher_pass=teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision),
         )
         for plan, learner in zip(plans, learners, strict=True):
-            if plan.key in settled:
+            if plan.key in already_done:
                 continue
             packed = plan.packed(folder)
             _pack(config, plan, learner, teacher, tokenizer, folder)
@@ -110,7 +113,7 @@ def _evaluate(
 ) -> None:
     """Score the package on disk and end the student's run; a failure of the next student is not its own."""
     run = learner.listener
-    assert isinstance(run, SilentRun)
+    assert isinstance(run, NoOpRun)
     model, info = load_package(packed)
     model, tokenizer, examples = model.to(teacher.device), task.tokenizer(), evaluation_examples(task, config)
     scores, predictions = evaluate_examples(model, tokenizer, examples, config, task.labels)
@@ -133,7 +136,7 @@ def _evaluate(
     if rank() == 0:
         metrics |= more
         run.metrics(more, num_steps)
-        write_json(packed.parent / "result.json", {"name": plan.name, "metrics": metrics})
+        atomic_json(packed.parent / "result.json", {"name": plan.name, "metrics": metrics})
     run.close()
     if rank() == 0:  # after the results: what fails here is tried again when all students are done
         assert run.run_id is not None
@@ -141,9 +144,7 @@ def _evaluate(
     barrier()
 
 
-def _record(
-    config: JobConfig, run: SilentRun, packed: Path, examples: datasets.Dataset, predictions: list[str]
-) -> None:
+def _record(config: JobConfig, run: Run, packed: Path, examples: datasets.Dataset, predictions: list[str]) -> None:
     """What a student is and says, in its folder and in its run."""
     write_predictions(packed.parent / PREDICTIONS, examples, predictions)
     run.artifacts(packed.parent / PREDICTIONS)
@@ -178,7 +179,7 @@ def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, 
             target_language=config.task.target_language,
             max_source_tokens=config.task.max_source_tokens,
         )
-        with whole_folder(plan.packed(folder)) as partial:
+        with atomic_folder(plan.packed(folder)) as partial:
             write_package(partial, student, tokenizer, info)
     barrier()
 
@@ -198,22 +199,22 @@ def _headline_metrics(
     """
     scheme, size_bytes, best = scheme_of_student(config, plan), file_bytes(packed), HEADLINES[config.task.metric]
     head_bits = scheme.embedding_bits if scheme.quantization.lm_head else NOT_QUANTIZED
-    paper_bytes = _rule_p_bytes(shapes[1], heads, scheme.weight_bits, scheme.embedding_bits, head_bits)
+    bytes_of_paper = _size_in_papers(shapes[1], heads, scheme.weight_bits, scheme.embedding_bits, head_bits)
     metrics = {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
         "size_bytes": float(size_bytes),
         "size_ratio": teacher.size_bytes / size_bytes,
         f"{best}_lost": teacher.scores[best] - scores[best],
     }
     if not scheme.quantization.bits:  # the papers' formula knows one number of bits for all linear layers
-        rule_p_ratio = _rule_p_bytes(shapes[0], {}, 32, 32, 32) / paper_bytes
-        metrics |= {"rule_p_bytes": paper_bytes, "rule_p_ratio": rule_p_ratio}
+        paper_ratio = _size_in_papers(shapes[0], {}, 32, 32, 32) / bytes_of_paper
+        metrics |= {"paper_bytes": bytes_of_paper, "paper_ratio": paper_ratio}
     return metrics
 
 
-def _rule_p_bytes(shape: Any, heads: dict[str, list[int]], *bits: float) -> float:
-    model = outline(shape)
+def _size_in_papers(model_config: PretrainedConfig, heads: dict[str, list[int]], *bits: float) -> float:
+    model = meta_model(model_config)
     remove_heads(model, sites_of(model), heads)
-    return rule_p_bytes(model, sites_of(model), *bits)
+    return paper_bytes(model, sites_of(model), *bits)
 
 
 def _samples(examples: datasets.Dataset, predictions: list[str], num: int) -> dict[str, list[str]]:
@@ -227,7 +228,7 @@ def _say_once(text: str) -> None:
         say(text)
 
 
-def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> SilentRun:
+def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> Run:
     tags = {"dq.teacher_run": teacher.run_id or "", "dq.data": payload["task"]["fingerprint"], **common_tags(config)}
     tags["dq.group"] = plan.group
     of_grid = plan.config.label in config.sweep.recipes

@@ -38,7 +38,7 @@ def to_stop(costs: Sequence[float], rule: str, keep: float) -> list[bool]:
     return [cost > last_kept for cost in costs]
 
 
-def rungs(
+def stopping_checks(
     config: JobConfig,
     task: PreparedTask,
     plans: Sequence[StudentPlan],

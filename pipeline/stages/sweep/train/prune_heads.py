@@ -44,8 +44,8 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.layout import whole_folder, write_json
-from pipeline.tracking.run import SilentRun
+from pipeline.storage.layout import atomic_folder, atomic_json
+from pipeline.tracking.run import NoOpRun
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
 from pipeline.training.engine import Engine
@@ -110,7 +110,7 @@ def choose_heads(payload: dict[str, Any]) -> None:
         gated, failure = _train_gates(config, plan, student, teacher, batches, folder)
         if failure is not None:
             if rank() == 0:
-                write_json(folder / FAILURE, failure)
+                atomic_json(folder / FAILURE, failure)
         elif rank() == 0:
             kept = gated.head_gates.kept(plan.config.heads)
             gated.head_gates.fold(gated)
@@ -122,10 +122,10 @@ def choose_heads(payload: dict[str, Any]) -> None:
 
 
 def _write(folder: Path, plan: StudentPlan, kept: dict[str, list[int]], weights: dict[str, Tensor]) -> None:
-    with whole_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         if weights:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial / WEIGHTS)
-        write_json(partial / HEADS, kept)
+        atomic_json(partial / HEADS, kept)
     say(f"student {plan.name}: keeps {sum(map(len, kept.values()))} heads")
 
 
@@ -192,7 +192,7 @@ def _train_gates(
         engine=make_engine(student.train(), train, config.cluster),
         objective=objective,
         learning_rate=make_schedule(train, num_steps, peak),
-        listener=SilentRun(),
+        listener=NoOpRun(),
         random=RandomStream(plan.seed + rank(), student.device),
     )
     checkpoints = folder.parent / "gates" / config.cluster.layout

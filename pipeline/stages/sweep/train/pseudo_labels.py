@@ -24,7 +24,7 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import PreparedTask, as_payload
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import worker_device
-from pipeline.storage.layout import whole_folder, write_json
+from pipeline.storage.layout import atomic_folder, atomic_json
 from pipeline.training.collective import barrier, gather_objects, rank, world_size
 
 CHUNK_EXAMPLES = 4096  # what an interrupted job may lose
@@ -88,7 +88,7 @@ def write_pseudo_labels(payload: dict[str, Any]) -> None:
             )
             targets = _choose(candidates, chunk["target"][:], settings, config.task)
             if rank() == 0:
-                write_json(path, [asdict(target) for target in targets])
+                atomic_json(path, [asdict(target) for target in targets])
         bar.update(index + 1)
     bar.close()
     if rank() == 0:
@@ -112,9 +112,9 @@ def _choose(
 
 def _write_split(targets: list[Target], examples: Any, tokenizer: Any, config: JobConfig, folder: Path) -> None:
     texts = [target.text for target in targets]
-    with whole_folder(folder / "train") as partial:
+    with atomic_folder(folder / "train") as partial:
         with_targets(examples, texts, tokenizer, config.task).save_to_disk(str(partial))
     near = [target.similarity for target in targets if target.by_teacher]
     share = len(near) / max(1, len(targets))
     say(f"pseudo-labels: {share:.1%} by the teacher, {statistics.fmean(near or [0.0]):.1f} % like the references")
-    write_json(folder / "summary.json", {"by_teacher": share, "similarity": statistics.fmean(near or [0.0])})
+    atomic_json(folder / "summary.json", {"by_teacher": share, "similarity": statistics.fmean(near or [0.0])})

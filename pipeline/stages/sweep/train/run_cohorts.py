@@ -18,7 +18,7 @@ from pipeline.stages.sweep.plan.students import StudentPlan, sequence_of
 from pipeline.stages.sweep.train import prune_heads, pseudo_labels
 from pipeline.stages.sweep.train.cohort_worker import train_students
 from pipeline.stages.teacher.fine_tune import TeacherResult
-from pipeline.storage.layout import write_json
+from pipeline.storage.layout import atomic_json
 from pipeline.tracking.tracker import FoundRun, Tracker
 
 
@@ -46,9 +46,9 @@ def run(
     """
     tracker = open_tracker(job.config)
     for student in plan.students:
-        if student.key in plan.settled:
-            tracker.adopt(plan.settled[student.key], parent_run_id)
-            say(f"student {student.name}: found {plan.settled[student.key].state}")
+        if student.key in plan.already_done:
+            tracker.adopt(plan.already_done[student.key], parent_run_id)
+            say(f"student {student.name}: found {plan.already_done[student.key].state}")
     errors: list[Exception] = []
 
     def ended(name: str, error: Exception | None) -> None:
@@ -83,7 +83,7 @@ def _prepare(
     for student in cohort.students:
         prune_heads.run(job, teacher, student, plan.folder, training_tokens)
     checkpoints = plan.folder / "checkpoints" / f"{config_hash(keys)}-{config.cluster.layout}"
-    write_json(checkpoints / COHORT, keys)
+    atomic_json(checkpoints / COHORT, keys)
     return as_payload(
         config,
         job.task,
@@ -91,7 +91,7 @@ def _prepare(
         teacher=asdict(teacher),
         students=[asdict(student) for student in cohort.students],
         training_tokens=str(training_tokens),
-        settled=sorted(plan.settled),
+        already_done=sorted(plan.already_done),
         folder=str(plan.folder),
         checkpoints=str(checkpoints),
         parent_run_id=parent_run_id,
@@ -139,12 +139,12 @@ def _never_began(student: StudentPlan) -> StudentResult:
 
 
 def _result(run: FoundRun, wanted: bool) -> StudentResult:
-    settled = run.finished or run.stopped is not None
+    already_done = run.finished or run.stopped is not None
     return StudentResult(
         name=run.name,
         key=run.tags["dq.key"],
         run_id=run.run_id,
-        failure=None if settled else run.tags.get("dq.failure", "not finished"),
+        failure=None if already_done else run.tags.get("dq.failure", "not finished"),
         stopped=run.stopped,
         metrics=run.metrics,
         wanted=wanted,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.report.curves import Curve, by_metric, curve_metrics, rounded, thinned, wants_log_axis
 from pipeline.report.pareto import SIZE, Point, pareto_front, styles
 from pipeline.report.results import Results, Row
-from pipeline.report.scatter_layout import CHARACTER_WIDTH, LINE_HEIGHT, plane_of
+from pipeline.report.scatter_layout import CHARACTER_WIDTH, LINE_HEIGHT, scatter_layout_of
 from pipeline.report.static_plots import write_plots
 
 COSTS, SCORES = st.integers(1, 9), st.integers(0, 9)  # few values: ties are where such code errs
@@ -58,25 +58,27 @@ def test_a_plot_shows_every_point_and_no_name_twice_in_one_place(models, baselin
         Row(name=f"{name}{i}", scores={"bleu": score}, size_bytes=size) for i, (size, score, name) in enumerate(models)
     ]
     rows.append(Row(name="none", kind="baseline", scores={"bleu": baseline}))
-    plane = plane_of(Results(rows=rows, columns={"bleu": "BLEU"}, headline="bleu", title="", split="test"), SIZE)
-    width, height = (ends[1] - ends[0] for ends in (plane.costs, plane.scores))
+    layout = scatter_layout_of(
+        Results(rows=rows, columns={"bleu": "BLEU"}, headline="bleu", title="", split="test"), SIZE
+    )
+    width, height = (ends[1] - ends[0] for ends in (layout.costs, layout.scores))
     boxes = []
-    for name in plane.names:
-        right = (math.log10(name.point.x) - plane.costs[0]) / width
+    for name in layout.names:
+        right = (math.log10(name.point.x) - layout.costs[0]) / width
         left = right - min(0.5, CHARACTER_WIDTH * len(name.point.name))
-        boxes.append((left, right, (name.score - plane.scores[0]) / height))
+        boxes.append((left, right, (name.score - layout.scores[0]) / height))
         assert left >= 0
         assert name.score >= name.point.score
     for one, other in itertools.combinations(boxes, 2):
         apart = one[1] <= other[0] or other[1] <= one[0]
         assert apart or abs(one[2] - other[2]) > 0.99 * LINE_HEIGHT
-    for p in plane.points:
-        assert plane.costs[0] < math.log10(p.x) < plane.costs[1]
-        assert plane.scores[0] < p.score < plane.scores[1]
-    scores = [p.score for p in plane.points]
+    for p in layout.points:
+        assert layout.costs[0] < math.log10(p.x) < layout.costs[1]
+        assert layout.scores[0] < p.score < layout.scores[1]
+    scores = [p.score for p in layout.points]
     assert max(scores) - min(scores) < 2 or (max(scores) - min(scores)) > 0.3 * height
-    (level,) = plane.levels
-    assert bool(level.arrow) != (plane.scores[0] < baseline < plane.scores[1])
+    (level,) = layout.levels
+    assert bool(level.arrow) != (layout.scores[0] < baseline < layout.scores[1])
 
 
 @given(st.lists(NUMBERS, max_size=300), st.integers(4, 50))
