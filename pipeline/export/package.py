@@ -31,7 +31,7 @@ from pipeline.quantization.packed_layers import PackedWeight, packed_weights
 from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.runtime.manifest import sha256_of
 
-FORMAT = "dq-packed/3"
+FORMAT = "dq-packed/4"
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 MANIFEST_KEYS = {"format", "sha256", "packed", "scheme", "scheme_name", "decoding"}
@@ -186,8 +186,10 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is not a packed model: {error}", f"a folder with {MANIFEST}", change) from None
     if not isinstance(manifest, dict):
         raise UserError(f"{path} is not the manifest of a packed model", "a JSON object", change)
+    manifest = _as_written_today(manifest)
     if manifest.get("format") != FORMAT:
-        raise UserError(f"format '{manifest.get('format')}' in {path}", FORMAT, "use the version that wrote it")
+        readable = ", ".join((FORMAT, *EARLIER))
+        raise UserError(f"format '{manifest.get('format')}' in {path}", readable, "use the version that wrote it")
     no_section = {name for name in SECTIONS if not isinstance(manifest.get(name), dict)}
     if lacking := sorted(no_section | MANIFEST_KEYS - set(manifest)):
         raise UserError(f"{path} lacks '{lacking[0]}'", "a whole manifest", "export the packed student again")
@@ -197,6 +199,24 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             state = "has changed" if file.is_file() else "is missing"
             raise UserError(f"{file} {state}", "files as they were exported (SHA-256)", "copy or export it again")
     return manifest
+
+
+def _as_written_today(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of an earlier format as this version would have written it, step by step; others as they are."""
+    while (step := EARLIER.get(str(manifest.get("format")))) is not None:
+        manifest = step(manifest)
+    return manifest
+
+
+def _from_3(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Format 4 spells a key of the scheme another way."""
+    scheme = manifest.get("scheme")
+    if isinstance(scheme, dict) and "quantisation" in scheme:
+        scheme = {"quantization" if name == "quantisation" else name: value for name, value in scheme.items()}
+    return {**manifest, "format": "dq-packed/4", "scheme": scheme}
+
+
+EARLIER = {"dq-packed/3": _from_3}  # formats that can still be read -> one step towards today's
 
 
 def file_bytes(folder: Path) -> int:
