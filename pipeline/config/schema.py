@@ -1,22 +1,12 @@
-"""Every setting of every job: type, default, unit, allowed values and meaning.
-
-`load.py` turns YAML and the command line into these dataclasses; nothing else in the project reads YAML.
-The four groups `task`, `model`, `recipe`, `cluster` are sections that `conf/<group>/<name>.yaml` fills.
-"""
+"""Sections that jobs share: every setting with type, default, unit, allowed values and meaning."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from pipeline.config.benchmark import ParityBenchmarkConfig, RuntimeBenchmarkConfig
-from pipeline.config.build import changed
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation
-from pipeline.config.recipe import RecipeConfig
-from pipeline.config.sweep import StudentConfig, SweepConfig, check_students
-from pipeline.config.task import TaskConfig
-from pipeline.config.use import ExportConfig, GenerateConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +121,9 @@ class TrainConfig:
     max_gradient_norm: float = option(1.0, "gradient clipping norm; 0 switches clipping off", minimum=0.0)
     label_smoothing: float = option(0.0, "label smoothing of the cross-entropy", minimum=0.0, maximum=1.0)
     dropout: float = option(0.1, "dropout of the trained model", minimum=0.0, maximum=0.9)
-    log_every_steps: int = option(10, "optimiser steps between logged metrics", minimum=1)
+    log_every_steps: int = option(10, "optimiser steps between logged metrics", minimum=1, changes_results=False)
     validate_every_epochs: int = option(1, "epochs between validations; 0: never", minimum=0)
-    checkpoint_every_steps: int = option(500, "optimiser steps between checkpoints", minimum=1)
+    checkpoint_every_steps: int = option(500, "optimiser steps between checkpoints", minimum=1, changes_results=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,64 +143,6 @@ class EvaluationConfig:
     latency_examples: int = option(
         20, "examples that each student and its teacher are timed on, one by one and in turns; 0: no times", minimum=0
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparisonConfig:
-    """What jobs/compare.py compares."""
-
-    first: str = option("", "id of a run or a sweep, or its name where it is the only one of that name")
-    second: str = option("", "the other run or sweep")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchmarkConfig:
-    """What jobs/benchmark.py measures."""
-
-    kind: str = option(
-        "generation",
-        "generation: weights quantized once or at every step; cohort: one teacher pass for all students, or one each; "
-        "runtime: exported students beside other runtimes; parity: what they say beside what the trained ones say",
-        allowed=("generation", "cohort", "runtime", "parity"),
-    )
-    shapes: dict[str, dict[str, int]] = option(
-        dict, "by kind: what conf/benchmark.yaml sets model.vocab_size and model.architecture to"
-    )
-    scheme: str = option("2-2-8", "scheme of the students")
-    source_tokens: int = option(128, "source tokens of a sequence", minimum=1)
-    depth: str = option("6-3", "generation: encoder-decoder layers of the student")
-    num_examples: int = option(5, "generation: sequences that are timed", minimum=1)
-    new_tokens: int = option(16, "generation: tokens generated for each", minimum=2)
-    depths: list[str] = option(
-        lambda: ["6-3", "3-1", "1-1"], "cohort: encoder-decoder layers of the students, one cohort of each"
-    )
-    num_students: int = option(4, "cohort: students of a cohort", minimum=1)
-    scaling: list[int] = option(lambda: [1, 2, 8], "cohort: further numbers of students, of the last of the depths")
-    batch_examples: int = option(8, "cohort: sequences of an optimiser step", minimum=1)
-    target_tokens: int = option(32, "cohort: target tokens of a sequence", minimum=1)
-    num_steps: int = option(4, "cohort: optimiser steps that are timed, of either kind", minimum=1)
-    runtime: RuntimeBenchmarkConfig = option(RuntimeBenchmarkConfig, "kind runtime")
-    parity: ParityBenchmarkConfig = option(ParityBenchmarkConfig, "kind parity")
-
-    def __post_init__(self) -> None:
-        check_relations(self)
-
-    @relation("depth")
-    def _depth_is_possible(self) -> None:
-        check_students("benchmark.depth", "depth", [self.depth])
-
-    @relation("depths")
-    def _depths_are_possible(self) -> None:
-        check_students("benchmark.depths", "depth", self.depths)
-
-    @relation("scheme")
-    def _scheme_is_possible(self) -> None:
-        check_students("benchmark.scheme", "scheme", [self.scheme])
-
-    @relation("scaling")
-    def _scaling_counts_students(self) -> None:
-        if any(number < 1 for number in self.scaling):
-            raise UserError(f"benchmark.scaling={self.scaling}", "numbers from 1 on", "set benchmark.scaling")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,34 +179,3 @@ class TrackingConfig:
                 "letters, digits, spaces and _ . - after the first",
                 "set tracking.register",
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobConfig:
-    """The whole configuration of a job."""
-
-    experiment: str | None = option(None, "named run; the file conf/experiment/<name>.yaml")
-    seed: int = option(28, "seed of initialisation, dropout and data order", minimum=0)
-    data: DataConfig = option(DataConfig, "where data lies")
-    task: TaskConfig = option(TaskConfig, "what is learned")
-    model: ModelConfig = option(ModelConfig, "the teacher's starting point")
-    recipe: RecipeConfig = option(RecipeConfig, "how students are made")
-    cluster: ClusterConfig = option(ClusterConfig, "where training runs")
-    teacher: TrainConfig = option(TrainConfig, "fine-tuning of the teacher")
-    student: TrainConfig = option(TrainConfig, "training of the students")
-    sweep: SweepConfig = option(SweepConfig, "which students")
-    evaluation: EvaluationConfig = option(EvaluationConfig, "what is measured")
-    comparison: ComparisonConfig = option(ComparisonConfig, "for jobs/compare.py")
-    benchmark: BenchmarkConfig = option(BenchmarkConfig, "for jobs/benchmark.py")
-    export: ExportConfig = option(ExportConfig, "for jobs/export.py")
-    generate: GenerateConfig = option(GenerateConfig, "for jobs/generate.py")
-    storage: StorageConfig = option(StorageConfig, "where results lie")
-    tracking: TrackingConfig = option(TrackingConfig, "where runs are recorded")
-
-    def recipe_of(self, student: StudentConfig) -> RecipeConfig:
-        """The job's recipe with what a student changes.
-
-        Raises:
-            UserError: a change that the schema does not allow.
-        """
-        return changed(self.recipe, student.recipe, f"recipe of student '{student.name}'")

@@ -6,11 +6,12 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import datasets
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.build import with_sections
+from pipeline.config.jobs import TrainsTeacher
 from pipeline.console.progress import ProgressBar, say
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.metrics import (
@@ -27,10 +28,11 @@ from pipeline.evaluation.tokenizers import chosen_tokenizer, doubts
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.training.collective import gather_objects, rank, world_size
 
+Job = TypeVar("Job", bound=TrainsTeacher)
 PREDICTIONS = "predictions.jsonl"  # a line an example: what a model said and what was expected
 
 
-def with_metric_tokenizer(config: JobConfig, task: PreparedTask, language: str | None) -> JobConfig:
+def with_metric_tokenizer(config: Job, task: PreparedTask, language: str | None) -> Job:
     """The configuration with the tokenizer that its metric uses, decided once for all systems, and said aloud.
 
     Args:
@@ -49,14 +51,14 @@ def with_metric_tokenizer(config: JobConfig, task: PreparedTask, language: str |
     if measures_nothing(metric, references, tokenizer):
         say(f"WARNING: no reference has four words by the tokenizer {tokenizer}: BLEU is 0, the loss alone decides")
     say(f"scored by {signature(metric, references, tokenizer)}")
-    return replace(config, task=replace(config.task, metric_tokenizer=tokenizer))
+    return with_sections(config, task=replace(config.task, metric_tokenizer=tokenizer))
 
 
 def evaluate_examples(
     model: Any,
     tokenizer: Any,
     examples: datasets.Dataset,
-    config: JobConfig,
+    config: TrainsTeacher,
     labels: list[str],
     intervals: bool = True,
 ) -> tuple[dict[str, float], list[str]]:
@@ -91,7 +93,7 @@ def evaluate_examples(
     return scores, predictions
 
 
-def validate(model: Any, task: PreparedTask, config: JobConfig, with_scores: bool = True) -> dict[str, float]:
+def validate(model: Any, task: PreparedTask, config: TrainsTeacher, with_scores: bool = True) -> dict[str, float]:
     """A model in training on the validation split: loss, the task's metrics, and `score`, the higher the better.
 
     Denoising has no metrics; its score is the loss, as it is without `with_scores`. Every rank calls it.
@@ -120,7 +122,7 @@ def standing(validated: dict[str, float]) -> tuple[float, float]:
     return -math.inf if math.isnan(score) else score, -math.inf if math.isnan(loss) else -loss
 
 
-def evaluation_examples(task: PreparedTask, config: JobConfig) -> datasets.Dataset:
+def evaluation_examples(task: PreparedTask, config: TrainsTeacher) -> datasets.Dataset:
     """The examples that results are reported on."""
     examples, limit = task.split(config.evaluation.split).examples, config.evaluation.max_examples
     return examples if limit is None else examples.select(range(min(limit, len(examples))))
@@ -132,7 +134,7 @@ def references_of(examples: datasets.Dataset) -> References:
     return references
 
 
-def metric_tags(examples: datasets.Dataset, config: JobConfig) -> dict[str, str]:
+def metric_tags(examples: datasets.Dataset, config: TrainsTeacher) -> dict[str, str]:
     """What makes scores comparable: which split of which data, and the metric's signature."""
     metric = config.task.metric
     return {
@@ -142,7 +144,7 @@ def metric_tags(examples: datasets.Dataset, config: JobConfig) -> dict[str, str]
     }
 
 
-def baseline_scores(task: PreparedTask, config: JobConfig) -> dict[str, float]:
+def baseline_scores(task: PreparedTask, config: TrainsTeacher) -> dict[str, float]:
     """Scores of what needs no model."""
     examples, metric = evaluation_examples(task, config), config.task.metric
     references, training = references_of(examples), task.split("train").examples["target"][:]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from pipeline.config.build import changed
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.recipe import DECODER_TERMS, RecipeConfig
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.distillation.layer_map import student_maps
 from pipeline.models.starting_point import StartingPoint, families_that
-from pipeline.quantization.settings import check_settings, schedule_entries
 
 # Models of conf/model that messages name, with the positions of those for texts.
 CLASSIFIERS, LONGER = "model=tiny_encoder or model=roberta-base", {"tiny": 256, "bart-base": 1024}
 
 
-def for_each(students: list[StudentConfig], check: Callable[[StudentConfig], object]) -> None:
+def for_each(students: Sequence[StudentConfig], check: Callable[[StudentConfig], object]) -> None:
     """A check of every student; the same mistake of several is told of the first one.
 
     Raises:
@@ -37,7 +34,7 @@ def for_each(students: list[StudentConfig], check: Callable[[StudentConfig], obj
     mistakes.tell()
 
 
-def check_fit(start: StartingPoint, config: JobConfig, students: list[StudentConfig]) -> None:
+def check_fit(start: StartingPoint, config: TrainsTeacher, students: Sequence[StudentConfig] = ()) -> None:
     """Refuse a task or students that a model cannot have.
 
     Args:
@@ -57,7 +54,7 @@ def check_fit(start: StartingPoint, config: JobConfig, students: list[StudentCon
     mistakes.tell()
 
 
-def _check_objective(start: StartingPoint, config: JobConfig) -> None:
+def _check_objective(start: StartingPoint, config: TrainsTeacher) -> None:
     """Texts need a decoder, labels a classifier."""
     classifies, name = config.task.objective == "classification", config.model.name
     suitable = families_that(classify=classifies)
@@ -77,7 +74,7 @@ def _check_objective(start: StartingPoint, config: JobConfig) -> None:
     )
 
 
-def _check_positions(start: StartingPoint, config: JobConfig) -> None:
+def _check_positions(start: StartingPoint, config: TrainsTeacher) -> None:
     """No text may be longer than the model's positions."""
     limits = _limits(config.task)
     most = max(limits.values())
@@ -107,69 +104,3 @@ def _limits(task: TaskConfig) -> dict[str, int]:
         limits["task.max_target_tokens"] = task.max_target_tokens
         limits["task.decoding.max_length"] = task.decoding.max_length
     return limits
-
-
-def check_student(config: JobConfig, student: StudentConfig) -> None:
-    """Refuse settings of a student that do not go together.
-
-    Raises:
-        UserError: changes of the recipe that the schema does not allow, quantizers or a schedule that do not go
-            together, heads that cannot be removed, or what a classifier cannot be asked for.
-    """
-    recipe, mistakes = config.recipe_of(student), Mistakes()
-    with mistakes.noted():
-        check_settings(student.scheme, recipe.quantization)
-    with mistakes.noted():
-        for _, _, scheme in schedule_entries(recipe.schedule):
-            check_settings(scheme, recipe.quantization)
-    with mistakes.noted():
-        _check_heads(config, student, recipe)
-    with mistakes.noted():
-        _check_encoder_alone(config, student, recipe)
-    mistakes.tell()
-
-
-def _check_heads(config: JobConfig, student: StudentConfig, recipe: RecipeConfig) -> None:
-    if student.heads == 1:
-        if "pruning" in student.recipe:
-            raise UserError(
-                f"student '{student.name}' with recipe.pruning and all its heads",
-                "heads below 1",
-                "set heads, e.g. 0.5",
-            )
-        return
-    if recipe.pruning.method == "gates" and (config.student.max_steps == 0 or config.student.epochs == 0):
-        raise UserError(
-            f"student '{student.name}' with gates and no training steps", "steps to train them", "set student.max_steps"
-        )
-    if student.distil and recipe.distillation.reduction == "tensor":
-        raise UserError(
-            f"student '{student.name}' with heads={student.heads:g} and reduction=tensor",
-            "token; the published losses compare all heads",
-            "set recipe.distillation.reduction=token, or heads=1",
-        )
-    if recipe.quantization.weight_granularity.startswith("group"):
-        raise UserError(
-            f"student '{student.name}' with {recipe.quantization.weight_granularity}",
-            "per_row or per_tensor where heads are removed: what is left of a row is not whole groups",
-            "set recipe.quantization.weight_granularity=per_row, or heads=1",
-        )
-
-
-def _check_encoder_alone(config: JobConfig, student: StudentConfig, recipe: RecipeConfig) -> None:
-    """What a classifier cannot be asked for."""
-    if config.task.objective != "classification" or not student.distil:
-        return
-    if recipe.distillation.reduction == "tensor":
-        raise UserError(
-            f"student '{student.name}', a classifier, with reduction=tensor",
-            "token; the published losses are those of a model with a decoder",
-            "set recipe=best",
-        )
-    if recipe.sequence.kind != "none":
-        raise UserError(
-            f"student '{student.name}', a classifier, with recipe.sequence.kind={recipe.sequence.kind}",
-            "none: a teacher that classifies writes no texts",
-            "set recipe.sequence.kind=none",
-        )
-    changed(recipe.distillation, dict.fromkeys(DECODER_TERMS, 0.0), "recipe.distillation")  # something must be left

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipeline.cluster.ray_train import connect
+from pipeline.config.build import with_sections
 from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.jobs import HasRuns, TrainsTeacher
 from pipeline.config.load import without_login
-from pipeline.config.schema import JobConfig, ModelConfig
+from pipeline.config.schema import ModelConfig
 from pipeline.console.progress import say
 from pipeline.data.languages import usable_languages
 from pipeline.data.numbered_tokens import numbered_tokenizer
@@ -37,19 +39,23 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 
+Job = TypeVar("Job", bound=TrainsTeacher)
+Opened = TypeVar("Opened", bound=TrainsTeacher, covariant=True)
+
+
 @dataclass(frozen=True, kw_only=True)
-class OpenedJob:
+class OpenedJob(Generic[Opened]):
     """A job whose surroundings have been checked."""
 
-    config: JobConfig
+    config: Opened
     storage: Storage
     task: PreparedTask
     model_config: PretrainedConfig  # the teacher's configuration, known before its weights
 
 
 def open_job(
-    config: JobConfig, check: Callable[[JobConfig, Any], None] | None = None, *, copies_model: bool = True
-) -> OpenedJob:
+    config: Job, check: Callable[[Job, PretrainedConfig], None] | None = None, *, copies_model: bool = True
+) -> OpenedJob[Job]:
     """Check storage, tracking server, cluster and model, all of them, then prepare the data.
 
     Args:
@@ -61,7 +67,7 @@ def open_job(
         UserError: whatever is missing.
     """
     storage, mistakes = open_storage(config.storage.path), Mistakes()
-    config = replace(config, storage=replace(config.storage, path=str(storage.root)))
+    config = with_sections(config, storage=replace(config.storage, path=str(storage.root)))
     with mistakes.noted():
         check_free(storage.root, MIN_FREE_BYTES)
     with mistakes.noted(), lease(storage.cache / "tracking", "opening the MLflow store", wait=True):
@@ -75,7 +81,7 @@ def open_job(
     mistakes.tell()
     language = language_of(config.task)
     config, start = with_local_model(config, storage, copies=copies_model)
-    say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
+    say(f"task {config.task.name}, model {config.model.name}; storage {storage.root}")
     config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
     if config.task.objective == "denoising" and tokenizer.mask_token_id is None:
@@ -90,13 +96,13 @@ def open_job(
     return OpenedJob(config=config, storage=storage, task=task, model_config=model_config)
 
 
-def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | None) -> None:
+def _check_model(config: Job, check: Callable[[Job, PretrainedConfig], None] | None) -> None:
     """What its files tell, with a tokenizer in place of the one that is trained on the data."""
     name = config.model.pretrained
     folder = local_folder(name, "model.pretrained") if name else None
     model = replace(config.model, pretrained=str(folder or name) if name else None)
     if name and folder is None:  # of the hub, before its weights are fetched; of others it is known already
-        check_fit(starting_point_of(pretrained_config(name, model.family)), config, [])
+        check_fit(starting_point_of(pretrained_config(name, model.family)), config)
     tokenizer = load_tokenizer(model) if name else numbered_tokenizer(model.vocab_size)
     if name:
         _check_checkpoint(model, tokenizer, config)
@@ -105,7 +111,7 @@ def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | No
         check(config, model_config)
 
 
-def _check_checkpoint(model: ModelConfig, tokenizer: Any, config: JobConfig) -> None:
+def _check_checkpoint(model: ModelConfig, tokenizer: Any, config: TrainsTeacher) -> None:
     """Refuse a checkpoint that is not whole, or not its tokenizer's; say what it brings besides."""
     account = check_checkpoint(model, tokenizer)
     if account.unused:
@@ -123,7 +129,7 @@ def _check_checkpoint(model: ModelConfig, tokenizer: Any, config: JobConfig) -> 
     fit(model, tokenizer, usable_languages(tokenizer, config.task)[0])
 
 
-def _check_tracking(config: JobConfig) -> None:
+def _check_tracking(config: HasRuns) -> None:
     """A store that cannot be opened shows now, not after training."""
     uri = tracking_uri(config)
     change = "set tracking.uri or MLFLOW_TRACKING_URI"

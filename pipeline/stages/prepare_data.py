@@ -7,11 +7,12 @@ import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
+from pipeline.config.build import with_sections
 from pipeline.config.errors import UserError
-from pipeline.config.load import config_hash
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs import TrainsTeacher
+from pipeline.config.keys import config_hash
 from pipeline.config.task import TaskConfig
 from pipeline.console.progress import say
 from pipeline.data.corpora import load_corpus
@@ -32,6 +33,7 @@ from pipeline.models.load import family_name, pretrained_labels
 from pipeline.models.starting_point import local_folder
 from pipeline.storage.layout import Storage, atomic_folder
 
+Job = TypeVar("Job", bound=TrainsTeacher)
 MANY_KNOWN = 0.1  # share of sources that are in the training split, too, above which scores mislead
 TOKENS_FORMAT = 2  # of the cache: another set of columns is another number
 
@@ -56,7 +58,7 @@ class PreparedTask:
         return load_tokenised(Path(self.tokens_folder), name)
 
 
-def with_local_model(config: JobConfig, storage: Storage, *, copies: bool = True) -> tuple[JobConfig, str]:
+def with_local_model(config: Job, storage: Storage, *, copies: bool = True) -> tuple[Job, str]:
     """The configuration with a local model folder copied to the storage folder, where every worker finds it.
 
     Args:
@@ -71,7 +73,7 @@ def with_local_model(config: JobConfig, storage: Storage, *, copies: bool = True
     if not name:
         return config, "scratch"
     # Runs are titled and tagged by what the model is, not by the file in conf/model/ that was changed.
-    config = replace(config, model=replace(config.model, name=Path(name).name))
+    config = with_sections(config, model=replace(config.model, name=Path(name).name))
     source = local_folder(name, "model.pretrained")
     if source is None:
         return config, f"hub:{name}"
@@ -82,10 +84,10 @@ def with_local_model(config: JobConfig, storage: Storage, *, copies: bool = True
             for path in files:
                 shutil.copy(path, partial)
     model = replace(config.model, pretrained=str(folder if folder.is_dir() else source))
-    return replace(config, model=model), f"folder:{folder.name}"
+    return with_sections(config, model=model), f"folder:{folder.name}"
 
 
-def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobConfig, PreparedTask]:
+def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, PreparedTask]:
     """Load, tokenise and cache the examples of a task.
 
     Args:
@@ -149,10 +151,10 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
         origins=corpus.origins,
         labels=labels,
     )
-    return replace(config, task=task), prepared
+    return with_sections(config, task=task), prepared
 
 
-def _fitted(tokenizer: Any, task: TaskConfig, config: JobConfig) -> TaskConfig:
+def _fitted(tokenizer: Any, task: TaskConfig, config: TrainsTeacher) -> TaskConfig:
     """The task in languages that the tokenizer knows; the tokenizer is checked and made to fit the model, in place."""
     task, ignored = usable_languages(tokenizer, task)
     if ignored:
@@ -162,7 +164,7 @@ def _fitted(tokenizer: Any, task: TaskConfig, config: JobConfig) -> TaskConfig:
     return task
 
 
-def _in_model_order(labels: list[str], config: JobConfig) -> list[str]:
+def _in_model_order(labels: list[str], config: TrainsTeacher) -> list[str]:
     """The labels in the order of a pre-trained classifier of just these labels.
 
     Raises:
@@ -207,6 +209,6 @@ def _digest(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def as_payload(config: JobConfig, task: PreparedTask, **more: Any) -> dict[str, Any]:
+def as_payload(config: TrainsTeacher, task: PreparedTask, **more: Any) -> dict[str, Any]:
     """What a worker function is sent: plain data only."""
     return {"config": asdict(config), "task": asdict(task), **more}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
+from pipeline.config.jobs import TrainsTeacher
+from pipeline.config.schema import ClusterConfig, TrainConfig
 from pipeline.console.progress import ProgressBar, say
 from pipeline.data.batch import Batch
 from pipeline.data.batches import BatchPlan, TrainingBatches
@@ -38,7 +39,7 @@ def worker_device(cluster: ClusterConfig) -> torch.device:
 def training_batches(
     split: TokenisedSplit,
     train: TrainConfig,
-    config: JobConfig,
+    config: TrainsTeacher,
     tokenizer: Any,
     model_config: PretrainedConfig,
     seed: int,

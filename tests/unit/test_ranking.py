@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.jobs.finetune_teacher import TeacherJob
 from pipeline.config.load import load_config
 from pipeline.stages.evaluate import standing
 from pipeline.stages.sweep.train import early_stopping
@@ -26,7 +28,7 @@ def keep(monkeypatch, tmp_path):
             monkeypatch.setattr(fine_tune, "validate", lambda *_, s=score, x=loss: {"score": s, "loss": x})
             engine = SimpleNamespace(copy_to=lambda replica, now=epoch: setattr(replica, "state", now))
             learner = SimpleNamespace(active=True, engine=engine, listener=SimpleNamespace(metrics=lambda *_: None))
-            config, tokenizer = load_config("finetune_teacher", []), SimpleNamespace(save_pretrained=lambda _: None)
+            config, tokenizer = load_config(TeacherJob, []), SimpleNamespace(save_pretrained=lambda _: None)
             resumed = fine_tune._KeepBest(learner, Replica(), config, None, tokenizer, tmp_path)
             resumed(SimpleNamespace(step_in_epoch=0, epoch=epoch, step=10 * epoch))
         return int((tmp_path / "model" / "weights").read_text())
@@ -67,9 +69,9 @@ def test_what_is_no_number_comes_last():
         ([5.0, 5.0, 5.0], [1.0] * 3, ""),
     ],
 )
-def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, tmp_path, rule, scores, losses, stopped):
+def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, rule, scores, losses, stopped):
     """Equal in both, nobody is."""
-    config = load_config("dq_sweep", [f"sweep.stopping={{rule: {rule}, measure: score, keep: 0.6, fractions: [0.5]}}"])
+    config = load_config(SweepJob, [f"sweep.stopping={{rule: {rule}, measure: score, keep: 0.6, fractions: [0.5]}}"])
     student = SimpleNamespace(scheme="8-8-8", depth="1-1", heads=None)
     found = dict(zip("abc", zip(scores, losses, strict=True), strict=True))
     plans = [SimpleNamespace(key=key, name=key, config=student) for key in found]
@@ -80,10 +82,10 @@ def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, tmp_
         )
         for key in found
     ]
-    monkeypatch.setattr(early_stopping, "_replica", lambda config, plan, *_: plan.key)
+    monkeypatch.setattr(early_stopping, "_replica", lambda plan, *_: plan.key)
     monkeypatch.setattr(
         early_stopping, "validate", lambda key, *_, **__: dict(zip(("score", "loss"), found[key], strict=True))
     )
-    [look] = early_stopping.stopping_checks(config, None, plans, learners, None, tmp_path, 10).values()
+    [look] = early_stopping.stopping_checks(config, None, plans, learners, None, 10).values()
     look()
     assert "".join(given_up) == stopped

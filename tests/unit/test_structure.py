@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.job import job_of
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.stages.command import named
 
@@ -136,11 +138,12 @@ def test_the_commands_of_the_documentation_are_accepted(page):
             found += 1
             assert f"\n{words[1]}:" in makefile
             arguments = shlex.split(words[2].partition("=")[2]) if len(words) > 2 else []
-            load_config("dq_sweep", arguments)
+            load_config(SweepJob, arguments)
         for index, word in enumerate(words):
             if word.startswith("jobs/"):
                 found += 1
                 assert (ROOT / word).is_file()
                 arguments = [word for word in words[index + 1 :] if not word.startswith("--")]
-                load_config(Path(word).stem, named(Path(word).stem, arguments))
+                job = job_of(Path(word).stem)
+                load_config(job, named(job, arguments))
     assert found

@@ -25,7 +25,8 @@ import torch
 from pipeline.cluster.ray_train import connect
 from pipeline.cluster.room import worker_memory_bytes
 from pipeline.config.errors import UserError
-from pipeline.config.schema import BenchmarkConfig, ClusterConfig, JobConfig
+from pipeline.config.jobs.benchmark import BenchmarkConfig, BenchmarkJob
+from pipeline.config.schema import ClusterConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.console.progress import ProgressBar, say
@@ -49,7 +50,7 @@ Maps = tuple[list[int], list[int]]
 Case = tuple[str, int]  # depth, number of students
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: BenchmarkJob) -> dict[str, Any]:
     """Time cohorts of several students against cohorts of one, and print a table.
 
     Raises:
@@ -118,7 +119,9 @@ def _check_plain(cluster: ClusterConfig) -> None:
     connect(cluster)
 
 
-def _check_memory(config: JobConfig, model_config: PretrainedConfig, sizes: dict[str, int], cases: list[Case]) -> None:
+def _check_memory(
+    config: BenchmarkJob, model_config: PretrainedConfig, sizes: dict[str, int], cases: list[Case]
+) -> None:
     """Before anything is built, for the largest of the cases.
 
     Raises:
@@ -131,7 +134,7 @@ def _check_memory(config: JobConfig, model_config: PretrainedConfig, sizes: dict
     )
     encoder, decoder = (int(layers) for layers in depth.split("-"))
     largest = pass_bytes(work_of(model_config, (encoder, decoder)), [step], work_of(model_config))
-    needed = cohort_bytes(students, quantized, num_parameters(model_config), largest, config)
+    needed = cohort_bytes(students, quantized, num_parameters(model_config), largest, config.cluster)
     free = worker_memory_bytes(config.cluster)
     if needed > free:
         raise UserError(
@@ -141,11 +144,11 @@ def _check_memory(config: JobConfig, model_config: PretrainedConfig, sizes: dict
         )
 
 
-def _step_tokens(config: JobConfig) -> int:
+def _step_tokens(config: BenchmarkJob) -> int:
     return config.benchmark.batch_examples * (config.benchmark.source_tokens + config.benchmark.target_tokens)
 
 
-def _batches(config: JobConfig, model_config: PretrainedConfig, vocabulary: Vocabulary) -> TrainingBatches:
+def _batches(config: BenchmarkJob, model_config: PretrainedConfig, vocabulary: Vocabulary) -> TrainingBatches:
     """As many batches of random tokens as a series has steps."""
     settings, draw = config.benchmark, random.Random(config.seed)
     num_rows = settings.batch_examples * num_steps_of_series(settings.num_steps)
@@ -186,7 +189,7 @@ def _spread(seconds: Seconds) -> str:
     return f"{seconds.median:.3f} ({seconds.lowest:.3f} to {seconds.highest:.3f})"
 
 
-def _conditions(config: JobConfig, conditions: dict[str, Any]) -> str:
+def _conditions(config: BenchmarkJob, conditions: dict[str, Any]) -> str:
     """What was measured, and where."""
     settings, load = config.benchmark, conditions["load_before"]
     return (

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.stages.sweep.plan.students import StudentPlan
@@ -82,7 +82,7 @@ def num_steps_of_series(num_timed: int) -> int:
 
 
 def time_steps(
-    config: JobConfig,
+    config: BenchmarkJob,
     plans: list[StudentPlan],
     teacher: Any,
     batches: TrainingBatches,
@@ -138,13 +138,13 @@ def time_steps(
 
 
 def _learners(
-    config: JobConfig, plans: list[StudentPlan], teacher: Any, batches: TrainingBatches, num_steps: int
+    config: BenchmarkJob, plans: list[StudentPlan], teacher: Any, batches: TrainingBatches, num_steps: int
 ) -> list[Learner]:
     with TemporaryDirectory() as folder:  # where a sweep would keep which heads are left
         return [student_learner(config, plan, teacher, NoOpRun(), batches, num_steps, Path(folder)) for plan in plans]
 
 
-def _served(config: JobConfig, teacher: Any, learners: list[Learner]) -> Cohort:
+def _served(config: BenchmarkJob, teacher: Any, learners: list[Learner]) -> Cohort:
     return learners, teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import DecodingConfig, TaskConfig
 from pipeline.console.progress import say
@@ -26,7 +26,7 @@ from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_gener
 from pipeline.stages.sweep.plan.students import layer_maps
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: BenchmarkJob) -> dict[str, Any]:
     """Time the generation of one student in three forms, beside its teacher, and print a table."""
     settings, vocabulary = config.benchmark, Vocabulary(size=config.model.vocab_size)
     model_config = read_model_config(config.model, vocabulary)

@@ -29,8 +29,8 @@ from pipeline.benchmarking.engines.packed_steps import PackedSteps
 from pipeline.benchmarking.engines.parity import answers, difference, ragged
 from pipeline.config.build import changed
 from pipeline.config.errors import UserError
+from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.config.use import VARIANTS
@@ -47,7 +47,7 @@ FLOOR, BY_OPENVINO = "torch fp64", "openvino, by OpenVINO"
 Found = dict[str, dict[str, float]]  # runtime -> error, same_choices, same_tokens
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: BenchmarkJob) -> dict[str, Any]:
     """Compare every runtime with torch in fp32, and print a table.
 
     Raises:
@@ -83,7 +83,7 @@ def run(config: JobConfig) -> dict[str, Any]:
 
 
 def _compared(
-    config: JobConfig, maps: Maps, scheme: str, quantization: QuantizationConfig, seed: int
+    config: BenchmarkJob, maps: Maps, scheme: str, quantization: QuantizationConfig, seed: int
 ) -> tuple[Found, dict[str, str]]:
     """How far every runtime is from torch in fp32, of one student; and why others are left out."""
     settings, draw = config.benchmark.parity, random.Random(seed)
@@ -109,7 +109,7 @@ def _compared(
     return found, left_out
 
 
-def random_teacher(config: JobConfig, seed: int) -> Any:
+def random_teacher(config: BenchmarkJob, seed: int) -> Any:
     """A teacher whose biases are not zero, and whose norms turn signs: else it would repeat its last token for ever."""
     teacher = load_teacher(config.model, Vocabulary(size=config.model.vocab_size), TaskConfig(), seed).eval()
     generator = torch.Generator().manual_seed(seed)

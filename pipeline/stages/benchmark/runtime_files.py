@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pipeline.benchmarking.contenders import Contender
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.console.progress import say
@@ -38,7 +38,7 @@ class ModelFiles:
         folder: where the files lie.
     """
 
-    def __init__(self, config: JobConfig, model_config: PretrainedConfig, folder: Path) -> None:
+    def __init__(self, config: BenchmarkJob, model_config: PretrainedConfig, folder: Path) -> None:
         self.config, self.model_config, self.folder = config, model_config, folder
 
     def path(self, contender: Contender) -> Path:

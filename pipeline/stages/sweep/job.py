@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
-from pipeline.config.schema import JobConfig
 from pipeline.console.progress import say
 from pipeline.report.results import markdown_table, sample_table, tables, text_table
 from pipeline.stages.data_summary import as_document
 from pipeline.stages.job import OpenedJob, open_job
-from pipeline.stages.precheck import check_sweep
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.sweep import register
 from pipeline.stages.sweep.plan.checks import check_possible, say_ignored
 from pipeline.stages.sweep.plan.cohorts import SweepPlan, plan_summary, plan_sweep, plan_table
+from pipeline.stages.sweep.precheck import check_sweep
 from pipeline.stages.sweep.report import gather, write_report
 from pipeline.stages.sweep.train import run_cohorts
 from pipeline.stages.teacher import fine_tune
@@ -25,7 +25,7 @@ from pipeline.tracking.tracker import RunSpec
 REPORT_NOTE = "Plots, curves, samples and configuration: artifact `report/report.html`."
 
 
-def dry_run(config: JobConfig) -> dict[str, Any]:
+def dry_run(config: SweepJob) -> dict[str, Any]:
     """Say what `run` would do: the students, their cohorts, memory and steps.
 
     Returns:
@@ -56,7 +56,7 @@ def dry_run(config: JobConfig) -> dict[str, Any]:
     }
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: SweepJob) -> dict[str, Any]:
     """Train, pack and evaluate every student of a sweep, or find it done.
 
     Returns:
@@ -107,7 +107,7 @@ def run(config: JobConfig) -> dict[str, Any]:
     }
 
 
-def _open(config: JobConfig, *, copies_model: bool = True) -> tuple[OpenedJob, SweepPlan]:
+def _open(config: SweepJob, *, copies_model: bool = True) -> tuple[OpenedJob[SweepJob], SweepPlan]:
     """Everything that is checked, and the plan that is printed, before anything is trained."""
     check_sweep(config)
     job = open_job(config, check_possible, copies_model=copies_model)

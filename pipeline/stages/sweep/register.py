@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datasets
 
-from pipeline.config.load import config_hash
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.keys import config_hash
 from pipeline.console.progress import say
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.serving.logged_models import LoggedStudent
@@ -18,7 +19,7 @@ from pipeline.stages.sweep.student.log_model import logged_model, logged_model_o
 from pipeline.stages.sweep.train.run_cohorts import StudentResult
 
 
-def run(job: OpenedJob, plan: SweepPlan, students: list[StudentResult]) -> dict[str, int]:
+def run(job: OpenedJob[SweepJob], plan: SweepPlan, students: list[StudentResult]) -> dict[str, int]:
     """Log the models that are missing and, if the job says so, register those of this submission's students.
 
     Workers log the models of their students; missing are those that failed then, and those of older versions.
@@ -48,7 +49,7 @@ def run(job: OpenedJob, plan: SweepPlan, students: list[StudentResult]) -> dict[
 
 
 def _candidate(
-    job: OpenedJob, student: StudentResult, plan: StudentPlan, model: LoggedStudent, scored_on: str
+    job: OpenedJob[SweepJob], student: StudentResult, plan: StudentPlan, model: LoggedStudent, scored_on: str
 ) -> Candidate:
     headline, metrics = HEADLINES[job.config.task.metric], student.metrics
     return Candidate(
@@ -60,7 +61,7 @@ def _candidate(
     )
 
 
-def _scored_on(job: OpenedJob, examples: datasets.Dataset) -> str:
+def _scored_on(job: OpenedJob[SweepJob], examples: datasets.Dataset) -> str:
     """Equal where scores compare: the same examples of the same data by the same metric of the same signature."""
     tags = metric_tags(examples, job.config)
     return config_hash(job.task.fingerprint, job.config.evaluation.max_examples, tags)

@@ -11,8 +11,9 @@ from typing import Any
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
-from pipeline.config.load import config_hash, to_yaml
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs import TrainsTeacher
+from pipeline.config.keys import config_hash, decisions
+from pipeline.config.load import to_yaml
 from pipeline.console.progress import say
 from pipeline.distillation.objective import TaskObjective
 from pipeline.export.package import file_bytes
@@ -59,21 +60,25 @@ class TeacherResult:
     run_id: str | None
 
 
-def teacher_key(config: JobConfig, task: PreparedTask) -> str:
+def teacher_key(config: TrainsTeacher, task: PreparedTask) -> str:
     """The name of a teacher: everything that decides its weights and scores, nothing else."""
-    training = {name: value for name, value in asdict(config.teacher).items() if not name.endswith("_every_steps")}
     model = {"start": task.start, "tokenizer": Path(task.tokenizer_folder).name}
     if task.start == "scratch":
-        model |= asdict(config.model.architecture)
+        model |= decisions(config.model.architecture)
         if config.model.family not in (None, "bart"):
             model["family"] = config.model.family
-    # The fingerprint stands for the corpus; of the evaluation only what is scored matters.
-    settings = {name: value for name, value in asdict(config.task).items() if name != "corpus"}
-    scored = (config.evaluation.split, config.evaluation.max_examples, config.evaluation.max_validation_examples)
-    return config_hash(task.fingerprint, settings, model, training, scored, config.seed, config.cluster.precision)
+    return config_hash(
+        task.fingerprint,  # stands for the corpus
+        decisions(config.task, without=["corpus"]),
+        model,
+        decisions(config.teacher),
+        decisions(config.evaluation, only=["split", "max_examples", "max_validation_examples"]),  # what is scored
+        config.seed,
+        config.cluster.precision,
+    )
 
 
-def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResult:
+def run(config: TrainsTeacher, storage: Storage, task: PreparedTask) -> TeacherResult:
     """Fine-tune the teacher, or find it finished.
 
     Raises:
@@ -92,7 +97,7 @@ def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResul
     return TeacherResult(**json.loads(result.read_text()))
 
 
-def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
+def _train(config: TrainsTeacher, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
     payload = as_payload(config, task, folder=str(folder), key=key)
     say_other_layouts((folder / "checkpoints").glob("*"), config.cluster.layout, f"teacher {key}")
     try:
@@ -102,7 +107,7 @@ def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, fo
         raise
 
 
-def _finish_run(config: JobConfig, result: Path) -> None:
+def _finish_run(config: TrainsTeacher, result: Path) -> None:
     """Nothing else would continue the run of a finished teacher, should MLflow have been away at its end."""
     run_id = TeacherResult(**json.loads(result.read_text())).run_id
     if run_id is None:
@@ -116,7 +121,11 @@ def _finish_run(config: JobConfig, result: Path) -> None:
 
 def train_teacher(payload: dict[str, Any]) -> None:
     """Worker: fine-tune on this rank's shard; rank 0 writes `folder/model` and `folder/result.json`."""
-    config, task, folder = build(JobConfig, payload["config"]), PreparedTask(**payload["task"]), Path(payload["folder"])
+    config, task, folder = (
+        build(TrainsTeacher, payload["config"]),
+        PreparedTask(**payload["task"]),
+        Path(payload["folder"]),
+    )
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.teacher
     model = load_teacher(config.model, tokenizer, config.task, config.seed, task.labels)
     set_dropout(model, train.dropout)
@@ -154,7 +163,7 @@ def train_teacher(payload: dict[str, Any]) -> None:
 
 
 def _score(
-    config: JobConfig, task: PreparedTask, tokenizer: Any, folder: Path, run: Run, num_steps: int
+    config: TrainsTeacher, task: PreparedTask, tokenizer: Any, folder: Path, run: Run, num_steps: int
 ) -> dict[str, float]:
     """Scores of the best model on the reported split; nothing to score where the objective is denoising."""
     if config.task.objective == "denoising":
@@ -173,7 +182,7 @@ class _KeepBest:
     """Validation after an epoch; the best model so far is written to `folder/model`."""
 
     def __init__(
-        self, learner: Learner, replica: Any, config: JobConfig, task: PreparedTask, tokenizer: Any, folder: Path
+        self, learner: Learner, replica: Any, config: TrainsTeacher, task: PreparedTask, tokenizer: Any, folder: Path
     ) -> None:
         self.learner, self.replica, self.config, self.folder = learner, replica, config, folder
         self.tokenizer, self.task = tokenizer, task
@@ -208,7 +217,7 @@ class _KeepBest:
         barrier()
 
 
-def _start_run(config: JobConfig, key: str, task: PreparedTask) -> Run:
+def _start_run(config: TrainsTeacher, key: str, task: PreparedTask) -> Run:
     spec = RunSpec(
         name=f"teacher {config.task.name} {config.model.name}",
         key=key,
@@ -220,7 +229,7 @@ def _start_run(config: JobConfig, key: str, task: PreparedTask) -> Run:
     return start_run(config, spec)
 
 
-def _write_result(config: JobConfig, folder: Path, key: str, scores: dict[str, float], run_id: str | None) -> None:
+def _write_result(config: TrainsTeacher, folder: Path, key: str, scores: dict[str, float], run_id: str | None) -> None:
     (folder / "config.yaml").write_text(to_yaml(config))
     result = TeacherResult(
         key=key,

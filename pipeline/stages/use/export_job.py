@@ -9,7 +9,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.export import ExportJob
 from pipeline.console.progress import say
 from pipeline.export.onnx.compress import write_zip
 from pipeline.export.onnx.export_once import exported_once
@@ -21,7 +21,7 @@ from pipeline.stages.use.find_student import FoundModel, find_model
 from pipeline.storage.layout import atomic_json, open_storage, personal_path
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: ExportJob) -> dict[str, Any]:
     """Export the student that `export.model` means, print what its bytes are, and write all its parts beside it.
 
     Returns:
@@ -58,7 +58,7 @@ def run(config: JobConfig) -> dict[str, Any]:
     return document | (_compressed(folder, size_bytes, package_bytes) if settings.compress == "zip" else {})
 
 
-def _folder(config: JobConfig, model: FoundModel) -> Path:
+def _folder(config: ExportJob, model: FoundModel) -> Path:
     if config.export.output is not None:
         return personal_path(config.export.output).absolute()
     root = open_storage(config.storage.path).root

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs import HasRuns
 from pipeline.console.progress import say
 from pipeline.export.package import FORMAT as PACKAGE_FORMAT
 from pipeline.export.package import MANIFEST
@@ -39,7 +39,7 @@ class FoundModel:
     exported: Path | None
 
 
-def find_model(config: JobConfig, given: str) -> FoundModel:
+def find_model(config: HasRuns, given: str) -> FoundModel:
     """The student that a person means, downloaded into the cache where MLflow keeps it.
 
     Raises:
@@ -99,7 +99,7 @@ def _said(path: Path, key: str) -> str:
     return str(manifest.get(key, "")) if isinstance(manifest, dict) else ""
 
 
-def _of_file(config: JobConfig, path: Path) -> FoundModel:
+def _of_file(config: HasRuns, path: Path) -> FoundModel:
     """A zip of an exported folder, unpacked into the cache once."""
     folder = open_storage(config.storage.path).cache / "models" / f"zip-{sha256_of(path)[:16]}"
     if not folder.is_dir():
@@ -163,7 +163,7 @@ def _of_run(tracker: Tracker, run: FoundRun) -> StoredModel:
     return model
 
 
-def _downloaded(config: JobConfig, tracker: Tracker, model: StoredModel) -> FoundModel:
+def _downloaded(config: HasRuns, tracker: Tracker, model: StoredModel) -> FoundModel:
     """A logged model's files in the cache; named by the digest of its manifest, so each is there once."""
     folder = open_storage(config.storage.path).cache / "models" / f"{model_name(model.name)}-{model.digest[:16]}"
     if not folder.is_dir():

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.generate import GenerateJob
 from pipeline.config.use import AS_TRAINED
 from pipeline.console.progress import ProgressBar, say
 from pipeline.export.answer import Answerer
@@ -24,7 +24,7 @@ from pipeline.stages.use.find_student import FoundModel, find_model
 from pipeline.storage.layout import open_storage, personal_path
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: GenerateJob) -> dict[str, Any]:
     """Answer the texts that `generate.text` means.
 
     Returns:
@@ -68,7 +68,7 @@ def _texts(source: str, second: str | None) -> Texts:
     return with_second(read_texts(source), second)
 
 
-def _answerer(config: JobConfig, model: FoundModel) -> tuple[str, Answerer | OnnxAnswerer]:
+def _answerer(config: GenerateJob, model: FoundModel) -> tuple[str, Answerer | OnnxAnswerer]:
     """What answers, and the name of its runtime."""
     settings = config.generate
     if settings.runtime == "torch" or (settings.runtime == "auto" and model.exported is None):
@@ -89,7 +89,7 @@ def _answerer(config: JobConfig, model: FoundModel) -> tuple[str, Answerer | Onn
     )
 
 
-def _exported(config: JobConfig, model: FoundModel) -> Path:
+def _exported(config: GenerateJob, model: FoundModel) -> Path:
     """A package's graphs in the cache; made anew where they are damaged, or of another format."""
     assert model.package is not None
     digest = sha256_of(model.package / MANIFEST)

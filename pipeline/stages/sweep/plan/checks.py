@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from pipeline.config.errors import Mistakes
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.recipe import DECODER_TERMS
-from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.console.progress import say
 from pipeline.distillation.layer_map import student_maps
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 
-def check_possible(config: JobConfig, model_config: PretrainedConfig) -> None:
+def check_possible(config: SweepJob, model_config: PretrainedConfig) -> None:
     """Refuse a sweep that a teacher of this configuration cannot have, before anything is read or trained.
 
     Raises:
@@ -51,7 +51,7 @@ def check_possible(config: JobConfig, model_config: PretrainedConfig) -> None:
     for_each(config.sweep.points(), check)
 
 
-def say_ignored(config: JobConfig) -> None:
+def say_ignored(config: SweepJob) -> None:
     """Name the losses that do not concern students without a decoder."""
     if config.task.objective != "classification":
         return

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.build import build
-from pipeline.config.load import config_hash
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.keys import config_hash, decisions
 from pipeline.config.recipe import RecipeConfig, SequenceConfig
-from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.distillation.layer_map import student_maps
 from pipeline.models.families import family_of
@@ -39,7 +39,7 @@ class StudentPlan:
     @property
     def group(self) -> str:
         """The same for all seeds of one student and for nothing else; what stands before `#` is for people."""
-        return f"{self.config.name}#{config_hash(asdict(self.config))}"
+        return f"{self.config.name}#{config_hash(decisions(self.config))}"
 
     @property
     def name(self) -> str:
@@ -55,23 +55,22 @@ class StudentPlan:
         return sweep / "students" / self.key / "packed"
 
 
-def sweep_key(config: JobConfig, teacher_key: str) -> str:
+def sweep_key(config: SweepJob, teacher_key: str) -> str:
     """The name of a sweep: teacher, recipe and training, but not the list of students, which may grow."""
-    training = {name: value for name, value in asdict(config.student).items() if not name.endswith("_every_steps")}
-    return config_hash(teacher_key, asdict(config.recipe), training)
+    return config_hash(teacher_key, decisions(config.recipe), decisions(config.student))
 
 
-def sequence_of(config: JobConfig, student: StudentConfig) -> SequenceConfig:
+def sequence_of(config: SweepJob, student: StudentConfig) -> SequenceConfig:
     """Whose texts a student is trained on; the references if it has no teacher."""
     return recipe_of(config, student).sequence if student.distil else SequenceConfig()
 
 
-def peak_learning_rate(config: JobConfig, student: StudentConfig) -> float:
+def peak_learning_rate(config: SweepJob, student: StudentConfig) -> float:
     """The student's own, or the sweep's."""
     return config.student.learning_rate if student.learning_rate is None else student.learning_rate
 
 
-def recipe_of(config: JobConfig, student: StudentConfig) -> RecipeConfig:
+def recipe_of(config: SweepJob, student: StudentConfig) -> RecipeConfig:
     """The sweep's recipe with what the student changes.
 
     Raises:
@@ -93,7 +92,7 @@ def layer_maps(students: list[StudentConfig], model_config: PretrainedConfig) ->
     return [student_maps(student, family_of(model_config).num_layers(model_config)) for student in students]
 
 
-def plan_students(job: OpenedJob, teacher_key: str) -> list[StudentPlan]:
+def plan_students(job: OpenedJob[SweepJob], teacher_key: str) -> list[StudentPlan]:
     """The students of a sweep in their order, seed by seed.
 
     Raises:
@@ -104,7 +103,7 @@ def plan_students(job: OpenedJob, teacher_key: str) -> list[StudentPlan]:
     return [
         StudentPlan(
             config=student,
-            key=config_hash(key, asdict(student), seed),
+            key=config_hash(key, decisions(student), seed),
             seed=seed,
             shows_seed=bool(config.sweep.seeds),
             encoder_map=encoder,
@@ -115,6 +114,6 @@ def plan_students(job: OpenedJob, teacher_key: str) -> list[StudentPlan]:
     ]
 
 
-def scheme_of_student(config: JobConfig, plan: StudentPlan) -> Scheme:
+def scheme_of_student(config: SweepJob, plan: StudentPlan) -> Scheme:
     """The scheme of a student under the job's recipe."""
     return scheme_of(plan.config.scheme, recipe_of(config, plan.config).quantization)

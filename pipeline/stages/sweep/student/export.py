@@ -9,7 +9,7 @@ import datasets
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.use import AS_TRAINED
 from pipeline.console.progress import say
 from pipeline.data.batches import generation_batches
@@ -60,7 +60,7 @@ def export_student(packed: Path, teacher_bytes: int, name: str) -> tuple[OnnxAns
 
 
 def exported_scores(
-    packed: Path, examples: datasets.Dataset, config: JobConfig, predictions: list[str]
+    packed: Path, examples: datasets.Dataset, config: SweepJob, predictions: list[str]
 ) -> dict[str, float]:
     """Scores of what the graphs say about examples, and how often it is what torch says; every rank calls it.
 

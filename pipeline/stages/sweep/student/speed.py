@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import torch
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.task import DecodingConfig
 from pipeline.console.progress import say
 from pipeline.data.batch import model_columns
@@ -30,7 +30,7 @@ def speed_metrics(
     teacher: Any,
     examples: datasets.Dataset,
     pad_id: int,
-    config: JobConfig,
+    config: SweepJob,
 ) -> dict[str, float]:
     """Absolute times of all and their ratios (above 1: the student is faster); nothing if none are wanted.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.models.student import build_student, prepare_student, sites_of
@@ -24,7 +24,7 @@ from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
 
-def prepared_student(config: JobConfig, plan: StudentPlan, teacher: Any, folder: Path) -> Any:
+def prepared_student(config: SweepJob, plan: StudentPlan, teacher: Any, folder: Path) -> Any:
     """A student of a sweep's folder: layers of the teacher, heads removed, fake-quantized."""
     start = plan.start_folder(folder)
     student = build_student(teacher, plan.encoder_map, plan.decoder_map, config.student.dropout, read_heads(start))
@@ -34,7 +34,7 @@ def prepared_student(config: JobConfig, plan: StudentPlan, teacher: Any, folder:
 
 
 def student_learner(
-    config: JobConfig,
+    config: SweepJob,
     plan: StudentPlan,
     teacher: Any,
     run: Run,

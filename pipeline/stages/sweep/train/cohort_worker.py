@@ -11,8 +11,8 @@ import datasets
 import torch
 
 from pipeline.config.build import build
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
-from pipeline.config.schema import JobConfig
 from pipeline.console.progress import say
 from pipeline.data.tokenise import load_tokenised
 from pipeline.evaluation.metrics import HEADLINES
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 def train_students(payload: dict[str, Any]) -> None:
     """Worker: train this rank's share of a cohort, then pack and evaluate every student that is left."""
-    config, task = build(JobConfig, payload["config"]), PreparedTask(**payload["task"])
+    config, task = build(SweepJob, payload["config"]), PreparedTask(**payload["task"])
     teacher_result, already_done = TeacherResult(**payload["teacher"]), payload["already_done"]
     plans = [StudentPlan.from_payload(plan) for plan in payload["students"]]
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.student
@@ -102,7 +102,7 @@ def train_students(payload: dict[str, Any]) -> None:
 
 
 def _evaluate(
-    config: JobConfig,
+    config: SweepJob,
     plan: StudentPlan,
     learner: Learner,
     task: PreparedTask,
@@ -144,14 +144,14 @@ def _evaluate(
     barrier()
 
 
-def _record(config: JobConfig, run: Run, packed: Path, examples: datasets.Dataset, predictions: list[str]) -> None:
+def _record(config: SweepJob, run: Run, packed: Path, examples: datasets.Dataset, predictions: list[str]) -> None:
     """What a student is and says, in its folder and in its run."""
     write_predictions(packed.parent / PREDICTIONS, examples, predictions)
     run.artifacts(packed.parent / PREDICTIONS)
     run.table(_samples(examples, predictions, config.evaluation.num_samples), "samples.json")
 
 
-def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, tokenizer: Any, folder: Path) -> None:
+def _pack(config: SweepJob, plan: StudentPlan, learner: Learner, teacher: Any, tokenizer: Any, folder: Path) -> None:
     """Convert a replica of the trained student and write it as a package; frees the engine.
 
     The last update may have made a weight infinite, which no loss has seen: such a student fails here.
@@ -185,7 +185,7 @@ def _pack(config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, 
 
 
 def _headline_metrics(
-    config: JobConfig,
+    config: SweepJob,
     plan: StudentPlan,
     scores: dict[str, float],
     packed: Path,
@@ -228,7 +228,7 @@ def _say_once(text: str) -> None:
         say(text)
 
 
-def _start_run(config: JobConfig, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> Run:
+def _start_run(config: SweepJob, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> Run:
     tags = {"dq.teacher_run": teacher.run_id or "", "dq.data": payload["task"]["fingerprint"], **common_tags(config)}
     tags["dq.group"] = plan.group
     of_grid = plan.config.label in config.sweep.recipes

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sweep import StoppingConfig
 from pipeline.console.progress import say
 from pipeline.models.student import sites_of
@@ -39,7 +39,7 @@ def to_stop(costs: Sequence[float], rule: str, keep: float) -> list[bool]:
 
 
 def stopping_checks(
-    config: JobConfig,
+    config: SweepJob,
     task: PreparedTask,
     plans: Sequence[StudentPlan],
     learners: Sequence[Learner],
@@ -81,7 +81,7 @@ def stopping_checks(
 
 
 def _replica(
-    config: JobConfig, plan: StudentPlan, learner: Learner, teacher: Any, folder: Path, step: int, num_steps: int
+    config: SweepJob, plan: StudentPlan, learner: Learner, teacher: Any, folder: Path, step: int, num_steps: int
 ) -> Any:
     """A student as it is trained at a step, on the grid of its phase."""
     model = prepared_student(config, plan, teacher, folder).to(teacher.device)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.console.progress import say
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
@@ -56,7 +56,9 @@ from pipeline.training.random_stream import RandomStream
 HEADS, WEIGHTS, FAILURE = "heads.json", "model.safetensors", "failure.json"
 
 
-def run(job: OpenedJob, teacher: TeacherResult, plan: StudentPlan, sweep: Path, training_tokens: Path) -> None:
+def run(
+    job: OpenedJob[SweepJob], teacher: TeacherResult, plan: StudentPlan, sweep: Path, training_tokens: Path
+) -> None:
     """Choose the heads of a student that does not keep all, or find them chosen."""
     folder = plan.start_folder(sweep)
     if plan.config.heads == 1 or (folder / HEADS).is_file():
@@ -98,7 +100,7 @@ def read_failure(folder: Path) -> str | None:
 
 def choose_heads(payload: dict[str, Any]) -> None:
     """Worker: importance on rank 0, or gates trained by all ranks; rank 0 writes the folder."""
-    config, folder = build(JobConfig, payload["config"]), Path(payload["folder"])
+    config, folder = build(SweepJob, payload["config"]), Path(payload["folder"])
     plan = StudentPlan.from_payload(payload["student"])
     device, tokenizer = worker_device(config.cluster), PreparedTask(**payload["task"]).tokenizer()
     teacher = load_model(Path(payload["teacher"]), device)
@@ -176,7 +178,7 @@ class GatedObjective:
 
 
 def _train_gates(
-    config: JobConfig, plan: StudentPlan, student: Any, teacher: Any, batches: TrainingBatches, folder: Path
+    config: SweepJob, plan: StudentPlan, student: Any, teacher: Any, batches: TrainingBatches, folder: Path
 ) -> tuple[Any, str | None]:
     """Train gates and weights together in full precision.
 
@@ -217,7 +219,7 @@ def _train_gates(
     return replica, learner.failure
 
 
-def _gated_objective(config: JobConfig, plan: StudentPlan, student: Any, teacher: Any) -> GatedObjective:
+def _gated_objective(config: SweepJob, plan: StudentPlan, student: Any, teacher: Any) -> GatedObjective:
     """Gates on all heads of a student, and what they and its weights minimise."""
     recipe, sites = recipe_of(config, plan.config), sites_of(student)
     gates = HeadGates(student, sites, pace=recipe.pruning.pace)

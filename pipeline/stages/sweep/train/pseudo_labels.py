@@ -11,9 +11,9 @@ from typing import Any
 
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
-from pipeline.config.load import config_hash
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.keys import config_hash, decisions
 from pipeline.config.recipe import SequenceConfig
-from pipeline.config.schema import JobConfig
 from pipeline.config.task import TaskConfig
 from pipeline.console.progress import ProgressBar, say
 from pipeline.data.tokenise import with_targets
@@ -30,7 +30,7 @@ from pipeline.training.collective import barrier, gather_objects, rank, world_si
 CHUNK_EXAMPLES = 4096  # what an interrupted job may lose
 
 
-def run(job: OpenedJob, teacher: TeacherResult, settings: SequenceConfig) -> Path:
+def run(job: OpenedJob[SweepJob], teacher: TeacherResult, settings: SequenceConfig) -> Path:
     """The folder of tokenised splits to train on: the task's own, or one with the teacher's targets.
 
     Raises:
@@ -41,8 +41,8 @@ def run(job: OpenedJob, teacher: TeacherResult, settings: SequenceConfig) -> Pat
     parts = (
         teacher.key,
         Path(job.task.tokens_folder).name,
-        asdict(settings),
-        asdict(job.config.task.decoding),
+        decisions(settings),
+        decisions(job.config.task.decoding),
         (job.config.task.metric, job.config.task.metric_tokenizer),
     )
     folder = job.storage.cache / "pseudo_labels" / config_hash(*parts)
@@ -62,7 +62,7 @@ def run(job: OpenedJob, teacher: TeacherResult, settings: SequenceConfig) -> Pat
 
 def write_pseudo_labels(payload: dict[str, Any]) -> None:
     """Worker: targets for this rank's share of every chunk; rank 0 writes them, then the split."""
-    config, task, folder = build(JobConfig, payload["config"]), PreparedTask(**payload["task"]), Path(payload["folder"])
+    config, task, folder = build(SweepJob, payload["config"]), PreparedTask(**payload["task"]), Path(payload["folder"])
     settings, tokenizer = build(SequenceConfig, payload["settings"]), task.tokenizer()
     examples = task.split("train").examples
     model = load_model(Path(payload["teacher"]), worker_device(config.cluster))
@@ -110,7 +110,7 @@ def _choose(
     return [parts[i % world_size()][i // world_size()] for i in range(len(references))]
 
 
-def _write_split(targets: list[Target], examples: Any, tokenizer: Any, config: JobConfig, folder: Path) -> None:
+def _write_split(targets: list[Target], examples: Any, tokenizer: Any, config: SweepJob, folder: Path) -> None:
     texts = [target.text for target in targets]
     with atomic_folder(folder / "train") as partial:
         with_targets(examples, texts, tokenizer, config.task).save_to_disk(str(partial))

@@ -8,7 +8,8 @@ from functools import partial
 
 from pipeline.cluster.groups import run_side_by_side
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.load import config_hash
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.keys import config_hash
 from pipeline.console.progress import say
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import as_payload
@@ -37,7 +38,7 @@ class StudentResult:
 
 
 def run(
-    job: OpenedJob, plan: SweepPlan, teacher: TeacherResult, parent_run_id: str
+    job: OpenedJob[SweepJob], plan: SweepPlan, teacher: TeacherResult, parent_run_id: str
 ) -> tuple[list[StudentResult], list[Exception]]:
     """Train the students that are left, cohorts at the same time as far as the cluster has room.
 
@@ -75,7 +76,7 @@ def run(
 
 
 def _prepare(
-    job: OpenedJob, plan: SweepPlan, cohort: CohortPlan, teacher: TeacherResult, parent_run_id: str, name: str
+    job: OpenedJob[SweepJob], plan: SweepPlan, cohort: CohortPlan, teacher: TeacherResult, parent_run_id: str, name: str
 ) -> dict[str, object]:
     """What comes before training: the texts to learn, the heads to keep; what the workers are sent."""
     config, keys = job.config, [student.key for student in cohort.students]
@@ -98,7 +99,7 @@ def _prepare(
     )
 
 
-def _train(job: OpenedJob, cohort: CohortPlan, payload: dict[str, object], tracker: Tracker) -> None:
+def _train(job: OpenedJob[SweepJob], cohort: CohortPlan, payload: dict[str, object], tracker: Tracker) -> None:
     keys = [student.key for student in cohort.students]
     try:
         run_workers(
