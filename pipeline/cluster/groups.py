@@ -13,7 +13,7 @@ from functools import partial
 
 from pipeline.cluster.room import check_resources, nodes_alive
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.console.progress import say
 
 WATCH_SECONDS = 5.0

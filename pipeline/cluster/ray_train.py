@@ -13,7 +13,7 @@ from pipeline.cluster.failures import advice, no_useless_restart
 from pipeline.cluster.groups import run_watched
 from pipeline.cluster.room import bundle, wait_for_resources
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.training.allocator import keeping_environment
 
 CONNECT_TIMEOUT_S = 3.0

@@ -154,10 +154,10 @@ def with_todays_names(values: Any, schema: Any, key: str = "") -> Any:
         return values
     hints = typing.get_type_hints(schema)
     formerly = {f.name: f.metadata.get("formerly") for f in dataclasses.fields(schema)}
-    todays = {str(old): name for name, old in formerly.items() if old is not None}
-    renamed = {}
+    todays: dict[Any, str] = {old: name for name, old in formerly.items() if old is not None}
+    renamed: dict[Any, Any] = {}
     for given, value in values.items():
-        name = todays.get(str(given), given)
+        name = todays.get(given, given)
         if name != given and name in values:
             name = given  # both: the old one is refused as unknown
         if name != given:

@@ -40,10 +40,10 @@ def all_jobs() -> list[type[Any]]:
 
 
 @functools.cache
-def known_keys(*jobs: type[Any]) -> dict[str, list[str]]:
-    """Dotted names of all sections and settings of some jobs (none given: of all) -> the jobs that have them."""
+def known_keys() -> dict[str, list[str]]:
+    """Dotted names of all sections and settings of all jobs -> the jobs that have them."""
     found: dict[str, list[str]] = {}
-    for job in jobs or all_jobs():
+    for job in all_jobs():
         parts = [name.split(".") for name, _ in settings_of(job)]
         for key in {".".join(names[:end]) for names in parts for end in range(1, len(names) + 1)}:
             found.setdefault(key, []).append(job_name(job))

@@ -24,7 +24,7 @@ from pipeline.config.layers import (
     split_overrides,
     take_defaults,
 )
-from pipeline.config.recipe import RecipeConfig
+from pipeline.config.sections.recipe import RecipeConfig
 
 Job = TypeVar("Job")
 

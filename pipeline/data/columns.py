@@ -11,7 +11,7 @@ from typing import Any
 import datasets
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.column_names import paths_of
 from pipeline.data.json_file import SpeltFloat
 from pipeline.data.records import Records, Row, value_at

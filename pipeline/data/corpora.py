@@ -15,7 +15,7 @@ from pathlib import Path
 import datasets
 
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.config.sections.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records, saved_records, unreadable
 from pipeline.data.column_names import check_columns
 from pipeline.data.columns import examples_of, grouped

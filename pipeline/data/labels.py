@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from unicodedata import normalize
 
 from pipeline.config.errors import Mistakes, UserError, listed
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.corpora import Corpus
 
 

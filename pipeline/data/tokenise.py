@@ -16,8 +16,8 @@ from tokenizers import ByteLevelBPETokenizer, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ModelConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.batch import IGNORED_LABEL
 from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.config.errors import UserError
 from pipeline.config.layers import CONF_DIR
-from pipeline.config.schema import ModelConfig
+from pipeline.config.sections.model import ModelConfig
 
 OTHER_FORMATS = (".bin", ".pt", ".h5", ".msgpack", ".ot")
 

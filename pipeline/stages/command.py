@@ -64,7 +64,7 @@ def _keyed(job: type[Any], word: str) -> str | None:
     key = found[1]
     if key in own:
         return f"{own_section(job)}.{word}"
-    if not own or key in known_keys(job) or (" " not in word and _is_foreign(key)):
+    if not own or job_name(job) in known_keys().get(key, []) or (" " not in word and _is_foreign(key)):
         return word  # a setting of another job is refused later
     if " " not in word and get_close_matches(key, own, 1, NEARLY):
         raise _no_setting(job, word, key)

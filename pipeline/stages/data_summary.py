@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.labels import look_alikes
 from pipeline.data.split_paths import SPLITS
 from pipeline.data.tokenise import TokenisedSplit

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs import TrainsTeacher
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.distillation.layer_map import student_maps
 from pipeline.models.starting_point import StartingPoint, families_that
 

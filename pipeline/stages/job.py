@@ -11,7 +11,7 @@ from pipeline.config.build import with_sections
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs import HasRuns, TrainsTeacher
 from pipeline.config.load import without_login
-from pipeline.config.schema import ModelConfig
+from pipeline.config.sections.model import ModelConfig
 from pipeline.console.progress import say
 from pipeline.data.languages import usable_languages
 from pipeline.data.numbered_tokens import numbered_tokenizer

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batches import BatchPlan
 from pipeline.data.limits import length_batches
 from pipeline.models.families import family_of

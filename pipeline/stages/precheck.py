@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pipeline.config.errors import Mistakes
 from pipeline.config.jobs import TrainsTeacher
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import CorpusConfig
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import CorpusConfig
 from pipeline.data.column_names import check_columns
 from pipeline.data.split_paths import check_split_names, split_paths
 from pipeline.data.text_records import text_records

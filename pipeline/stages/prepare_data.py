@@ -13,7 +13,7 @@ from pipeline.config.build import with_sections
 from pipeline.config.errors import UserError
 from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.keys import config_hash
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.console.progress import say
 from pipeline.data.corpora import load_corpus
 from pipeline.data.labels import labels_of

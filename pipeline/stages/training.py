@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from pipeline.config.jobs import TrainsTeacher
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.console.progress import ProgressBar, say
 from pipeline.data.batch import Batch
 from pipeline.data.batches import BatchPlan, TrainingBatches

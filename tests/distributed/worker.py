@@ -16,8 +16,9 @@ from transformers import BartConfig, BartForConditionalGeneration
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
-from pipeline.config.recipe import DistillationConfig, QuantizationConfig, QuantizersConfig
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.recipe import DistillationConfig, QuantizationConfig, QuantizersConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM
 from pipeline.config.job import job_of
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
-from pipeline.config.schema import ModelConfig
+from pipeline.config.sections.model import ModelConfig
 from pipeline.data.tokenise import load_tokenizer, read_tokenizer
 from pipeline.export.answer import Answerer
 from pipeline.export.package import load_package

@@ -7,7 +7,8 @@ from torch import nn
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import signals_of
 from pipeline.models.student import build_student, prepare_student

@@ -11,7 +11,7 @@ from pipeline.config.job import all_jobs, groups_of, has_experiments, job_name
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash
 from pipeline.config.load import CONF_DIR, help_text, load_config, members, to_yaml
-from pipeline.config.sweep import StudentConfig
+from pipeline.config.sections.sweep import StudentConfig
 from pipeline.quantization.scheme import scheme_of
 
 JOBS = {job_name(job): job for job in all_jobs()}

@@ -14,7 +14,7 @@ from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.jobs.finetune_teacher import TeacherJob
 from pipeline.config.jobs.generate import GenerateJob
 from pipeline.config.load import load_config
-from pipeline.config.recipe import DistillationConfig
+from pipeline.config.sections.recipe import DistillationConfig
 
 STUDENTS = "sweep.students"
 WRONG_TYPES = ["seed=abc", "seed=1.5", "seed=true", "seed=", "seed=null", "student.epochs=3.0", "student.dropout=much"]

@@ -10,8 +10,8 @@ from rouge_score import rouge_scorer
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
-from pipeline.config.schema import ArchitectureConfig, ModelConfig
-from pipeline.config.task import DecodingConfig, TaskConfig
+from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
+from pipeline.config.sections.task import DecodingConfig, TaskConfig
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.latency import measure_side_by_side
 from pipeline.evaluation.metrics import COLUMNS, HEADLINES, rouge, score_texts, trivial_predictions

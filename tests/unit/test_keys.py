@@ -9,8 +9,8 @@ from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.load import load_config
 from pipeline.config.option import option
-from pipeline.config.schema import TrainConfig
-from pipeline.config.sweep import StudentConfig
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.sweep.plan.students import sweep_key
 from pipeline.stages.teacher.fine_tune import teacher_key

@@ -12,8 +12,10 @@ from transformers import BartConfig, MBartConfig, T5Config
 
 from pipeline.config.build import changed
 from pipeline.config.jobs.dq_sweep import SweepJob
-from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
-from pipeline.config.schema import ArchitectureConfig, ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
 from pipeline.evaluation.predict import mean_loss

@@ -7,7 +7,7 @@ import pytest
 from pipeline.cluster import groups, room
 from pipeline.cluster.room import GIB, check_resources, num_groups, worker_memory_bytes
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
 
 PAIR = ClusterConfig(num_workers=2, cpus_per_worker=2)
 

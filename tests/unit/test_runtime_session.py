@@ -12,7 +12,7 @@ from handmade import INFO, Said, with_digests
 from onnx import helper
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.runtime import manifest
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.manifest import DECODER, ENCODER, GOLDEN, MANIFEST, WEIGHTS

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ArchitectureConfig, ModelConfig
+from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.models.families import families, family_named
 from pipeline.models.load import read_model_config, starting_point_of

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.config.benchmark import ParityBenchmarkConfig, RuntimeBenchmarkConfig
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation, section
-from pipeline.config.recipe import RecipeConfig
-from pipeline.config.schema import (
-    ClusterConfig,
-    EvaluationConfig,
-    ModelConfig,
-    StorageConfig,
-    TrainConfig,
-)
-from pipeline.config.sweep import SweepConfig, check_students
+from pipeline.config.sections.benchmark import ParityBenchmarkConfig, RuntimeBenchmarkConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.evaluation import EvaluationConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.recipe import RecipeConfig
+from pipeline.config.sections.storage import StorageConfig
+from pipeline.config.sections.sweep import SweepConfig, check_students
+from pipeline.config.sections.training import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config.option import option, section
-from pipeline.config.schema import StorageConfig, TrackingConfig
+from pipeline.config.sections.storage import StorageConfig
+from pipeline.config.sections.tracking import TrackingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config.option import option, section
-from pipeline.config.schema import StorageConfig, TrackingConfig
-from pipeline.config.use import MODEL, VARIANTS
+from pipeline.config.sections.export import MODEL, VARIANTS
+from pipeline.config.sections.storage import StorageConfig
+from pipeline.config.sections.tracking import TrackingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config.option import option, section
-from pipeline.config.schema import (
-    ClusterConfig,
-    DataConfig,
-    EvaluationConfig,
-    ModelConfig,
-    StorageConfig,
-    TrackingConfig,
-    TrainConfig,
-)
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.data import DataConfig
+from pipeline.config.sections.evaluation import EvaluationConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.storage import StorageConfig
+from pipeline.config.sections.task import TaskConfig
+from pipeline.config.sections.tracking import TrackingConfig
+from pipeline.config.sections.training import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)

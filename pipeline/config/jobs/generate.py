@@ -7,9 +7,11 @@ from typing import Any
 
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation, section
-from pipeline.config.schema import EvaluationConfig, StorageConfig, TrackingConfig
-from pipeline.config.task import DecodingConfig
-from pipeline.config.use import MODEL
+from pipeline.config.sections.evaluation import EvaluationConfig
+from pipeline.config.sections.export import MODEL
+from pipeline.config.sections.storage import StorageConfig
+from pipeline.config.sections.task import DecodingConfig
+from pipeline.config.sections.tracking import TrackingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

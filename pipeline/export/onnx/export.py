@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.languages import set_languages
 from pipeline.data.tokenise import read_tokenizer
 from pipeline.export.onnx.golden import measured_parity, write_golden

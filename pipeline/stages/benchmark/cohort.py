@@ -26,9 +26,9 @@ from pipeline.cluster.ray_train import connect
 from pipeline.cluster.room import worker_memory_bytes
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.benchmark import BenchmarkConfig, BenchmarkJob
-from pipeline.config.schema import ClusterConfig
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.console.progress import ProgressBar, say
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.models.forward import start_token

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from pipeline.config.jobs.benchmark import BenchmarkJob
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import DecodingConfig, TaskConfig
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import DecodingConfig, TaskConfig
 from pipeline.console.progress import say
 from pipeline.evaluation.generate import generate_ids
 from pipeline.evaluation.latency import generation_run, measure_side_by_side

@@ -30,10 +30,10 @@ from pipeline.benchmarking.engines.parity import answers, difference, ragged
 from pipeline.config.build import changed
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.benchmark import BenchmarkJob
-from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import TaskConfig
-from pipeline.config.use import VARIANTS
+from pipeline.config.sections.export import VARIANTS
+from pipeline.config.sections.recipe import QuantizationConfig
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.console.progress import ProgressBar, say
 from pipeline.export.onnx.export import export_package
 from pipeline.models.forward import start_token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.config.errors import Mistakes
 from pipeline.config.jobs.benchmark import BenchmarkJob
-from pipeline.config.sweep import StudentConfig
+from pipeline.config.sections.sweep import StudentConfig
 from pipeline.distillation.layer_map import student_maps
 from pipeline.models.starting_point import starting_point
 from pipeline.stages.fitting import for_each

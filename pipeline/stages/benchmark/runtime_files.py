@@ -11,8 +11,8 @@ import torch
 
 from pipeline.benchmarking.contenders import Contender
 from pipeline.config.jobs.benchmark import BenchmarkJob
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.console.progress import say
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.onnx.export import export_package

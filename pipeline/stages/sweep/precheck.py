@@ -5,8 +5,8 @@ from __future__ import annotations
 from pipeline.config.build import changed
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs.dq_sweep import SweepJob
-from pipeline.config.recipe import DECODER_TERMS, RecipeConfig
-from pipeline.config.sweep import StudentConfig
+from pipeline.config.sections.recipe import DECODER_TERMS, RecipeConfig
+from pipeline.config.sections.sweep import StudentConfig
 from pipeline.quantization.settings import check_settings, schedule_entries
 from pipeline.stages.fitting import for_each
 from pipeline.stages.precheck import check_model, check_surroundings

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.generate import GenerateJob
-from pipeline.config.use import AS_TRAINED
+from pipeline.config.sections.export import AS_TRAINED
 from pipeline.console.progress import ProgressBar, say
 from pipeline.export.answer import Answerer
 from pipeline.export.onnx.export_once import exported_anew

@@ -8,8 +8,8 @@ from torch import nn
 
 from pipeline.config.errors import Mistakes
 from pipeline.config.jobs.dq_sweep import SweepJob
-from pipeline.config.recipe import DECODER_TERMS
-from pipeline.config.sweep import StudentConfig
+from pipeline.config.sections.recipe import DECODER_TERMS
+from pipeline.config.sections.sweep import StudentConfig
 from pipeline.console.progress import say
 from pipeline.distillation.layer_map import student_maps
 from pipeline.distillation.recording import check_relations

@@ -10,7 +10,8 @@ from pathlib import Path
 from pipeline.cluster.room import GIB, check_resources, nodes_alive, num_groups, worker_memory_bytes
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.dq_sweep import SweepJob
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.console.progress import say
 from pipeline.data.batches import BatchPlan
 from pipeline.export.package import MANIFEST

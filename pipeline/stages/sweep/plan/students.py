@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config.build import build
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash, decisions
-from pipeline.config.recipe import RecipeConfig, SequenceConfig
-from pipeline.config.sweep import StudentConfig
+from pipeline.config.sections.recipe import RecipeConfig, SequenceConfig
+from pipeline.config.sections.sweep import StudentConfig
 from pipeline.distillation.layer_map import student_maps
 from pipeline.models.families import family_of
 from pipeline.quantization.scheme import Scheme, scheme_of

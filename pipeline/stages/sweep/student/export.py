@@ -10,7 +10,7 @@ import torch
 
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.dq_sweep import SweepJob
-from pipeline.config.use import AS_TRAINED
+from pipeline.config.sections.export import AS_TRAINED
 from pipeline.console.progress import say
 from pipeline.data.batches import generation_batches
 from pipeline.evaluation.metrics import score_texts

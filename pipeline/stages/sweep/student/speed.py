@@ -9,7 +9,7 @@ import datasets
 import torch
 
 from pipeline.config.jobs.dq_sweep import SweepJob
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.console.progress import say
 from pipeline.data.batch import model_columns
 from pipeline.evaluation.latency import (

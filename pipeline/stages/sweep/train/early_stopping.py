@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.jobs.dq_sweep import SweepJob
-from pipeline.config.sweep import StoppingConfig
+from pipeline.config.sections.sweep import StoppingConfig
 from pipeline.console.progress import say
 from pipeline.models.student import sites_of
 from pipeline.quantization.schedule import BitSchedule, phases_of

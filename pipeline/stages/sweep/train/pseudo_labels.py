@@ -13,8 +13,8 @@ from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash, decisions
-from pipeline.config.recipe import SequenceConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.recipe import SequenceConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.console.progress import ProgressBar, say
 from pipeline.data.tokenise import with_targets
 from pipeline.distillation.pseudo_labels import Target, choose_target

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.config.build import build
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, option, relation
-from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS
+from pipeline.config.sections.recipe import ACTIVATION_BITS, WEIGHT_BITS
 
 SCHEME_PATTERN = re.compile(r"^([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)$")
 ENTRY = "write sweep.students entries like {scheme: 2-2-8, depth: 6-3}"
