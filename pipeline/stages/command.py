@@ -20,6 +20,7 @@ from pipeline.config.layers import GROUPS
 from pipeline.config.load import help_text, known_config, to_yaml
 from pipeline.config.schema import JobConfig
 from pipeline.config.use import ExportConfig, GenerateConfig
+from pipeline.console.log import LOG_LEVEL, log_to_stderr
 from pipeline.stages.document import document_line
 from pipeline.training.allocator import keep_memory
 
@@ -126,6 +127,8 @@ def main(
         print(help_text(job, summary or job, POSITIONAL.get(job, ()), own=job in OWN))
         return 0
     try:
+        with mistakes.noted(LOG_LEVEL):
+            log_to_stderr()
         words = [word for word in arguments if word not in ("--print-config", "--dry-run")]
         known = known_config(job, named(job, words, mistakes), mistakes)
         if "--print-config" in arguments:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import datasets
 
 from pipeline.config.schema import JobConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.console.progress import ProgressBar
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.metrics import (
     HEADLINES,
@@ -29,6 +30,8 @@ from pipeline.training.collective import gather_objects, rank, world_size
 
 PREDICTIONS = "predictions.jsonl"  # a line an example: what a model said and what was expected
 
+log = logging.getLogger(__name__)
+
 
 def with_metric_tokenizer(config: JobConfig, task: PreparedTask, language: str | None) -> JobConfig:
     """The configuration with the tokenizer that its metric uses, decided once for all systems, and said aloud.
@@ -45,10 +48,10 @@ def with_metric_tokenizer(config: JobConfig, task: PreparedTask, language: str |
     texts = texts_of(references)
     tokenizer = chosen_tokenizer(metric, config.task.metric_tokenizer, texts, language)
     for doubt in doubts(config.task, tokenizer, texts, language):
-        say(f"WARNING: {doubt}")
+        log.warning(doubt)
     if measures_nothing(metric, references, tokenizer):
-        say(f"WARNING: no reference has four words by the tokenizer {tokenizer}: BLEU is 0, the loss alone decides")
-    say(f"scored by {signature(metric, references, tokenizer)}")
+        log.warning(f"no reference has four words by the tokenizer {tokenizer}: BLEU is 0, the loss alone decides")
+    log.info(f"scored by {signature(metric, references, tokenizer)}")
     return replace(config, task=replace(config.task, metric_tokenizer=tokenizer))
 
 

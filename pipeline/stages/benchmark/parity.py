@@ -14,6 +14,7 @@ the next layers amplify it, so that no two implementations agree more closely th
 from __future__ import annotations
 
 import functools
+import logging
 import random
 import tempfile
 from collections.abc import Callable
@@ -34,7 +35,7 @@ from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.config.use import VARIANTS
-from pipeline.console.progress import ProgressBar, say
+from pipeline.console.progress import ProgressBar
 from pipeline.export.onnx.export import export_package
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_model_config
@@ -45,6 +46,8 @@ from pipeline.stages.sweep.plan.students import layer_maps
 
 FLOOR, BY_OPENVINO = "torch fp64", "openvino, by OpenVINO"
 Found = dict[str, dict[str, float]]  # runtime -> error, same_choices, same_tokens
+
+log = logging.getLogger(__name__)
 
 
 def run(config: JobConfig) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def run(config: JobConfig) -> dict[str, Any]:
     if not rows:
         raise UserError("no scheme that can be measured", "; ".join(left_out.values()), "set benchmark.parity.schemes")
     notes = [f"{name}: left out, {reason}" for name, reason in left_out.items()]
-    say("\n" + "\n".join([text_table(_lines(rows)), *notes]))
+    log.info("\n" + "\n".join([text_table(_lines(rows)), *notes]))
     return {"rows": rows, "left_out": left_out}
 
 

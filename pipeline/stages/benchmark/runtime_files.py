@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,6 @@ from pipeline.benchmarking.contenders import Contender
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
-from pipeline.console.progress import say
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.onnx.export import export_package
 from pipeline.export.package import file_bytes
@@ -27,6 +27,8 @@ from pipeline.storage.layout import atomic_folder
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+log = logging.getLogger(__name__)
 
 
 class ModelFiles:
@@ -49,7 +51,7 @@ class ModelFiles:
         """
         path = self.folder / contender.folder
         if not path.is_dir():
-            say(f"making {contender.folder}")
+            log.info(f"making {contender.folder}")
             with atomic_folder(path) as partial:
                 self._make(contender, partial)
         return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.load import config_hash, to_yaml
 from pipeline.config.schema import JobConfig
-from pipeline.console.progress import say
 from pipeline.distillation.objective import TaskObjective
 from pipeline.export.package import file_bytes
 from pipeline.models.load import load_model, load_teacher, set_dropout
@@ -45,6 +45,8 @@ from pipeline.training.collective import barrier, rank
 from pipeline.training.loop import Learner, Progress
 from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResul
             if not result.is_file():  # else the one waited for has finished it
                 _train(config, storage, task, key, folder)
                 return TeacherResult(**json.loads(result.read_text()))
-    say(f"teacher {key}: found finished in {folder}")
+    log.info(f"teacher {key}: found finished in {folder}")
     _finish_run(config, result)
     return TeacherResult(**json.loads(result.read_text()))
 
@@ -111,7 +113,9 @@ def _finish_run(config: JobConfig, result: Path) -> None:
     if tracker.is_there(run_id):
         tracker.finish_left(run_id)
     else:
-        say(f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at")
+        log.warning(
+            f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at"
+        )
 
 
 def train_teacher(payload: dict[str, Any]) -> None:
@@ -198,7 +202,7 @@ class _KeepBest:
         metrics = validate(self.replica, self.task, self.config)
         self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, step)
         if rank() == 0:
-            say(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
+            log.info(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
             best = self.folder / "best.json"
             if not best.is_file() or standing(metrics) > standing(json.loads(best.read_text())):
                 with atomic_folder(self.folder / "model") as partial:

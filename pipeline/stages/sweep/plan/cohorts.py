@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 from pipeline.cluster.room import GIB, check_resources, nodes_alive, num_groups, worker_memory_bytes
 from pipeline.config.errors import UserError
 from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
-from pipeline.console.progress import say
 from pipeline.data.batches import BatchPlan
 from pipeline.export.package import MANIFEST
 from pipeline.quantization.scheme import NOT_QUANTIZED
@@ -34,6 +34,8 @@ from pipeline.tracking.tracker import FoundRun
 from pipeline.training.checkpoint import read_progress
 
 COHORT = "students.json"  # keys of the cohort that a checkpoint folder belongs to
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,7 @@ def _already_done(config: JobConfig, plans: Sequence[StudentPlan], folder: Path)
         packed = (plan.packed(folder) / MANIFEST).is_file()
         if run is None:
             if packed:
-                say(
+                log.warning(
                     f"student {plan.name} lies packed in {folder}, but its run is not in the experiment "
                     f"'{config.tracking.experiment}': it is trained again, unless a deleted run is restored before"
                 )
@@ -177,7 +179,9 @@ def _interrupted(
         elif former.is_asked_for([wanted[key] for key in keys]):
             cohorts.append([wanted.pop(key) for key in keys])
         else:
-            say(f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now")
+            log.warning(
+                f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now"
+            )
     return cohorts
 
 

@@ -8,6 +8,7 @@ failure.json        instead of both: why the gates failed; the cohort says so, a
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ from torch import Tensor
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
 from pipeline.config.schema import JobConfig
-from pipeline.console.progress import say
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.data.tokenise import load_tokenised
@@ -54,6 +54,8 @@ from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
 HEADS, WEIGHTS, FAILURE = "heads.json", "model.safetensors", "failure.json"
+
+log = logging.getLogger(__name__)
 
 
 def run(job: OpenedJob, teacher: TeacherResult, plan: StudentPlan, sweep: Path, training_tokens: Path) -> None:
@@ -126,7 +128,7 @@ def _write(folder: Path, plan: StudentPlan, kept: dict[str, list[int]], weights:
         if weights:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial / WEIGHTS)
         atomic_json(partial / HEADS, kept)
-    say(f"student {plan.name}: keeps {sum(map(len, kept.values()))} heads")
+    log.info(f"student {plan.name}: keeps {sum(map(len, kept.values()))} heads")
 
 
 def _most_important(student: Any, batches: TrainingBatches, num_examples: int, keep: float) -> dict[str, list[int]]:

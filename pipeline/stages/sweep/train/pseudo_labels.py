@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import statistics
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ from pipeline.config.load import config_hash
 from pipeline.config.recipe import SequenceConfig
 from pipeline.config.schema import JobConfig
 from pipeline.config.task import TaskConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.console.progress import ProgressBar
 from pipeline.data.tokenise import with_targets
 from pipeline.distillation.pseudo_labels import Target, choose_target
 from pipeline.evaluation.generate import generate_candidates
@@ -28,6 +29,8 @@ from pipeline.storage.layout import atomic_folder, atomic_json
 from pipeline.training.collective import barrier, gather_objects, rank, world_size
 
 CHUNK_EXAMPLES = 4096  # what an interrupted job may lose
+
+log = logging.getLogger(__name__)
 
 
 def run(job: OpenedJob, teacher: TeacherResult, settings: SequenceConfig) -> Path:
@@ -47,7 +50,7 @@ def run(job: OpenedJob, teacher: TeacherResult, settings: SequenceConfig) -> Pat
     )
     folder = job.storage.cache / "pseudo_labels" / config_hash(*parts)
     if (folder / "train").is_dir():
-        say(f"pseudo-labels: found in {folder}")
+        log.info(f"pseudo-labels: found in {folder}")
         return folder
     payload = as_payload(job.config, job.task, settings=asdict(settings), teacher=teacher.folder, folder=str(folder))
     run_workers(
@@ -116,5 +119,5 @@ def _write_split(targets: list[Target], examples: Any, tokenizer: Any, config: J
         with_targets(examples, texts, tokenizer, config.task).save_to_disk(str(partial))
     near = [target.similarity for target in targets if target.by_teacher]
     share = len(near) / max(1, len(targets))
-    say(f"pseudo-labels: {share:.1%} by the teacher, {statistics.fmean(near or [0.0]):.1f} % like the references")
+    log.info(f"pseudo-labels: {share:.1%} by the teacher, {statistics.fmean(near or [0.0]):.1f} % like the references")
     atomic_json(folder / "summary.json", {"by_teacher": share, "similarity": statistics.fmean(near or [0.0])})
