@@ -30,7 +30,8 @@ from pipeline.models.families import family_named
 from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
 from pipeline.models.starting_point import local_folder
-from pipeline.storage.layout import Storage, atomic_folder
+from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.layout import Storage
 
 MANY_KNOWN = 0.1  # share of sources that are in the training split, too, above which scores mislead
 TOKENS_FORMAT = 2  # of the cache: another set of columns is another number

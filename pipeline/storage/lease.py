@@ -29,7 +29,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.config.errors import UserError
-from pipeline.storage.layout import atomic_json
+from pipeline.storage.atomic import atomic_json
 
 RENEW_SECONDS = 10.0
 ABANDONED_SECONDS = 60.0  # without renewal, and the lease has ended

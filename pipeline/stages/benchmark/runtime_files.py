@@ -23,7 +23,7 @@ from pipeline.runtime.manifest import model_bytes
 from pipeline.stages.benchmark.random_students import Maps, write_random_package
 from pipeline.stages.benchmark.random_tokens import Vocabulary
 from pipeline.stages.sweep.plan.students import layer_maps
-from pipeline.storage.layout import atomic_folder
+from pipeline.storage.atomic import atomic_folder
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

@@ -36,7 +36,8 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.layout import Storage, atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_folder, atomic_json
+from pipeline.storage.layout import Storage
 from pipeline.storage.lease import lease
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec

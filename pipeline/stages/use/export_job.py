@@ -18,7 +18,8 @@ from pipeline.report.results import MIB, text_table
 from pipeline.runtime.manifest import MANIFEST, ExportInfo, model_bytes
 from pipeline.serving.logged_models import model_name
 from pipeline.stages.use.find_student import FoundModel, find_model
-from pipeline.storage.layout import atomic_json, open_storage, personal_path
+from pipeline.storage.atomic import atomic_json
+from pipeline.storage.layout import open_storage, personal_path
 
 log = logging.getLogger(__name__)
 

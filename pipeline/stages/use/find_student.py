@@ -20,7 +20,8 @@ from pipeline.serving.download import StoredModel, download, model_of_id, model_
 from pipeline.serving.logged_models import EXPORTED, PACKED, model_name
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.student_path import WAYS, student_path
-from pipeline.storage.layout import atomic_folder, open_storage
+from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.layout import open_storage
 from pipeline.tracking.tracker import FoundRun, Tracker, check_store_exists
 
 log = logging.getLogger(__name__)

@@ -47,7 +47,7 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.layout import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_folder, atomic_json
 from pipeline.tracking.run import NoOpRun, Run
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer

@@ -44,7 +44,7 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.layout import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_folder, atomic_json
 from pipeline.tracking.run import NoOpRun
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank

@@ -25,7 +25,7 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import PreparedTask, as_payload
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import worker_device
-from pipeline.storage.layout import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_folder, atomic_json
 from pipeline.training.collective import barrier, gather_objects, rank, world_size
 
 CHUNK_EXAMPLES = 4096  # what an interrupted job may lose

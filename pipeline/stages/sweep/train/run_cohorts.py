@@ -18,7 +18,7 @@ from pipeline.stages.sweep.plan.students import StudentPlan, sequence_of
 from pipeline.stages.sweep.train import prune_heads, pseudo_labels
 from pipeline.stages.sweep.train.cohort_worker import train_students
 from pipeline.stages.teacher.fine_tune import TeacherResult
-from pipeline.storage.layout import atomic_json
+from pipeline.storage.atomic import atomic_json
 from pipeline.tracking.tracker import FoundRun, Tracker
 
 log = logging.getLogger(__name__)
