@@ -30,12 +30,12 @@ from pipeline.config.schema import BenchmarkConfig, ClusterConfig, JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.console.progress import ProgressBar
+from pipeline.console.tables import text_table
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_model_config
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
-from pipeline.report.results import text_table
 from pipeline.stages.benchmark.cohort_steps import Seconds, StepTimes, num_steps_of_series, time_steps
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.memory import MicroBatch, cohort_bytes, num_parameters, pass_bytes, work_of

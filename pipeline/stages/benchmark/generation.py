@@ -14,6 +14,7 @@ import torch
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import DecodingConfig, TaskConfig
+from pipeline.console.tables import text_table
 from pipeline.evaluation.generate import generate_ids
 from pipeline.evaluation.latency import generation_run, measure_side_by_side
 from pipeline.models.load import load_teacher, read_model_config
@@ -21,7 +22,6 @@ from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.fake_quantize import set_weight_caching
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import Scheme, scheme_of
-from pipeline.report.results import text_table
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.sweep.plan.students import layer_maps
 

@@ -36,10 +36,10 @@ from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import TaskConfig
 from pipeline.config.use import VARIANTS
 from pipeline.console.progress import ProgressBar
+from pipeline.console.tables import text_table
 from pipeline.export.onnx.export import export_package
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_model_config
-from pipeline.report.results import text_table
 from pipeline.stages.benchmark.random_students import Maps, write_random_package
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.sweep.plan.students import layer_maps

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.config.errors import UserError
+from pipeline.console.tables import text_table
 from pipeline.evaluation.comparison import Comparison
-from pipeline.report.results import text_table
 from pipeline.stages.compare.predictions import (
     Predictions,
     compare_predictions,

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.config.errors import UserError
+from pipeline.console.tables import text_table
 from pipeline.evaluation.metrics import HEADLINES
-from pipeline.report.results import text_table
 from pipeline.stages.compare.match_students import LeftOut, Pair, match_students
 from pipeline.stages.compare.predictions import Predictions, compare_predictions, differences_in_data, predictions_of
 from pipeline.stages.compare.settings_and_cost import measures, other_machine, setting_differences, setting_lines

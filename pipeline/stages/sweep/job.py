@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.config.load import to_yaml
 from pipeline.config.schema import JobConfig
-from pipeline.report.results import markdown_table, sample_table, tables, text_table
+from pipeline.console.tables import markdown_table, text_table
+from pipeline.report.results import sample_table, tables
 from pipeline.stages.data_summary import as_document
 from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.precheck import check_sweep

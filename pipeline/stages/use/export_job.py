@@ -11,10 +11,11 @@ from zipfile import BadZipFile, ZipFile
 
 from pipeline.config.errors import UserError
 from pipeline.config.schema import JobConfig
+from pipeline.console.tables import text_table
 from pipeline.export.onnx.compress import write_zip
 from pipeline.export.onnx.export_once import exported_once
 from pipeline.export.package import file_bytes
-from pipeline.report.results import MIB, text_table
+from pipeline.report.results import MIB
 from pipeline.runtime.manifest import MANIFEST, ExportInfo, model_bytes
 from pipeline.serving.logged_models import model_name
 from pipeline.stages.use.find_student import FoundModel, find_model
