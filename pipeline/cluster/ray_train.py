@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipeline.cluster.groups import run_watched
 from pipeline.cluster.room import bundle, wait_for_resources
 from pipeline.config.errors import UserError
 from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.console.log import log_environment, log_to_stderr
 from pipeline.training.allocator import keeping_environment
 
 CONNECT_TIMEOUT_S = 3.0
@@ -62,7 +64,7 @@ def run_workers(
     from ray.train.torch import TorchConfig, TorchTrainer
 
     trainer = TorchTrainer(
-        worker,
+        partial(_call_logged, worker),
         train_loop_config=payload,
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
@@ -73,7 +75,9 @@ def run_workers(
         run_config=ray.train.RunConfig(
             name=name,
             storage_path=str(storage_path),
-            worker_runtime_env={"env_vars": keeping_environment() | (_device_allocator() if gpu else {})},
+            worker_runtime_env={
+                "env_vars": keeping_environment() | log_environment() | (_device_allocator() if gpu else {})
+            },
             logging_config=ray.train.LoggingConfig(log_level="WARNING"),
             failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures, controller_failure_limit=0),
             callbacks=[no_useless_restart(name, cluster)],
@@ -124,6 +128,12 @@ def connect(cluster: ClusterConfig) -> None:
                 "start one with `make ray`, or set cluster.address or RAY_ADDRESS",
             ) from error
     wait_for_resources(cluster)
+
+
+def _call_logged(worker: Callable[[dict[str, Any]], None], payload: dict[str, Any]) -> None:
+    """Call a worker in a process of its own, whose messages go to stderr as the job's do."""
+    log_to_stderr()
+    worker(payload)
 
 
 def _device_allocator() -> dict[str, str]:

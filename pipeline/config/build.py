@@ -16,7 +16,7 @@ from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, left_out_of
 
 Schema = TypeVar("Schema")
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def build(schema: type[Schema], values: Any, key: str = "", mistakes: Mistakes | None = None) -> Schema:
@@ -168,7 +168,7 @@ def with_todays_names(values: Any, schema: Any, key: str = "") -> Any:
 
 @functools.cache
 def _say_renamed(old: str, new: str) -> None:
-    LOG.warning("'%s' is called '%s' now: the old name is understood for the time being", old, new)
+    log.warning("'%s' is called '%s' now: the old name is understood for the time being", old, new)
 
 
 def describe(schema: type[Any], key: str = "", without: frozenset[str] = frozenset()) -> Iterator[tuple[str, str, str]]:

@@ -21,7 +21,7 @@ from pipeline.config.job import all_jobs, groups_of, has_experiments, job_name, 
 from pipeline.config.written import as_word, as_written
 
 CONF_DIR = Path(__file__).parents[2] / "conf"
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 OPTIONS = ("--help", "--print-config", "--dry-run")  # what a command line may hold beside words
 _ABSENT = object()
 
@@ -129,7 +129,7 @@ def read_member(
         left_out: list[str] = []
         layer = read_layer(job, path, section, mistakes, left_out)
         if left_out:
-            LOG.info("%s=%s also sets %s, which %s has no use for", group, name, ", ".join(left_out), job_name(job))
+            log.info("%s=%s also sets %s, which %s has no use for", group, name, ", ".join(left_out), job_name(job))
         return layer
     names = members(group, conf_dir)
     change = f"did you mean {group}={nearest(str(name), names)}?"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +20,7 @@ from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import set_languages, target_ids
 from pipeline.data.limits import cut_row
+from pipeline.storage.atomic import atomic_folder
 
 # BART's special tokens at BART's ids.
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -108,14 +106,10 @@ def tokenise(
         if not (path / "dataset_info.json").is_file():
             datasets.disable_progress_bars()
             folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{name}.{socket.gethostname()}.{os.getpid()}")
-            with TemporaryDirectory(dir=folder, prefix=".map-") as scratch:  # where the library puts a copy first
+            # In the scratch folder the library puts a copy first.
+            with atomic_folder(path) as partial, TemporaryDirectory(dir=folder, prefix=".map-") as scratch:
                 options = {"fn_kwargs": settings, "cache_file_name": f"{scratch}/tokens.arrow"}
                 split.map(_token_ids, batched=True, **options).save_to_disk(str(partial))
-            try:
-                partial.replace(path)  # whole or absent
-            except OSError:  # another job was faster; its content is the same
-                shutil.rmtree(partial)
         splits[name] = load_tokenised(folder, name)
     return splits
 

@@ -18,6 +18,7 @@ from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.job import job_name, known_keys, own_section, own_settings, positional
 from pipeline.config.jobs import StoresResults
 from pipeline.config.load import help_text, known_config, to_yaml
+from pipeline.console.log import LOG_LEVEL, log_to_stderr
 from pipeline.stages.document import document_line
 from pipeline.training.allocator import keep_memory
 
@@ -120,6 +121,8 @@ def main(
         print(help_text(job, summary or name, has_plan=dry_run is not None))
         return 0
     try:
+        with mistakes.noted(LOG_LEVEL):
+            log_to_stderr()
         words = [word for word in arguments if word not in ("--print-config", "--dry-run")]
         known = known_config(job, named(job, words, mistakes), mistakes)
         if "--print-config" in arguments:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import datasets
 
 from pipeline.config.build import with_sections
 from pipeline.config.jobs import TrainsTeacher
-from pipeline.console.progress import ProgressBar, say
+from pipeline.console.progress import ProgressBar
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.metrics import (
     HEADLINES,
@@ -31,6 +32,8 @@ from pipeline.training.collective import gather_objects, rank, world_size
 Job = TypeVar("Job", bound=TrainsTeacher)
 PREDICTIONS = "predictions.jsonl"  # a line an example: what a model said and what was expected
 
+log = logging.getLogger(__name__)
+
 
 def with_metric_tokenizer(config: Job, task: PreparedTask, language: str | None) -> Job:
     """The configuration with the tokenizer that its metric uses, decided once for all systems, and said aloud.
@@ -47,10 +50,10 @@ def with_metric_tokenizer(config: Job, task: PreparedTask, language: str | None)
     texts = texts_of(references)
     tokenizer = chosen_tokenizer(metric, config.task.metric_tokenizer, texts, language)
     for doubt in doubts(config.task, tokenizer, texts, language):
-        say(f"WARNING: {doubt}")
+        log.warning(doubt)
     if measures_nothing(metric, references, tokenizer):
-        say(f"WARNING: no reference has four words by the tokenizer {tokenizer}: BLEU is 0, the loss alone decides")
-    say(f"scored by {signature(metric, references, tokenizer)}")
+        log.warning(f"no reference has four words by the tokenizer {tokenizer}: BLEU is 0, the loss alone decides")
+    log.info(f"scored by {signature(metric, references, tokenizer)}")
     return with_sections(config, task=replace(config.task, metric_tokenizer=tokenizer))
 
 

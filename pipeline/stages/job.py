@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -12,7 +13,6 @@ from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs import HasRuns, TrainsTeacher
 from pipeline.config.load import without_login
 from pipeline.config.sections.model import ModelConfig
-from pipeline.console.progress import say
 from pipeline.data.languages import usable_languages
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.data.tokenise import load_tokenizer
@@ -37,6 +37,8 @@ from pipeline.tracking.tracker import check_reachable
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+log = logging.getLogger(__name__)
 
 
 Job = TypeVar("Job", bound=TrainsTeacher)
@@ -81,7 +83,7 @@ def open_job(
     mistakes.tell()
     language = language_of(config.task)
     config, start = with_local_model(config, storage, copies=copies_model)
-    say(f"task {config.task.name}, model {config.model.name}; storage {storage.root}")
+    log.info(f"task {config.task.name}, model {config.model.name}; storage {storage.root}")
     config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
     if config.task.objective == "denoising" and tokenizer.mask_token_id is None:
@@ -92,7 +94,7 @@ def open_job(
         )
     config = with_metric_tokenizer(config, task, language)
     model_config = teacher_config(config.model, tokenizer, config.task, task.labels)
-    say(f"\n{described(task, config.task)}\n")
+    log.info(f"\n{described(task, config.task)}\n")
     return OpenedJob(config=config, storage=storage, task=task, model_config=model_config)
 
 
@@ -116,7 +118,7 @@ def _check_checkpoint(model: ModelConfig, tokenizer: Any, config: TrainsTeacher)
     account = check_checkpoint(model, tokenizer)
     if account.unused:
         more = f" and {len(account.unused) - 5} more" if len(account.unused) > 5 else ""
-        say(
+        log.warning(
             f"'{model.pretrained}' holds tensors for which its model has no place, ignored: "
             f"{', '.join(account.unused[:5])}{more}"
         )

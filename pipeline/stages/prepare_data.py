@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,6 @@ from pipeline.config.errors import UserError
 from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.keys import config_hash
 from pipeline.config.sections.task import TaskConfig
-from pipeline.console.progress import say
 from pipeline.data.corpora import load_corpus
 from pipeline.data.labels import labels_of
 from pipeline.data.languages import usable_languages
@@ -31,11 +31,14 @@ from pipeline.models.families import family_named
 from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
 from pipeline.models.starting_point import local_folder
-from pipeline.storage.layout import Storage, atomic_folder
+from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.layout import Storage
 
 Job = TypeVar("Job", bound=TrainsTeacher)
 MANY_KNOWN = 0.1  # share of sources that are in the training split, too, above which scores mislead
 TOKENS_FORMAT = 2  # of the cache: another set of columns is another number
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +114,12 @@ def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, Prepar
     shares = {"validation": config.data.split_validation, "test": config.data.split_test}
     corpus = load_corpus(task, config.data.root, storage.cache, shares)
     for split in corpus.unread:
-        say(f"split '{split}' of task {task.name} is not read: data.split_{split} takes one from the training split")
+        log.warning(
+            f"split '{split}' of task {task.name} is not read: data.split_{split} takes one from the training split"
+        )
     for split, number in num_in_training(corpus.splits).items():
         if number > MANY_KNOWN * (total := len(corpus.splits[split])):
-            say(f"WARNING: {number:,} of {total:,} sources of split '{split}' are in the training split, too")
+            log.warning(f"{number:,} of {total:,} sources of split '{split}' are in the training split, too")
     labels = _in_model_order(labels_of(corpus, task), config)
     if tokenizer is None:
         key = config_hash(corpus.fingerprint, config.model.vocab_size)
@@ -158,9 +163,11 @@ def _fitted(tokenizer: Any, task: TaskConfig, config: TrainsTeacher) -> TaskConf
     """The task in languages that the tokenizer knows; the tokenizer is checked and made to fit the model, in place."""
     task, ignored = usable_languages(tokenizer, task)
     if ignored:
-        say("task.source_language and target_language are ignored: this model's tokenizer has no language codes")
+        log.warning(
+            "task.source_language and target_language are ignored: this model's tokenizer has no language codes"
+        )
     for change in fit(config.model, tokenizer, task):
-        say(change)
+        log.info(change)
     return task
 
 
@@ -179,7 +186,7 @@ def _in_model_order(labels: list[str], config: TrainsTeacher) -> list[str]:
             f"a classifier of {', '.join(labels)}",
             "set teacher.epochs, or model.pretrained",
         )
-    say(f"the classifier of model {config.model.name} starts from scratch: its labels were {', '.join(known)}")
+    log.warning(f"the classifier of model {config.model.name} starts from scratch: its labels were {', '.join(known)}")
     return labels
 
 

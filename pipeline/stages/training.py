@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import nn
 from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.training import TrainConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.console.progress import ProgressBar
 from pipeline.data.batch import Batch
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.data.tokenise import TokenisedSplit
@@ -26,6 +27,8 @@ from pipeline.training.optim import make_optimiser
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+log = logging.getLogger(__name__)
 
 
 def worker_device(cluster: ClusterConfig) -> torch.device:
@@ -93,7 +96,7 @@ def say_other_layouts(folders: Iterable[Path], layout: str, what: str) -> None:
     """Tell a person whose checkpoints of another engine, number of workers or kind of device will not be used."""
     others = sorted(folder.name for folder in folders if (folder / "latest").is_file())
     if others and not any(name.endswith(layout) for name in others):
-        say(f"{what} starts afresh: checkpoints are those of {', '.join(others)}, which {layout} cannot read")
+        log.warning(f"{what} starts afresh: checkpoints are those of {', '.join(others)}, which {layout} cannot read")
 
 
 def train_with_checkpoints(

@@ -107,7 +107,9 @@ def test_lost_nodes_are_named_and_waited_for_only_so_long(monkeypatch, capsys):
         for _ in range(seconds // 50 + 1):
             watch.look()
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2 and said[0].startswith("cohort 1 cannot be placed: 2 workers with 2 CPU, 2.0 GiB each")
+    assert len(said) == 2 and said[0].startswith(
+        "warning: cohort 1 cannot be placed: 2 workers with 2 CPU, 2.0 GiB each"
+    )
     with pytest.raises(UserError, match=r"nodes were lost.*submit the same command"):
         watch.look()
 

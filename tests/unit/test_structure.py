@@ -90,10 +90,11 @@ def test_every_package_has_its_place():
 
 
 def test_importing_everything_starts_nothing():
-    """Importing all modules initialises neither CUDA nor Ray and imports neither mlflow nor deepspeed."""
+    """Neither CUDA nor Ray; mlflow and deepspeed are not imported, and logging is not configured."""
     names = [".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in MODULES]
     program = "import importlib, sys\n" + f"for name in {names}: importlib.import_module(name)\n"
-    program += "import torch\nassert not torch.cuda.is_initialized()\n"
+    program += "import logging, torch\nassert not torch.cuda.is_initialized()\n"
+    program += "assert logging.root.handlers == [] and logging.root.level == logging.WARNING\n"
     program += "print([name for name in ('ray', 'mlflow', 'deepspeed') if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

@@ -12,6 +12,7 @@ one, two and eight, on eight sequences of 128 + 32 tokens. That takes about 5 Gi
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import random
@@ -29,13 +30,13 @@ from pipeline.config.jobs.benchmark import BenchmarkConfig, BenchmarkJob
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.config.sections.task import TaskConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.console.progress import ProgressBar
+from pipeline.console.tables import text_table
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_model_config
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
-from pipeline.report.results import text_table
 from pipeline.stages.benchmark.cohort_steps import Seconds, StepTimes, num_steps_of_series, time_steps
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.memory import MicroBatch, cohort_bytes, num_parameters, pass_bytes, work_of
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 Maps = tuple[list[int], list[int]]
 Case = tuple[str, int]  # depth, number of students
+
+log = logging.getLogger(__name__)
 
 
 def run(config: BenchmarkJob) -> dict[str, Any]:
@@ -71,7 +74,7 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     cases = _cases(settings)
     _check_memory(config, model_config, sizes, cases)
     if config.recipe.sequence.kind != "none":
-        say(f"recipe.sequence.kind={config.recipe.sequence.kind} is ignored: targets are random tokens")
+        log.warning(f"recipe.sequence.kind={config.recipe.sequence.kind} is ignored: targets are random tokens")
     load = {"cpu_percent": psutil.cpu_percent(interval=0.5), "load_average": os.getloadavg()[0]}  # before ours begins
     device = worker_device(config.cluster)
     teacher = load_teacher(config.model, vocabulary, TaskConfig(), config.seed).requires_grad_(False).eval().to(device)
@@ -91,7 +94,7 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
         "precision": config.cluster.precision,
         "load_before": load,
     }
-    say(f"\n{text_table(_lines(times))}\n\n{_conditions(config, conditions)}")
+    log.info(f"\n{text_table(_lines(times))}\n\n{_conditions(config, conditions)}")
     return {
         **conditions,
         **{name: getattr(settings, name) for name in ("scheme", "batch_examples", "source_tokens", "target_tokens")},

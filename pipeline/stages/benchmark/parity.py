@@ -14,6 +14,7 @@ the next layers amplify it, so that no two implementations agree more closely th
 from __future__ import annotations
 
 import functools
+import logging
 import random
 import tempfile
 from collections.abc import Callable
@@ -34,17 +35,19 @@ from pipeline.config.sections.export import VARIANTS
 from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.config.sections.task import TaskConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.console.progress import ProgressBar
+from pipeline.console.tables import text_table
 from pipeline.export.onnx.export import export_package
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_model_config
-from pipeline.report.results import text_table
 from pipeline.stages.benchmark.random_students import Maps, write_random_package
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.sweep.plan.students import layer_maps
 
 FLOOR, BY_OPENVINO = "torch fp64", "openvino, by OpenVINO"
 Found = dict[str, dict[str, float]]  # runtime -> error, same_choices, same_tokens
+
+log = logging.getLogger(__name__)
 
 
 def run(config: BenchmarkJob) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     if not rows:
         raise UserError("no scheme that can be measured", "; ".join(left_out.values()), "set benchmark.parity.schemes")
     notes = [f"{name}: left out, {reason}" for name, reason in left_out.items()]
-    say("\n" + "\n".join([text_table(_lines(rows)), *notes]))
+    log.info("\n" + "\n".join([text_table(_lines(rows)), *notes]))
     return {"rows": rows, "left_out": left_out}
 
 

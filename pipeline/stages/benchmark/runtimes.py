@@ -19,6 +19,7 @@ on.
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import random
@@ -39,7 +40,7 @@ from pipeline.benchmarking.workers import LiveWorker, WorkerError
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.keys import config_hash, decisions
-from pipeline.console.progress import ProgressBar, say
+from pipeline.console.progress import ProgressBar
 from pipeline.export import onnx
 from pipeline.models.families import family_of
 from pipeline.models.load import read_model_config
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
 # Files of every depth: the teacher's size times so much, baselines and what lies beside them for a moment included.
 DISK_FACTOR = 6.0
+
+log = logging.getLogger(__name__)
 
 
 def run(config: BenchmarkJob) -> dict[str, Any]:
@@ -80,12 +83,12 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     check_free(storage.root, DISK_FACTOR * 4.0 * num_parameters(model_config) * len(settings.depths))
     cells: list[Cell] = [(d, b, t) for d in settings.depths for t in settings.threads for b in settings.batches]
     done = read_cells(results)
-    say(f"{len(cells)} cells, {len(set(cells) & set(done))} of them measured before; results: {results}")
+    log.info(f"{len(cells)} cells, {len(set(cells) & set(done))} of them measured before; results: {results}")
     for cell in cells:
         if cell not in done:
             done[cell] = _measure(config, model_config, files, cell)
             append_cell(results, done[cell])
-        say(f"\n{cell_text(done[cell])}\n")
+        log.info(f"\n{cell_text(done[cell])}\n")
     return {"results": str(results), "cells": [_summary(done[cell]) for cell in cells]}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
-from pipeline.console.progress import say
-from pipeline.report.results import markdown_table, sample_table, tables, text_table
+from pipeline.console.tables import markdown_table, text_table
+from pipeline.report.results import sample_table, tables
 from pipeline.stages.data_summary import as_document
 from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.runs import common_params, common_tags, start_run
@@ -24,6 +25,8 @@ from pipeline.tracking.tracker import RunSpec
 
 REPORT_NOTE = "Plots, curves, samples and configuration: artifact `report/report.html`."
 
+log = logging.getLogger(__name__)
+
 
 def dry_run(config: SweepJob) -> dict[str, Any]:
     """Say what `run` would do: the students, their cohorts, memory and steps.
@@ -33,7 +36,7 @@ def dry_run(config: SweepJob) -> dict[str, Any]:
     """
     job, plan = _open(config, copies_model=False)
     cache_bytes = job.storage.cache_bytes()
-    say(
+    log.info(
         f"{job.storage.cache} holds {cache_bytes / 2**20:,.1f} MiB that can be made again; while no job runs, "
         f"`make clean-cache DQ_STORAGE={job.storage.root}` frees them"
     )
@@ -95,7 +98,7 @@ def run(config: SweepJob) -> dict[str, Any]:
         if errors:  # what is done is reported; the job has failed all the same
             raise errors[0]
     shown = "\n\n".join(text_table(table) for table in tables(results))
-    say(f"\n{shown}\n\nreport: {report / 'report.html'}\nruns: {job.storage.root} (make ui)")
+    log.info(f"\n{shown}\n\nreport: {report / 'report.html'}\nruns: {job.storage.root} (make ui)")
     return {
         "status": "failed" if failed else "finished",
         "sweep": key,
@@ -113,5 +116,5 @@ def _open(config: SweepJob, *, copies_model: bool = True) -> tuple[OpenedJob[Swe
     job = open_job(config, check_possible, copies_model=copies_model)
     say_ignored(job.config)
     plan = plan_sweep(job)
-    say(f"\n{plan_summary(plan)}\n\n{text_table(plan_table(plan))}\n")
+    log.info(f"\n{plan_summary(plan)}\n\n{text_table(plan_table(plan))}\n")
     return job, plan

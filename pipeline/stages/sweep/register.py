@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import datasets
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash
-from pipeline.console.progress import say
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.serving.logged_models import LoggedStudent
 from pipeline.serving.registry import BEST, SMALLEST, Candidate, register
@@ -17,6 +18,8 @@ from pipeline.stages.sweep.plan.cohorts import SweepPlan
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.log_model import logged_model, logged_model_or_warning
 from pipeline.stages.sweep.train.run_cohorts import StudentResult
+
+log = logging.getLogger(__name__)
 
 
 def run(job: OpenedJob[SweepJob], plan: SweepPlan, students: list[StudentResult]) -> dict[str, int]:
@@ -44,7 +47,10 @@ def run(job: OpenedJob[SweepJob], plan: SweepPlan, students: list[StudentResult]
     versions = register(tracker, name, list(candidates.values()))
     found = {student: versions[candidate.model.run_id] for student, candidate in candidates.items()}
     said = ", ".join(f"{student} is version {version}" for student, version in found.items())
-    say(f"registered model {name}: {said}; models:/{name}@{BEST} and @{SMALLEST}" if found else "nothing to register")
+    if found:
+        log.info(f"registered model {name}: {said}; models:/{name}@{BEST} and @{SMALLEST}")
+    else:
+        log.info("nothing to register")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from pathlib import Path
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
-from pipeline.console.progress import say
 from pipeline.evaluation.metrics import COLUMNS, HEADLINES, baseline_of
 from pipeline.report.curves import Curve, curve_metrics, points_each, thinned
 from pipeline.report.page import write_page
@@ -32,6 +32,8 @@ from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.tracking.lineage import lineage
 
 TEACHER = "teacher (fp32)"
+
+log = logging.getLogger(__name__)
 
 
 def gather(
@@ -197,7 +199,7 @@ def _samples(
         if file.is_file():
             written[name] = read_predictions(file)[0]
         else:
-            say(f"{name}: {file} is missing, so the samples do not show this model")
+            log.warning(f"{name}: {file} is missing, so the samples do not show this model")
     return [
         Sample(source=source, references=references, outputs={name: texts[i] for name, texts in written.items()})
         for i, (source, references) in enumerate(zip(few["source"][:], references_of(few), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from pipeline.config.errors import UserError
 from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.load import to_yaml
-from pipeline.console.progress import say
 from pipeline.distillation.objective import TaskObjective
 from pipeline.export.package import file_bytes
 from pipeline.models.load import load_model, load_teacher, set_dropout
@@ -37,7 +37,8 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.layout import Storage, atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_folder, atomic_json
+from pipeline.storage.layout import Storage
 from pipeline.storage.lease import lease
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
@@ -46,6 +47,8 @@ from pipeline.training.collective import barrier, rank
 from pipeline.training.loop import Learner, Progress
 from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ def run(config: TrainsTeacher, storage: Storage, task: PreparedTask) -> TeacherR
             if not result.is_file():  # else the one waited for has finished it
                 _train(config, storage, task, key, folder)
                 return TeacherResult(**json.loads(result.read_text()))
-    say(f"teacher {key}: found finished in {folder}")
+    log.info(f"teacher {key}: found finished in {folder}")
     _finish_run(config, result)
     return TeacherResult(**json.loads(result.read_text()))
 
@@ -116,7 +119,9 @@ def _finish_run(config: TrainsTeacher, result: Path) -> None:
     if tracker.is_there(run_id):
         tracker.finish_left(run_id)
     else:
-        say(f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at")
+        log.warning(
+            f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at"
+        )
 
 
 def train_teacher(payload: dict[str, Any]) -> None:
@@ -207,7 +212,7 @@ class _KeepBest:
         metrics = validate(self.replica, self.task, self.config)
         self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, step)
         if rank() == 0:
-            say(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
+            log.info(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
             best = self.folder / "best.json"
             if not best.is_file() or standing(metrics) > standing(json.loads(best.read_text())):
                 with atomic_folder(self.folder / "model") as partial:

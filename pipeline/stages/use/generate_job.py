@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.generate import GenerateJob
 from pipeline.config.sections.export import AS_TRAINED
-from pipeline.console.progress import ProgressBar, say
+from pipeline.console.progress import ProgressBar
 from pipeline.export.answer import Answerer
 from pipeline.export.onnx.export_once import exported_anew
 from pipeline.export.package import MANIFEST
@@ -22,6 +23,8 @@ from pipeline.runtime.manifest import read_manifest, sha256_of
 from pipeline.runtime.outputs import check_output, silence, write_answers, write_streams
 from pipeline.stages.use.find_student import FoundModel, find_model
 from pipeline.storage.layout import open_storage, personal_path
+
+log = logging.getLogger(__name__)
 
 
 def run(config: GenerateJob) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def run(config: GenerateJob) -> dict[str, Any]:
 
 def _texts(source: str, second: str | None) -> Texts:
     if source == "-" and sys.stdin is not None and sys.stdin.isatty():
-        say("reading texts from the terminal, one a line; end with Ctrl-D")
+        log.info("reading texts from the terminal, one a line; end with Ctrl-D")
     return with_second(read_texts(source), second)
 
 
@@ -98,8 +101,8 @@ def _exported(config: GenerateJob, model: FoundModel) -> Path:
         read_manifest(folder)
     except UserError as error:
         if folder.is_dir():
-            say(f"the cache is of no use: {error.given}")
-        say(f"{model.package} is exported as `{AS_TRAINED}` into {folder}, once")
+            log.warning(f"the cache is of no use: {error.given}")
+        log.info(f"{model.package} is exported as `{AS_TRAINED}` into {folder}, once")
         try:
             exported_anew(model.package, folder, AS_TRAINED)
         except OSError as broken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -10,7 +11,6 @@ from pipeline.config.errors import Mistakes
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.recipe import DECODER_TERMS
 from pipeline.config.sections.sweep import StudentConfig
-from pipeline.console.progress import say
 from pipeline.distillation.layer_map import student_maps
 from pipeline.distillation.recording import check_relations
 from pipeline.models.families import family_of
@@ -22,6 +22,8 @@ from pipeline.stages.sweep.plan.students import recipe_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+log = logging.getLogger(__name__)
 
 
 def check_possible(config: SweepJob, model_config: PretrainedConfig) -> None:
@@ -58,4 +60,4 @@ def say_ignored(config: SweepJob) -> None:
     for student in config.sweep.points():
         weights = recipe_of(config, student).distillation
         if student.distil and (ignored := [term for term in DECODER_TERMS if getattr(weights, term)]):
-            say(f"student {student.name}: a classifier has no decoder, ignored: {', '.join(ignored)}")
+            log.warning(f"student {student.name}: a classifier has no decoder, ignored: {', '.join(ignored)}")

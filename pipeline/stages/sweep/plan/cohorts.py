@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from pipeline.config.errors import UserError
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.training import TrainConfig
-from pipeline.console.progress import say
 from pipeline.data.batches import BatchPlan
 from pipeline.export.package import MANIFEST
 from pipeline.quantization.scheme import NOT_QUANTIZED
@@ -36,6 +36,8 @@ from pipeline.tracking.tracker import FoundRun
 from pipeline.training.checkpoint import read_progress
 
 COHORT = "students.json"  # keys of the cohort that a checkpoint folder belongs to
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +149,7 @@ def _already_done(config: SweepJob, plans: Sequence[StudentPlan], folder: Path) 
         packed = (plan.packed(folder) / MANIFEST).is_file()
         if run is None:
             if packed:
-                say(
+                log.warning(
                     f"student {plan.name} lies packed in {folder}, but its run is not in the experiment "
                     f"'{config.tracking.experiment}': it is trained again, unless a deleted run is restored before"
                 )
@@ -179,7 +181,9 @@ def _interrupted(
         elif former.is_asked_for([wanted[key] for key in keys]):
             cohorts.append([wanted.pop(key) for key in keys])
         else:
-            say(f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now")
+            log.warning(
+                f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now"
+            )
     return cohorts
 
 

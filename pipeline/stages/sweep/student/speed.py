@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +11,6 @@ import torch
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.task import DecodingConfig
-from pipeline.console.progress import say
 from pipeline.data.batch import model_columns
 from pipeline.evaluation.latency import (
     BATCH_EXAMPLES,
@@ -22,6 +22,8 @@ from pipeline.evaluation.latency import (
     measure_side_by_side,
 )
 from pipeline.runtime.answer import OnnxAnswerer
+
+log = logging.getLogger(__name__)
 
 
 def speed_metrics(
@@ -56,7 +58,7 @@ def speed_metrics(
     try:
         speeds = measure_side_by_side(runs, few, num_single, batch_tokens)
     except torch.OutOfMemoryError as error:  # the scores are worth more than the times
-        say(f"no times: {error}; set evaluation.batch_tokens or latency_examples lower")
+        log.warning(f"no times: {error}; set evaluation.batch_tokens or latency_examples lower")
         return {}
     mine, theirs = speeds["student"], speeds["teacher"]
     graphs: dict[str, float] = {}

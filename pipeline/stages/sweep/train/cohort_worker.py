@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,6 @@ import torch
 from pipeline.config.build import build
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
-from pipeline.console.progress import say
 from pipeline.data.tokenise import load_tokenised
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.export.package import PackageInfo, file_bytes, load_package, write_package
@@ -47,7 +47,7 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.layout import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_folder, atomic_json
 from pipeline.tracking.run import NoOpRun, Run
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
@@ -56,6 +56,8 @@ from pipeline.training.loop import Learner
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+log = logging.getLogger(__name__)
 
 
 def train_students(payload: dict[str, Any]) -> None:
@@ -94,7 +96,7 @@ def train_students(payload: dict[str, Any]) -> None:
             packed = plan.packed(folder)
             _pack(config, plan, learner, teacher, tokenizer, folder)
             if learner.failure is not None:
-                _say_once(f"student {plan.name} FAILED: {learner.failure}")
+                _log_once(f"student {plan.name} FAILED: {learner.failure}", logging.ERROR)
             if not learner.active:
                 continue
             _evaluate(config, plan, learner, task, teacher_result, teacher, packed, num_steps)
@@ -120,7 +122,7 @@ def _evaluate(
     shapes = (teacher.config, model.config)
     metrics = _headline_metrics(config, plan, scores, packed, teacher_result, shapes, info.heads)
     best = HEADLINES[config.task.metric]
-    _say_once(f"student {plan.name}: {best} {scores[best]:.2f}, {metrics['size_bytes']:.0f} bytes")
+    _log_once(f"student {plan.name}: {best} {scores[best]:.2f}, {metrics['size_bytes']:.0f} bytes")
     run.metrics(metrics, num_steps)
     run.tags(metric_tags(examples, config))
     if rank() == 0:
@@ -223,9 +225,9 @@ def _samples(examples: datasets.Dataset, predictions: list[str], num: int) -> di
     return {"source": few["source"][:], "reference": few["target"][:], "prediction": predictions[: len(few)]}
 
 
-def _say_once(text: str) -> None:
+def _log_once(text: str, level: int = logging.INFO) -> None:
     if rank() == 0:
-        say(text)
+        log.log(level, text)
 
 
 def _start_run(config: SweepJob, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> Run:

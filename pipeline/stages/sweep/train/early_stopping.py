@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -11,7 +12,6 @@ from typing import Any
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.sweep import StoppingConfig
-from pipeline.console.progress import say
 from pipeline.models.student import sites_of
 from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.stages.evaluate import standing, validate
@@ -22,6 +22,8 @@ from pipeline.training.collective import rank
 from pipeline.training.loop import Learner
 
 Standing = tuple[float, float]  # score and negative loss, the higher the better
+
+log = logging.getLogger(__name__)
 
 
 def to_stop(costs: Sequence[float], rule: str, keep: float) -> list[bool]:
@@ -74,7 +76,7 @@ def stopping_checks(
             if reason := _reason(plan, plans, standings, stopping, step, num_steps):
                 learner.stop(reason)
                 if rank() == 0:
-                    say(f"student {plan.name} {reason}")
+                    log.info(f"student {plan.name} {reason}")
 
     steps = sorted({max(1, round(part * num_steps)) for part in stopping.fractions})
     return {step: partial(look, step) for step in steps if step < num_steps}

@@ -8,6 +8,7 @@ failure.json        instead of both: why the gates failed; the cohort says so, a
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ from torch import Tensor
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.build import build
 from pipeline.config.jobs.dq_sweep import SweepJob
-from pipeline.console.progress import say
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.data.tokenise import load_tokenised
@@ -44,7 +44,7 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.layout import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_folder, atomic_json
 from pipeline.tracking.run import NoOpRun
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
@@ -54,6 +54,8 @@ from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
 HEADS, WEIGHTS, FAILURE = "heads.json", "model.safetensors", "failure.json"
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -128,7 +130,7 @@ def _write(folder: Path, plan: StudentPlan, kept: dict[str, list[int]], weights:
         if weights:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial / WEIGHTS)
         atomic_json(partial / HEADS, kept)
-    say(f"student {plan.name}: keeps {sum(map(len, kept.values()))} heads")
+    log.info(f"student {plan.name}: keeps {sum(map(len, kept.values()))} heads")
 
 
 def _most_important(student: Any, batches: TrainingBatches, num_examples: int, keep: float) -> dict[str, list[int]]:

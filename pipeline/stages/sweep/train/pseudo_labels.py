@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import statistics
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.recipe import SequenceConfig
 from pipeline.config.sections.task import TaskConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.console.progress import ProgressBar
 from pipeline.data.tokenise import with_targets
 from pipeline.distillation.pseudo_labels import Target, choose_target
 from pipeline.evaluation.generate import generate_candidates
@@ -24,10 +25,12 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import PreparedTask, as_payload
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import worker_device
-from pipeline.storage.layout import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_folder, atomic_json
 from pipeline.training.collective import barrier, gather_objects, rank, world_size
 
 CHUNK_EXAMPLES = 4096  # what an interrupted job may lose
+
+log = logging.getLogger(__name__)
 
 
 def run(job: OpenedJob[SweepJob], teacher: TeacherResult, settings: SequenceConfig) -> Path:
@@ -47,7 +50,7 @@ def run(job: OpenedJob[SweepJob], teacher: TeacherResult, settings: SequenceConf
     )
     folder = job.storage.cache / "pseudo_labels" / config_hash(*parts)
     if (folder / "train").is_dir():
-        say(f"pseudo-labels: found in {folder}")
+        log.info(f"pseudo-labels: found in {folder}")
         return folder
     payload = as_payload(job.config, job.task, settings=asdict(settings), teacher=teacher.folder, folder=str(folder))
     run_workers(
@@ -116,5 +119,5 @@ def _write_split(targets: list[Target], examples: Any, tokenizer: Any, config: S
         with_targets(examples, texts, tokenizer, config.task).save_to_disk(str(partial))
     near = [target.similarity for target in targets if target.by_teacher]
     share = len(near) / max(1, len(targets))
-    say(f"pseudo-labels: {share:.1%} by the teacher, {statistics.fmean(near or [0.0]):.1f} % like the references")
+    log.info(f"pseudo-labels: {share:.1%} by the teacher, {statistics.fmean(near or [0.0]):.1f} % like the references")
     atomic_json(folder / "summary.json", {"by_teacher": share, "similarity": statistics.fmean(near or [0.0])})

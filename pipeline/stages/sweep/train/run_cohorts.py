@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,7 +11,6 @@ from pipeline.cluster.groups import run_side_by_side
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash
-from pipeline.console.progress import say
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import as_payload
 from pipeline.stages.runs import open_tracker
@@ -19,8 +19,10 @@ from pipeline.stages.sweep.plan.students import StudentPlan, sequence_of
 from pipeline.stages.sweep.train import prune_heads, pseudo_labels
 from pipeline.stages.sweep.train.cohort_worker import train_students
 from pipeline.stages.teacher.fine_tune import TeacherResult
-from pipeline.storage.layout import atomic_json
+from pipeline.storage.atomic import atomic_json
 from pipeline.tracking.tracker import FoundRun, Tracker
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +51,12 @@ def run(
     for student in plan.students:
         if student.key in plan.already_done:
             tracker.adopt(plan.already_done[student.key], parent_run_id)
-            say(f"student {student.name}: found {plan.already_done[student.key].state}")
+            log.info(f"student {student.name}: found {plan.already_done[student.key].state}")
     errors: list[Exception] = []
 
     def ended(name: str, error: Exception | None) -> None:
         if error is not None:  # the other cohorts know nothing of it
-            say(f"{name} failed: {type(error).__name__}: {error}")
+            log.error(f"{name} failed: {type(error).__name__}: {error}")
             errors.append(error)
 
     calls: dict[str, Callable[[], None]] = {}
