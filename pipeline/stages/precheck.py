@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.objectives import OBJECTIVES
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.config.task import CorpusConfig
@@ -47,15 +48,17 @@ def check_sweep(config: JobConfig, mistakes: Mistakes | None = None) -> None:
     """
     mistakes = mistakes or Mistakes()
     students = [] if mistakes.concern("sweep") or mistakes.concern("recipe") else config.sweep.points()
-    if denoises := config.task.objective == "denoising":
+    objective, has_students = config.task.objective, config.task.facts.has_students
+    if not has_students:
+        others = [name for name, facts in OBJECTIVES.items() if facts.has_students]
         error = UserError(
-            "task.objective=denoising in a sweep",
-            "supervised or classification; denoising is for jobs/finetune_teacher.py",
-            "set task.objective=supervised",
+            f"task.objective={objective} in a sweep",
+            f"{' or '.join(others)}; {objective} is for jobs/finetune_teacher.py",
+            f"set task.objective={others[0]}",
         )
         mistakes.add(error, "sweep")
     _check_surroundings(config, mistakes)
-    _check_model(config, [] if denoises else students, mistakes)
+    _check_model(config, students if has_students else [], mistakes)
     with mistakes.noted():
         for_each(students, lambda student: check_student(config, student))
     mistakes.tell()
