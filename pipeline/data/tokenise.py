@@ -94,7 +94,7 @@ def tokenise(
 
     Args:
         corpus: the examples.
-        task: limits, prefix and objective; denoising takes the source itself as its target.
+        task: limits, prefix and objective, which may take the source itself as its target.
         tokenizer: the model's tokenizer.
         folder: where the result lies; named by whoever knows the fingerprint.
         labels: of a classification task.
@@ -168,11 +168,11 @@ def _token_ids(
     rows: dict[str, list[str]], tokenizer: Any, task: TaskConfig, labels: Sequence[str]
 ) -> dict[str, list[Any]]:
     columns = _source_ids(rows["source"], rows.get("second"), tokenizer, task)
-    if task.objective == "denoising":
+    if task.facts.target_is_source:
         target, target_cut, lengths = columns["input_ids"], columns["source_cut"], columns["uncut_source_tokens"]
     else:
-        is_label = task.objective == "classification"
-        whole = [[labels.index(name)] for name in rows["target"]] if is_label else target_ids(tokenizer, rows["target"])
+        names = rows["target"]
+        whole = [[labels.index(name)] for name in names] if task.facts.has_labels else target_ids(tokenizer, names)
         target, target_cut = _cut(whole, task.max_target_tokens, tokenizer)
         lengths = [len(row) for row in whole]
     columns |= {"labels": target, "target_cut": target_cut, "uncut_target_tokens": lengths}

@@ -43,7 +43,7 @@ def with_metric_tokenizer(config: Job, task: PreparedTask, language: str | None)
         task: its references decide where the language does not: those of the splits that are scored, all of them.
         language: the target language.
     """
-    if config.task.objective != "supervised":
+    if not config.task.facts.generates:
         return config
     names = dict.fromkeys(("validation", config.evaluation.split))
     metric, references = config.task.metric, [r for name in names for r in references_of(task.split(name).examples)]
@@ -77,9 +77,7 @@ def evaluate_examples(
     """
     shares: dict[str, Any] = {"rank": rank(), "num_ranks": world_size(), "gather": gather_objects}
     shares["batch_tokens"] = config.evaluation.batch_tokens
-    if config.task.objective == "classification":
-        predictions = predict_labels(model, examples, labels, **shares)
-    else:
+    if config.task.facts.generates:
         bar = ProgressBar("generating", 1, shown=rank() == 0)
         predictions = generate_split(
             model,
@@ -90,6 +88,8 @@ def evaluate_examples(
             **shares,
         )
         bar.close()
+    else:
+        predictions = predict_labels(model, examples, labels, **shares)
     scores = score_texts(
         config.task.metric, predictions, references_of(examples), intervals, config.task.metric_tokenizer
     )
@@ -99,7 +99,7 @@ def evaluate_examples(
 def validate(model: Any, task: PreparedTask, config: TrainsTeacher, with_scores: bool = True) -> dict[str, float]:
     """A model in training on the validation split: loss, the task's metrics, and `score`, the higher the better.
 
-    Denoising has no metrics; its score is the loss, as it is without `with_scores`. Every rank calls it.
+    Without references to compare with, or without `with_scores`, the score is the loss. Every rank calls it.
     """
     split, limit = task.split("validation").examples, config.evaluation.max_validation_examples
     split = split if limit is None else split.select(range(min(limit, len(split))))
@@ -111,7 +111,7 @@ def validate(model: Any, task: PreparedTask, config: TrainsTeacher, with_scores:
         num_ranks=world_size(),
         gather=gather_objects,
     )
-    if config.task.objective == "denoising" or not with_scores:
+    if not config.task.facts.has_references or not with_scores:
         return {"loss": loss, "score": -loss}
     scores, _ = evaluate_examples(model, task.tokenizer(), split, config, task.labels, intervals=False)
     return {"loss": loss, **scores, "score": scores[HEADLINES[config.task.metric]]}

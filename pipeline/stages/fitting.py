@@ -6,13 +6,19 @@ from collections.abc import Callable, Sequence
 
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs import TrainsTeacher
+from pipeline.config.objectives import ModelKind
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.config.sections.task import TaskConfig
 from pipeline.distillation.layer_map import student_maps
-from pipeline.models.starting_point import StartingPoint, families_that
+from pipeline.models.starting_point import StartingPoint, families_of_kind
 
-# Models of conf/model that messages name, with the positions of those for texts.
-CLASSIFIERS, LONGER = "model=tiny_encoder or model=roberta-base", {"tiny": 256, "bart-base": 1024}
+# What to change where a task needs a model of a kind.
+OTHER_MODELS: dict[ModelKind, str] = {
+    "seq2seq": "set model, e.g. model=seed, or model.pretrained or model.family; or choose a task with labels",
+    "classifier": "set experiment=small_classification task={task}, which trains a small one from scratch; or "
+    "model=tiny_encoder or model=roberta-base, with students of one number of layers, e.g. sweep.depths=[2]",
+}
+LONGER = {"tiny": 256, "bart-base": 1024}  # models of conf/model for texts that messages name, and their positions
 
 
 def for_each(students: Sequence[StudentConfig], check: Callable[[StudentConfig], object]) -> None:
@@ -55,22 +61,15 @@ def check_fit(start: StartingPoint, config: TrainsTeacher, students: Sequence[St
 
 
 def _check_objective(start: StartingPoint, config: TrainsTeacher) -> None:
-    """Texts need a decoder, labels a classifier."""
-    classifies, name = config.task.objective == "classification", config.model.name
-    suitable = families_that(classify=classifies)
+    """Every objective needs a model of its kind."""
+    kind = config.task.facts.model
+    suitable = families_of_kind(kind)
     if start.family in suitable:
         return
-    if classifies:
-        change = (
-            f"set experiment=small_classification task={config.task.name}, which trains a small one from scratch; "
-            f"or {CLASSIFIERS}, with students of one number of layers, e.g. sweep.depths=[2]"
-        )
-    else:
-        change = "set model, e.g. model=seed, or model.pretrained or model.family; or choose a task with labels"
     raise UserError(
-        f"model {name} of the family {start.family} for task.objective={config.task.objective}",
+        f"model {config.model.name} of the family {start.family} for task.objective={config.task.objective}",
         f"one of {', '.join(suitable)}",
-        change,
+        OTHER_MODELS[kind].format(task=config.task.name),
     )
 
 
@@ -82,15 +81,15 @@ def _check_positions(start: StartingPoint, config: TrainsTeacher) -> None:
         return
     beyond = {key: limit for key, limit in limits.items() if limit > start.num_positions}
     shorter = " ".join(f"{key}={start.num_positions}" for key in beyond)
-    if not config.model.pretrained:
+    if not config.task.facts.has_decoder:
+        change = f"set {shorter}, or a longer model"
+    elif not config.model.pretrained:
         change = f"set model.architecture.max_positions={most}, or cut texts: {shorter}"
     else:
         models = [f"model={name} ({positions})" for name, positions in LONGER.items() if positions >= most]
         change = f"take a longer model: {', '.join([*models, 'or model.pretrained'])}; or set {shorter}"
         if config.experiment is None and list(beyond) == ["task.max_source_tokens"]:
             change += f", as experiment=small_texts task={config.task.name} does, which trains in minutes"
-    if config.task.objective == "classification":
-        change = f"set {shorter}, or a longer model"
     raise UserError(
         ", ".join(f"{key}={limit}" for key, limit in beyond.items()),
         f"at most {start.num_positions}, the positions of model {config.model.name}",
@@ -100,7 +99,7 @@ def _check_positions(start: StartingPoint, config: TrainsTeacher) -> None:
 
 def _limits(task: TaskConfig) -> dict[str, int]:
     limits = {"task.max_source_tokens": task.max_source_tokens}
-    if task.objective != "classification":
+    if task.facts.has_decoder:
         limits["task.max_target_tokens"] = task.max_target_tokens
         limits["task.decoding.max_length"] = task.decoding.max_length
     return limits

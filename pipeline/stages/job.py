@@ -86,9 +86,9 @@ def open_job(
     log.info(f"task {config.task.name}, model {config.model.name}; storage {storage.root}")
     config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
-    if config.task.objective == "denoising" and tokenizer.mask_token_id is None:
+    if config.task.facts.noise is not None and tokenizer.mask_token_id is None:
         raise UserError(
-            "task.objective=denoising with a tokenizer that has no mask token",
+            f"task.objective={config.task.objective} with a tokenizer that has no mask token",
             "a tokenizer with one",
             "set model.tokenizer, or leave model.pretrained empty to train one",
         )

@@ -17,6 +17,7 @@ from pipeline.config.sections.training import TrainConfig
 from pipeline.console.progress import ProgressBar
 from pipeline.data.batch import Batch
 from pipeline.data.batches import BatchPlan, TrainingBatches
+from pipeline.data.noise import noise_of
 from pipeline.data.tokenise import TokenisedSplit
 from pipeline.models.forward import start_token
 from pipeline.training.checkpoint import Checkpointer
@@ -66,7 +67,7 @@ def training_batches(
         rank=rank() if sharded else 0,
         pad_id=tokenizer.pad_token_id,
         decoder_start_id=start_token(model_config),
-        mask_id=tokenizer.mask_token_id if config.task.objective == "denoising" else None,
+        noise=noise_of(config.task.facts, tokenizer),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.config.build import changed
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.objectives import OBJECTIVES
 from pipeline.config.sections.recipe import DECODER_TERMS, RecipeConfig
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.quantization.settings import check_settings, schedule_entries
@@ -20,15 +21,17 @@ def check_sweep(config: SweepJob, mistakes: Mistakes | None = None) -> None:
     """
     mistakes = mistakes or Mistakes()
     students = [] if mistakes.concern("sweep") or mistakes.concern("recipe") else config.sweep.points()
-    if denoises := config.task.objective == "denoising":
+    objective, has_students = config.task.objective, config.task.facts.has_students
+    if not has_students:
+        others = [name for name, facts in OBJECTIVES.items() if facts.has_students]
         error = UserError(
-            "task.objective=denoising in a sweep",
-            "supervised or classification; denoising is for jobs/finetune_teacher.py",
-            "set task.objective=supervised",
+            f"task.objective={objective} in a sweep",
+            f"{' or '.join(others)}; {objective} is for jobs/finetune_teacher.py",
+            f"set task.objective={others[0]}",
         )
         mistakes.add(error, "sweep")
     check_surroundings(config, mistakes)
-    check_model(config, [] if denoises else students, mistakes)
+    check_model(config, students if has_students else [], mistakes)
     with mistakes.noted():
         for_each(students, lambda student: check_student(config, student))
     mistakes.tell()
@@ -39,7 +42,7 @@ def check_student(config: SweepJob, student: StudentConfig) -> None:
 
     Raises:
         UserError: changes of the recipe that the schema does not allow, quantizers or a schedule that do not go
-            together, heads that cannot be removed, or what a classifier cannot be asked for.
+            together, heads that cannot be removed, or what a model without a decoder cannot be asked for.
     """
     recipe, mistakes = config.recipe_of(student), Mistakes()
     with mistakes.noted():
@@ -82,19 +85,20 @@ def _check_heads(config: SweepJob, student: StudentConfig, recipe: RecipeConfig)
 
 
 def _check_encoder_alone(config: SweepJob, student: StudentConfig, recipe: RecipeConfig) -> None:
-    """What a classifier cannot be asked for."""
-    if config.task.objective != "classification" or not student.distil:
+    """What a model without a decoder cannot be asked for."""
+    facts = config.task.facts
+    if facts.has_decoder or not student.distil:
         return
     if recipe.distillation.reduction == "tensor":
         raise UserError(
-            f"student '{student.name}', a classifier, with reduction=tensor",
+            f"student '{student.name}', a {facts.model}, with reduction=tensor",
             "token; the published losses are those of a model with a decoder",
             "set recipe=best",
         )
     if recipe.sequence.kind != "none":
         raise UserError(
-            f"student '{student.name}', a classifier, with recipe.sequence.kind={recipe.sequence.kind}",
-            "none: a teacher that classifies writes no texts",
+            f"student '{student.name}', a {facts.model}, with recipe.sequence.kind={recipe.sequence.kind}",
+            f"none: a {facts.model} writes no texts",
             "set recipe.sequence.kind=none",
         )
     changed(recipe.distillation, dict.fromkeys(DECODER_TERMS, 0.0), "recipe.distillation")  # something must be left

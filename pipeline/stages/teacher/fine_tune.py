@@ -170,8 +170,8 @@ def train_teacher(payload: dict[str, Any]) -> None:
 def _score(
     config: TrainsTeacher, task: PreparedTask, tokenizer: Any, folder: Path, run: Run, num_steps: int
 ) -> dict[str, float]:
-    """Scores of the best model on the reported split; nothing to score where the objective is denoising."""
-    if config.task.objective == "denoising":
+    """Scores of the best model on the reported split; nothing where there are no references to compare with."""
+    if not config.task.facts.has_references:
         return {}
     model, examples = load_model(folder / "model", worker_device(config.cluster)), evaluation_examples(task, config)
     scores, predictions = evaluate_examples(model, tokenizer, examples, config, task.labels)

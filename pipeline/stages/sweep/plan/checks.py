@@ -55,9 +55,10 @@ def check_possible(config: SweepJob, model_config: PretrainedConfig) -> None:
 
 def say_ignored(config: SweepJob) -> None:
     """Name the losses that do not concern students without a decoder."""
-    if config.task.objective != "classification":
+    facts = config.task.facts
+    if facts.has_decoder:
         return
     for student in config.sweep.points():
         weights = recipe_of(config, student).distillation
         if student.distil and (ignored := [term for term in DECODER_TERMS if getattr(weights, term)]):
-            log.warning(f"student {student.name}: a classifier has no decoder, ignored: {', '.join(ignored)}")
+            log.warning(f"student {student.name}: a {facts.model} has no decoder, ignored: {', '.join(ignored)}")

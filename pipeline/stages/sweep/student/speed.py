@@ -49,10 +49,10 @@ def speed_metrics(
         return {}
     few = model_columns(examples.select(range(min(max(num_single, BATCH_EXAMPLES), len(examples))))).to_list()
     models = {"student": student, "teacher": teacher}
-    if config.task.objective == "classification":
-        runs = {name: classification_run(model, pad_id) for name, model in models.items()}
-    else:
+    if config.task.facts.generates:
         runs = {name: generation_run(model, pad_id, config.task.decoding) for name, model in models.items()}
+    else:
+        runs = {name: classification_run(model, pad_id) for name, model in models.items()}
     if exported is not None and teacher.device.type == "cpu":
         runs["onnx"] = exported_run(exported, config.task.decoding)
     try:
