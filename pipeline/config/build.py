@@ -157,7 +157,7 @@ def with_todays_names(values: Any, schema: Any, key: str = "") -> Any:
     todays: dict[Any, str] = {old: name for name, old in formerly.items() if old is not None}
     renamed: dict[Any, Any] = {}
     for given, value in values.items():
-        name: str = todays[given] if given in todays else given
+        name = str(todays.get(given, given))
         if name != given and name in values:
             name = given  # both: the old one is refused as unknown
         if name != given:
