@@ -71,11 +71,16 @@ def train_students(payload: dict[str, Any]) -> None:
         for sharded in (True, False)
     )
     num_steps = num_training_steps(batches, train)
-    with ExitStack() as runs:
-        learners = [
-            student_learner(config, plan, teacher, runs.enter_context(run), unsharded_batches, num_steps, folder)
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(
+                NoOpRun() if plan.key in already_done else _start_run(config, plan, teacher_result, payload)
+            )
             for plan in plans
-            for run in [NoOpRun() if plan.key in already_done else _start_run(config, plan, teacher_result, payload)]
+        ]
+        learners = [
+            student_learner(config, plan, teacher, run, unsharded_batches, num_steps, folder)
+            for plan, run in zip(plans, runs, strict=True)
         ]
         train_with_checkpoints(
             learners,
@@ -88,7 +93,7 @@ def train_students(payload: dict[str, Any]) -> None:
             at_check=stopping_checks(config, task, plans, learners, teacher, folder, num_steps),
             teacher_pass=teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision),
         )
-        for plan, learner in zip(plans, learners, strict=True):
+        for plan, learner, run in zip(plans, learners, runs, strict=True):
             if plan.key in already_done:
                 continue
             packed = plan.packed(folder)
@@ -97,14 +102,14 @@ def train_students(payload: dict[str, Any]) -> None:
                 _say_once(f"student {plan.name} FAILED: {learner.failure}")
             if not learner.active:
                 continue
-            _evaluate(config, plan, learner, task, teacher_result, teacher, packed, num_steps)
+            _evaluate(config, plan, run, task, teacher_result, teacher, packed, num_steps)
     Checkpointer(Path(payload["checkpoints"])).clear()
 
 
 def _evaluate(
     config: JobConfig,
     plan: StudentPlan,
-    learner: Learner,
+    run: Run,
     task: PreparedTask,
     teacher_result: TeacherResult,
     teacher: Any,
@@ -112,8 +117,6 @@ def _evaluate(
     num_steps: int,
 ) -> None:
     """Score the package on disk and end the student's run; a failure of the next student is not its own."""
-    run = learner.listener
-    assert isinstance(run, NoOpRun)
     model, info = load_package(packed)
     model, tokenizer, examples = model.to(teacher.device), task.tokenizer(), evaluation_examples(task, config)
     scores, predictions = evaluate_examples(model, tokenizer, examples, config, task.labels)
