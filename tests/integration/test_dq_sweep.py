@@ -118,15 +118,15 @@ def test_a_larger_sweep_trains_only_what_is_new(swept, job, monkeypatch):
     trained = []
     real = run_cohorts.run_workers
 
-    def recording(worker, payload, *rest, **options):
-        trained.append(payload)
-        real(worker, payload, *rest, **options)
+    def recording(worker, work, *rest, **options):
+        trained.append(work)
+        real(worker, work, *rest, **options)
 
     monkeypatch.setattr(run_cohorts, "run_workers", recording)
     more = STUDENTS.replace("]", ", {scheme: 4-4-8, depth: 1-1}]")
     code, _, _ = job("dq_sweep", run, more, f"storage.path={storage}")
     assert code == 0
-    assert [student["config"]["scheme"] for student in trained[0]["students"]] == ["4-4-8"]
+    assert [student.config.scheme for student in trained[0].students] == ["4-4-8"]
     _, runs = children(storage, document)
     assert len(runs) == 3
 

@@ -46,9 +46,8 @@ def test_workers_keep_the_memory_of_their_tensors(ray_here, tmp_path):
     """Also in the thread that trains: its tensors' pages are not faulted in again and again."""
     num_pages = 2**26 // os.sysconf("SC_PAGESIZE")
 
-    def worker(payload):  # by value: workers cannot import tests
+    def worker(folder):  # by value: workers cannot import tests
         import resource
-        from pathlib import Path
 
         import torch
 
@@ -56,10 +55,10 @@ def test_workers_keep_the_memory_of_their_tensors(ray_here, tmp_path):
         for _ in range(31):
             torch.ones(2**24)
             seen.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-        Path(payload["folder"], "faults").write_text(str(seen[-1] - seen[-11]))
+        (folder / "faults").write_text(str(seen[-1] - seen[-11]))
 
     cluster = ClusterConfig(num_workers=1)
-    run_workers(worker, {"folder": str(tmp_path)}, cluster, name="faults", storage_path=tmp_path / "ray")
+    run_workers(worker, tmp_path, cluster, name="faults", storage_path=tmp_path / "ray")
     assert int((tmp_path / "faults").read_text()) < num_pages
 
 

@@ -92,11 +92,11 @@ def test_a_cohort_that_crashes_does_not_stop_the_next(job, tmp_path, monkeypatch
     arguments = ("sweep.students=[{scheme: 8-8-8, depth: 1-1}]", "sweep.seeds=[1,2]", f"storage.path={tmp_path}")
     real, crashed = run_cohorts.run_workers, []
 
-    def crashing(worker, payload, *rest, **options):
+    def crashing(worker, work, *rest, **options):
         if not crashed:
-            crashed.append(payload["students"][0]["seed"])
+            crashed.append(work.students[0].seed)
             raise RuntimeError("worker 0 failed: out of memory")
-        real(worker, payload, *rest, **options)
+        real(worker, work, *rest, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(run_cohorts, "run_workers", crashing)

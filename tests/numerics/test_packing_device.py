@@ -36,16 +36,14 @@ def test_a_student_is_packed_on_the_device_that_it_was_trained_on(make_student, 
     student, info = make_student("8-8-8")
     state, seen = student.state_dict(), []
     monkeypatch.setattr(cohort_worker, "prepared_student", lambda *_: student)
-    monkeypatch.setattr(cohort_worker, "scheme_of_student", lambda *_: info.scheme)
     monkeypatch.setattr(cohort_worker, "convert", lambda model, *_: seen.append({p.device for p in model.parameters()}))
     monkeypatch.setattr(cohort_worker, "write_package", lambda *_: seen.append("written"))
     engine = SimpleNamespace(whole_state=lambda: state, close=lambda: None)
-    plan = SimpleNamespace(
-        encoder_map=[0, 2], decoder_map=[2], start_folder=lambda folder: folder, packed=lambda folder: folder / "packed"
-    )
+    plan = SimpleNamespace(encoder_map=[0, 2], decoder_map=[2], scheme=info.scheme)
+    plan.start_folder, plan.packed_folder = tmp_path, tmp_path / "packed"
     task = SimpleNamespace(
         decoding=info.decoding, source_prefix="", source_language=None, target_language=None, max_source_tokens=64
     )
     learner, teacher = SimpleNamespace(active=True, engine=engine), SimpleNamespace(device=ELSEWHERE)
-    cohort_worker._pack(SimpleNamespace(task=task), plan, learner, teacher, None, tmp_path)
+    cohort_worker._pack(SimpleNamespace(task=task), plan, learner, teacher, None)
     assert seen == [{ELSEWHERE}, "written"]

@@ -11,7 +11,6 @@ from pipeline.config.load import CONF_DIR, GROUPS, config_hash, help_text, load_
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StudentConfig
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.sweep.plan.students import recipe_of
 
 JOBS = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
 MEMBERS = [(group, name) for group in (*GROUPS, "experiment") for name in members(group)]
@@ -39,7 +38,7 @@ def test_every_student_of_every_experiment_has_a_recipe_that_holds(experiment):
     """What a student changes is known, and its quantizers take the settings."""
     config = load_config("dq_sweep", [f"experiment={experiment}"])
     for student in config.sweep.points():
-        assert scheme_of(student.scheme, recipe_of(config, student).quantization).name == student.scheme
+        assert scheme_of(student.scheme, config.recipe_of(student).quantization).name == student.scheme
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_what_is_no_number_comes_last():
         ([5.0, 5.0, 5.0], [1.0] * 3, ""),
     ],
 )
-def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, tmp_path, rule, scores, losses, stopped):
+def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, rule, scores, losses, stopped):
     """Equal in both, nobody is."""
     config = load_config("dq_sweep", [f"sweep.stopping={{rule: {rule}, measure: score, keep: 0.6, fractions: [0.5]}}"])
     student = SimpleNamespace(scheme="8-8-8", depth="1-1", heads=None)
@@ -80,10 +80,10 @@ def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, tmp_
         )
         for key in found
     ]
-    monkeypatch.setattr(early_stopping, "_replica", lambda config, plan, *_: plan.key)
+    monkeypatch.setattr(early_stopping, "_replica", lambda plan, *_: plan.key)
     monkeypatch.setattr(
         early_stopping, "validate", lambda key, *_, **__: dict(zip(("score", "loss"), found[key], strict=True))
     )
-    [look] = early_stopping.stopping_checks(config, None, plans, learners, None, tmp_path, 10).values()
+    [look] = early_stopping.stopping_checks(config, None, plans, learners, None, 10).values()
     look()
     assert "".join(given_up) == stopped

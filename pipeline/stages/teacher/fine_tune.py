@@ -6,10 +6,9 @@ import copy
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.load import config_hash, to_yaml
 from pipeline.config.schema import JobConfig
@@ -26,7 +25,7 @@ from pipeline.stages.evaluate import (
     validate,
     write_predictions,
 )
-from pipeline.stages.prepare_data import PreparedTask, as_payload
+from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.training import (
     make_engine,
@@ -46,6 +45,9 @@ from pipeline.training.loop import Learner, Progress
 from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherResult:
@@ -57,6 +59,23 @@ class TeacherResult:
     validation: dict[str, float]
     scores: dict[str, float]
     run_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherWork:
+    """What the workers that fine-tune a teacher are sent.
+
+    Args:
+        config: the job.
+        task: its data.
+        key: of the teacher.
+        folder: of its results.
+    """
+
+    config: JobConfig
+    task: PreparedTask
+    key: str
+    folder: Path
 
 
 def teacher_key(config: JobConfig, task: PreparedTask) -> str:
@@ -93,10 +112,10 @@ def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResul
 
 
 def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
-    payload = as_payload(config, task, folder=str(folder), key=key)
+    work = TeacherWork(config=config, task=task, key=key, folder=folder)
     say_other_layouts((folder / "checkpoints").glob("*"), config.cluster.layout, f"teacher {key}")
     try:
-        run_workers(train_teacher, payload, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
+        run_workers(train_teacher, work, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
     except BaseException as error:
         open_tracker(config).fail_if_running("teacher", key, f"{type(error).__name__}: {error}")
         raise
@@ -114,16 +133,16 @@ def _finish_run(config: JobConfig, result: Path) -> None:
         say(f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at")
 
 
-def train_teacher(payload: dict[str, Any]) -> None:
+def train_teacher(work: TeacherWork) -> None:
     """Worker: fine-tune on this rank's shard; rank 0 writes `folder/model` and `folder/result.json`."""
-    config, task, folder = build(JobConfig, payload["config"]), PreparedTask(**payload["task"]), Path(payload["folder"])
+    config, task, folder = work.config, work.task, work.folder
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.teacher
     model = load_teacher(config.model, tokenizer, config.task, config.seed, task.labels)
     set_dropout(model, train.dropout)
     replica = copy.deepcopy(model)
     batches = training_batches(task.split("train"), train, config, tokenizer, model.config, config.seed)
     num_steps = num_training_steps(batches, train)
-    with _start_run(config, payload["key"], task) as run:
+    with _start_run(config, work.key, task) as run:
         learner = Learner(
             name="teacher",
             engine=make_engine(model.to(device), train, config.cluster),
@@ -148,13 +167,13 @@ def train_teacher(payload: dict[str, Any]) -> None:
         keep_best.finally_validate(num_steps)
         scores = _score(config, task, tokenizer, folder, run, num_steps)
         if rank() == 0:
-            _write_result(config, folder, payload["key"], scores, run.run_id)
+            _write_result(config, folder, work.key, scores, run.run_id)
             Checkpointer(folder / "checkpoints").clear()
         barrier()
 
 
 def _score(
-    config: JobConfig, task: PreparedTask, tokenizer: Any, folder: Path, run: Run, num_steps: int
+    config: JobConfig, task: PreparedTask, tokenizer: PreTrainedTokenizerBase, folder: Path, run: Run, num_steps: int
 ) -> dict[str, float]:
     """Scores of the best model on the reported split; nothing to score where the objective is denoising."""
     if config.task.objective == "denoising":
@@ -173,7 +192,13 @@ class _KeepBest:
     """Validation after an epoch; the best model so far is written to `folder/model`."""
 
     def __init__(
-        self, learner: Learner, replica: Any, config: JobConfig, task: PreparedTask, tokenizer: Any, folder: Path
+        self,
+        learner: Learner,
+        replica: PreTrainedModel,
+        config: JobConfig,
+        task: PreparedTask,
+        tokenizer: PreTrainedTokenizerBase,
+        folder: Path,
     ) -> None:
         self.learner, self.replica, self.config, self.folder = learner, replica, config, folder
         self.tokenizer, self.task = tokenizer, task

@@ -18,7 +18,6 @@ from pipeline.models.student import check_scheme, meta_model, sites_of
 from pipeline.quantization.schedule import phases_of
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.fitting import for_each
-from pipeline.stages.sweep.plan.students import recipe_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -37,7 +36,7 @@ def check_possible(config: JobConfig, model_config: PretrainedConfig) -> None:
     assert isinstance(query, nn.Linear)
 
     def check(student: StudentConfig) -> None:
-        recipe, mistakes = recipe_of(config, student), Mistakes()
+        recipe, mistakes = config.recipe_of(student), Mistakes()
         with mistakes.noted():
             student_maps(student, layers)
         with mistakes.noted():
@@ -56,6 +55,6 @@ def say_ignored(config: JobConfig) -> None:
     if config.task.objective != "classification":
         return
     for student in config.sweep.points():
-        weights = recipe_of(config, student).distillation
+        weights = config.recipe_of(student).distillation
         if student.distil and (ignored := [term for term in DECODER_TERMS if getattr(weights, term)]):
             say(f"student {student.name}: a classifier has no decoder, ignored: {', '.join(ignored)}")
