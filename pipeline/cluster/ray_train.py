@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.cluster.failures import advice, no_useless_restart
 from pipeline.cluster.groups import run_watched
@@ -18,25 +18,27 @@ from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.console.log import log_environment, log_to_stderr
 from pipeline.training.allocator import keeping_environment
 
+Work = TypeVar("Work")
+
 CONNECT_TIMEOUT_S = 3.0
 # Batches differ in length from step to step; without it the pieces of one size are of no use to another.
 DEVICE_ALLOCATOR = ("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 
 def run_workers(
-    worker: Callable[[dict[str, Any]], None],
-    payload: dict[str, Any],
+    worker: Callable[[Work], None],
+    work: Work,
     cluster: ClusterConfig,
     *,
     name: str,
     storage_path: Path,
     memory_bytes: float = 0.0,
 ) -> None:
-    """Call `worker(payload)` on every rank and wait.
+    """Call `worker(work)` on every rank and wait.
 
     Args:
         worker: importable function; it finds rank and world size in torch.distributed.
-        payload: plain data.
+        work: what it is sent: a dataclass of settings, numbers, texts and paths, which is pickled.
         cluster: number of workers and their resources.
         name: identity of the Ray Train run.
         storage_path: folder that all nodes share.
@@ -48,7 +50,7 @@ def run_workers(
     """
     if cluster.launcher == "process":
         try:
-            worker(payload)
+            worker(work)
         except Exception as error:
             if told := advice(error, name, cluster):
                 raise told from error
@@ -64,8 +66,7 @@ def run_workers(
     from ray.train.torch import TorchConfig, TorchTrainer
 
     trainer = TorchTrainer(
-        partial(_call_logged, worker),
-        train_loop_config=payload,
+        partial(_call_logged, worker, work),  # a configuration of Ray Train's own would have to be a dictionary
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=cluster.num_workers,
@@ -130,10 +131,10 @@ def connect(cluster: ClusterConfig) -> None:
     wait_for_resources(cluster)
 
 
-def _call_logged(worker: Callable[[dict[str, Any]], None], payload: dict[str, Any]) -> None:
+def _call_logged(worker: Callable[[Work], None], work: Work) -> None:
     """Call a worker in a process of its own, whose messages go to stderr as the job's do."""
     log_to_stderr()
-    worker(payload)
+    worker(work)
 
 
 def _device_allocator() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -214,8 +214,3 @@ def _digest(files: list[Path]) -> str:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def as_payload(config: TrainsTeacher, task: PreparedTask, **more: Any) -> dict[str, Any]:
-    """What a worker function is sent: plain data only."""
-    return {"config": asdict(config), "task": asdict(task), **more}

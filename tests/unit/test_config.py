@@ -44,7 +44,7 @@ def test_every_student_of_every_experiment_has_a_recipe_that_holds(experiment):
     """What a student changes is known, and its quantizers take the settings."""
     config = load_config(SweepJob, [f"experiment={experiment}"])
     for student in config.sweep.points():
-        assert scheme_of(student.scheme, config.recipe_of(student).quantization).name == student.scheme
+        assert scheme_of(student.scheme, student.recipe_under(config.recipe).quantization).name == student.scheme
 
 
 @pytest.fixture

@@ -211,7 +211,7 @@ def test_an_old_name_is_understood_and_told_once(caplog):
         for name in ("quantisation", "quantization")
     )
     assert old.recipe == new.recipe and old.recipe.quantization.clip_value == 2.5
-    assert old.recipe_of(old.sweep.students[0]) == new.recipe_of(new.sweep.students[0])
+    assert old.sweep.students[0].recipe_under(old.recipe) == new.sweep.students[0].recipe_under(new.recipe)
     assert caplog.text.count("'recipe.quantisation' is called 'recipe.quantization' now") == 1
     assert "quantisation" in refusal("recipe.quantisation.clip_value=2", "recipe={quantisation: {}, quantization: {}}")
 

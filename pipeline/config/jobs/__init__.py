@@ -11,6 +11,7 @@ from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.data import DataConfig
 from pipeline.config.sections.evaluation import EvaluationConfig
 from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.recipe import RecipeConfig
 from pipeline.config.sections.storage import StorageConfig
 from pipeline.config.sections.task import TaskConfig
 from pipeline.config.sections.tracking import TrackingConfig
@@ -31,6 +32,22 @@ class HasRuns(StoresResults, Protocol):
     @property
     def tracking(self) -> TrackingConfig:
         """Where runs are recorded."""
+
+
+class TrainsStudents(Protocol):
+    """A job that trains students, whatever its teacher is."""
+
+    @property
+    def recipe(self) -> RecipeConfig:
+        """How students are made."""
+
+    @property
+    def student(self) -> TrainConfig:
+        """Their training."""
+
+    @property
+    def cluster(self) -> ClusterConfig:
+        """Where training runs."""
 
 
 class TrainsTeacher(HasRuns, Protocol):

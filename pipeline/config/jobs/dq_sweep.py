@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.config.build import changed
 from pipeline.config.option import option, section
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.data import DataConfig
@@ -12,7 +11,7 @@ from pipeline.config.sections.evaluation import EvaluationConfig
 from pipeline.config.sections.model import ModelConfig
 from pipeline.config.sections.recipe import RecipeConfig
 from pipeline.config.sections.storage import StorageConfig
-from pipeline.config.sections.sweep import StudentConfig, SweepConfig
+from pipeline.config.sections.sweep import SweepConfig
 from pipeline.config.sections.task import TaskConfig
 from pipeline.config.sections.tracking import TrackingConfig
 from pipeline.config.sections.training import TrainConfig
@@ -35,11 +34,3 @@ class SweepJob:
     evaluation: EvaluationConfig = section(EvaluationConfig, "what is measured")
     storage: StorageConfig = section(StorageConfig, "where results lie")
     tracking: TrackingConfig = section(TrackingConfig, "where runs are recorded")
-
-    def recipe_of(self, student: StudentConfig) -> RecipeConfig:
-        """The job's recipe with what a student changes.
-
-        Raises:
-            UserError: a change that the schema does not allow.
-        """
-        return changed(self.recipe, student.recipe, f"recipe of student '{student.name}'")

@@ -17,6 +17,8 @@ import os
 import platform
 import random
 from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import datasets
@@ -40,14 +42,13 @@ from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.benchmark.cohort_steps import Seconds, StepTimes, num_steps_of_series, time_steps
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.memory import MicroBatch, cohort_bytes, num_parameters, pass_bytes, work_of
-from pipeline.stages.sweep.plan.students import StudentPlan, layer_maps
+from pipeline.stages.sweep.plan.students import LayerMaps, StudentPlan, layer_maps, plan_student
 from pipeline.stages.training import worker_device
 from pipeline.training.memory import peak_memory_bytes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-Maps = tuple[list[int], list[int]]
 Case = tuple[str, int]  # depth, number of students
 
 log = logging.getLogger(__name__)
@@ -82,10 +83,12 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     bar = ProgressBar("steps", 2 * num_steps_of_series(settings.num_steps) * len(cases))
     times = {}
     for depth, number in cases:
-        plans = [_plan(students[depth], maps[depth], config.seed + index) for index in range(number)]
-        times[depth, number] = time_steps(
-            config, plans, teacher, batches, settings.num_steps, lambda: bar.update(bar.done + 1)
-        )
+        seeds = range(config.seed, config.seed + number)
+        with TemporaryDirectory() as folder:  # where a sweep would keep which heads are left
+            plans = [_plan(config, students[depth], maps[depth], seed, Path(folder)) for seed in seeds]
+            times[depth, number] = time_steps(
+                config, plans, teacher, batches, settings.num_steps, lambda: bar.update(bar.done + 1)
+            )
     bar.close()
     conditions = {
         "threads": torch.get_num_threads(),
@@ -170,10 +173,10 @@ def _batches(config: BenchmarkJob, model_config: PretrainedConfig, vocabulary: V
     return TrainingBatches(rows, plan, rank=0, pad_id=PAD, decoder_start_id=start_token(model_config))
 
 
-def _plan(student: StudentConfig, maps: Maps, seed: int) -> StudentPlan:
+def _plan(config: BenchmarkJob, student: StudentConfig, maps: LayerMaps, seed: int, folder: Path) -> StudentPlan:
     """A student of its own seed: students of a cohort are different ones."""
     key = f"{student.name} {seed}"
-    return StudentPlan(config=student, key=key, seed=seed, shows_seed=True, encoder_map=maps[0], decoder_map=maps[1])
+    return plan_student(config, student, maps, key=key, seed=seed, shows_seed=True, folder=folder / key)
 
 
 def _lines(times: dict[Case, StepTimes]) -> list[list[str]]:

@@ -8,9 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -23,6 +21,9 @@ from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.stages.sweep.student.start import student_learner
 from pipeline.tracking.run import NoOpRun
 from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 NUM_WARM_UP = 2  # first steps of a series, one of either kind: they allocate
 
@@ -84,7 +85,7 @@ def num_steps_of_series(num_timed: int) -> int:
 def time_steps(
     config: BenchmarkJob,
     plans: list[StudentPlan],
-    teacher: Any,
+    teacher: PreTrainedModel,
     batches: TrainingBatches,
     num_timed: int,
     on_step: Callable[[], None],
@@ -138,13 +139,12 @@ def time_steps(
 
 
 def _learners(
-    config: BenchmarkJob, plans: list[StudentPlan], teacher: Any, batches: TrainingBatches, num_steps: int
+    config: BenchmarkJob, plans: list[StudentPlan], teacher: PreTrainedModel, batches: TrainingBatches, num_steps: int
 ) -> list[Learner]:
-    with TemporaryDirectory() as folder:  # where a sweep would keep which heads are left
-        return [student_learner(config, plan, teacher, NoOpRun(), batches, num_steps, Path(folder)) for plan in plans]
+    return [student_learner(config, plan, teacher, NoOpRun(), batches, num_steps) for plan in plans]
 
 
-def _served(config: BenchmarkJob, teacher: Any, learners: list[Learner]) -> Cohort:
+def _served(config: BenchmarkJob, teacher: PreTrainedModel, learners: list[Learner]) -> Cohort:
     return learners, teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision)
 
 

@@ -44,7 +44,7 @@ def check_student(config: SweepJob, student: StudentConfig) -> None:
         UserError: changes of the recipe that the schema does not allow, quantizers or a schedule that do not go
             together, heads that cannot be removed, or what a model without a decoder cannot be asked for.
     """
-    recipe, mistakes = config.recipe_of(student), Mistakes()
+    recipe, mistakes = student.recipe_under(config.recipe), Mistakes()
     with mistakes.noted():
         check_settings(student.scheme, recipe.quantization)
     with mistakes.noted():

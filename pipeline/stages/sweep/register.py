@@ -36,7 +36,7 @@ def run(job: OpenedJob[SweepJob], plan: SweepPlan, students: list[StudentResult]
     for student in students:
         if student.failure or student.stopped or not student.wanted or student.run_id is None:
             continue
-        packed = plans[student.key].packed(plan.folder)
+        packed = plans[student.key].packed_folder
         if name is None:
             logged_model_or_warning(tracker, student.run_id, packed, examples, student.name)
         else:

@@ -7,10 +7,9 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.keys import config_hash, decisions
@@ -27,7 +26,7 @@ from pipeline.stages.evaluate import (
     validate,
     write_predictions,
 )
-from pipeline.stages.prepare_data import PreparedTask, as_payload
+from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.training import (
     make_engine,
@@ -48,6 +47,9 @@ from pipeline.training.loop import Learner, Progress
 from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 log = logging.getLogger(__name__)
 
 
@@ -61,6 +63,23 @@ class TeacherResult:
     validation: dict[str, float]
     scores: dict[str, float]
     run_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherWork:
+    """What the workers that fine-tune a teacher are sent.
+
+    Args:
+        config: the job.
+        task: its data.
+        key: of the teacher.
+        folder: of its results.
+    """
+
+    config: TrainsTeacher
+    task: PreparedTask
+    key: str
+    folder: Path
 
 
 def teacher_key(config: TrainsTeacher, task: PreparedTask) -> str:
@@ -101,10 +120,10 @@ def run(config: TrainsTeacher, storage: Storage, task: PreparedTask) -> TeacherR
 
 
 def _train(config: TrainsTeacher, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
-    payload = as_payload(config, task, folder=str(folder), key=key)
+    work = TeacherWork(config=config, task=task, key=key, folder=folder)
     say_other_layouts((folder / "checkpoints").glob("*"), config.cluster.layout, f"teacher {key}")
     try:
-        run_workers(train_teacher, payload, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
+        run_workers(train_teacher, work, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
     except BaseException as error:
         open_tracker(config).fail_if_running("teacher", key, f"{type(error).__name__}: {error}")
         raise
@@ -124,20 +143,16 @@ def _finish_run(config: TrainsTeacher, result: Path) -> None:
         )
 
 
-def train_teacher(payload: dict[str, Any]) -> None:
+def train_teacher(work: TeacherWork) -> None:
     """Worker: fine-tune on this rank's shard; rank 0 writes `folder/model` and `folder/result.json`."""
-    config, task, folder = (
-        build(TrainsTeacher, payload["config"]),
-        PreparedTask(**payload["task"]),
-        Path(payload["folder"]),
-    )
+    config, task, folder = work.config, work.task, work.folder
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.teacher
     model = load_teacher(config.model, tokenizer, config.task, config.seed, task.labels)
     set_dropout(model, train.dropout)
     replica = copy.deepcopy(model)
     batches = training_batches(task.split("train"), train, config, tokenizer, model.config, config.seed)
     num_steps = num_training_steps(batches, train)
-    with _start_run(config, payload["key"], task) as run:
+    with _start_run(config, work.key, task) as run:
         learner = Learner(
             name="teacher",
             engine=make_engine(model.to(device), train, config.cluster),
@@ -162,13 +177,18 @@ def train_teacher(payload: dict[str, Any]) -> None:
         keep_best.finally_validate(num_steps)
         scores = _score(config, task, tokenizer, folder, run, num_steps)
         if rank() == 0:
-            _write_result(config, folder, payload["key"], scores, run.run_id)
+            _write_result(config, folder, work.key, scores, run.run_id)
             Checkpointer(folder / "checkpoints").clear()
         barrier()
 
 
 def _score(
-    config: TrainsTeacher, task: PreparedTask, tokenizer: Any, folder: Path, run: Run, num_steps: int
+    config: TrainsTeacher,
+    task: PreparedTask,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    run: Run,
+    num_steps: int,
 ) -> dict[str, float]:
     """Scores of the best model on the reported split; nothing where there are no references to compare with."""
     if not config.task.facts.has_references:
@@ -187,7 +207,13 @@ class _KeepBest:
     """Validation after an epoch; the best model so far is written to `folder/model`."""
 
     def __init__(
-        self, learner: Learner, replica: Any, config: TrainsTeacher, task: PreparedTask, tokenizer: Any, folder: Path
+        self,
+        learner: Learner,
+        replica: PreTrainedModel,
+        config: TrainsTeacher,
+        task: PreparedTask,
+        tokenizer: PreTrainedTokenizerBase,
+        folder: Path,
     ) -> None:
         self.learner, self.replica, self.config, self.folder = learner, replica, config, folder
         self.tokenizer, self.task = tokenizer, task

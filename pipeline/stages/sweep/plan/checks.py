@@ -18,7 +18,6 @@ from pipeline.models.student import check_scheme, meta_model, sites_of
 from pipeline.quantization.schedule import phases_of
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.fitting import for_each
-from pipeline.stages.sweep.plan.students import recipe_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -39,7 +38,7 @@ def check_possible(config: SweepJob, model_config: PretrainedConfig) -> None:
     assert isinstance(query, nn.Linear)
 
     def check(student: StudentConfig) -> None:
-        recipe, mistakes = recipe_of(config, student), Mistakes()
+        recipe, mistakes = student.recipe_under(config.recipe), Mistakes()
         with mistakes.noted():
             student_maps(student, layers)
         with mistakes.noted():
@@ -59,6 +58,6 @@ def say_ignored(config: SweepJob) -> None:
     if facts.has_decoder:
         return
     for student in config.sweep.points():
-        weights = recipe_of(config, student).distillation
+        weights = student.recipe_under(config.recipe).distillation
         if student.distil and (ignored := [term for term in DECODER_TERMS if getattr(weights, term)]):
             log.warning(f"student {student.name}: a {facts.model} has no decoder, ignored: {', '.join(ignored)}")

@@ -27,7 +27,7 @@ from pipeline.stages.memory import (
     work_of,
 )
 from pipeline.stages.runs import open_tracker
-from pipeline.stages.sweep.plan.students import StudentPlan, plan_students, scheme_of_student, sequence_of, sweep_key
+from pipeline.stages.sweep.plan.students import StudentPlan, plan_students, sweep_key
 from pipeline.stages.teacher.fine_tune import teacher_key
 from pipeline.stages.teacher.room import check_teacher_room
 from pipeline.stages.training import say_other_layouts
@@ -146,7 +146,7 @@ def _already_done(config: SweepJob, plans: Sequence[StudentPlan], folder: Path) 
     tracker, already_done = open_tracker(config), {}
     for plan in plans:
         run = tracker.find("student", plan.key)
-        packed = (plan.packed(folder) / MANIFEST).is_file()
+        packed = (plan.packed_folder / MANIFEST).is_file()
         if run is None:
             if packed:
                 log.warning(
@@ -201,7 +201,7 @@ class _Former:
 
     def memory(self, students: Sequence[StudentPlan]) -> float:
         """Of one worker that trains them."""
-        schemes = [scheme_of_student(self.config, plan) for plan in students]
+        schemes = [plan.scheme for plan in students]
         quantized = [min(s.weight_bits, s.embedding_bits) < NOT_QUANTIZED for s in schemes]
         sizes = [self.sizes[plan.key] for plan in students]
         return cohort_bytes(sizes, quantized, self.teacher, max(map(self._pass_bytes, students)), self.config.cluster)
@@ -237,7 +237,7 @@ class _Former:
                     "lower student.micro_batch_tokens, use more ZeRO or larger nodes, or set cluster.worker_memory_gib",
                 )
             # One cohort sees one sequence of batches.
-            cohorts = alike.setdefault(f"{plan.seed} {sequence_of(self.config, plan.config)}", [[]])
+            cohorts = alike.setdefault(f"{plan.seed} {plan.sequence}", [[]])
             full = len(cohorts[-1]) == most or self.memory([*cohorts[-1], plan]) > room
             if cohorts[-1] and full:
                 cohorts.append([])

@@ -1,12 +1,12 @@
-"""Which students a sweep has, and under which names."""
+"""Which students a sweep has, under which names, and all that is decided about them before training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipeline.config.build import build
+from pipeline.config.jobs import TrainsStudents
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.recipe import RecipeConfig, SequenceConfig
@@ -19,22 +19,40 @@ from pipeline.stages.job import OpenedJob
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
+LayerMaps = tuple[list[int], list[int]]  # teacher layer of each encoder layer, and of each decoder layer
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudentPlan:
-    """One student of a sweep with everything that is decided before training."""
+    """One student with everything that is decided before training: resolved on the driver, once, and sent to workers.
+
+    Args:
+        config: what was asked for.
+        key: of its results and its run.
+        seed: of its batches and its dropout.
+        shows_seed: whether its name does, as where a sweep has several.
+        folder: where its results lie, below the folder of its sweep.
+        encoder_map: teacher layer of each encoder layer.
+        decoder_map: teacher layer of each decoder layer.
+        recipe: the job's, with what the student changes.
+        scheme: its own bits under the quantizer settings of its recipe.
+        sequence: whose texts it is trained on; the references if it has no teacher.
+        learning_rate: its peak.
+        dropout: of the model in training.
+    """
 
     config: StudentConfig
     key: str
     seed: int
-    shows_seed: bool  # where a sweep has several
+    shows_seed: bool
+    folder: Path
     encoder_map: list[int]
     decoder_map: list[int]
-
-    @classmethod
-    def from_payload(cls, payload: dict[str, Any]) -> StudentPlan:
-        """The plan that was sent to a worker as plain data."""
-        return cls(**{**payload, "config": build(StudentConfig, payload["config"])})
+    recipe: RecipeConfig
+    scheme: Scheme
+    sequence: SequenceConfig
+    learning_rate: float
+    dropout: float
 
     @property
     def group(self) -> str:
@@ -46,13 +64,56 @@ class StudentPlan:
         """What a person calls it."""
         return f"{self.config.name} seed={self.seed}" if self.shows_seed else self.config.name
 
-    def start_folder(self, sweep: Path) -> Path:
+    @property
+    def start_folder(self) -> Path:
         """Where it is written which heads it keeps, and with which weights it starts, if that is not the teacher's."""
-        return sweep / "students" / self.key / "start"
+        return self.folder / "start"
 
-    def packed(self, sweep: Path) -> Path:
-        """Where its package lies below the folder of its sweep."""
-        return sweep / "students" / self.key / "packed"
+    @property
+    def packed_folder(self) -> Path:
+        """Where its package lies."""
+        return self.folder / "packed"
+
+
+def plan_student(
+    config: TrainsStudents,
+    student: StudentConfig,
+    maps: LayerMaps,
+    *,
+    key: str,
+    seed: int,
+    shows_seed: bool,
+    folder: Path,
+) -> StudentPlan:
+    """A student under the settings of a job.
+
+    Args:
+        config: the job.
+        student: what is asked for.
+        maps: its layers, as `layer_maps` says.
+        key: see `StudentPlan`, as the others.
+        seed: likewise.
+        shows_seed: likewise.
+        folder: likewise.
+
+    Raises:
+        UserError: a change of the recipe that the schema does not allow, quantizers that do not go together.
+    """
+    recipe = student.recipe_under(config.recipe)
+    return StudentPlan(
+        config=student,
+        key=key,
+        seed=seed,
+        shows_seed=shows_seed,
+        folder=folder,
+        encoder_map=maps[0],
+        decoder_map=maps[1],
+        recipe=recipe,
+        scheme=scheme_of(student.scheme, recipe.quantization),
+        sequence=recipe.sequence if student.distil else SequenceConfig(),
+        learning_rate=config.student.learning_rate if student.learning_rate is None else student.learning_rate,
+        dropout=config.student.dropout,
+    )
 
 
 def sweep_key(config: SweepJob, teacher_key: str) -> str:
@@ -60,26 +121,7 @@ def sweep_key(config: SweepJob, teacher_key: str) -> str:
     return config_hash(teacher_key, decisions(config.recipe), decisions(config.student))
 
 
-def sequence_of(config: SweepJob, student: StudentConfig) -> SequenceConfig:
-    """Whose texts a student is trained on; the references if it has no teacher."""
-    return recipe_of(config, student).sequence if student.distil else SequenceConfig()
-
-
-def peak_learning_rate(config: SweepJob, student: StudentConfig) -> float:
-    """The student's own, or the sweep's."""
-    return config.student.learning_rate if student.learning_rate is None else student.learning_rate
-
-
-def recipe_of(config: SweepJob, student: StudentConfig) -> RecipeConfig:
-    """The sweep's recipe with what the student changes.
-
-    Raises:
-        UserError: a change that the schema does not allow.
-    """
-    return config.recipe_of(student)
-
-
-def layer_maps(students: list[StudentConfig], model_config: PretrainedConfig) -> list[tuple[list[int], list[int]]]:
+def layer_maps(students: list[StudentConfig], model_config: PretrainedConfig) -> list[LayerMaps]:
     """Encoder and decoder layer map of every student.
 
     Args:
@@ -96,24 +138,16 @@ def plan_students(job: OpenedJob[SweepJob], teacher_key: str) -> list[StudentPla
     """The students of a sweep in their order, seed by seed.
 
     Raises:
-        UserError: a depth or layer map that the teacher does not have.
+        UserError: a depth or layer map that the teacher does not have, or as `plan_student` says.
     """
-    key, config = sweep_key(job.config, teacher_key), job.config
+    sweep, config = sweep_key(job.config, teacher_key), job.config
     points, seeds = config.sweep.points(), config.sweep.seed_list(config.seed)
-    return [
-        StudentPlan(
-            config=student,
-            key=config_hash(key, decisions(student), seed),
-            seed=seed,
-            shows_seed=bool(config.sweep.seeds),
-            encoder_map=encoder,
-            decoder_map=decoder,
-        )
-        for seed in seeds
-        for student, (encoder, decoder) in zip(points, layer_maps(points, job.model_config), strict=True)
-    ]
-
-
-def scheme_of_student(config: SweepJob, plan: StudentPlan) -> Scheme:
-    """The scheme of a student under the job's recipe."""
-    return scheme_of(plan.config.scheme, recipe_of(config, plan.config).quantization)
+    all_maps, folder = layer_maps(points, job.model_config), job.storage.sweep(sweep) / "students"
+    plans = []
+    for seed in seeds:
+        for student, maps in zip(points, all_maps, strict=True):
+            key, shows_seed = config_hash(sweep, decisions(student), seed), bool(config.sweep.seeds)
+            plans.append(
+                plan_student(config, student, maps, key=key, seed=seed, shows_seed=shows_seed, folder=folder / key)
+            )
+    return plans

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pipeline.config.build import changed
 from pipeline.config.errors import UserError
-from pipeline.config.sections.recipe import DECODER_TERMS, RecipeConfig
+from pipeline.config.sections.recipe import DECODER_TERMS
 from pipeline.data.batch import Batch
 from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
@@ -21,20 +21,21 @@ from pipeline.quantization.prepare import Sites
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.training.loop import Objective
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 def objective_of(
-    recipe: RecipeConfig,
     plan: StudentPlan,
-    student: Any,
-    teacher: Any,
+    student: PreTrainedModel,
+    teacher: PreTrainedModel,
     heads: dict[str, list[int]],
     label_smoothing: float,
 ) -> Objective:
     """What a student minimises.
 
     Args:
-        recipe: its recipe.
-        plan: its layer maps.
+        plan: its recipe and its layer maps.
         student: the model, before an engine takes it apart.
         teacher: its teacher.
         heads: attention module -> heads of the teacher's layer that the student keeps; all where it is not named.
@@ -45,7 +46,7 @@ def objective_of(
     """
     if not plan.config.distil:
         return TaskObjective(label_smoothing=label_smoothing)
-    weights = recipe.distillation
+    recipe, weights = plan.recipe, plan.recipe.distillation
     if start_token(teacher.config) is None:  # a classifier; the plan has named what does not concern it
         weights = changed(weights, dict.fromkeys(DECODER_TERMS, 0.0), "recipe.distillation")
     common: dict[str, Any] = {"weights": weights, "label_smoothing": label_smoothing}
@@ -58,7 +59,9 @@ def objective_of(
     return DistillationObjective(relations=relations, heads=_heads_by_layer(sites, heads), **common)
 
 
-def teacher_pass(teacher: Any, objectives: Sequence[Objective], precision: str) -> Callable[[Batch], Signals]:
+def teacher_pass(
+    teacher: PreTrainedModel, objectives: Sequence[Objective], precision: str
+) -> Callable[[Batch], Signals]:
     """The teacher's signals for a micro-batch: whatever one of the objectives compares."""
     distilled = [objective for objective in objectives if isinstance(objective, DistillationObjective)]
     recorded = modules_named(teacher, {name for objective in distilled for name in objective.teacher_modules})
@@ -80,7 +83,7 @@ def _heads_by_layer(sites: Sites, heads: dict[str, list[int]]) -> dict[str, dict
     return chosen
 
 
-def _check_widths(relations: dict[str, Relation], student: Any, num_heads: int) -> None:
+def _check_widths(relations: dict[str, Relation], student: PreTrainedModel, num_heads: int) -> None:
     for name in (name for relation in relations.values() for name in relation.student):
         if (width := student.get_submodule(name).out_features) % num_heads:
             raise UserError(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import datasets
 import torch
 
-from pipeline.config.build import build
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
 from pipeline.data.tokenise import load_tokenised
@@ -32,7 +31,7 @@ from pipeline.stages.evaluate import (
 )
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
-from pipeline.stages.sweep.plan.students import StudentPlan, recipe_of, scheme_of_student
+from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.export import export_student, exported_scores
 from pipeline.stages.sweep.student.log_model import logged_model_or_warning
 from pipeline.stages.sweep.student.objectives import teacher_pass
@@ -55,67 +54,92 @@ from pipeline.training.collective import barrier, gather_objects, rank
 from pipeline.training.loop import Learner
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
 
-def train_students(payload: dict[str, Any]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CohortWork:
+    """What the workers of a cohort are sent.
+
+    Args:
+        config: the job.
+        task: its data.
+        name: of the cohort, for people.
+        teacher_result: the fine-tuned teacher.
+        students: the cohort.
+        already_done: keys of students that take part only because their cohort goes on from a checkpoint.
+        training_tokens: folder of the split that they are trained on.
+        checkpoints: folder of the cohort's checkpoints.
+        parent_run_id: run of the sweep.
+    """
+
+    config: SweepJob
+    task: PreparedTask
+    name: str
+    teacher_result: TeacherResult
+    students: list[StudentPlan]
+    already_done: frozenset[str]
+    training_tokens: Path
+    checkpoints: Path
+    parent_run_id: str
+
+
+def train_students(work: CohortWork) -> None:
     """Worker: train this rank's share of a cohort, then pack and evaluate every student that is left."""
-    config, task = build(SweepJob, payload["config"]), PreparedTask(**payload["task"])
-    teacher_result, already_done = TeacherResult(**payload["teacher"]), payload["already_done"]
-    plans = [StudentPlan.from_payload(plan) for plan in payload["students"]]
+    config, task, plans, teacher_result = work.config, work.task, work.students, work.teacher_result
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.student
-    teacher, folder = load_model(Path(teacher_result.folder), device), Path(payload["folder"])
-    split = load_tokenised(Path(payload["training_tokens"]), "train")
+    teacher = load_model(Path(teacher_result.folder), device)
+    split = load_tokenised(work.training_tokens, "train")
     batches, unsharded_batches = (
         training_batches(split, train, config, tokenizer, teacher.config, plans[0].seed, sharded)
         for sharded in (True, False)
     )
     num_steps = num_training_steps(batches, train)
-    with ExitStack() as runs:
-        learners = [
-            student_learner(config, plan, teacher, runs.enter_context(run), unsharded_batches, num_steps, folder)
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(NoOpRun() if plan.key in work.already_done else _start_run(work, plan))
             for plan in plans
-            for run in [NoOpRun() if plan.key in already_done else _start_run(config, plan, teacher_result, payload)]
+        ]
+        learners = [
+            student_learner(config, plan, teacher, run, unsharded_batches, num_steps)
+            for plan, run in zip(plans, runs, strict=True)
         ]
         train_with_checkpoints(
             learners,
             batches,
             num_steps,
             train,
-            stage=payload["name"],
-            folder=Path(payload["checkpoints"]),
+            stage=work.name,
+            folder=work.checkpoints,
             device=device,
-            at_check=stopping_checks(config, task, plans, learners, teacher, folder, num_steps),
+            at_check=stopping_checks(config, task, plans, learners, teacher, num_steps),
             teacher_pass=teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision),
         )
-        for plan, learner in zip(plans, learners, strict=True):
-            if plan.key in already_done:
+        for plan, learner, run in zip(plans, learners, runs, strict=True):
+            if plan.key in work.already_done:
                 continue
-            packed = plan.packed(folder)
-            _pack(config, plan, learner, teacher, tokenizer, folder)
+            _pack(config, plan, learner, teacher, tokenizer)
             if learner.failure is not None:
                 _log_once(f"student {plan.name} FAILED: {learner.failure}", logging.ERROR)
             if not learner.active:
                 continue
-            _evaluate(config, plan, learner, task, teacher_result, teacher, packed, num_steps)
-    Checkpointer(Path(payload["checkpoints"])).clear()
+            _evaluate(config, plan, run, task, teacher_result, teacher, num_steps)
+    Checkpointer(work.checkpoints).clear()
 
 
 def _evaluate(
     config: SweepJob,
     plan: StudentPlan,
-    learner: Learner,
+    run: Run,
     task: PreparedTask,
     teacher_result: TeacherResult,
-    teacher: Any,
-    packed: Path,
+    teacher: PreTrainedModel,
     num_steps: int,
 ) -> None:
     """Score the package on disk and end the student's run; a failure of the next student is not its own."""
-    run = learner.listener
-    assert isinstance(run, NoOpRun)
+    packed = plan.packed_folder
     model, info = load_package(packed)
     model, tokenizer, examples = model.to(teacher.device), task.tokenizer(), evaluation_examples(task, config)
     scores, predictions = evaluate_examples(model, tokenizer, examples, config, task.labels)
@@ -153,7 +177,13 @@ def _record(config: SweepJob, run: Run, packed: Path, examples: datasets.Dataset
     run.table(_samples(examples, predictions, config.evaluation.num_samples), "samples.json")
 
 
-def _pack(config: SweepJob, plan: StudentPlan, learner: Learner, teacher: Any, tokenizer: Any, folder: Path) -> None:
+def _pack(
+    config: SweepJob,
+    plan: StudentPlan,
+    learner: Learner,
+    teacher: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
     """Convert a replica of the trained student and write it as a package; frees the engine.
 
     The last update may have made a weight infinite, which no loss has seen: such a student fails here.
@@ -167,21 +197,23 @@ def _pack(config: SweepJob, plan: StudentPlan, learner: Learner, teacher: Any, t
         return
     learner.engine.close()
     if rank() == 0:
-        scheme, student = scheme_of_student(config, plan), prepared_student(config, plan, teacher, folder)
+        student = prepared_student(plan, teacher)
         student.load_state_dict(state)  # learned scales are part of it
-        convert(student.to(teacher.device), sites_of(student), scheme)  # grids of the device that it was trained on
+        convert(
+            student.to(teacher.device), sites_of(student), plan.scheme
+        )  # grids of the device that it was trained on
         info = PackageInfo(
-            scheme=scheme,
+            scheme=plan.scheme,
             encoder_map=plan.encoder_map,
             decoder_map=plan.decoder_map,
-            heads=read_heads(plan.start_folder(folder)),
+            heads=read_heads(plan.start_folder),
             decoding=config.task.decoding,
             source_prefix=config.task.source_prefix,
             source_language=config.task.source_language,
             target_language=config.task.target_language,
             max_source_tokens=config.task.max_source_tokens,
         )
-        with atomic_folder(plan.packed(folder)) as partial:
+        with atomic_folder(plan.packed_folder) as partial:
             write_package(partial, student, tokenizer, info)
     barrier()
 
@@ -192,14 +224,14 @@ def _headline_metrics(
     scores: dict[str, float],
     packed: Path,
     teacher: TeacherResult,
-    shapes: tuple[Any, Any],
+    shapes: tuple[PretrainedConfig, PretrainedConfig],
     heads: dict[str, list[int]],
 ) -> dict[str, float]:
     """Scores and sizes of a student: bytes on disk, and the papers' formula beside them.
 
     `shapes` are the configurations of teacher and student.
     """
-    scheme, size_bytes, best = scheme_of_student(config, plan), file_bytes(packed), HEADLINES[config.task.metric]
+    scheme, size_bytes, best = plan.scheme, file_bytes(packed), HEADLINES[config.task.metric]
     head_bits = scheme.embedding_bits if scheme.quantization.lm_head else NOT_QUANTIZED
     bytes_of_paper = _size_in_papers(shapes[1], heads, scheme.weight_bits, scheme.embedding_bits, head_bits)
     metrics = {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
@@ -230,8 +262,9 @@ def _log_once(text: str, level: int = logging.INFO) -> None:
         log.log(level, text)
 
 
-def _start_run(config: SweepJob, plan: StudentPlan, teacher: TeacherResult, payload: dict[str, Any]) -> Run:
-    tags = {"dq.teacher_run": teacher.run_id or "", "dq.data": payload["task"]["fingerprint"], **common_tags(config)}
+def _start_run(work: CohortWork, plan: StudentPlan) -> Run:
+    config, teacher = work.config, work.teacher_result
+    tags = {"dq.teacher_run": teacher.run_id or "", "dq.data": work.task.fingerprint, **common_tags(config)}
     tags["dq.group"] = plan.group
     of_grid = plan.config.label in config.sweep.recipes
     tags["dq.recipe"] = plan.config.label if of_grid else f"{config.recipe.name} {plan.config.label}".strip()
@@ -239,12 +272,12 @@ def _start_run(config: SweepJob, plan: StudentPlan, teacher: TeacherResult, payl
         name=plan.name,
         key=plan.key,
         kind="student",
-        parent_run_id=payload["parent_run_id"],
+        parent_run_id=work.parent_run_id,
         params={
             **common_params(config, without=("sweep",)),
             **{name: value for name, value in asdict(plan.config).items() if value is not None},
             "seed": plan.seed,
-            "recipe": {**asdict(recipe_of(config, plan.config)), "name": tags["dq.recipe"]},
+            "recipe": {**asdict(plan.recipe), "name": tags["dq.recipe"]},
             "encoder_map": plan.encoder_map,
             "decoder_map": plan.decoder_map,
             "teacher_key": teacher.key,

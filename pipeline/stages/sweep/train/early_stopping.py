@@ -7,8 +7,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.sweep import StoppingConfig
@@ -16,10 +15,13 @@ from pipeline.models.student import sites_of
 from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.stages.evaluate import standing, validate
 from pipeline.stages.prepare_data import PreparedTask
-from pipeline.stages.sweep.plan.students import StudentPlan, recipe_of, scheme_of_student
+from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.start import prepared_student
 from pipeline.training.collective import rank
 from pipeline.training.loop import Learner
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Standing = tuple[float, float]  # score and negative loss, the higher the better
 
@@ -45,8 +47,7 @@ def stopping_checks(
     task: PreparedTask,
     plans: Sequence[StudentPlan],
     learners: Sequence[Learner],
-    teacher: Any,
-    folder: Path,
+    teacher: PreTrainedModel,
     num_steps: int,
 ) -> dict[int, Callable[[], None]]:
     """Optimiser step -> what is done after it: validate every student that is left, and give up the worst.
@@ -57,7 +58,6 @@ def stopping_checks(
         plans: the students.
         learners: the same in training.
         teacher: what students are cut from.
-        folder: of the sweep.
         num_steps: of the whole training.
     """
     stopping = config.sweep.stopping
@@ -68,7 +68,7 @@ def stopping_checks(
         standings = {}
         for plan, learner in zip(plans, learners, strict=True):
             if learner.active:
-                model = _replica(config, plan, learner, teacher, folder, step, num_steps)
+                model = _replica(plan, learner, teacher, step, num_steps)
                 found = validate(model, task, config, with_scores=stopping.measure == "score")
                 learner.listener.metrics({f"validation_{name}": value for name, value in found.items()}, step)
                 standings[plan.key] = standing(found)
@@ -83,15 +83,13 @@ def stopping_checks(
 
 
 def _replica(
-    config: SweepJob, plan: StudentPlan, learner: Learner, teacher: Any, folder: Path, step: int, num_steps: int
-) -> Any:
+    plan: StudentPlan, learner: Learner, teacher: PreTrainedModel, step: int, num_steps: int
+) -> PreTrainedModel:
     """A student as it is trained at a step, on the grid of its phase."""
-    model = prepared_student(config, plan, teacher, folder).to(teacher.device)
+    model = prepared_student(plan, teacher).to(teacher.device)
     learner.engine.copy_to(model)
-    recipe = recipe_of(config, plan.config)
-    scheme = scheme_of_student(config, plan)
-    phases = phases_of(recipe.schedule, recipe.quantization, scheme)
-    BitSchedule(model, sites_of(model), phases, scheme, num_steps)(step - 1)
+    phases = phases_of(plan.recipe.schedule, plan.recipe.quantization, plan.scheme)
+    BitSchedule(model, sites_of(model), phases, plan.scheme, num_steps)(step - 1)
     return model
 
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.build import build
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
@@ -32,8 +31,8 @@ from pipeline.pruning.heads import count_heads
 from pipeline.pruning.importance import head_importance, heads_to_keep
 from pipeline.pruning.removal import remove_heads
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.prepare_data import PreparedTask, as_payload
-from pipeline.stages.sweep.plan.students import StudentPlan, peak_learning_rate, recipe_of
+from pipeline.stages.prepare_data import PreparedTask
+from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.objectives import objective_of, teacher_pass
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import (
@@ -53,33 +52,49 @@ from pipeline.training.loop import Learner, Objective, TokenCounts
 from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 HEADS, WEIGHTS, FAILURE = "heads.json", "model.safetensors", "failure.json"
 
 log = logging.getLogger(__name__)
 
 
-def run(
-    job: OpenedJob[SweepJob], teacher: TeacherResult, plan: StudentPlan, sweep: Path, training_tokens: Path
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class PruningWork:
+    """What the workers that choose a student's heads are sent.
+
+    Args:
+        config: the job.
+        task: its data.
+        student: whose heads.
+        teacher_folder: the teacher's weights.
+        training_tokens: folder of the split that the student is trained on.
+    """
+
+    config: SweepJob
+    task: PreparedTask
+    student: StudentPlan
+    teacher_folder: Path
+    training_tokens: Path
+
+
+def run(job: OpenedJob[SweepJob], teacher: TeacherResult, plan: StudentPlan, training_tokens: Path) -> None:
     """Choose the heads of a student that does not keep all, or find them chosen."""
-    folder = plan.start_folder(sweep)
-    if plan.config.heads == 1 or (folder / HEADS).is_file():
+    if plan.config.heads == 1 or (plan.start_folder / HEADS).is_file():
         return
-    payload = as_payload(
-        job.config,
-        job.task,
-        teacher=teacher.folder,
-        student=asdict(plan),
-        folder=str(folder),
-        training_tokens=str(training_tokens),
+    work = PruningWork(
+        config=job.config,
+        task=job.task,
+        student=plan,
+        teacher_folder=Path(teacher.folder),
+        training_tokens=training_tokens,
     )
-    say_other_layouts((folder.parent / "gates").glob("*"), job.config.cluster.layout, f"gates of {plan.name}")
-    run_workers(
-        choose_heads, payload, job.config.cluster, name=f"heads-{plan.key}", storage_path=job.storage.root / "ray"
-    )
+    say_other_layouts(_gates_folder(plan).glob("*"), job.config.cluster.layout, f"gates of {plan.name}")
+    run_workers(choose_heads, work, job.config.cluster, name=f"heads-{plan.key}", storage_path=job.storage.root / "ray")
 
 
-def load_start(student: Any, folder: Path) -> None:
+def load_start(student: PreTrainedModel, folder: Path) -> None:
     """Give a pruned student the weights that were trained with its gates, if there were gates."""
     if (folder / WEIGHTS).is_file():
         trained, own = load_file(folder / WEIGHTS), dict(student.named_parameters())
@@ -100,47 +115,55 @@ def read_failure(folder: Path) -> str | None:
     return f"gates: {json.loads(path.read_text())}" if path.is_file() else None
 
 
-def choose_heads(payload: dict[str, Any]) -> None:
+def choose_heads(work: PruningWork) -> None:
     """Worker: importance on rank 0, or gates trained by all ranks; rank 0 writes the folder."""
-    config, folder = build(SweepJob, payload["config"]), Path(payload["folder"])
-    plan = StudentPlan.from_payload(payload["student"])
-    device, tokenizer = worker_device(config.cluster), PreparedTask(**payload["task"]).tokenizer()
-    teacher = load_model(Path(payload["teacher"]), device)
-    split = load_tokenised(Path(payload["training_tokens"]), "train")
+    config, plan = work.config, work.student
+    device, tokenizer = worker_device(config.cluster), work.task.tokenizer()
+    teacher = load_model(work.teacher_folder, device)
+    split = load_tokenised(work.training_tokens, "train")
     batches = training_batches(split, config.student, config, tokenizer, teacher.config, plan.seed)
-    pruning = recipe_of(config, plan.config).pruning
-    student = build_student(teacher, plan.encoder_map, plan.decoder_map, config.student.dropout).to(device)
-    if pruning.method == "gates":
-        gated, failure = _train_gates(config, plan, student, teacher, batches, folder)
+    student = _unpruned(plan, teacher).to(device)
+    if plan.recipe.pruning.method == "gates":
+        gated, failure = _train_gates(config, plan, student, teacher, batches)
         if failure is not None:
             if rank() == 0:
-                atomic_json(folder / FAILURE, failure)
+                atomic_json(plan.start_folder / FAILURE, failure)
         elif rank() == 0:
             kept = gated.head_gates.kept(plan.config.heads)
             gated.head_gates.fold(gated)
             remove_heads(gated, sites_of(gated), kept)
-            _write(folder, plan, kept, dict(gated.named_parameters()))
+            _write(plan, kept, dict(gated.named_parameters()))
     elif rank() == 0:
-        _write(folder, plan, _most_important(student, batches, pruning.num_examples, plan.config.heads), {})
+        _write(plan, _most_important(plan, student, batches), {})
     barrier()
 
 
-def _write(folder: Path, plan: StudentPlan, kept: dict[str, list[int]], weights: dict[str, Tensor]) -> None:
-    with atomic_folder(folder) as partial:
+def _unpruned(plan: StudentPlan, teacher: PreTrainedModel) -> PreTrainedModel:
+    """The student with all its heads, in full precision."""
+    return build_student(teacher, plan.encoder_map, plan.decoder_map, plan.dropout)
+
+
+def _gates_folder(plan: StudentPlan) -> Path:
+    """Where the checkpoints of its gates lie, by layout."""
+    return plan.folder / "gates"
+
+
+def _write(plan: StudentPlan, kept: dict[str, list[int]], weights: dict[str, Tensor]) -> None:
+    with atomic_folder(plan.start_folder) as partial:
         if weights:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial / WEIGHTS)
         atomic_json(partial / HEADS, kept)
     log.info(f"student {plan.name}: keeps {sum(map(len, kept.values()))} heads")
 
 
-def _most_important(student: Any, batches: TrainingBatches, num_examples: int, keep: float) -> dict[str, list[int]]:
+def _most_important(plan: StudentPlan, student: PreTrainedModel, batches: TrainingBatches) -> dict[str, list[int]]:
     """The heads that the task loss depends on most, on the first examples of rank 0."""
 
     def examples() -> Iterator[Batch]:
         seen = 0
         for micro_batches in batches.steps(0):
             for batch in micro_batches:
-                if seen >= num_examples:
+                if seen >= plan.recipe.pruning.num_examples:
                     return
                 seen += len(batch.labels)
                 yield batch.to(student.device)
@@ -148,7 +171,7 @@ def _most_important(student: Any, batches: TrainingBatches, num_examples: int, k
     def loss_of(batch: Batch) -> Tensor:
         return cross_entropy_sum(position_logits(student(**batch.inputs)), batch.labels)
 
-    return heads_to_keep(head_importance(student, sites_of(student), examples(), loss_of), keep)
+    return heads_to_keep(head_importance(student, sites_of(student), examples(), loss_of), plan.config.heads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,26 +203,25 @@ class GatedObjective:
 
 
 def _train_gates(
-    config: SweepJob, plan: StudentPlan, student: Any, teacher: Any, batches: TrainingBatches, folder: Path
+    config: SweepJob, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel, batches: TrainingBatches
 ) -> tuple[Any, str | None]:
     """Train gates and weights together in full precision.
 
     Returns:
         on rank 0 a whole copy of the student with its gates, and why it failed if it did.
     """
-    pruning, train = recipe_of(config, plan.config).pruning, config.student
+    pruning, train = plan.recipe.pruning, config.student
     num_steps = min(pruning.num_steps, num_training_steps(batches, train))
     objective = _gated_objective(config, plan, student, teacher)
-    peak = peak_learning_rate(config, plan.config)
     learner = Learner(
         name=f"{plan.name} gates",
         engine=make_engine(student.train(), train, config.cluster),
         objective=objective,
-        learning_rate=make_schedule(train, num_steps, peak),
+        learning_rate=make_schedule(train, num_steps, plan.learning_rate),
         listener=NoOpRun(),
         random=RandomStream(plan.seed + rank(), student.device),
     )
-    checkpoints = folder.parent / "gates" / config.cluster.layout
+    checkpoints = _gates_folder(plan) / config.cluster.layout
     train_with_checkpoints(
         [learner],
         batches,
@@ -212,7 +234,7 @@ def _train_gates(
     )
     replica = None
     if rank() == 0:  # ZeRO-3 has taken the parameters apart; a replica is whole
-        replica = build_student(teacher, plan.encoder_map, plan.decoder_map, train.dropout)
+        replica = _unpruned(plan, teacher)
         HeadGates(replica, sites_of(replica), pace=pruning.pace).attach(replica)
     if learner.failure is None:
         learner.engine.copy_to(replica)
@@ -221,14 +243,16 @@ def _train_gates(
     return replica, learner.failure
 
 
-def _gated_objective(config: SweepJob, plan: StudentPlan, student: Any, teacher: Any) -> GatedObjective:
+def _gated_objective(
+    config: SweepJob, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel
+) -> GatedObjective:
     """Gates on all heads of a student, and what they and its weights minimise."""
-    recipe, sites = recipe_of(config, plan.config), sites_of(student)
-    gates = HeadGates(student, sites, pace=recipe.pruning.pace)
+    pruning, sites = plan.recipe.pruning, sites_of(student)
+    gates = HeadGates(student, sites, pace=pruning.pace)
     gates.attach(student)
     return GatedObjective(
-        inner=objective_of(recipe, plan, student, teacher, {}, config.student.label_smoothing),
+        inner=objective_of(plan, student, teacher, {}, config.student.label_smoothing),
         gates=gates,
         num_heads=sum(count_heads(student, site) for site in sites.attentions),
-        penalty=recipe.pruning.penalty,
+        penalty=pruning.penalty,
     )

@@ -6,12 +6,13 @@ import json
 import logging
 import shutil
 import statistics
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+import datasets
 
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.build import build
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.recipe import SequenceConfig
@@ -22,15 +23,37 @@ from pipeline.distillation.pseudo_labels import Target, choose_target
 from pipeline.evaluation.generate import generate_candidates
 from pipeline.models.load import load_model
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.prepare_data import PreparedTask, as_payload
+from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import worker_device
 from pipeline.storage.atomic import atomic_folder, atomic_json
 from pipeline.training.collective import barrier, gather_objects, rank, world_size
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 CHUNK_EXAMPLES = 4096  # what an interrupted job may lose
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoLabelsWork:
+    """What the workers that write targets are sent.
+
+    Args:
+        config: the job.
+        task: its data.
+        settings: which of the teacher's texts become targets.
+        teacher_folder: the teacher's weights.
+        folder: where the split with its targets is to lie.
+    """
+
+    config: SweepJob
+    task: PreparedTask
+    settings: SequenceConfig
+    teacher_folder: Path
+    folder: Path
 
 
 def run(job: OpenedJob[SweepJob], teacher: TeacherResult, settings: SequenceConfig) -> Path:
@@ -52,10 +75,16 @@ def run(job: OpenedJob[SweepJob], teacher: TeacherResult, settings: SequenceConf
     if (folder / "train").is_dir():
         log.info(f"pseudo-labels: found in {folder}")
         return folder
-    payload = as_payload(job.config, job.task, settings=asdict(settings), teacher=teacher.folder, folder=str(folder))
+    work = PseudoLabelsWork(
+        config=job.config,
+        task=job.task,
+        settings=settings,
+        teacher_folder=Path(teacher.folder),
+        folder=folder,
+    )
     run_workers(
         write_pseudo_labels,
-        payload,
+        work,
         job.config.cluster,
         name=f"pseudo-labels-{folder.name}",
         storage_path=job.storage.root / "ray",
@@ -63,12 +92,11 @@ def run(job: OpenedJob[SweepJob], teacher: TeacherResult, settings: SequenceConf
     return folder
 
 
-def write_pseudo_labels(payload: dict[str, Any]) -> None:
+def write_pseudo_labels(work: PseudoLabelsWork) -> None:
     """Worker: targets for this rank's share of every chunk; rank 0 writes them, then the split."""
-    config, task, folder = build(SweepJob, payload["config"]), PreparedTask(**payload["task"]), Path(payload["folder"])
-    settings, tokenizer = build(SequenceConfig, payload["settings"]), task.tokenizer()
-    examples = task.split("train").examples
-    model = load_model(Path(payload["teacher"]), worker_device(config.cluster))
+    config, settings, folder = work.config, work.settings, work.folder
+    tokenizer, examples = work.task.tokenizer(), work.task.split("train").examples
+    model = load_model(work.teacher_folder, worker_device(config.cluster))
     decoding = replace(config.task.decoding, num_beams=settings.num_beams)
     num_candidates = settings.num_beams if settings.kind == "interpolated" else 1
     chunks = {folder / "chunks" / f"{start:09d}.json": start for start in range(0, len(examples), CHUNK_EXAMPLES)}
@@ -113,7 +141,13 @@ def _choose(
     return [parts[i % world_size()][i // world_size()] for i in range(len(references))]
 
 
-def _write_split(targets: list[Target], examples: Any, tokenizer: Any, config: SweepJob, folder: Path) -> None:
+def _write_split(
+    targets: list[Target],
+    examples: datasets.Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    config: SweepJob,
+    folder: Path,
+) -> None:
     texts = [target.text for target in targets]
     with atomic_folder(folder / "train") as partial:
         with_targets(examples, texts, tokenizer, config.task).save_to_disk(str(partial))

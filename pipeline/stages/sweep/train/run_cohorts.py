@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 from pipeline.cluster.groups import run_side_by_side
@@ -12,12 +12,11 @@ from pipeline.cluster.ray_train import run_workers
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.prepare_data import as_payload
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.sweep.plan.cohorts import COHORT, CohortPlan, SweepPlan
-from pipeline.stages.sweep.plan.students import StudentPlan, sequence_of
+from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.train import prune_heads, pseudo_labels
-from pipeline.stages.sweep.train.cohort_worker import train_students
+from pipeline.stages.sweep.train.cohort_worker import CohortWork, train_students
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.storage.atomic import atomic_json
 from pipeline.tracking.tracker import FoundRun, Tracker
@@ -63,11 +62,11 @@ def run(
     for number, cohort in enumerate(plan.cohorts, 1):
         name = f"cohort {number} of {len(plan.cohorts)}"
         try:
-            payload = _prepare(job, plan, cohort, teacher, parent_run_id, name)
+            work = _prepare(job, plan, cohort, teacher, parent_run_id, name)
         except Exception as error:
             ended(name, error)
             continue
-        calls[name] = partial(_train, job, cohort, payload, tracker)
+        calls[name] = partial(_train, job, work, cohort.memory_bytes, tracker)
     try:
         run_side_by_side(calls, job.config.cluster, ended)
     except BaseException as error:  # an interrupt: what still claims to run does not
@@ -79,38 +78,37 @@ def run(
 
 def _prepare(
     job: OpenedJob[SweepJob], plan: SweepPlan, cohort: CohortPlan, teacher: TeacherResult, parent_run_id: str, name: str
-) -> dict[str, object]:
+) -> CohortWork:
     """What comes before training: the texts to learn, the heads to keep; what the workers are sent."""
     config, keys = job.config, [student.key for student in cohort.students]
-    training_tokens = pseudo_labels.run(job, teacher, sequence_of(config, cohort.students[0].config))
+    training_tokens = pseudo_labels.run(job, teacher, cohort.students[0].sequence)
     for student in cohort.students:
-        prune_heads.run(job, teacher, student, plan.folder, training_tokens)
+        prune_heads.run(job, teacher, student, training_tokens)
     checkpoints = plan.folder / "checkpoints" / f"{config_hash(keys)}-{config.cluster.layout}"
     atomic_json(checkpoints / COHORT, keys)
-    return as_payload(
-        config,
-        job.task,
+    return CohortWork(
+        config=config,
+        task=job.task,
         name=name,
-        teacher=asdict(teacher),
-        students=[asdict(student) for student in cohort.students],
-        training_tokens=str(training_tokens),
-        already_done=sorted(plan.already_done),
-        folder=str(plan.folder),
-        checkpoints=str(checkpoints),
+        teacher_result=teacher,
+        students=cohort.students,
+        already_done=frozenset(plan.already_done),
+        training_tokens=training_tokens,
+        checkpoints=checkpoints,
         parent_run_id=parent_run_id,
     )
 
 
-def _train(job: OpenedJob[SweepJob], cohort: CohortPlan, payload: dict[str, object], tracker: Tracker) -> None:
-    keys = [student.key for student in cohort.students]
+def _train(job: OpenedJob[SweepJob], work: CohortWork, memory_bytes: float, tracker: Tracker) -> None:
+    keys = [student.key for student in work.students]
     try:
         run_workers(
             train_students,
-            payload,
+            work,
             job.config.cluster,
             name=f"cohort-{config_hash(keys)}",
             storage_path=job.storage.root / "ray",
-            memory_bytes=cohort.memory_bytes,
+            memory_bytes=memory_bytes,
         )
     except BaseException as error:  # a worker that was killed could not say so itself
         for key in keys:
