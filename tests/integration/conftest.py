@@ -9,7 +9,7 @@ import sys
 import mlflow
 import pytest
 
-from pipeline.config.job import job_of
+from pipeline.config.job import job_of, known_keys
 from pipeline.stages.command import main
 from pipeline.stages.sweep import job as sweep_job
 
@@ -79,7 +79,8 @@ def job(monkeypatch, capsys, small):
     """Run a job in this process: `job(name, run, *arguments) -> (exit code, stdout, stderr)`."""
 
     def call(name, run, *arguments, base=True):
-        monkeypatch.setattr(sys, "argv", [name, *(small if base else []), *arguments])
+        words = [word for word in small if name in known_keys()[word.partition("=")[0]]]
+        monkeypatch.setattr(sys, "argv", [name, *(words if base else []), *arguments])
         code = main(job_of(name), "a job", run)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
