@@ -141,7 +141,8 @@ def time_steps(
 def _learners(
     config: JobConfig, plans: list[StudentPlan], teacher: PreTrainedModel, batches: TrainingBatches, num_steps: int
 ) -> list[Learner]:
-    return [student_learner(config, plan, teacher, NoOpRun(), batches, num_steps) for plan in plans]
+    shared: dict[str, Any] = {"listener": NoOpRun(), "unsharded_batches": batches, "num_steps": num_steps}
+    return [student_learner(plan, teacher, config, **shared) for plan in plans]
 
 
 def _served(config: JobConfig, teacher: PreTrainedModel, learners: list[Learner]) -> Cohort:

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 from pipeline.config.schema import JobConfig
 from pipeline.config.sweep import StoppingConfig
 from pipeline.console.progress import say
-from pipeline.models.student import sites_of
-from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.stages.evaluate import standing, validate
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.sweep.plan.students import StudentPlan
-from pipeline.stages.sweep.student.start import prepared_student
+from pipeline.stages.sweep.student.build import bit_schedule, planned_student
 from pipeline.training.collective import rank
 from pipeline.training.loop import Learner
 
@@ -84,10 +82,8 @@ def _replica(
     plan: StudentPlan, learner: Learner, teacher: PreTrainedModel, step: int, num_steps: int
 ) -> PreTrainedModel:
     """A student as it is trained at a step, on the grid of its phase."""
-    model = prepared_student(plan, teacher).to(teacher.device)
-    learner.engine.copy_to(model)
-    phases = phases_of(plan.recipe.schedule, plan.recipe.quantization, plan.scheme)
-    BitSchedule(model, sites_of(model), phases, plan.scheme, num_steps)(step - 1)
+    model = planned_student(plan, teacher, learner.engine.copy_to)
+    bit_schedule(plan, model, num_steps)(step - 1)
     return model
 
 
