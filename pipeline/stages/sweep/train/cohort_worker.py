@@ -22,7 +22,7 @@ from pipeline.stages.sweep.student.run import start_student_run
 from pipeline.stages.sweep.student.score import Evaluation, record_student, score_student
 from pipeline.stages.sweep.student.speed import speed_metrics
 from pipeline.stages.sweep.student.start import student_learner
-from pipeline.stages.sweep.train.early_stopping import stopping_checks
+from pipeline.stages.sweep.train.early_stopping import EarlyStopping
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import num_training_steps, train_with_checkpoints, training_batches, worker_device
 from pipeline.storage.layout import atomic_json
@@ -84,8 +84,10 @@ def train_students(work: CohortWork) -> None:
             stage=work.name,
             folder=work.checkpoints,
             device=device,
-            at_check=stopping_checks(config, work.task, plans, learners, teacher, num_steps),
             teacher_pass=teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision),
+            hooks=EarlyStopping(
+                config=config, task=work.task, plans=plans, learners=learners, teacher=teacher, num_steps=num_steps
+            ),
         )
         evaluation = Evaluation(
             config=config,
