@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,11 @@ from pipeline.models.forward import start_token
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import rank, world_size
 from pipeline.training.engine import Engine, TorchEngine
-from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
+from pipeline.training.loop import Hooks, Learner, LoopSettings, NoHooks, Progress, train_cohort
 from pipeline.training.optim import make_optimiser
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def training_batches(
     split: TokenisedSplit,
     train: TrainConfig,
     config: TrainsTeacher,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     model_config: PretrainedConfig,
     seed: int,
     sharded: bool = True,
@@ -110,32 +111,48 @@ def train_with_checkpoints(
     folder: Path,
     device: torch.device,
     teacher_pass: Callable[[Batch], Any] | None = None,
-    on_epoch_end: Callable[[Progress], None] = lambda _: None,
-    at_check: Mapping[int, Callable[[], None]] | None = None,
+    hooks: Hooks | None = None,
 ) -> None:
-    """Train a cohort from its newest checkpoint on, with a progress bar on rank 0."""
+    """Train a cohort from its newest checkpoint on, with a progress bar on rank 0; arguments as of `train_cohort`."""
     checkpointer = Checkpointer(folder)
     progress = checkpointer.restore(learners)
     bar = ProgressBar(stage, num_steps, done=progress.step, shown=rank() == 0)
-
-    def show(now: Progress, losses: dict[str, float]) -> None:
-        bar.update(now.step, "loss " + " ".join(f"{loss:.3f}" for loss in losses.values()))
-
     train_cohort(
         learners,
         batches,
-        LoopSettings(
-            num_steps=num_steps,
-            log_every_steps=train.log_every_steps,
-            checkpoint_every_steps=train.checkpoint_every_steps,
-        ),
+        LoopSettings(num_steps=num_steps, log_every_steps=train.log_every_steps),
         device=device,
         progress=progress,
         teacher_pass=teacher_pass,
-        on_checkpoint=lambda now: checkpointer.save(learners, now),
-        on_epoch_end=on_epoch_end,
-        at_check=at_check,
-        on_step=show,
+        hooks=_ShownAndSaved(
+            hooks=hooks or NoHooks(),
+            bar=bar,
+            checkpointer=checkpointer,
+            learners=learners,
+            every_steps=train.checkpoint_every_steps,
+        ),
     )
     checkpointer.save(learners, progress)  # what follows may be interrupted, too
     bar.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ShownAndSaved:
+    """Hooks between a bar for people and checkpoints, which remember what the hooks have decided."""
+
+    hooks: Hooks
+    bar: ProgressBar
+    checkpointer: Checkpointer
+    learners: list[Learner]
+    every_steps: int
+
+    def after_step(self, progress: Progress, losses: dict[str, float]) -> None:
+        """See `Hooks.after_step`."""
+        self.bar.update(progress.step, "loss " + " ".join(f"{loss:.3f}" for loss in losses.values()))
+        self.hooks.after_step(progress, losses)
+        if progress.step % self.every_steps == 0:
+            self.checkpointer.save(self.learners, progress)
+
+    def after_epoch(self, progress: Progress) -> None:
+        """See `Hooks.after_epoch`."""
+        self.hooks.after_epoch(progress)

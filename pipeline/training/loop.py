@@ -1,14 +1,15 @@
 """The training loop: one pass over the batches trains every learner of a cohort.
 
-It knows neither Ray nor MLflow nor DeepSpeed: engines, batches, objectives and listeners are handed in. A teacher being
-fine-tuned is a cohort of one learner without a teacher of its own.
+It knows neither Ray nor MLflow nor DeepSpeed: engines, batches, objectives, listeners and hooks are handed in. A
+teacher that is fine-tuned is a cohort of one learner without a teacher of its own.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -107,13 +108,39 @@ class Progress:
     step: int = 0
 
 
+class Hooks(Protocol):
+    """Called on the way, on every rank alike; what they do does not count as the time of training."""
+
+    def after_step(self, progress: Progress, losses: dict[str, float]) -> None:
+        """An optimiser step is done and logged; they may take learners out.
+
+        Args:
+            progress: how far the cohort is.
+            losses: name of a learner -> its total loss; of those that are left.
+        """
+        ...
+
+    def after_epoch(self, progress: Progress) -> None:
+        """An epoch is over, or the whole training."""
+        ...
+
+
+class NoHooks:
+    """Hooks that do nothing."""
+
+    def after_step(self, progress: Progress, losses: dict[str, float]) -> None:
+        """See `Hooks.after_step`."""
+
+    def after_epoch(self, progress: Progress) -> None:
+        """See `Hooks.after_epoch`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings:
-    """When the loop stops, logs and calls back."""
+    """When the loop stops and logs."""
 
     num_steps: int
     log_every_steps: int
-    checkpoint_every_steps: int
 
 
 def train_cohort(
@@ -124,26 +151,20 @@ def train_cohort(
     device: torch.device,
     progress: Progress,
     teacher_pass: Callable[[Batch], Any] | None = None,
-    on_checkpoint: Callable[[Progress], None] = lambda _: None,
-    on_epoch_end: Callable[[Progress], None] = lambda _: None,
-    at_check: Mapping[int, Callable[[], None]] | None = None,
-    on_step: Callable[[Progress, dict[str, float]], None] = lambda _, __: None,
+    hooks: Hooks | None = None,
 ) -> None:
     """Train until `settings.num_steps` optimiser steps are done or no learner is left.
 
     Args:
         learners: the cohort; each has its own engine, objective, random stream and failure.
         batches: micro-batches of this rank.
-        settings: number of steps and intervals.
+        settings: number of steps, and of those between logged metrics.
         device: where batches go.
         progress: where to start; updated in place.
         teacher_pass: the teacher's signals for a micro-batch, computed once for all learners that need them.
-        on_checkpoint: called every `checkpoint_every_steps` steps.
-        on_epoch_end: called after every epoch, and after the last step.
-        at_check: optimiser step -> called after it; may take learners out.
-        on_step: called after every step with each learner's total loss.
+        hooks: called after every step, after every epoch, and after the last step.
     """
-    window = _Window()
+    window, hooks = _Window(), hooks or NoHooks()
     while progress.step < settings.num_steps and _active(learners):
         for micro_batches in batches.steps(progress.epoch, progress.step_in_epoch):
             counts = _global_counts(micro_batches, device)
@@ -156,18 +177,14 @@ def train_cohort(
             window.num_tokens += counts.num_source + counts.num_target
             progress.step += 1
             progress.step_in_epoch += 1
-            on_step(progress, losses)
             if progress.step % settings.log_every_steps == 0 or progress.step == settings.num_steps:
                 window.report(learners, progress.step)
-            if at_check and progress.step in at_check:
-                window.leave_out(at_check[progress.step])
-            if progress.step % settings.checkpoint_every_steps == 0:
-                window.leave_out(lambda: on_checkpoint(progress))
+            window.leave_out(partial(hooks.after_step, progress, losses))
             if progress.step >= settings.num_steps or not _active(learners):
                 break
         else:
             progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
-        window.leave_out(lambda: on_epoch_end(progress))
+        window.leave_out(partial(hooks.after_epoch, progress))
 
 
 def _active(learners: list[Learner]) -> list[Learner]:

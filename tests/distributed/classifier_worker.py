@@ -25,11 +25,21 @@ from pipeline.stages.training import make_engine
 from pipeline.tracking.run import NoOpRun
 from pipeline.training.allocator import keep_memory
 from pipeline.training.collective import gather_objects
-from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
+from pipeline.training.loop import Learner, LoopSettings, NoHooks, Progress, train_cohort
 from pipeline.training.random_stream import RandomStream
 
 CPU, NUM_STEPS, NUM_EXAMPLES = torch.device("cpu"), 6, 13
 TRAIN = TrainConfig(batch_tokens=24, micro_batch_tokens=24, dropout=0.0)
+
+
+class History(NoHooks):
+    """Keeps the losses of every step."""
+
+    def __init__(self, losses):
+        self.losses = losses
+
+    def after_step(self, progress, losses):
+        self.losses.append(losses["classifier"])
 
 
 def teacher_and_examples():
@@ -82,11 +92,11 @@ def main():
         train_cohort(
             [one],
             batches,
-            LoopSettings(num_steps=NUM_STEPS, log_every_steps=2, checkpoint_every_steps=1000),
+            LoopSettings(num_steps=NUM_STEPS, log_every_steps=2),
             device=CPU,
             progress=Progress(),
             teacher_pass=torch.no_grad()(lambda batch: signals_of(teacher, batch)),
-            on_step=lambda _, now, losses=losses: losses.append(now["classifier"]),
+            hooks=History(losses),
         )
         one.engine.close()
         seen[name] = losses

@@ -31,7 +31,7 @@ from pipeline.stages.sweep.train.prune_heads import GatedObjective
 from pipeline.stages.training import make_engine
 from pipeline.training.allocator import keep_memory
 from pipeline.training.checkpoint import Checkpointer
-from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
+from pipeline.training.loop import Learner, LoopSettings, NoHooks, Progress, train_cohort
 from pipeline.training.random_stream import RandomStream
 
 CPU, NUM_STEPS, SPLIT_AT = torch.device("cpu"), 6, 3
@@ -59,6 +59,16 @@ class Recorder:
 
     def failed(self, reason):
         self.failure = reason
+
+
+class History(NoHooks):
+    """Keeps the losses of every step."""
+
+    def __init__(self, losses):
+        self.losses = losses
+
+    def after_step(self, progress, losses):
+        self.losses.append(dict(losses))
 
 
 def teacher_and_batches(rank, world_size):
@@ -159,10 +169,10 @@ def train(learners, batches, teacher, num_steps=NUM_STEPS, progress=None, record
     train_cohort(
         learners,
         batches,
-        LoopSettings(num_steps=num_steps, log_every_steps=2, checkpoint_every_steps=1000),
+        LoopSettings(num_steps=num_steps, log_every_steps=2),
         device=CPU,
         progress=progress or Progress(),
-        on_step=lambda _, losses: history.append(dict(losses)),
+        hooks=History(history),
         **passes,
     )
     return history

@@ -5,13 +5,12 @@ import json
 
 import pytest
 
-from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.evaluation.metrics import score_texts
 from pipeline.stages.compare import job as compare_job
 from pipeline.stages.evaluate import references_of
 from pipeline.stages.sweep.job import run
-from pipeline.stages.sweep.train import cohort_worker
+from pipeline.stages.sweep.student import score
 from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 
 
@@ -36,8 +35,8 @@ def sweep(small, storage):
     def call(students, *arguments):
         words = [*small, f"sweep.students={students}", f"storage.path={storage}"]
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(cohort_worker, "evaluate_examples", speak)
-            return run(load_config(SweepJob, [*words, *arguments]))
+            patched.setattr(score, "evaluate_examples", speak)
+            return run(load_config("dq_sweep", [*words, *arguments]))
 
     return call
 

@@ -10,7 +10,8 @@ from pipeline.export.package import load_package
 from pipeline.serving.logged_models import model_name
 from pipeline.stages.sweep import job as sweep_job
 from pipeline.stages.sweep.job import run
-from pipeline.stages.sweep.train import cohort_worker, run_cohorts
+from pipeline.stages.sweep.student import pack
+from pipeline.stages.sweep.train import run_cohorts
 from pipeline.stages.teacher import fine_tune
 from pipeline.training.engine import TorchEngine
 
@@ -173,7 +174,7 @@ def test_a_killed_sweep_continues_to_the_same_result(swept, job, tmp_path_factor
         if when == "training":
             patched.setattr(TorchEngine, "step", killed_at_call(TorchEngine.step, 9))
         else:
-            patched.setattr(cohort_worker, "write_package", killed_at_call(cohort_worker.write_package, 2))
+            patched.setattr(pack, "write_package", killed_at_call(pack.write_package, 2))
         code, out, _ = job("dq_sweep", run, *arguments)
         assert (code, json.loads(out.splitlines()[-1])["status"]) == (3, "error")
     code, out, _ = job("dq_sweep", run, *arguments)

@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.stages.sweep.job import dry_run, run
-from pipeline.stages.sweep.train import cohort_worker
+from pipeline.stages.sweep.student import pack
 
 SIZES = {"train": 120, "validation": 12, "test": 15}
 GRID = ("sweep.schemes=[8-8-8,2-2-8]", "sweep.depths=[2-1,1-1]")
@@ -89,7 +89,7 @@ def test_students_are_given_up_and_stay_so(job, tmp_path, monkeypatch, measure):
     plain = json.loads(job("dq_sweep", run, rates, f"storage.path={tmp_path / 'plain'}")[1].splitlines()[-1])
     words = (rates, stopping, f"storage.path={tmp_path / 'stopped'}")
     with monkeypatch.context() as patched:
-        patched.setattr(cohort_worker, "write_package", killed)
+        patched.setattr(pack, "write_package", killed)
         assert job("dq_sweep", run, *words)[0] == 3
     code, out, err = job("dq_sweep", run, *words)
     document = json.loads(out.splitlines()[-1])

@@ -150,7 +150,7 @@ def test_the_teacher_never_changes_while_its_students_do(tiny_teacher, learner, 
         with torch.no_grad():
             return signals_of(tiny_teacher, batch)
 
-    limits = LoopSettings(num_steps=4, log_every_steps=2, checkpoint_every_steps=100)
+    limits = LoopSettings(num_steps=4, log_every_steps=2)
     train_cohort(students, batches, limits, device=CPU, progress=Progress(), teacher_pass=teacher_pass)
     same = [
         all(torch.equal(tensor, old[name]) for name, tensor in model.state_dict().items())

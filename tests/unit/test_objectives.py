@@ -11,11 +11,11 @@ from typing import get_args
 
 import pytest
 from datasets import Dataset
-from pipeline.config.task import METRIC_TOKENIZERS, CorpusConfig, TaskConfig
 
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.objectives import OBJECTIVES, ModelKind, Objective
+from pipeline.config.sections.task import METRIC_TOKENIZERS, CorpusConfig, TaskConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.data.corpora import Corpus
 from pipeline.data.noise import NOISES, infill, noise_of

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.config.jobs.dq_sweep import SweepJob
-from pipeline.config.jobs.finetune_teacher import TeacherJob
 from pipeline.config.load import load_config
 from pipeline.stages.evaluate import standing
 from pipeline.stages.sweep.train import early_stopping
 from pipeline.stages.teacher import fine_tune
+from pipeline.training.loop import Progress
 
 
 class Replica(SimpleNamespace):
@@ -28,9 +28,10 @@ def keep(monkeypatch, tmp_path):
             monkeypatch.setattr(fine_tune, "validate", lambda *_, s=score, x=loss: {"score": s, "loss": x})
             engine = SimpleNamespace(copy_to=lambda replica, now=epoch: setattr(replica, "state", now))
             learner = SimpleNamespace(active=True, engine=engine, listener=SimpleNamespace(metrics=lambda *_: None))
-            config, tokenizer = load_config(TeacherJob, []), SimpleNamespace(save_pretrained=lambda _: None)
-            resumed = fine_tune._KeepBest(learner, Replica(), config, None, tokenizer, tmp_path)
-            resumed(SimpleNamespace(step_in_epoch=0, epoch=epoch, step=10 * epoch))
+            config, tokenizer = load_config("finetune_teacher", []), SimpleNamespace(save_pretrained=lambda _: None)
+            work = fine_tune.TeacherWork(config=config, task=None, key="", folder=tmp_path)
+            resumed = fine_tune._KeepBest(work, learner, Replica(), tokenizer)
+            resumed.after_epoch(SimpleNamespace(step_in_epoch=0, epoch=epoch, step=10 * epoch))
         return int((tmp_path / "model" / "weights").read_text())
 
     return call
@@ -86,6 +87,9 @@ def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, rule
     monkeypatch.setattr(
         early_stopping, "validate", lambda key, *_, **__: dict(zip(("score", "loss"), found[key], strict=True))
     )
-    [look] = early_stopping.stopping_checks(config, None, plans, learners, None, 10).values()
-    look()
+    stopping = early_stopping.EarlyStopping(
+        config=config, task=None, plans=plans, learners=learners, teacher=None, num_steps=10
+    )
+    for step in range(1, 11):
+        stopping.after_step(Progress(step=step), {})
     assert "".join(given_up) == stopped

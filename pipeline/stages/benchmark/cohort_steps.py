@@ -20,7 +20,7 @@ from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.stages.sweep.student.start import student_learner
 from pipeline.tracking.run import NoOpRun
-from pipeline.training.loop import Learner, LoopSettings, Progress, train_cohort
+from pipeline.training.loop import Learner, LoopSettings, NoHooks, Progress, train_cohort
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -67,6 +67,17 @@ class StepTimes:
     losses: Losses
     losses_alone: Losses
     same_losses: bool
+
+
+class _LossesOf(NoHooks):
+    """Adds the losses of every step to those that are there."""
+
+    def __init__(self, losses: Losses) -> None:
+        self.losses = losses
+
+    def after_step(self, progress: Progress, losses: dict[str, float]) -> None:
+        """See `Hooks.after_step`."""
+        self.losses.update(losses)
 
 
 class _Taken(NamedTuple):
@@ -141,7 +152,8 @@ def time_steps(
 def _learners(
     config: BenchmarkJob, plans: list[StudentPlan], teacher: PreTrainedModel, batches: TrainingBatches, num_steps: int
 ) -> list[Learner]:
-    return [student_learner(config, plan, teacher, NoOpRun(), batches, num_steps) for plan in plans]
+    shared: dict[str, Any] = {"listener": NoOpRun(), "unsharded_batches": batches, "num_steps": num_steps}
+    return [student_learner(plan, teacher, config, **shared) for plan in plans]
 
 
 def _served(config: BenchmarkJob, teacher: PreTrainedModel, learners: list[Learner]) -> Cohort:
@@ -153,7 +165,7 @@ def _timed_step(
 ) -> tuple[_Taken, Losses]:
     """One optimiser step of every cohort, one after the other: its time and its losses."""
     losses: Losses = {}
-    settings = LoopSettings(num_steps=step + 1, log_every_steps=step + 1, checkpoint_every_steps=step + 2)
+    settings = LoopSettings(num_steps=step + 1, log_every_steps=step + 1)
     start, start_processor, start_faults = time.perf_counter(), time.process_time(), _page_faults()
     for learners, signals in cohorts:
         train_cohort(
@@ -163,7 +175,7 @@ def _timed_step(
             device=device,
             progress=Progress(step=step, step_in_epoch=step),
             teacher_pass=signals,
-            on_step=lambda _, of_step: losses.update(of_step),
+            hooks=_LossesOf(losses),
         )
     if device.type == "cuda":
         torch.cuda.synchronize(device)

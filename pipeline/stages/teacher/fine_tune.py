@@ -43,7 +43,7 @@ from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
-from pipeline.training.loop import Learner, Progress
+from pipeline.training.loop import Learner, NoHooks, Progress
 from pipeline.training.optim import make_schedule
 from pipeline.training.random_stream import RandomStream
 
@@ -161,7 +161,7 @@ def train_teacher(work: TeacherWork) -> None:
             listener=run,
             random=RandomStream(config.seed + rank(), device),
         )
-        keep_best = _KeepBest(learner, replica.to(device), config, task, tokenizer, folder)
+        keep_best = _KeepBest(work, learner, replica.to(device), tokenizer)
         train_with_checkpoints(
             [learner],
             batches,
@@ -170,7 +170,7 @@ def train_teacher(work: TeacherWork) -> None:
             stage="teacher",
             folder=folder / "checkpoints" / config.cluster.layout,
             device=device,
-            on_epoch_end=keep_best,
+            hooks=keep_best,
         )
         if learner.failure is not None:
             raise UserError(f"the teacher diverged: {learner.failure}", "finite losses", "lower teacher.learning_rate")
@@ -203,24 +203,18 @@ def _score(
     return scores
 
 
-class _KeepBest:
+class _KeepBest(NoHooks):
     """Validation after an epoch; the best model so far is written to `folder/model`."""
 
     def __init__(
-        self,
-        learner: Learner,
-        replica: PreTrainedModel,
-        config: TrainsTeacher,
-        task: PreparedTask,
-        tokenizer: PreTrainedTokenizerBase,
-        folder: Path,
+        self, work: TeacherWork, learner: Learner, replica: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
     ) -> None:
-        self.learner, self.replica, self.config, self.folder = learner, replica, config, folder
-        self.tokenizer, self.task = tokenizer, task
+        self.work, self.learner, self.replica, self.tokenizer = work, learner, replica, tokenizer
         self.validated_step = -1
 
-    def __call__(self, progress: Progress) -> None:
-        every = self.config.teacher.validate_every_epochs
+    def after_epoch(self, progress: Progress) -> None:
+        """See `Hooks.after_epoch`."""
+        every = self.work.config.teacher.validate_every_epochs
         if every > 0 and progress.step_in_epoch == 0 and progress.epoch % every == 0:
             self._validate_and_keep(progress.step)
 
@@ -235,13 +229,13 @@ class _KeepBest:
         self.validated_step = step
         # A replica, because a sharded model can neither generate nor be saved as it is.
         self.learner.engine.copy_to(self.replica)
-        metrics = validate(self.replica, self.task, self.config)
+        metrics = validate(self.replica, self.work.task, self.work.config)
         self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, step)
         if rank() == 0:
             log.info(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
-            best = self.folder / "best.json"
+            best = self.work.folder / "best.json"
             if not best.is_file() or standing(metrics) > standing(json.loads(best.read_text())):
-                with atomic_folder(self.folder / "model") as partial:
+                with atomic_folder(self.work.folder / "model") as partial:
                     self.replica.save_pretrained(partial)
                     self.tokenizer.save_pretrained(partial)
                 atomic_json(best, metrics)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import statistics
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.sweep import StoppingConfig
-from pipeline.models.student import sites_of
-from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.stages.evaluate import standing, validate
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.sweep.plan.students import StudentPlan
-from pipeline.stages.sweep.student.start import prepared_student
+from pipeline.stages.sweep.student.build import bit_schedule, planned_student
 from pipeline.training.collective import rank
-from pipeline.training.loop import Learner
+from pipeline.training.loop import Learner, NoHooks, Progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -42,15 +40,9 @@ def to_stop(costs: Sequence[float], rule: str, keep: float) -> list[bool]:
     return [cost > last_kept for cost in costs]
 
 
-def stopping_checks(
-    config: SweepJob,
-    task: PreparedTask,
-    plans: Sequence[StudentPlan],
-    learners: Sequence[Learner],
-    teacher: PreTrainedModel,
-    num_steps: int,
-) -> dict[int, Callable[[], None]]:
-    """Optimiser step -> what is done after it: validate every student that is left, and give up the worst.
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping(NoHooks):
+    """After some optimiser steps, validates every student that is left, and gives up the worst.
 
     Args:
         config: the job.
@@ -60,36 +52,51 @@ def stopping_checks(
         teacher: what students are cut from.
         num_steps: of the whole training.
     """
-    stopping = config.sweep.stopping
-    if stopping.rule == "none":
-        return {}
 
-    def look(step: int) -> None:
-        standings = {}
-        for plan, learner in zip(plans, learners, strict=True):
-            if learner.active:
-                model = _replica(plan, learner, teacher, step, num_steps)
-                found = validate(model, task, config, with_scores=stopping.measure == "score")
-                learner.listener.metrics({f"validation_{name}": value for name, value in found.items()}, step)
-                standings[plan.key] = standing(found)
-        for plan, learner in zip(plans, learners, strict=True):
-            if reason := _reason(plan, plans, standings, stopping, step, num_steps):
+    config: SweepJob
+    task: PreparedTask
+    plans: Sequence[StudentPlan]
+    learners: Sequence[Learner]
+    teacher: PreTrainedModel
+    num_steps: int
+
+    @property
+    def checks(self) -> set[int]:
+        """Optimiser steps after which students are compared."""
+        stopping = self.config.sweep.stopping
+        steps = {max(1, round(part * self.num_steps)) for part in stopping.fractions}
+        return set() if stopping.rule == "none" else {step for step in steps if step < self.num_steps}
+
+    def after_step(self, progress: Progress, losses: dict[str, float]) -> None:
+        """See `Hooks.after_step`."""
+        if (step := progress.step) not in self.checks:
+            return
+        stopping, standings = self.config.sweep.stopping, self._standings(step)
+        for plan, learner in zip(self.plans, self.learners, strict=True):
+            if reason := _reason(plan, self.plans, standings, stopping, step, self.num_steps):
                 learner.stop(reason)
                 if rank() == 0:
                     log.info(f"student {plan.name} {reason}")
 
-    steps = sorted({max(1, round(part * num_steps)) for part in stopping.fractions})
-    return {step: partial(look, step) for step in steps if step < num_steps}
+    def _standings(self, step: int) -> dict[str, Standing]:
+        """Those of the students that are left, by key."""
+        standings = {}
+        for plan, learner in zip(self.plans, self.learners, strict=True):
+            if learner.active:
+                model = _replica(plan, learner, self.teacher, step, self.num_steps)
+                with_scores = self.config.sweep.stopping.measure == "score"
+                found = validate(model, self.task, self.config, with_scores=with_scores)
+                learner.listener.metrics({f"validation_{name}": value for name, value in found.items()}, step)
+                standings[plan.key] = standing(found)
+        return standings
 
 
 def _replica(
     plan: StudentPlan, learner: Learner, teacher: PreTrainedModel, step: int, num_steps: int
 ) -> PreTrainedModel:
     """A student as it is trained at a step, on the grid of its phase."""
-    model = prepared_student(plan, teacher).to(teacher.device)
-    learner.engine.copy_to(model)
-    phases = phases_of(plan.recipe.schedule, plan.recipe.quantization, plan.scheme)
-    BitSchedule(model, sites_of(model), phases, plan.scheme, num_steps)(step - 1)
+    model = planned_student(plan, teacher, learner.engine.copy_to)
+    bit_schedule(plan, model, num_steps)(step - 1)
     return model
 
 

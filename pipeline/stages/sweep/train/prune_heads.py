@@ -1,20 +1,13 @@
-"""Stage: which attention heads a student keeps, decided before its training and written down once.
-
-heads.json          attention module -> heads of the teacher's layer that are kept
-model.safetensors   only after gates: the weights that were trained with them, in full precision
-failure.json        instead of both: why the gates failed; the cohort says so, and the next submission tries again
-"""
+"""Stage: which attention heads a student keeps, decided before its training and written down once."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.cluster.ray_train import run_workers
@@ -34,6 +27,7 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.objectives import objective_of, teacher_pass
+from pipeline.stages.sweep.student.start_folder import has_heads, write_failure, write_start
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import (
     make_engine,
@@ -43,7 +37,6 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.atomic import atomic_folder, atomic_json
 from pipeline.tracking.run import NoOpRun
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
@@ -54,8 +47,6 @@ from pipeline.training.random_stream import RandomStream
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-HEADS, WEIGHTS, FAILURE = "heads.json", "model.safetensors", "failure.json"
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +72,7 @@ class PruningWork:
 
 def run(job: OpenedJob[SweepJob], teacher: TeacherResult, plan: StudentPlan, training_tokens: Path) -> None:
     """Choose the heads of a student that does not keep all, or find them chosen."""
-    if plan.config.heads == 1 or (plan.start_folder / HEADS).is_file():
+    if plan.config.heads == 1 or has_heads(plan.start_folder):
         return
     work = PruningWork(
         config=job.config,
@@ -92,27 +83,6 @@ def run(job: OpenedJob[SweepJob], teacher: TeacherResult, plan: StudentPlan, tra
     )
     say_other_layouts(_gates_folder(plan).glob("*"), job.config.cluster.layout, f"gates of {plan.name}")
     run_workers(choose_heads, work, job.config.cluster, name=f"heads-{plan.key}", storage_path=job.storage.root / "ray")
-
-
-def load_start(student: PreTrainedModel, folder: Path) -> None:
-    """Give a pruned student the weights that were trained with its gates, if there were gates."""
-    if (folder / WEIGHTS).is_file():
-        trained, own = load_file(folder / WEIGHTS), dict(student.named_parameters())
-        assert set(trained) == set(own)  # tied matrices once in both
-        student.load_state_dict(trained, strict=False)
-
-
-def read_heads(folder: Path) -> dict[str, list[int]]:
-    """The heads that a student keeps; an empty dictionary is all of them."""
-    path = folder / HEADS
-    heads: dict[str, list[int]] = json.loads(path.read_text()) if path.is_file() else {}
-    return heads
-
-
-def read_failure(folder: Path) -> str | None:
-    """Why no heads could be chosen."""
-    path = folder / FAILURE
-    return f"gates: {json.loads(path.read_text())}" if path.is_file() else None
 
 
 def choose_heads(work: PruningWork) -> None:
@@ -127,7 +97,7 @@ def choose_heads(work: PruningWork) -> None:
         gated, failure = _train_gates(config, plan, student, teacher, batches)
         if failure is not None:
             if rank() == 0:
-                atomic_json(plan.start_folder / FAILURE, failure)
+                write_failure(plan.start_folder, failure)
         elif rank() == 0:
             kept = gated.head_gates.kept(plan.config.heads)
             gated.head_gates.fold(gated)
@@ -149,10 +119,7 @@ def _gates_folder(plan: StudentPlan) -> Path:
 
 
 def _write(plan: StudentPlan, kept: dict[str, list[int]], weights: dict[str, Tensor]) -> None:
-    with atomic_folder(plan.start_folder) as partial:
-        if weights:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial / WEIGHTS)
-        atomic_json(partial / HEADS, kept)
+    write_start(plan.start_folder, kept, weights)
     log.info(f"student {plan.name}: keeps {sum(map(len, kept.values()))} heads")
 
 
