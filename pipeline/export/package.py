@@ -18,7 +18,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
@@ -63,7 +63,7 @@ class PackageInfo:
     max_source_tokens: int
 
 
-def write_package(folder: Path, model: PreTrainedModel, tokenizer: Any, info: PackageInfo) -> int:
+def write_package(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, info: PackageInfo) -> int:
     """Write a packed model into an empty folder.
 
     Returns:
