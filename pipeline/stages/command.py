@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from pipeline import WRITTEN_BY
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.layers import GROUPS
 from pipeline.config.load import help_text, known_config, to_yaml
@@ -125,6 +126,9 @@ def main(
     arguments, config, mistakes = sys.argv[1:], None, Mistakes()
     if {"--help", "-h"} & set(arguments):
         print(help_text(job, summary or job, POSITIONAL.get(job, ()), own=job in OWN))
+        return 0
+    if "--version" in arguments:
+        print(WRITTEN_BY)
         return 0
     try:
         with mistakes.noted(LOG_LEVEL):
