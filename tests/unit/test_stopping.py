@@ -1,7 +1,7 @@
 """Which students are given up."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.stages.sweep.train.early_stopping import to_stop
@@ -11,6 +11,7 @@ COSTS = st.lists(st.floats(allow_nan=False), min_size=1, max_size=9)
 
 @pytest.mark.parametrize("rule", ["median", "halving"])
 @given(costs=COSTS, keep=st.floats(0, 1))
+@example(costs=[-9e307, -1e308], keep=0.0)
 def test_the_best_goes_on_and_nobody_goes_before_a_worse_one(rule, costs, keep):
     """Equal students share their fate."""
     stopped = to_stop(costs, rule, keep)
