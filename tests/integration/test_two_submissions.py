@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,9 @@ def test_two_processes_make_one_set_of_runs(corpus, tmp_path, same):
         )
         for weight in (0.5, 1.5)
     ]
-    with ThreadPoolExecutor() as readers:  # both at once: a full pipe would hold up its process
+    with ThreadPoolExecutor() as readers, ExitStack() as ends:  # both at once: a full pipe would hold up its process
+        for process in processes:
+            ends.callback(process.kill)  # neither outlives the other's timeout
         answers = list(readers.map(lambda process: process.communicate(timeout=400), processes))
     codes = sorted(process.returncode for process in processes)
     said = "".join(err for _, err in answers)

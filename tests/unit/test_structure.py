@@ -97,6 +97,32 @@ def test_importing_everything_starts_nothing():
     assert answer.stdout.strip() == "[]"
 
 
+def returns_of(function):
+    """Lines on which a function itself returns, not one inside it."""
+    inner = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    pending = list(function.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Return):
+            yield node.lineno
+        if not isinstance(node, inner):
+            pending += ast.iter_child_nodes(node)
+
+
+def test_no_test_ends_before_its_assertions():
+    """A case that does not apply is left out of the parameters or skipped with a reason: a `return` passes it."""
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        for line in returns_of(node)
+    }
+    assert found == set()
+    example = ast.parse("def test_one():\n    def inner():\n        return 1\n    if inner():\n        return\n")
+    assert list(returns_of(example.body[0])) == [5]
+
+
 def paths_of(tree):
     """The paths of the files in a tree of indented names; a line may name several, and go on far to the right."""
     folders = []
