@@ -6,16 +6,15 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from conftest import LENGTHS, SIZES
 from mlflow import MlflowClient
+from repository import ROOT
+from small_task import LENGTHS, SIZES
 
 from pipeline.stages.sweep.job import run
 from pipeline.stages.sweep.train import run_cohorts
 
-ROOT = Path(__file__).parents[2]
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 1-1}, {scheme: 2-2-8, depth: 1-1}]"
 
 

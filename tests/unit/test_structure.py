@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from pipeline.config.load import load_config
 from pipeline.stages.command import named
 
-ROOT = Path(__file__).parents[2]
 # Lowest first; a package may import from itself and from those before it.
 ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "models", "training", "evaluation"]
 ORDER += ["distillation", "runtime", "export", "report", "tracking", "serving", "benchmarking", "cluster", "stages"]
@@ -121,6 +121,17 @@ def test_no_test_ends_before_its_assertions():
     assert found == set()
     example = ast.parse("def test_one():\n    def inner():\n        return 1\n    if inner():\n        return\n")
     assert list(returns_of(example.body[0])) == [5]
+
+
+def test_unit_tests_lie_where_the_modules_lie():
+    """`pipeline/data/noise.py` is tested by tests/unit/data/test_noise.py, or by test_noise_<something> beside it."""
+    tests = ROOT / "tests" / "unit"
+    found = [path.relative_to(tests) for path in tests.glob("*/**/test_*.py")]
+    assert len(found) > 50
+    for path in found:
+        modules = {module.stem for module in (ROOT / "pipeline" / path.parent).glob("*.py")}
+        name = path.stem.removeprefix("test_")
+        assert any(name == module or name.startswith(f"{module}_") for module in modules), path
 
 
 def paths_of(tree):
