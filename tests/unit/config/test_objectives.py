@@ -24,7 +24,7 @@ from pipeline.evaluation.metrics import HEADLINES
 from pipeline.models.starting_point import families_of_kind
 from pipeline.stages.fitting import OTHER_MODELS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TABLE = ROOT / "pipeline" / "config" / "objectives.py"
 MASK = SimpleNamespace(mask_token_id=4)
 entries = pytest.mark.parametrize("name", OBJECTIVES)
