@@ -70,7 +70,7 @@ def _keyed(job: type[Any], word: str) -> str | None:
         return word  # a setting of another job is refused later
     if " " not in word and get_close_matches(key, own, 1, NEARLY):
         raise _no_setting(job, word, key)
-    return None
+    return None if " " in word or "text" in own else word  # where there are no texts, it can only be a key
 
 
 def _is_foreign(key: str) -> bool:

@@ -19,6 +19,7 @@ import datasets
 import torch
 from teachers import random_teacher
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.models.families import family_named
@@ -101,7 +102,7 @@ def golden_losses(precision):
 
 def losses_of_cohort(family_name):
     """Student -> loss term -> its value at each of the first steps."""
-    config = load_config("dq_sweep", COHORTS[family_name])
+    config = load_config(SweepJob, COHORTS[family_name])
     teacher = random_teacher(family_named(family_name)).requires_grad_(False)
     start = start_token(teacher.config)
     rows = examples(decoder=start is not None)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import WRITTEN_BY, __version__
+from pipeline.config.job import job_of
 from pipeline.data.docstrings import PACKAGES
 from pipeline.runtime.manifest import MANIFEST, read_manifest
 from pipeline.stages.command import main
@@ -33,7 +34,7 @@ def test_the_version_stands_in_one_place():
 def test_every_job_shows_it(job, monkeypatch, capsys):
     """Whatever else is asked for; nothing is run and nothing is wrong."""
     monkeypatch.setattr(sys, "argv", [str(job), "no.such=1", "--version"])
-    assert main(job.stem, "a job", lambda config: pytest.fail("it runs")) == 0
+    assert main(job_of(job.stem), "a job", lambda config: pytest.fail("it runs")) == 0
     assert capsys.readouterr() == (f"{WRITTEN_BY}\n", "")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.cluster.ray_train import _call_logged
 from pipeline.config.errors import UserError
+from pipeline.config.jobs.compare import CompareJob
 from pipeline.console.log import LOG_LEVEL, log_environment, log_to_stderr
 from pipeline.console.progress import ProgressBar
 from pipeline.stages.command import main
@@ -61,7 +62,7 @@ def test_an_unknown_level_is_refused_with_the_other_mistakes(capsys, monkeypatch
     with pytest.raises(UserError, match=r"DQ_LOG_LEVEL=loud. Allowed: DEBUG, INFO, WARNING, ERROR. Change: set or"):
         log_to_stderr()
     monkeypatch.setattr(sys, "argv", ["compare", "no.such=1"])
-    assert main("compare", "a job", lambda config: {"status": "finished"}) == 2
+    assert main(CompareJob, "a job", lambda config: {"status": "finished"}) == 2
     err = capsys.readouterr().err
     assert "2 mistakes" in err and "DQ_LOG_LEVEL=loud" in err and "no" in err
 
@@ -88,6 +89,7 @@ def test_progress_is_told_at_the_level_of_information(capsys, monkeypatch):
 LIBRARY = """
 import logging
 import pipeline.runtime.answer
+from pipeline.config.jobs.compare import CompareJob
 from pipeline.console.progress import ProgressBar
 from pipeline.runtime.request import tell_too_long
 tell_too_long([True], 3, "cut")

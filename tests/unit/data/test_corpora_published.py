@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.data.corpora import load_corpus
 
@@ -42,7 +43,7 @@ def test_a_published_data_set_in_a_folder_is_a_task(name, tmp_path):
     for split, rows in zip(("train", "validation", "test"), splits, strict=True):
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
         (tmp_path / name / f"{split}.jsonl").write_text("\n".join(lines))
-    config = load_config("dq_sweep", [f"task={name}", f"data.root={tmp_path}"])
+    config = load_config(SweepJob, [f"task={name}", f"data.root={tmp_path}"])
     corpus = load_corpus(config.task, config.data.root, tmp_path / "cache")
     assert {split: len(rows) for split, rows in corpus.splits.items()} == {"train": 6, "validation": 2, "test": 3}
     assert corpus.splits["test"][0].items() >= expected.items(), corpus.splits["test"][0]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.jobs.finetune_teacher import TeacherJob
 from pipeline.config.load import load_config
 from pipeline.stages.evaluate import standing
 from pipeline.stages.sweep.train import early_stopping
@@ -28,7 +29,7 @@ def keep(monkeypatch, tmp_path):
             monkeypatch.setattr(fine_tune, "validate", lambda *_, s=score, x=loss: {"score": s, "loss": x})
             engine = SimpleNamespace(copy_to=lambda replica, now=epoch: setattr(replica, "state", now))
             learner = SimpleNamespace(active=True, engine=engine, listener=SimpleNamespace(metrics=lambda *_: None))
-            config, tokenizer = load_config("finetune_teacher", []), SimpleNamespace(save_pretrained=lambda _: None)
+            config, tokenizer = load_config(TeacherJob, []), SimpleNamespace(save_pretrained=lambda _: None)
             work = fine_tune.TeacherWork(config=config, task=None, key="", folder=tmp_path)
             resumed = fine_tune._KeepBest(work, learner, Replica(), tokenizer)
             resumed.after_epoch(SimpleNamespace(step_in_epoch=0, epoch=epoch, step=10 * epoch))

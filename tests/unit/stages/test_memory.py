@@ -163,7 +163,7 @@ def test_large_models_are_neither_refused_nor_waved_through(name, batch_tokens, 
     config = job(batch_tokens=batch_tokens)
     num, work = large(MODELS[name])
     batches = micro_batches(LENGTHS[name], config.student, 8, seed=0)
-    needed = cohort_bytes([num], [True], num, pass_bytes(work, batches, work), config) / GIB
+    needed = cohort_bytes([num], [True], num, pass_bytes(work, batches, work), config.cluster) / GIB
     assert least < needed < most
 
 

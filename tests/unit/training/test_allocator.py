@@ -15,6 +15,7 @@ PAGES = BLOCK // os.sysconf("SC_PAGESIZE")
 # Page faults of ten blocks, one after the other, once the heap has found its size.
 COUNT = f"""
 import resource, sys, threading
+from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.stages.command import main
 from pipeline.training.allocator import keep_memory
 if by_call: assert keep_memory()
@@ -27,7 +28,7 @@ def use():
     return {{"status": "finished"}}
 if in_job:
     sys.argv = ["benchmark"]
-    main(job_of("benchmark"), "a job", lambda _: use())
+    main(BenchmarkJob, "a job", lambda _: use())
 elif in_thread:
     thread = threading.Thread(target=use)
     thread.start()

@@ -8,6 +8,7 @@ import pytest
 from transformers import BartConfig
 
 from pipeline.config.errors import UserError
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.config.sections.recipe import SequenceConfig
 from pipeline.config.sections.sweep import StudentConfig
@@ -20,7 +21,7 @@ from pipeline.stages.sweep.train.pseudo_labels import PseudoLabelsWork
 from pipeline.stages.teacher.fine_tune import TeacherResult, TeacherWork
 
 TEACHER = BartConfig(encoder_layers=6, decoder_layers=6)
-CONFIG = load_config("dq_sweep", ["student.learning_rate=1e-3", "student.dropout=0.2"])
+CONFIG = load_config(SweepJob, ["student.learning_rate=1e-3", "student.dropout=0.2"])
 PURE, GATES = {"sequence": {"kind": "pure"}}, {"pruning": {"method": "gates"}}
 
 
