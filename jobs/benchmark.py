@@ -3,12 +3,12 @@
 import sys
 from typing import Any
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.benchmark import BenchmarkJob
+from pipeline.stages.benchmark.precheck import check_benchmark
 from pipeline.stages.command import main
-from pipeline.stages.precheck import check_benchmark
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: BenchmarkJob) -> dict[str, Any]:
     """The job."""
     from pipeline.stages.benchmark import (
         job as benchmark_job,  # after the arguments: what it imports takes many seconds
@@ -18,4 +18,4 @@ def run(config: JobConfig) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main("benchmark", __doc__, run, check=check_benchmark))
+    sys.exit(main(BenchmarkJob, __doc__, run, check=check_benchmark))

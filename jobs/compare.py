@@ -3,12 +3,12 @@
 import sys
 from typing import Any
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.compare import CompareJob
 from pipeline.stages.command import main
-from pipeline.stages.precheck import check_comparison
+from pipeline.stages.compare.precheck import check_comparison
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: CompareJob) -> dict[str, Any]:
     """The job."""
     from pipeline.stages.compare import job as compare_job  # after the arguments: what it imports takes many seconds
 
@@ -16,4 +16,4 @@ def run(config: JobConfig) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main("compare", __doc__, run, check=check_comparison))
+    sys.exit(main(CompareJob, __doc__, run, check=check_comparison))

@@ -3,19 +3,19 @@
 import sys
 from typing import Any
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.stages.command import main
-from pipeline.stages.precheck import check_sweep
+from pipeline.stages.sweep.precheck import check_sweep
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: SweepJob) -> dict[str, Any]:
     """The job."""
     from pipeline.stages.sweep import job as sweep_job  # after the arguments: what it imports takes many seconds
 
     return sweep_job.run(config)
 
 
-def dry_run(config: JobConfig) -> dict[str, Any]:
+def dry_run(config: SweepJob) -> dict[str, Any]:
     """Its plan alone."""
     from pipeline.stages.sweep import job as sweep_job
 
@@ -23,4 +23,4 @@ def dry_run(config: JobConfig) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main("dq_sweep", __doc__, run, dry_run, check=check_sweep))
+    sys.exit(main(SweepJob, __doc__, run, dry_run, check=check_sweep))

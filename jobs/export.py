@@ -3,12 +3,12 @@
 import sys
 from typing import Any
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.export import ExportJob
 from pipeline.stages.command import main
-from pipeline.stages.precheck import check_export
+from pipeline.stages.use.precheck import check_export
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: ExportJob) -> dict[str, Any]:
     """The job."""
     from pipeline.stages.use import export_job  # after the arguments: what it imports takes many seconds
 
@@ -16,4 +16,4 @@ def run(config: JobConfig) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main("export", __doc__, run, check=check_export))
+    sys.exit(main(ExportJob, __doc__, run, check=check_export))

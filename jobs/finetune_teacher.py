@@ -3,12 +3,12 @@
 import sys
 from typing import Any
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.finetune_teacher import TeacherJob
 from pipeline.stages.command import main
-from pipeline.stages.precheck import check_teacher
+from pipeline.stages.teacher.precheck import check_teacher
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: TeacherJob) -> dict[str, Any]:
     """The job."""
     from pipeline.stages.teacher import job as teacher_job  # after the arguments: what it imports takes many seconds
 
@@ -16,4 +16,4 @@ def run(config: JobConfig) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main("finetune_teacher", __doc__, run, check=check_teacher))
+    sys.exit(main(TeacherJob, __doc__, run, check=check_teacher))

@@ -6,22 +6,22 @@ Answers go to stdout, one a line. With output=FILE they go there, and stdout get
 import sys
 from typing import Any
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.generate import GenerateJob
 from pipeline.stages.command import main
-from pipeline.stages.precheck import check_generation
+from pipeline.stages.use.precheck import check_generation
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: GenerateJob) -> dict[str, Any]:
     """The job."""
     from pipeline.stages.use import generate_job  # after the arguments: what it imports takes many seconds
 
     return generate_job.run(config)
 
 
-def has_document(config: JobConfig | None) -> bool:
+def has_document(config: GenerateJob | None) -> bool:
     """Whether stdout gets the job's document: only where answers go to a file."""
     return config is not None and config.generate.output is not None
 
 
 if __name__ == "__main__":
-    sys.exit(main("generate", __doc__, run, has_document=has_document, check=check_generation))
+    sys.exit(main(GenerateJob, __doc__, run, has_document=has_document, check=check_generation))

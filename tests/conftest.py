@@ -6,6 +6,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import logging
 import random
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
+from pipeline.console.log import LOG_LEVEL, log_to_stderr
 from pipeline.data.batch import Batch, collate
 from pipeline.data.tokenise import train_tokenizer
 from pipeline.training.allocator import keep_memory
@@ -28,6 +30,14 @@ SENTENCES = [
     "The teacher never changes while its students are trained.",
     "Scales are stored beside the codes, one for every row of a matrix.",
 ]
+
+
+@pytest.fixture(autouse=True)
+def console(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages on stderr as in a job, and where pytest gathers them."""
+    monkeypatch.delenv(LOG_LEVEL, raising=False)
+    log_to_stderr()
+    logging.getLogger("pipeline").propagate = True
 
 
 @pytest.fixture(scope="session")

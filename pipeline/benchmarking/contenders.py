@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.benchmarking.engines.engine import installed
-from pipeline.config.benchmark import RuntimeBenchmarkConfig
-from pipeline.config.recipe import QuantizationConfig
+from pipeline.config.sections.benchmark import RuntimeBenchmarkConfig
+from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.export.onnx.graphs.nbits import KERNEL_BITS
 from pipeline.models.families import family_of
 from pipeline.models.student import meta_model

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.results import text_table
+from pipeline.console.tables import text_table
 
 Cell = tuple[str, int, int]  # depth, batch, threads
 COLUMNS: tuple[str, ...] = (

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
 
 # As torch, CUDA's libraries, the system and Ray's memory monitor say it.
 OUT_OF_MEMORY = re.compile(

@@ -5,6 +5,7 @@ Ray places a group when there is room for it, in the order in which they were as
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -13,10 +14,11 @@ from functools import partial
 
 from pipeline.cluster.room import check_resources, nodes_alive
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig
-from pipeline.console.progress import say
+from pipeline.config.sections.cluster import ClusterConfig
 
 WATCH_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
 
 
 def run_side_by_side(
@@ -101,7 +103,7 @@ class _Watch:
         if self.missing_since is None:
             self.missing_since = now
             patience = f"waiting {self.cluster.lost_node_seconds:.0f} s for nodes"
-            say(f"{self.name} cannot be placed: {missing.given}. Allowed: {missing.allowed}; {patience}")
+            log.warning(f"{self.name} cannot be placed: {missing.given}. Allowed: {missing.allowed}; {patience}")
         if now - self.missing_since > self.cluster.lost_node_seconds:
             raise UserError(
                 f"{self.name}: nodes were lost that {missing.given} need",

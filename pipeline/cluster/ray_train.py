@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,8 @@ from pipeline.cluster.failures import advice, no_useless_restart
 from pipeline.cluster.groups import run_watched
 from pipeline.cluster.room import bundle, wait_for_resources
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.console.log import log_environment, log_to_stderr
 from pipeline.training.allocator import keeping_environment
 
 Work = TypeVar("Work")
@@ -65,7 +66,7 @@ def run_workers(
     from ray.train.torch import TorchConfig, TorchTrainer
 
     trainer = TorchTrainer(
-        functools.partial(worker, work),  # a configuration of Ray Train's own would have to be a dictionary
+        partial(_call_logged, worker, work),  # a configuration of Ray Train's own would have to be a dictionary
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=cluster.num_workers,
@@ -75,7 +76,9 @@ def run_workers(
         run_config=ray.train.RunConfig(
             name=name,
             storage_path=str(storage_path),
-            worker_runtime_env={"env_vars": keeping_environment() | (_device_allocator() if gpu else {})},
+            worker_runtime_env={
+                "env_vars": keeping_environment() | log_environment() | (_device_allocator() if gpu else {})
+            },
             logging_config=ray.train.LoggingConfig(log_level="WARNING"),
             failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures, controller_failure_limit=0),
             callbacks=[no_useless_restart(name, cluster)],
@@ -126,6 +129,12 @@ def connect(cluster: ClusterConfig) -> None:
                 "start one with `make ray`, or set cluster.address or RAY_ADDRESS",
             ) from error
     wait_for_resources(cluster)
+
+
+def _call_logged(worker: Callable[[Work], None], work: Work) -> None:
+    """Call a worker in a process of its own, whose messages go to stderr as the job's do."""
+    log_to_stderr()
+    worker(work)
 
 
 def _device_allocator() -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import psutil
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
 
 GIB = 2**30
 GPU_SHARE = 0.9  # the rest of a device's memory belongs to its libraries

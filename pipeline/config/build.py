@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
+import logging
 import math
 import types
 import typing
@@ -11,9 +13,10 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.option import check_relations
+from pipeline.config.option import check_relations, left_out_of
 
 Schema = TypeVar("Schema")
+log = logging.getLogger(__name__)
 
 
 def build(schema: type[Schema], values: Any, key: str = "", mistakes: Mistakes | None = None) -> Schema:
@@ -36,11 +39,16 @@ def build(schema: type[Schema], values: Any, key: str = "", mistakes: Mistakes |
 
 def build_known(schema: type[Schema], values: Any, key: str, mistakes: Mistakes) -> Schema:
     """The same with defaults in place of what is wrong; `mistakes` says what, and `mistakes.concern` where."""
-    return typing.cast(Schema, _section(schema, values, key, mistakes))
+    return typing.cast(Schema, _section(schema, with_todays_names(values, schema, key), key, mistakes))
 
 
-def _section(schema: type[Any], values: Any, key: str, mistakes: Mistakes) -> Any:
-    """The dataclass; where something in it is wrong, without a check of the whole and with defaults in that place."""
+def _section(
+    schema: type[Any], values: Any, key: str, mistakes: Mistakes, without: frozenset[str] = frozenset()
+) -> Any:
+    """The dataclass; where something in it is wrong, without a check of the whole and with defaults in that place.
+
+    Settings in `without` are none here: a job that shares the section has no use for them.
+    """
     if not isinstance(values, dict):
         error = UserError(
             f"{key or 'the configuration'} = {values!r}",
@@ -50,7 +58,7 @@ def _section(schema: type[Any], values: Any, key: str, mistakes: Mistakes) -> An
         mistakes.add(error, key)
         return _in_part(schema, {})
     hints = typing.get_type_hints(schema)
-    fields = {f.name: f for f in dataclasses.fields(schema)}
+    fields = {f.name: f for f in dataclasses.fields(schema) if f.name not in without}
     arguments: dict[str, Any] = {}
     for name, value in values.items():
         dotted = _join(key, str(name))
@@ -60,7 +68,7 @@ def _section(schema: type[Any], values: Any, key: str, mistakes: Mistakes) -> An
             mistakes.add(UserError(f"unknown key '{dotted}'", allowed, f"did you mean '{meant}'?"), meant)
         else:
             with mistakes.noted(dotted):
-                converted = _convert(hints[name], value, dotted, mistakes)
+                converted = _converted(fields[name], hints[name], value, dotted, mistakes)
                 arguments[name] = _checked(converted, fields[name].metadata, dotted)
     unknown = {name for name in fields if mistakes.concern(_join(key, name))}
     with mistakes.noted(key):
@@ -68,6 +76,12 @@ def _section(schema: type[Any], values: Any, key: str, mistakes: Mistakes) -> An
             return schema(**arguments)
         check_relations(_in_part(schema, arguments), unknown)
     return _in_part(schema, arguments)
+
+
+def _converted(setting: dataclasses.Field[Any], hint: Any, value: Any, key: str, mistakes: Mistakes) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _section(typing.cast(type[Any], hint), value, key, mistakes, left_out_of(setting))
+    return _convert(hint, value, key, mistakes)
 
 
 def _in_part(schema: type[Any], arguments: dict[str, Any]) -> Any:
@@ -96,21 +110,76 @@ def changed(config: Schema, changes: dict[str, Any], key: str) -> Schema:
         }
         return {**known, **new, **both}
 
-    return build(type(config), merged(to_dict(config), changes), key)
+    return build(type(config), merged(to_dict(config), with_todays_names(changes, type(config), key)), key)
 
 
-def to_dict(config: Any) -> dict[str, Any]:
-    """The plain data of a schema dataclass; `build` is its inverse."""
-    return dataclasses.asdict(config)
+def with_sections(config: Schema, **sections: Any) -> Schema:
+    """A copy of a job's configuration with other sections; for jobs of which only their protocol is known.
+
+    Args:
+        config: the root dataclass of a job.
+        sections: its sections by name.
+    """
+    return typing.cast(Schema, dataclasses.replace(typing.cast(Any, config), **sections))
 
 
-def describe(schema: type[Any], key: str = "") -> Iterator[tuple[str, str, str]]:
+def to_dict(config: Any, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The plain data of a schema dataclass, of a job without what it has no use for; `build` is its inverse."""
+    return {
+        setting.name: _plain(getattr(config, setting.name), left_out_of(setting))
+        for setting in dataclasses.fields(config)
+        if setting.name not in without
+    }
+
+
+def _plain(value: Any, without: frozenset[str]) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_dict(value, without)
+    if isinstance(value, list):
+        return [_plain(item, frozenset()) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item, frozenset()) for name, item in value.items()}
+    return value
+
+
+def with_todays_names(values: Any, schema: Any, key: str = "") -> Any:
+    """Values of a section whose settings may bear the names of earlier versions; each old name is told once.
+
+    Args:
+        values: plain data; what is no section is returned as it is.
+        schema: the section's dataclass.
+        key: its dotted name, for the warning.
+    """
+    if not isinstance(values, dict) or not dataclasses.is_dataclass(schema):
+        return values
+    hints = typing.get_type_hints(schema)
+    formerly = {f.name: f.metadata.get("formerly") for f in dataclasses.fields(schema)}
+    todays: dict[Any, str] = {old: name for name, old in formerly.items() if old is not None}
+    renamed: dict[Any, Any] = {}
+    for given, value in values.items():
+        name = str(todays.get(given, given))
+        if name != given and name in values:
+            name = given  # both: the old one is refused as unknown
+        if name != given:
+            _say_renamed(_join(key, given), _join(key, name))
+        renamed[name] = with_todays_names(value, hints.get(name), _join(key, str(name)))
+    return renamed
+
+
+@functools.cache
+def _say_renamed(old: str, new: str) -> None:
+    log.warning("'%s' is called '%s' now: the old name is understood for the time being", old, new)
+
+
+def describe(schema: type[Any], key: str = "", without: frozenset[str] = frozenset()) -> Iterator[tuple[str, str, str]]:
     """Every leaf setting as (dotted key, default, meaning with allowed values)."""
     hints = typing.get_type_hints(schema)
     for setting in dataclasses.fields(schema):
+        if setting.name in without:
+            continue
         name, hint = _join(key, setting.name), hints[setting.name]
         if dataclasses.is_dataclass(hint):
-            yield from describe(typing.cast(type[Any], hint), name)
+            yield from describe(typing.cast(type[Any], hint), name, left_out_of(setting))
             continue
         meaning = str(setting.metadata["meaning"])
         if setting.metadata["allowed"] is not None:
@@ -152,7 +221,7 @@ def _shown(default: Any) -> str:
 def _convert(hint: Any, value: Any, key: str, mistakes: Mistakes) -> Any:
     """The value as the hinted type; only exact and lossless conversions. Mistakes inside it are added to the others."""
     if dataclasses.is_dataclass(hint):
-        return _section(typing.cast(type[Any], hint), value, key, mistakes)
+        return _section(typing.cast(type[Any], hint), value, key, mistakes)  # an item of a list
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         kinds = [kind for kind in inner if kind is not type(None)]

@@ -6,6 +6,7 @@ Every layer is checked by itself: what is wrong is gathered and left out, so tha
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -14,13 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from pipeline.config.build import describe, nearest, to_dict
+from pipeline.config.build import describe, nearest, to_dict, with_todays_names
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.schema import JobConfig
+from pipeline.config.job import all_jobs, groups_of, has_experiments, job_name, known_keys
 from pipeline.config.written import as_word, as_written
 
 CONF_DIR = Path(__file__).parents[2] / "conf"
-GROUPS = ("task", "model", "recipe", "cluster")
+log = logging.getLogger(__name__)
 OPTIONS = ("--help", "--print-config", "--dry-run")  # what a command line may hold beside words
 _ABSENT = object()
 
@@ -30,8 +31,11 @@ def members(group: str, conf_dir: Path = CONF_DIR) -> list[str]:
     return sorted(path.stem for path in (conf_dir / group).glob("*.yaml"))
 
 
-def split_overrides(overrides: list[str], mistakes: Mistakes) -> tuple[dict[str, str], list[dict[str, Any]]]:
+def split_overrides(
+    job: type[Any], overrides: list[str], mistakes: Mistakes
+) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Chosen members of groups, and the values of all other words, each as a layer."""
+    files = (*groups_of(job), *(("experiment",) if has_experiments(job) else ()))
     chosen: dict[str, str] = {}
     values: list[dict[str, Any]] = []
     for word in overrides:
@@ -43,22 +47,29 @@ def split_overrides(overrides: list[str], mistakes: Mistakes) -> tuple[dict[str,
         elif not separator or not key:
             error = UserError(f"argument '{word}'", "words of the form key=value", f"write {key or 'key'}=<value>")
             mistakes.add(error)
-        elif key in (*GROUPS, "experiment"):
+        elif key in files:
             chosen[key] = value
         else:
             with mistakes.noted(key):
                 try:
-                    text = as_written(value, JobConfig, key, mistakes, word=key)
+                    text = as_written(value, job, key, mistakes, word=key)
                     layer = OmegaConf.from_dotlist([f"{key}={text}"])
                 except (OmegaConfBaseException, YAMLError, ValueError, IndexError) as error:  # IndexError: "[" as a key
                     change = f"if it is a text, write {as_word(key, value)}"
                     raise UserError(f"argument '{word}': {_first_line(error)}", "YAML values", change) from None
-                values.append(_known_only(layer, mistakes))
+                values.append(_known_only(job, layer, mistakes))
     return chosen, values
 
 
-def _known_only(layer: Any, mistakes: Mistakes) -> dict[str, Any]:
-    """A layer without what the schema does not know, checked before merging, so that the nearest key can be named."""
+def _known_only(job: type[Any], layer: Any, mistakes: Mistakes, left_out: list[str] | None = None) -> dict[str, Any]:
+    """A layer without what the job does not know, checked before merging, so that the nearest key can be named.
+
+    Args:
+        job: its root dataclass.
+        layer: what is given.
+        mistakes: where unknown keys go.
+        left_out: gets the keys that other jobs know, of a file that several jobs read; none: they are mistakes, too.
+    """
 
     def known_part(given: Any, known: Any, key: str) -> Any:
         if isinstance(given, (dict, list)) and isinstance(known, (dict, list)) and type(given) is not type(known):
@@ -72,26 +83,40 @@ def _known_only(layer: Any, mistakes: Mistakes) -> dict[str, Any]:
             if name in known:
                 with mistakes.noted(dotted):
                     part[name] = known_part(value, known[name], dotted)
+            elif left_out is not None and dotted in known_keys():
+                left_out.append(dotted)
             else:
-                full = f"{key}.{nearest(str(name), list(known))}" if key else _nearest_anywhere(dotted)
-                error = UserError(f"unknown key '{dotted}'", f"{', '.join(known)}", f"did you mean '{full}'?")
-                mistakes.add(error, full)
+                full = f"{key}.{nearest(str(name), list(known))}" if key else _nearest_anywhere(job, dotted)
+                mistakes.add(_unknown_key(job, dotted, list(known), full), full)
         return part
 
-    return cast(dict[str, Any], known_part(OmegaConf.to_container(layer, resolve=False), to_dict(JobConfig()), ""))
+    given = with_todays_names(OmegaConf.to_container(layer, resolve=False), job)
+    return cast(dict[str, Any], known_part(given, to_dict(job()), ""))
 
 
-def _nearest_anywhere(name: str) -> str:
-    keys = [key for key, _, _ in describe(JobConfig)]
-    sections = list(to_dict(JobConfig()))
+def _unknown_key(job: type[Any], key: str, allowed: list[str], meant: str) -> UserError:
+    change = f"did you mean '{meant}'?"
+    if others := known_keys().get(key):
+        change = f"leave it out: it is a setting of {', '.join(others)}, not of {job_name(job)}"
+    return UserError(f"unknown key '{key}'", ", ".join(allowed), change)
+
+
+def _nearest_anywhere(job: type[Any], name: str) -> str:
+    keys = [key for key, _, _ in describe(job)]
+    sections = list(to_dict(job()))
     leaves = {key.rsplit(".", 1)[-1]: key for key in reversed(keys)}
     return leaves.get(name) or nearest(name, sections + keys)
 
 
-def read_member(conf_dir: Path, group: str, name: str, mistakes: Mistakes, key: str | None = None) -> dict[str, Any]:
+def read_member(
+    job: type[Any], conf_dir: Path, group: str, name: str, mistakes: Mistakes, key: str | None = None
+) -> dict[str, Any]:
     """What a member of a group sets in its section, of an experiment what it sets; nothing if there is none.
 
+    Several jobs read the same files: what is a setting of others is left out, and the job says so.
+
     Args:
+        job: the root dataclass of the job.
         conf_dir: folder with the YAML files.
         group: the group, or `experiment`.
         name: its member.
@@ -101,7 +126,11 @@ def read_member(conf_dir: Path, group: str, name: str, mistakes: Mistakes, key: 
     section = "" if group == "experiment" else group
     path = conf_dir / group / f"{name}.yaml"
     if path.is_file() and path.parent == conf_dir / group:
-        return read_layer(path, section, mistakes)
+        left_out: list[str] = []
+        layer = read_layer(job, path, section, mistakes, left_out)
+        if left_out:
+            log.info("%s=%s also sets %s, which %s has no use for", group, name, ", ".join(left_out), job_name(job))
+        return layer
     names = members(group, conf_dir)
     change = f"did you mean {group}={nearest(str(name), names)}?"
     if group == "task" and not difflib.get_close_matches(str(name), names):  # most likely somebody's own data
@@ -115,32 +144,42 @@ def read_member(conf_dir: Path, group: str, name: str, mistakes: Mistakes, key: 
     return {}
 
 
-def read_layer(path: Path, section: str, mistakes: Mistakes) -> dict[str, Any]:
-    """A YAML file with the values of a section, without what the schema does not know; texts as they are written."""
+def read_layer(
+    job: type[Any], path: Path, section: str, mistakes: Mistakes, left_out: list[str] | None = None
+) -> dict[str, Any]:
+    """A YAML file with the values of a section, without what the job does not know; texts as they are written.
+
+    Args:
+        job: the root dataclass of the job.
+        path: the file.
+        section: what it fills; empty: it names sections itself.
+        mistakes: where goes what is wrong.
+        left_out: gets the keys that other jobs know; none: they are mistakes.
+    """
     with mistakes.noted(section):
         try:
-            text = as_written(path.read_text(encoding="utf-8"), JobConfig, section, mistakes)
+            text = as_written(path.read_text(encoding="utf-8"), job, section, mistakes)
             loaded = OmegaConf.create(text)
         except (OSError, UnicodeError, YAMLError, OmegaConfBaseException, ValueError) as error:
             raise UserError(f"{path}: {_first_line(error)}", "a readable YAML file", "mend the file") from None
         if not isinstance(loaded, DictConfig):
             raise UserError(f"{path} is a list", "a YAML mapping", "mend the file")
         defaults = {} if section else {"defaults": loaded.pop("defaults", None)}
-        layer = _known_only(OmegaConf.create({section: loaded}) if section else loaded, mistakes)
+        layer = _known_only(job, OmegaConf.create({section: loaded}) if section else loaded, mistakes, left_out)
         return layer.get(section, {}) if section else {**layer, **defaults}
     return {}
 
 
-def take_defaults(layer: dict[str, Any], mistakes: Mistakes) -> dict[str, str]:
-    """Which members of groups a base file or an experiment chooses; taken out of its layer."""
-    defaults = {}
+def take_defaults(job: type[Any], layer: dict[str, Any], mistakes: Mistakes) -> dict[str, str]:
+    """Which members of the job's groups a base file or an experiment chooses; taken out of its layer."""
+    defaults, known = {}, {group for one in all_jobs() for group in groups_of(one)}
     for name, member in (layer.pop("defaults", None) or {}).items():
-        if name in GROUPS:
+        if name in groups_of(job):
             defaults[str(name)] = str(member)
-        else:
-            meant = nearest(str(name), list(GROUPS))
+        elif name not in known:
+            meant = nearest(str(name), sorted(known))
             error = UserError(
-                f"unknown group 'defaults.{name}'", ", ".join(GROUPS), f"did you mean 'defaults.{meant}'?"
+                f"unknown group 'defaults.{name}'", ", ".join(sorted(known)), f"did you mean 'defaults.{meant}'?"
             )
             mistakes.add(error, meant)
     return defaults

@@ -1,4 +1,4 @@
-"""YAML files + groups + `key=value` -> one `JobConfig`.
+"""YAML files + groups + `key=value` -> the root dataclass of one job.
 
 Later sources win: the job's base file, then the chosen groups (task, model, recipe, cluster), then the experiment's own
 values, then the command line. Base file and experiment choose groups under `defaults:`.
@@ -6,19 +6,17 @@ values, then the command line. Base file and experiment choose groups under `def
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from omegaconf import OmegaConf
 
 from pipeline.config.build import build, build_known, changed, describe, to_dict
 from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.job import groups_of, has_experiments, job_name, literal, own_section, positional
 from pipeline.config.layers import (
     CONF_DIR,
-    GROUPS,
     members,
     merged,
     read_layer,
@@ -26,27 +24,19 @@ from pipeline.config.layers import (
     split_overrides,
     take_defaults,
 )
-from pipeline.config.recipe import RecipeConfig
-from pipeline.config.schema import JobConfig
+from pipeline.config.sections.recipe import RecipeConfig
 
-# Names and texts that the command line gives as they stand: neither YAML nor interpolation.
-LITERAL = {
-    *("comparison.first", "comparison.second"),
-    *("export.model", "export.output"),
-    *("generate.model", "generate.text", "generate.second", "generate.output"),
-}
-
-OWN_NEEDS = ("storage.", "tracking.uri", "tracking.experiment")  # what a job with a section of its own needs beside it
+Job = TypeVar("Job")
 
 
 def load_config(
-    job: str, overrides: list[str], conf_dir: Path = CONF_DIR, mistakes: Mistakes | None = None
-) -> JobConfig:
+    job: type[Job], overrides: list[str], conf_dir: Path = CONF_DIR, mistakes: Mistakes | None = None
+) -> Job:
     """The resolved configuration of one job.
 
     Args:
-        job: name of the job; `conf_dir/<job>.yaml` is its base file.
-        overrides: `key=value` words; `task=`, `model=`, `recipe=`, `cluster=`, `experiment=` choose files.
+        job: its root dataclass; `conf_dir/<name of the job>.yaml` is its base file.
+        overrides: `key=value` words; `<group>=` and `experiment=` choose files.
         conf_dir: folder with the YAML files.
         mistakes: what is known to be wrong already; told together with what is found here.
 
@@ -59,30 +49,33 @@ def load_config(
     return config
 
 
-def known_config(job: str, overrides: list[str], mistakes: Mistakes, conf_dir: Path = CONF_DIR) -> JobConfig:
+def known_config(job: type[Job], overrides: list[str], mistakes: Mistakes, conf_dir: Path = CONF_DIR) -> Job:
     """The same as far as it is known: what is wrong is in `mistakes`, and defaults stand in its place."""
-    literal = {key: value for key, _, value in (word.partition("=") for word in overrides) if key in LITERAL}
-    words = [word for word in overrides if word.partition("=")[0] not in literal]
-    chosen, values = split_overrides(words, mistakes)
-    base = read_layer(conf_dir / f"{job}.yaml", "", mistakes)
-    experiment_name = chosen.pop("experiment", None)
-    experiment = read_member(conf_dir, "experiment", experiment_name, mistakes) if experiment_name else {}
-    groups = {**take_defaults(base, mistakes), **take_defaults(experiment, mistakes), **chosen}
+    as_they_stand = {key: value for key, _, value in (word.partition("=") for word in overrides) if key in literal(job)}
+    words = [word for word in overrides if word.partition("=")[0] not in as_they_stand]
+    chosen, values = split_overrides(job, words, mistakes)
+    base = read_layer(job, conf_dir / f"{job_name(job)}.yaml", "", mistakes)
+    name = chosen.pop("experiment", None)
+    experiment = read_member(job, conf_dir, "experiment", name, mistakes) if name else {}
+    groups = {**take_defaults(job, base, mistakes), **take_defaults(job, experiment, mistakes), **chosen}
     layers = [base]
-    for group in GROUPS:
+    for group in groups_of(job):
         if group in groups:
-            layers.append({group: read_member(conf_dir, group, groups[group], mistakes)})
+            layers.append({group: read_member(job, conf_dir, group, groups[group], mistakes)})
             layers.append({group: {"name": groups[group]}})
-    layers += [experiment, {"experiment": experiment_name}, *values]
-    plain = merged([to_dict(JobConfig()), *layers], mistakes)
-    _name_variants(plain, conf_dir, [experiment, *values], mistakes)
-    for key, value in literal.items():
-        section, name = key.split(".")
-        plain[section][name] = value
-    return build_known(JobConfig, plain, "", mistakes)
+    layers += [experiment, *([{"experiment": name}] if has_experiments(job) else []), *values]
+    plain = merged([to_dict(job()), *layers], mistakes)
+    if "recipe" in plain and "recipes" in plain.get("sweep", {}):
+        _name_variants(job, plain, conf_dir, [experiment, *values], mistakes)
+    for key, value in as_they_stand.items():
+        section, setting = key.split(".")
+        plain[section][setting] = value
+    return build_known(job, plain, "", mistakes)
 
 
-def _name_variants(plain: dict[str, Any], conf_dir: Path, later: list[dict[str, Any]], mistakes: Mistakes) -> None:
+def _name_variants(
+    job: type[Any], plain: dict[str, Any], conf_dir: Path, later: list[dict[str, Any]], mistakes: Mistakes
+) -> None:
     """Say in `sweep.variants` what the recipes of `sweep.recipes` change in the job's own.
 
     What experiment and command line say of the recipe (`later`) holds for each of them.
@@ -96,7 +89,7 @@ def _name_variants(plain: dict[str, Any], conf_dir: Path, later: list[dict[str, 
         own = to_dict(build(RecipeConfig, plain["recipe"], "recipe"))
     recipes = {}
     for name in map(str, names):
-        values = read_member(conf_dir, "recipe", name, mistakes, "sweep.recipes")
+        values = read_member(job, conf_dir, "recipe", name, mistakes, "sweep.recipes")
         if known.errors or mistakes.concern("recipe") or mistakes.concern("sweep.recipes"):
             continue  # what they change cannot be said
         with mistakes.noted("sweep.recipes"):
@@ -129,10 +122,11 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def to_public_dict(config: JobConfig) -> dict[str, Any]:
-    """The resolved configuration as plain data, without the login that a tracking URI may hold."""
+def to_public_dict(config: Any) -> dict[str, Any]:
+    """The resolved configuration of a job as plain data, without the login that a tracking URI may hold."""
     public = to_dict(config)
-    public["tracking"]["uri"] = without_login(public["tracking"]["uri"])
+    if "tracking" in public:
+        public["tracking"]["uri"] = without_login(public["tracking"]["uri"])
     return public
 
 
@@ -141,41 +135,36 @@ def without_login(uri: str) -> str:
     return re.sub(r"//[^/@]*@", "//***@", uri)
 
 
-def to_yaml(config: JobConfig) -> str:
-    """The resolved configuration as YAML, without secrets."""
+def to_yaml(config: Any) -> str:
+    """The resolved configuration of a job as YAML, without secrets."""
     public = to_public_dict(config)
-    for section, name in (key.split(".") for key in LITERAL):
+    for section, name in (key.split(".") for key in literal(type(config))):
         if isinstance(value := public[section][name], str):
             public[section][name] = value.replace("${", r"\${")
     return str(OmegaConf.to_yaml(OmegaConf.create(public)))
 
 
-def config_hash(*parts: Any, length: int = 10) -> str:
-    """A stable name for plain data: the first hex digits of the SHA-256 of its canonical JSON."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
-
-
-def help_text(job: str, summary: str, positional: tuple[str, ...] = (), own: bool = False) -> str:
-    """What `--help` prints: usage, groups, and every key with default and meaning.
+def help_text(job: type[Any], summary: str, *, has_plan: bool = False) -> str:
+    """What `--help` prints: usage, groups, and every key of the job with default and meaning.
 
     Args:
-        job: its name.
+        job: its root dataclass.
         summary: what it does.
-        positional: keys whose values may stand without them.
-        own: whether the job has a section of its own, of its name, and nothing to do with training.
+        has_plan: whether it knows `--dry-run`.
     """
-    rows = [row for row in describe(JobConfig) if not own or row[0].startswith((f"{job}.", *OWN_NEEDS))]
-    rows = [(name.removeprefix(f"{job}.") if own else name, default, meaning) for name, default, meaning in rows]
+    own = f"{own_section(job)}."
+    rows = [(name.removeprefix(own), default, meaning) for name, default, meaning in describe(job)]
     width = max(len(name) for name, _, _ in rows)
-    places = "".join(f"[{key.removeprefix(f'{job}.') if own else key}] " for key in positional)
-    groups = [f"{group + '=':12} {', '.join(members(group))}" for group in (*GROUPS, "experiment")]
+    places = "".join(f"[{key.removeprefix(own)}] " for key in positional(job))
+    files = (*groups_of(job), *(("experiment",) if has_experiments(job) else ()))
+    groups = [f"{group + '=':12} {', '.join(members(group))}" for group in files]
+    options = f"[--print-config]{' [--dry-run]' if has_plan else ''} [--help]"
     lines = [
         summary.strip(),
         "",
-        f"usage: python jobs/{job}.py {places}[key=value ...] [--print-config]{'' if own else ' [--dry-run]'} [--help]",
+        f"usage: python jobs/{job_name(job)}.py {places}[key=value ...] {options}",
         "",
-        *([] if own else [*groups, ""]),
+        *([*groups, ""] if groups else []),
         "Every key, its schema default (conf/ may set another; see --print-config) and its meaning:",
         *(f"  {name:{width}}  {default:12}  {meaning}" for name, default, meaning in rows),
     ]

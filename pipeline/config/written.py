@@ -57,7 +57,8 @@ def _hint_at(hint: Any, key: str) -> Any:
 def _inside(hint: Any, name: str) -> Any:
     """The type of an entry of a section or of a dictionary."""
     if dataclasses.is_dataclass(hint):
-        return typing.get_type_hints(hint).get(name, Any)
+        todays = {setting.metadata.get("formerly"): setting.name for setting in dataclasses.fields(hint)}
+        return typing.get_type_hints(hint).get(todays.get(name, name), Any)
     return typing.get_args(hint)[1] if typing.get_origin(hint) is dict else Any
 
 

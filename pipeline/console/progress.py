@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 
@@ -9,9 +10,11 @@ from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 5.0
 
+log = logging.getLogger(__name__)
+
 
 class ProgressBar:
-    """Progress of one stage, written to stderr.
+    """Progress of one stage: a bar on stderr where that is a terminal, else lines of the level INFO.
 
     Args:
         stage: what is going on.
@@ -23,7 +26,7 @@ class ProgressBar:
     def __init__(self, stage: str, total: int, *, done: int = 0, shown: bool = True) -> None:
         self.stage, self.total, self.done, self.shown = stage, total, done, shown
         self.start, self.first, self.last_line = time.monotonic(), done, 0.0
-        live = shown and sys.stderr.isatty()
+        live = shown and sys.stderr.isatty() and log.isEnabledFor(logging.INFO)
         self.bar = tqdm(desc=stage, total=total, initial=done, file=sys.stderr) if live else None
 
     def update(self, done: int, note: str = "", total: int | None = None) -> None:
@@ -36,7 +39,7 @@ class ProgressBar:
             self.bar.update(done - previous)
         elif self.shown and (done >= self.total or time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES):
             self.last_line = time.monotonic()
-            print(f"{self.stage}: {done}/{self.total} {self._remaining()} {note}".rstrip(), file=sys.stderr, flush=True)
+            log.info(f"{self.stage}: {done}/{self.total} {self._remaining()} {note}".rstrip())
 
     def close(self) -> None:
         """The stage is over."""
@@ -49,8 +52,3 @@ class ProgressBar:
             return f"in {time.monotonic() - self.start:.0f} s"
         seconds = (time.monotonic() - self.start) / gained * (self.total - self.done)
         return f"about {seconds:.0f} s left"
-
-
-def say(text: str) -> None:
-    """One line for the person who watches the job; stdout belongs to the job's result."""
-    print(text, file=sys.stderr, flush=True)

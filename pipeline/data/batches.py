@@ -15,7 +15,7 @@ import datasets
 
 from pipeline.data.batch import Batch, collate_rows, model_columns
 from pipeline.data.limits import length_batches
-from pipeline.data.noise import infill
+from pipeline.data.noise import Noise
 
 # Batches are cut from runs of this many examples sorted by length: little padding, still well mixed.
 BUCKET_EXAMPLES = 2048
@@ -111,7 +111,7 @@ class TrainingBatches:
         rank: this data-parallel rank.
         pad_id: padding token.
         decoder_start_id: first token of the decoder; none for a classifier.
-        mask_id: mask token; given, sources are noised anew in every epoch (denoising objective).
+        noise: what every example goes through anew in every epoch.
     """
 
     def __init__(
@@ -122,10 +122,10 @@ class TrainingBatches:
         rank: int,
         pad_id: int,
         decoder_start_id: int | None,
-        mask_id: int | None = None,
+        noise: Noise | None = None,
     ) -> None:
         self.split, self.plan, self.rank = model_columns(split), plan, rank
-        self.pad_id, self.decoder_start_id, self.mask_id = pad_id, decoder_start_id, mask_id
+        self.pad_id, self.decoder_start_id, self.noise = pad_id, decoder_start_id, noise
 
     def num_steps(self, epoch: int) -> int:
         """Optimiser steps of an epoch."""
@@ -138,8 +138,8 @@ class TrainingBatches:
 
     def _batch(self, examples: list[int], epoch: int) -> Batch:
         rows = self.split[examples] if examples else {name: [] for name in self.split.column_names}
-        if self.mask_id is not None:
-            randoms = (random.Random(f"{self.plan.seed}:{epoch}:{i}") for i in examples)
-            noised = [infill(ids, self.mask_id, rng) for ids, rng in zip(rows["input_ids"], randoms, strict=True)]
-            rows = {**rows, "input_ids": noised}
+        if self.noise is not None:
+            randoms = [random.Random(f"{self.plan.seed}:{epoch}:{i}") for i in examples]
+            noised = list(map(self.noise, rows["input_ids"], rows["labels"], randoms))
+            rows = {**rows, "input_ids": [ids for ids, _ in noised], "labels": [labels for _, labels in noised]}
         return collate_rows(rows, self.pad_id, self.decoder_start_id)

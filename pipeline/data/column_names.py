@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pipeline.config.build import nearest
 from pipeline.config.errors import Mistakes, UserError, listed
-from pipeline.config.task import CorpusConfig
+from pipeline.config.sections.task import CorpusConfig
 from pipeline.config.written import as_word
 from pipeline.data.records import Records
 from pipeline.data.split_paths import SPLITS

@@ -11,7 +11,7 @@ from typing import Any
 import datasets
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.column_names import paths_of
 from pipeline.data.json_file import SpeltFloat
 from pipeline.data.records import Records, Row, value_at
@@ -72,17 +72,17 @@ def grouped(examples: datasets.Dataset) -> datasets.Dataset:
 
 
 def _is_pair(task: TaskConfig) -> bool:
-    return task.objective == "classification" and task.corpus.second_column is not None
+    return task.facts.keeps_pairs and task.corpus.second_column is not None
 
 
 def _examples(records: Records, task: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
     paths, labels = paths_of(task.corpus), _SeenLabels(task.corpus.target_column)
-    classifies = task.objective == "classification"
-    names = records.label_names(task.corpus.target_column) if classifies else None
+    has_labels = task.facts.has_labels
+    names = records.label_names(task.corpus.target_column) if has_labels else None
     for number, row in records.rows(paths.values()):
         where = f"{records.unit} {number} of split '{split}' ({records.origin})"
         example = _example(row, task, where, _label_of(row, records, names, task, where))
-        if classifies:
+        if has_labels:
             labels.check(example["target"], value_at(row, task.corpus.target_column), where)
         yield example
 
@@ -131,7 +131,7 @@ def _example(row: Row, task: TaskConfig, where: str, label: str | None) -> dict[
         return example
     is_missing = value_at(row, corpus.second_column) is None
     second = "" if is_missing else _text(row, corpus.second_column, "second_column", where)
-    if task.objective == "classification":
+    if task.facts.keeps_pairs:
         return {**example, "second": second}
     return {**example, "source": f"{source}\n{second}" if second.strip() else source}
 
@@ -175,7 +175,7 @@ def _readable(text: str, path: str, where: str) -> str:
 
 def _label_of(row: Row, records: Records, names: list[str] | None, task: TaskConfig, where: str) -> str | None:
     """The label as the data write it; of a task without labels none."""
-    if task.objective != "classification":
+    if not task.facts.has_labels:
         return None
     path = task.corpus.target_column
     value = value_at(row, path)

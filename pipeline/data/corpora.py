@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import datasets
 
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.config.sections.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records, saved_records, unreadable
 from pipeline.data.column_names import check_columns
 from pipeline.data.columns import examples_of, grouped
@@ -25,6 +24,7 @@ from pipeline.data.hub import expect_hub
 from pipeline.data.records import Records
 from pipeline.data.split_paths import REMEDIES, SPLITS, check_split_names, is_saved
 from pipeline.data.splits import taken_apart
+from pipeline.storage.atomic import atomic_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +124,7 @@ def _docstrings(cache_dir: Path) -> dict[str, Records]:
     path = cache_dir / f"docstrings-{installed_versions()}.json"
     if not path.is_file():
         cache_dir.mkdir(parents=True, exist_ok=True)
-        # Written whole under another name first: a killed job leaves no half corpus behind.
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(docstring_examples()))
-        partial.replace(path)
+        atomic_text(path, json.dumps(docstring_examples()))
     examples = json.loads(path.read_text())
     loaded = {split: datasets.Dataset.from_list(rows) for split, rows in examples.items()}
     return {split: dataset_records(rows, "the embedded docstrings") for split, rows in loaded.items()}

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from unicodedata import normalize
 
 from pipeline.config.errors import Mistakes, UserError, listed
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.corpora import Corpus
 
 
 def labels_of(corpus: Corpus, task: TaskConfig) -> list[str]:
-    """The labels of a classification task in their order; of other tasks none.
+    """The labels of a task in their order; none where targets are texts.
 
     Raises:
         UserError: fewer than two labels, or one in a split that is not among them.
     """
-    if task.objective != "classification":
+    if not task.facts.has_labels:
         return []
     labels = task.labels or sorted(set(corpus.splits["train"]["target"][:]))
     if len(labels) < 2:

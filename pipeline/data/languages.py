@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 
 
 def usable_languages(tokenizer: Any, task: TaskConfig) -> tuple[TaskConfig, bool]:

@@ -1,12 +1,40 @@
-"""Text infilling, the noise of BART's pre-training: spans of tokens become one mask token (BART paper, section 2.2)."""
+"""What examples go through before a model learns from them, by name; `Objective.noise` says which.
+
+Infilling is the noise of BART's pre-training: spans of tokens become one mask token (BART paper, section 2.2).
+"""
 
 from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pipeline.config.objectives import Objective
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Token ids and labels of an example, noised by a source of randomness of its own.
+Noise = Callable[[list[int], list[int], random.Random], tuple[list[int], list[int]]]
 
 MASKED_FRACTION = 0.3
 MEAN_SPAN_TOKENS = 3.0
+
+
+def noise_of(facts: Objective, tokenizer: PreTrainedTokenizerBase) -> Noise | None:
+    """The noise of an objective with a tokenizer, which has a mask token; none where examples stay as they are."""
+    return None if facts.noise is None else NOISES[facts.noise](tokenizer)
+
+
+def infilling(tokenizer: PreTrainedTokenizerBase) -> Noise:
+    """Holes in the source; the target stays whole."""
+    mask_id = int(tokenizer.mask_token_id)
+    return lambda ids, labels, rng: (infill(ids, mask_id, rng), labels)
+
+
+# Name -> what makes the noise for a tokenizer.
+NOISES: dict[str, Callable[[PreTrainedTokenizerBase], Noise]] = {"infilling": infilling}
 
 
 def infill(ids: list[int], mask_id: int, rng: random.Random) -> list[int]:

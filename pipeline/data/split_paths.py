@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.config.build import nearest
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.task import CorpusConfig
+from pipeline.config.sections.task import CorpusConfig
 from pipeline.data.text_files import GZIP
 
 SPLITS = ("train", "validation", "test")

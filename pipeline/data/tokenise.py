@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +13,14 @@ from tokenizers import ByteLevelBPETokenizer, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ModelConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.batch import IGNORED_LABEL
 from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import set_languages, target_ids
 from pipeline.data.limits import cut_row
+from pipeline.storage.atomic import atomic_folder
 
 # BART's special tokens at BART's ids.
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -96,7 +94,7 @@ def tokenise(
 
     Args:
         corpus: the examples.
-        task: limits, prefix and objective; denoising takes the source itself as its target.
+        task: limits, prefix and objective, which may take the source itself as its target.
         tokenizer: the model's tokenizer.
         folder: where the result lies; named by whoever knows the fingerprint.
         labels: of a classification task.
@@ -108,14 +106,10 @@ def tokenise(
         if not (path / "dataset_info.json").is_file():
             datasets.disable_progress_bars()
             folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{name}.{socket.gethostname()}.{os.getpid()}")
-            with TemporaryDirectory(dir=folder, prefix=".map-") as scratch:  # where the library puts a copy first
+            # In the scratch folder the library puts a copy first.
+            with atomic_folder(path) as partial, TemporaryDirectory(dir=folder, prefix=".map-") as scratch:
                 options = {"fn_kwargs": settings, "cache_file_name": f"{scratch}/tokens.arrow"}
                 split.map(_token_ids, batched=True, **options).save_to_disk(str(partial))
-            try:
-                partial.replace(path)  # whole or absent
-            except OSError:  # another job was faster; its content is the same
-                shutil.rmtree(partial)
         splits[name] = load_tokenised(folder, name)
     return splits
 
@@ -174,11 +168,11 @@ def _token_ids(
     rows: dict[str, list[str]], tokenizer: Any, task: TaskConfig, labels: Sequence[str]
 ) -> dict[str, list[Any]]:
     columns = _source_ids(rows["source"], rows.get("second"), tokenizer, task)
-    if task.objective == "denoising":
+    if task.facts.target_is_source:
         target, target_cut, lengths = columns["input_ids"], columns["source_cut"], columns["uncut_source_tokens"]
     else:
-        is_label = task.objective == "classification"
-        whole = [[labels.index(name)] for name in rows["target"]] if is_label else target_ids(tokenizer, rows["target"])
+        names = rows["target"]
+        whole = [[labels.index(name)] for name in names] if task.facts.has_labels else target_ids(tokenizer, names)
         target, target_cut = _cut(whole, task.max_target_tokens, tokenizer)
         lengths = [len(row) for row in whole]
     columns |= {"labels": target, "target_cut": target_cut, "uncut_target_tokens": lengths}

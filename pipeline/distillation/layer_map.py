@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.sweep import StudentConfig
+from pipeline.config.sections.sweep import StudentConfig
 
 # DQ-BART's released table for a 6-layer teacher; no single rounding rule reproduces it.
 PUBLISHED = {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.config.recipe import DistillationConfig
+from pipeline.config.sections.recipe import DistillationConfig
 from pipeline.data.batch import Batch
 from pipeline.distillation.losses import cross_entropy_sum
 from pipeline.distillation.objective import Signals, signals_of, with_embedding

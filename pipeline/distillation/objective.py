@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.config.recipe import DistillationConfig
+from pipeline.config.sections.recipe import DistillationConfig
 from pipeline.data.batch import Batch
 from pipeline.distillation import losses
 from pipeline.distillation.recording import Relation, modules_named, recorded_outputs

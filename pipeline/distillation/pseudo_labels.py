@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.config.recipe import SequenceConfig
-from pipeline.config.task import AUTO
+from pipeline.config.sections.recipe import SequenceConfig
+from pipeline.config.sections.task import AUTO
 from pipeline.evaluation.metrics import chrf_each, rouge_each
 
 

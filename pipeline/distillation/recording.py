@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import DistillationConfig
+from pipeline.config.sections.recipe import DistillationConfig
 from pipeline.quantization.prepare import Sites
 
 SIDES = ("encoder", "decoder")

@@ -11,7 +11,7 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest
 
-from pipeline.config.task import AUTO
+from pipeline.config.sections.task import AUTO
 from pipeline.evaluation.bootstrap import NUM_RESAMPLES, Indices, Scores, Statistic, paired_differences
 from pipeline.evaluation.metrics import (
     ROUGE_TYPES,

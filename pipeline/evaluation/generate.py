@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, PretrainedConfig
 
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.batch import pad
 from pipeline.data.batches import generation_batches
 from pipeline.models.special_tokens import special_tokens

@@ -15,7 +15,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from pipeline.config.task import AUTO
+from pipeline.config.sections.task import AUTO
 from pipeline.evaluation.bootstrap import NUM_RESAMPLES, interval_of_mean
 from pipeline.evaluation.rouge_words import ROUGE_WORDS, RougeWords
 from pipeline.evaluation.scripts import first_units, num_units

@@ -11,7 +11,7 @@ from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
 from sacrebleu.utils import SACREBLEU_DIR
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import AUTO, TaskConfig
+from pipeline.config.sections.task import AUTO, TaskConfig
 from pipeline.evaluation.rouge_words import Lost, fitting_words, lost_in_ascii
 from pipeline.evaluation.scripts import Letters, letters_of
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from pipeline.config.schema import EvaluationConfig
-from pipeline.config.task import DecodingConfig, TaskConfig
+from pipeline.config.sections.evaluation import EvaluationConfig
+from pipeline.config.sections.task import DecodingConfig, TaskConfig
 from pipeline.data.batches import generation_batches
 from pipeline.data.tokenise import read_tokenizer, tokenised_sources
 from pipeline.evaluation.generate import generate_split

@@ -22,8 +22,8 @@ from transformers import AutoConfig, PreTrainedModel
 
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.recipe import QuantizationConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
 from pipeline.models.families import family_of
 from pipeline.models.student import assemble_packed

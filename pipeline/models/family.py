@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ArchitectureConfig
+from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.quantization.prepare import AttentionSite, Sites
 
 # Our own entry of a configuration: which users of token matrices share one, where it is not as usual.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ModelConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.ends import with_ends
 from pipeline.data.languages import set_languages
 from pipeline.models.families import family_named, family_of

@@ -13,8 +13,8 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, Pretrai
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ModelConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import decoding_start
 from pipeline.models.checkpoint import Account, account_of, check_finite, load_checkpoint, stored_tensors

@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.config.errors import UserError
 from pipeline.config.layers import CONF_DIR
-from pipeline.config.schema import ModelConfig
+from pipeline.config.objectives import ModelKind
+from pipeline.config.sections.model import ModelConfig
 
 OTHER_FORMATS = (".bin", ".pt", ".h5", ".msgpack", ".ot")
 
@@ -38,6 +39,11 @@ class _Settings:
     positions: str | None = "max_position_embeddings"
     pads_positions: bool = False  # those up to the padding token's are not used
 
+    @property
+    def kinds(self) -> tuple[ModelKind, ...]:
+        """Which kinds of models the family has."""
+        return ("classifier",) if self.decoder is None else ("seq2seq",)
+
 
 SETTINGS = {
     "bart": _Settings(),
@@ -51,9 +57,9 @@ SETTINGS = {
 }
 
 
-def families_that(*, classify: bool) -> list[str]:
-    """Names of the families for labels, or of those for texts."""
-    return sorted(name for name, settings in SETTINGS.items() if (settings.decoder is None) == classify)
+def families_of_kind(kind: ModelKind) -> list[str]:
+    """Names of the families whose models can be of a kind."""
+    return sorted(name for name, settings in SETTINGS.items() if kind in settings.kinds)
 
 
 def starting_point(model: ModelConfig) -> StartingPoint | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantizationConfig
+from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.quantization.prepare import Sites, use_scheme
 from pipeline.quantization.scheme import NOT_QUANTIZED, Scheme, scheme_of
 from pipeline.quantization.settings import CHANGE_SCHEDULE, schedule_entries

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from pipeline.config.recipe import QuantizationConfig, QuantizersConfig
+from pipeline.config.sections.recipe import QuantizationConfig, QuantizersConfig
 from pipeline.quantization.blocks import ROW, TENSOR, Blocks, blocks_of
 from pipeline.quantization.learned import AnchoredClip, ElasticStep, LearnedStep, StretchedElastic
 from pipeline.quantization.quantizers import Asymmetric, Elastic, Quantizer, Symmetric, Ternary

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS, QuantizationConfig
-from pipeline.config.sweep import SCHEME_PATTERN
+from pipeline.config.sections.recipe import ACTIVATION_BITS, WEIGHT_BITS, QuantizationConfig
+from pipeline.config.sections.sweep import SCHEME_PATTERN
 
 NOT_QUANTIZED = 32
 CHANGE_SCHEDULE = "change recipe.schedule"

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from pipeline.console.tables import markdown_table, text_table
 from pipeline.report.curves import Curve
 from pipeline.report.results_of_papers import PublishedPoint
 
@@ -205,28 +206,9 @@ def seed_rows(results: Results) -> list[list[str]]:
     return lines if len(lines) > 1 else []
 
 
-def text_table(lines: Sequence[Sequence[str]]) -> str:
-    """A table for a terminal."""
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    shown = [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([shown[0], "-" * len(shown[0]), *shown[1:]])
-
-
 def tables(results: Results) -> list[list[list[str]]]:
     """The table of models, and that of means over seeds if there is one."""
     return [table for table in (table_rows(results), seed_rows(results)) if table]
-
-
-def markdown_table(lines: Sequence[Sequence[str]]) -> str:
-    """A table for a page."""
-    shown = ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines]
-    shown.insert(1, "|" + "---|" * len(lines[0]))
-    return "\n".join(shown)
 
 
 def records(results: Results) -> list[dict[str, str | float]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.limits import length_batches
 from pipeline.runtime.check import check_parity, check_speed
 from pipeline.runtime.manifest import TARGET_TOKENIZER, TOKENIZER, read_manifest

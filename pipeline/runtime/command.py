@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.config.errors import UserError
+from pipeline.console.log import log_to_stderr
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.archive import opened
 from pipeline.runtime.inputs import read_texts, with_second
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as texts are read, whatever the terminal's language
     try:
+        log_to_stderr()
         _answer(options)
     except UserError as error:
         print(textwrap.fill(str(error), width=110, break_long_words=False, break_on_hyphens=False), file=sys.stderr)

@@ -20,7 +20,7 @@ from typing import Any
 
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.task import DecodingConfig
 
 FORMAT = "dq-onnx/1"
 MANIFEST, ENCODER, DECODER, WEIGHTS = "manifest.json", "encoder.onnx", "decoder.onnx", "weights.bin"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.config.errors import UserError
 from pipeline.runtime.inputs import Texts
+from pipeline.storage.atomic import atomic_text
 
 
 def write_answers(answers: Sequence[str], texts: Texts, *, output: Path | None = None, jsonl: bool = False) -> None:
@@ -33,7 +34,7 @@ def write_answers(answers: Sequence[str], texts: Texts, *, output: Path | None =
         _say(content)
         return
     try:
-        _replace(output, content)
+        atomic_text(output.resolve(), content)  # through a link, not over it
     except OSError as error:
         raise _cannot_write(output, error) from error
 
@@ -104,21 +105,6 @@ def _as_json(answers: Sequence[str], texts: Texts) -> Iterable[str]:
         if texts.second is not None:
             entry["text_pair"] = texts.second[index]
         yield json.dumps({**entry, "answer": answer}, ensure_ascii=False)
-
-
-def _replace(output: Path, content: str) -> None:
-    target = output.resolve()  # through a link, not over it
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)  # mkstemp lets nobody else read it
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _cannot_write(output: Path, error: OSError) -> UserError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.config.build import changed
 from pipeline.config.errors import UserError
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.task import DecodingConfig
 
 MAX_TOKENS = 1024  # longest answer that may be asked of a model without learned positions
 TOO_LONG = ("cut", "refuse")

@@ -6,6 +6,7 @@ MLflow imports this module by its name from the logged model's own copy of the c
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.config.errors import UserError
+from pipeline.console.log import log_to_stderr
 
 TEXT, TEXT_PAIR = "text", "text_pair"
 EXPORTED = "onnx"  # folder of the graphs beside the package
+SERVER_MODEL = "__pyfunc_model_path__"  # the environment variable by which MLflow tells its servers what to load
 # MLflow leaves out what a signature does not know and tells the server's log alone.
 LEFT_OUT = (
     re.compile(r"Unrecognized params \[(?P<names>.*?)\].*Supported params are: {(?P<allowed>.*?)}"),
@@ -93,6 +96,8 @@ def _load_pyfunc(data_path: str) -> ServedStudent:
     Where onnxruntime is installed and there are graphs, nothing else is needed; else the package runs in torch, on the
     GPU where there is one.
     """
+    if SERVER_MODEL in os.environ:  # else the process is somebody else's
+        log_to_stderr()
     logging.getLogger("mlflow.models.utils").addFilter(REFUSE_LEFT_OUT)
     exported = Path(data_path).parent / EXPORTED
     if exported.is_dir() and find_spec("onnxruntime") is not None:

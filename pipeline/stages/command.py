@@ -10,41 +10,30 @@ import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.layers import GROUPS
+from pipeline.config.job import job_name, known_keys, own_section, own_settings, positional
+from pipeline.config.jobs import StoresResults
 from pipeline.config.load import help_text, known_config, to_yaml
-from pipeline.config.schema import JobConfig
-from pipeline.config.use import ExportConfig, GenerateConfig
+from pipeline.console.log import LOG_LEVEL, log_to_stderr
 from pipeline.stages.document import document_line
 from pipeline.training.allocator import keep_memory
 
-# Keys whose values may stand first without their names, by job.
-POSITIONAL = {
-    "compare": ("comparison.first", "comparison.second"),
-    "benchmark": ("benchmark.kind",),
-    "export": ("export.model",),
-    "generate": ("generate.model", "generate.text"),
-}
-# Jobs with a section of their own, whose keys need no section in front: `model=` is the student here, not the group.
-OWN = {
-    "export": tuple(setting.name for setting in fields(ExportConfig)),
-    "generate": tuple(setting.name for setting in fields(GenerateConfig)),
-}
+Job = TypeVar("Job", bound=StoresResults)
 NEARLY = 0.8  # how much alike a mistyped key and a key are
 
 
-def named(job: str, words: list[str], mistakes: Mistakes | None = None) -> list[str]:
+def named(job: type[Any], words: list[str], mistakes: Mistakes | None = None) -> list[str]:
     """Words that are no `key=value` get the keys of their places; more of them than places are refused later.
 
-    A run's name may hold `=`: `2-2-8 6-3 seed=1`. So may a text: of a job with texts only known keys are keys.
+    A run's name may hold `=`: `2-2-8 6-3 seed=1`. So may a text: of a job with a section of its own only known keys are
+    keys, and they need no section in front: `model=` is the student there, not the group.
 
     Args:
-        job: its name.
+        job: its root dataclass.
         words: its arguments.
         mistakes: where words that are refused are added, and left out; none: they are raised.
 
@@ -57,7 +46,7 @@ def named(job: str, words: list[str], mistakes: Mistakes | None = None) -> list[
         with gathered.noted():
             keyed.append((word, _keyed(job, word)))
     taken = {word.partition("=")[0] for _, word in keyed if word is not None}
-    places, complete = iter(key for key in POSITIONAL.get(job, ()) if key not in taken), []
+    places, complete = iter(key for key in positional(job) if key not in taken), []
     for given, key_and_value in keyed:
         with gathered.noted():
             complete.append(_placed(job, given, places) if key_and_value is None else key_and_value)
@@ -66,51 +55,56 @@ def named(job: str, words: list[str], mistakes: Mistakes | None = None) -> list[
     return complete
 
 
-def _keyed(job: str, word: str) -> str | None:
+def _keyed(job: type[Any], word: str) -> str | None:
     """A word of the form key=value with the whole key; none if it is something else."""
+    own = own_settings(job)
     if (found := re.match(r"([A-Za-z_][\w.]*)=", word)) is None:
-        if job in OWN and (option := re.fullmatch(r"--?([A-Za-z][\w-]*)(=\S*)?", word)):
+        if own and (option := re.fullmatch(r"--?([A-Za-z][\w-]*)(=\S*)?", word)):
             raise _no_setting(job, word, option[1].replace("-", "_"))
         return None
-    key, own = found[1], OWN.get(job, ())
+    key = found[1]
     if key in own:
-        return f"{job}.{word}"
-    sections = {setting.name for setting in fields(JobConfig)}
-    if not own or key in (*GROUPS, "experiment", "seed") or ("." in key and key.partition(".")[0] in sections):
-        return word
+        return f"{own_section(job)}.{word}"
+    if not own or job_name(job) in known_keys().get(key, []) or (" " not in word and _is_foreign(key)):
+        return word  # a setting of another job is refused later
     if " " not in word and get_close_matches(key, own, 1, NEARLY):
         raise _no_setting(job, word, key)
     return None
 
 
-def _no_setting(job: str, word: str, meant: str) -> UserError:
-    own = OWN[job]
+def _is_foreign(key: str) -> bool:
+    """Whether a key is one of some job, or would lie in a section of one."""
+    return key in known_keys() or ("." in key and key.partition(".")[0] in known_keys())
+
+
+def _no_setting(job: type[Any], word: str, meant: str) -> UserError:
+    own = own_settings(job)
     near = get_close_matches(meant, own, 1, NEARLY) or ["key"]
     text = f", or, if it is a text, text='{word}'" if "text" in own else ""
     return UserError(f"'{word}'", f"the settings {', '.join(own)}", f"write {near[0]}=...{text}")
 
 
-def _placed(job: str, word: str, places: Iterator[str]) -> str:
+def _placed(job: type[Any], word: str, places: Iterator[str]) -> str:
     if (key := next(places, None)) is not None:
         return f"{key}={word}"
-    if job in OWN:
-        allowed = ", ".join(key.partition(".")[2] for key in POSITIONAL[job])
+    if own_section(job) is not None:
+        allowed = ", ".join(key.partition(".")[2] for key in positional(job))
         raise UserError(f"'{word}' is one word too many", f"{allowed}, key=value", "put words with spaces into quotes")
     return word
 
 
 def main(
-    job: str,
+    job: type[Job],
     summary: str | None,
-    run: Callable[[JobConfig], dict[str, Any]],
-    dry_run: Callable[[JobConfig], dict[str, Any]] | None = None,
-    has_document: Callable[[JobConfig | None], bool] = lambda _: True,
-    check: Callable[[JobConfig, Mistakes], None] | None = None,
+    run: Callable[[Job], dict[str, Any]],
+    dry_run: Callable[[Job], dict[str, Any]] | None = None,
+    has_document: Callable[[Job | None], bool] = lambda _: True,
+    check: Callable[[Job, Mistakes], None] | None = None,
 ) -> int:
     """Run a job from the command line.
 
     Args:
-        job: its name.
+        job: its root dataclass.
         summary: one line for `--help`.
         run: what it does.
         dry_run: what it does under `--dry-run`; none if it knows no such thing.
@@ -121,11 +115,14 @@ def main(
     Returns:
         0: done; 1: done, but a student failed; 2: the user can mend it, stderr says how; 3: a crash.
     """
-    arguments, config, mistakes = sys.argv[1:], None, Mistakes()
+    arguments, name, mistakes = sys.argv[1:], job_name(job), Mistakes()
+    config: Job | None = None
     if {"--help", "-h"} & set(arguments):
-        print(help_text(job, summary or job, POSITIONAL.get(job, ()), own=job in OWN))
+        print(help_text(job, summary or name, has_plan=dry_run is not None))
         return 0
     try:
+        with mistakes.noted(LOG_LEVEL):
+            log_to_stderr()
         words = [word for word in arguments if word not in ("--print-config", "--dry-run")]
         known = known_config(job, named(job, words, mistakes), mistakes)
         if "--print-config" in arguments:
@@ -137,7 +134,7 @@ def main(
         if "--dry-run" in arguments:
             if dry_run is None:
                 mistakes.add(
-                    UserError(f"--dry-run of {job}", "dq_sweep, which has a plan", "leave it out"), "--dry-run"
+                    UserError(f"--dry-run of {name}", "a job that has a plan: dq_sweep", "leave it out"), "--dry-run"
                 )
             run = dry_run or run
         if check is not None:
@@ -147,7 +144,7 @@ def main(
         keep_memory()  # what this process trains or evaluates; Ray's workers have it from their environment
         result = run(config)
     except UserError as error:
-        print(_paragraph(job, error), file=sys.stderr)
+        print(_paragraph(name, error), file=sys.stderr)
         if has_document(config):
             print(json.dumps({"status": "mistake", "error": str(error)}), flush=True)
         return 2
@@ -157,7 +154,7 @@ def main(
             print(json.dumps({"status": "error", "error": f"{type(error).__name__}: {error}"}), flush=True)
         return 3
     if has_document(config):
-        print(document_line(job, result, Path(config.storage.path)), flush=True)
+        print(document_line(name, result, Path(config.storage.path)), flush=True)
     return 0 if result["status"] in ("finished", "planned") else 1
 
 

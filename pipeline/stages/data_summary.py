@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
+from pipeline.console.tables import text_table
 from pipeline.data.labels import look_alikes
 from pipeline.data.split_paths import SPLITS
 from pipeline.data.tokenise import TokenisedSplit
-from pipeline.report.results import text_table
 from pipeline.stages.prepare_data import PreparedTask
 
 MANY_CUT = 0.1  # share of cut texts above which a warning is due

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage.layout import atomic_json
+from pipeline.storage.atomic import atomic_json
 
 MAX_LINE_BYTES = 256_000  # a sweep of a hundred students fits, so that programs find them in their place
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import datasets
 
-from pipeline.config.schema import JobConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.config.build import with_sections
+from pipeline.config.jobs import TrainsTeacher
+from pipeline.console.progress import ProgressBar
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.metrics import (
     HEADLINES,
@@ -27,10 +29,13 @@ from pipeline.evaluation.tokenizers import chosen_tokenizer, doubts
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.training.collective import gather_objects, rank, world_size
 
+Job = TypeVar("Job", bound=TrainsTeacher)
 PREDICTIONS = "predictions.jsonl"  # a line an example: what a model said and what was expected
 
+log = logging.getLogger(__name__)
 
-def with_metric_tokenizer(config: JobConfig, task: PreparedTask, language: str | None) -> JobConfig:
+
+def with_metric_tokenizer(config: Job, task: PreparedTask, language: str | None) -> Job:
     """The configuration with the tokenizer that its metric uses, decided once for all systems, and said aloud.
 
     Args:
@@ -38,25 +43,25 @@ def with_metric_tokenizer(config: JobConfig, task: PreparedTask, language: str |
         task: its references decide where the language does not: those of the splits that are scored, all of them.
         language: the target language.
     """
-    if config.task.objective != "supervised":
+    if not config.task.facts.generates:
         return config
     names = dict.fromkeys(("validation", config.evaluation.split))
     metric, references = config.task.metric, [r for name in names for r in references_of(task.split(name).examples)]
     texts = texts_of(references)
     tokenizer = chosen_tokenizer(metric, config.task.metric_tokenizer, texts, language)
     for doubt in doubts(config.task, tokenizer, texts, language):
-        say(f"WARNING: {doubt}")
+        log.warning(doubt)
     if measures_nothing(metric, references, tokenizer):
-        say(f"WARNING: no reference has four words by the tokenizer {tokenizer}: BLEU is 0, the loss alone decides")
-    say(f"scored by {signature(metric, references, tokenizer)}")
-    return replace(config, task=replace(config.task, metric_tokenizer=tokenizer))
+        log.warning(f"no reference has four words by the tokenizer {tokenizer}: BLEU is 0, the loss alone decides")
+    log.info(f"scored by {signature(metric, references, tokenizer)}")
+    return with_sections(config, task=replace(config.task, metric_tokenizer=tokenizer))
 
 
 def evaluate_examples(
     model: Any,
     tokenizer: Any,
     examples: datasets.Dataset,
-    config: JobConfig,
+    config: TrainsTeacher,
     labels: list[str],
     intervals: bool = True,
 ) -> tuple[dict[str, float], list[str]]:
@@ -72,9 +77,7 @@ def evaluate_examples(
     """
     shares: dict[str, Any] = {"rank": rank(), "num_ranks": world_size(), "gather": gather_objects}
     shares["batch_tokens"] = config.evaluation.batch_tokens
-    if config.task.objective == "classification":
-        predictions = predict_labels(model, examples, labels, **shares)
-    else:
+    if config.task.facts.generates:
         bar = ProgressBar("generating", 1, shown=rank() == 0)
         predictions = generate_split(
             model,
@@ -85,16 +88,18 @@ def evaluate_examples(
             **shares,
         )
         bar.close()
+    else:
+        predictions = predict_labels(model, examples, labels, **shares)
     scores = score_texts(
         config.task.metric, predictions, references_of(examples), intervals, config.task.metric_tokenizer
     )
     return scores, predictions
 
 
-def validate(model: Any, task: PreparedTask, config: JobConfig, with_scores: bool = True) -> dict[str, float]:
+def validate(model: Any, task: PreparedTask, config: TrainsTeacher, with_scores: bool = True) -> dict[str, float]:
     """A model in training on the validation split: loss, the task's metrics, and `score`, the higher the better.
 
-    Denoising has no metrics; its score is the loss, as it is without `with_scores`. Every rank calls it.
+    Without references to compare with, or without `with_scores`, the score is the loss. Every rank calls it.
     """
     split, limit = task.split("validation").examples, config.evaluation.max_validation_examples
     split = split if limit is None else split.select(range(min(limit, len(split))))
@@ -106,7 +111,7 @@ def validate(model: Any, task: PreparedTask, config: JobConfig, with_scores: boo
         num_ranks=world_size(),
         gather=gather_objects,
     )
-    if config.task.objective == "denoising" or not with_scores:
+    if not config.task.facts.has_references or not with_scores:
         return {"loss": loss, "score": -loss}
     scores, _ = evaluate_examples(model, task.tokenizer(), split, config, task.labels, intervals=False)
     return {"loss": loss, **scores, "score": scores[HEADLINES[config.task.metric]]}
@@ -120,7 +125,7 @@ def standing(validated: dict[str, float]) -> tuple[float, float]:
     return -math.inf if math.isnan(score) else score, -math.inf if math.isnan(loss) else -loss
 
 
-def evaluation_examples(task: PreparedTask, config: JobConfig) -> datasets.Dataset:
+def evaluation_examples(task: PreparedTask, config: TrainsTeacher) -> datasets.Dataset:
     """The examples that results are reported on."""
     examples, limit = task.split(config.evaluation.split).examples, config.evaluation.max_examples
     return examples if limit is None else examples.select(range(min(limit, len(examples))))
@@ -132,7 +137,7 @@ def references_of(examples: datasets.Dataset) -> References:
     return references
 
 
-def metric_tags(examples: datasets.Dataset, config: JobConfig) -> dict[str, str]:
+def metric_tags(examples: datasets.Dataset, config: TrainsTeacher) -> dict[str, str]:
     """What makes scores comparable: which split of which data, and the metric's signature."""
     metric = config.task.metric
     return {
@@ -142,7 +147,7 @@ def metric_tags(examples: datasets.Dataset, config: JobConfig) -> dict[str, str]
     }
 
 
-def baseline_scores(task: PreparedTask, config: JobConfig) -> dict[str, float]:
+def baseline_scores(task: PreparedTask, config: TrainsTeacher) -> dict[str, float]:
     """Scores of what needs no model."""
     examples, metric = evaluation_examples(task, config), config.task.metric
     references, training = references_of(examples), task.split("train").examples["target"][:]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipeline.cluster.ray_train import connect
+from pipeline.config.build import with_sections
 from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.jobs import HasRuns, TrainsTeacher
 from pipeline.config.load import without_login
-from pipeline.config.schema import JobConfig, ModelConfig
-from pipeline.console.progress import say
+from pipeline.config.sections.model import ModelConfig
 from pipeline.data.languages import usable_languages
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.data.tokenise import load_tokenizer
@@ -36,20 +38,26 @@ from pipeline.tracking.tracker import check_reachable
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
+log = logging.getLogger(__name__)
+
+
+Job = TypeVar("Job", bound=TrainsTeacher)
+Opened = TypeVar("Opened", bound=TrainsTeacher, covariant=True)
+
 
 @dataclass(frozen=True, kw_only=True)
-class OpenedJob:
+class OpenedJob(Generic[Opened]):
     """A job whose surroundings have been checked."""
 
-    config: JobConfig
+    config: Opened
     storage: Storage
     task: PreparedTask
     model_config: PretrainedConfig  # the teacher's configuration, known before its weights
 
 
 def open_job(
-    config: JobConfig, check: Callable[[JobConfig, Any], None] | None = None, *, copies_model: bool = True
-) -> OpenedJob:
+    config: Job, check: Callable[[Job, PretrainedConfig], None] | None = None, *, copies_model: bool = True
+) -> OpenedJob[Job]:
     """Check storage, tracking server, cluster and model, all of them, then prepare the data.
 
     Args:
@@ -61,7 +69,7 @@ def open_job(
         UserError: whatever is missing.
     """
     storage, mistakes = open_storage(config.storage.path), Mistakes()
-    config = replace(config, storage=replace(config.storage, path=str(storage.root)))
+    config = with_sections(config, storage=replace(config.storage, path=str(storage.root)))
     with mistakes.noted():
         check_free(storage.root, MIN_FREE_BYTES)
     with mistakes.noted(), lease(storage.cache / "tracking", "opening the MLflow store", wait=True):
@@ -75,28 +83,28 @@ def open_job(
     mistakes.tell()
     language = language_of(config.task)
     config, start = with_local_model(config, storage, copies=copies_model)
-    say(f"task {config.task.name}, model {config.model.name}, recipe {config.recipe.name}; storage {storage.root}")
+    log.info(f"task {config.task.name}, model {config.model.name}; storage {storage.root}")
     config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
-    if config.task.objective == "denoising" and tokenizer.mask_token_id is None:
+    if config.task.facts.noise is not None and tokenizer.mask_token_id is None:
         raise UserError(
-            "task.objective=denoising with a tokenizer that has no mask token",
+            f"task.objective={config.task.objective} with a tokenizer that has no mask token",
             "a tokenizer with one",
             "set model.tokenizer, or leave model.pretrained empty to train one",
         )
     config = with_metric_tokenizer(config, task, language)
     model_config = teacher_config(config.model, tokenizer, config.task, task.labels)
-    say(f"\n{described(task, config.task)}\n")
+    log.info(f"\n{described(task, config.task)}\n")
     return OpenedJob(config=config, storage=storage, task=task, model_config=model_config)
 
 
-def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | None) -> None:
+def _check_model(config: Job, check: Callable[[Job, PretrainedConfig], None] | None) -> None:
     """What its files tell, with a tokenizer in place of the one that is trained on the data."""
     name = config.model.pretrained
     folder = local_folder(name, "model.pretrained") if name else None
     model = replace(config.model, pretrained=str(folder or name) if name else None)
     if name and folder is None:  # of the hub, before its weights are fetched; of others it is known already
-        check_fit(starting_point_of(pretrained_config(name, model.family)), config, [])
+        check_fit(starting_point_of(pretrained_config(name, model.family)), config)
     tokenizer = load_tokenizer(model) if name else numbered_tokenizer(model.vocab_size)
     if name:
         _check_checkpoint(model, tokenizer, config)
@@ -105,12 +113,12 @@ def _check_model(config: JobConfig, check: Callable[[JobConfig, Any], None] | No
         check(config, model_config)
 
 
-def _check_checkpoint(model: ModelConfig, tokenizer: Any, config: JobConfig) -> None:
+def _check_checkpoint(model: ModelConfig, tokenizer: Any, config: TrainsTeacher) -> None:
     """Refuse a checkpoint that is not whole, or not its tokenizer's; say what it brings besides."""
     account = check_checkpoint(model, tokenizer)
     if account.unused:
         more = f" and {len(account.unused) - 5} more" if len(account.unused) > 5 else ""
-        say(
+        log.warning(
             f"'{model.pretrained}' holds tensors for which its model has no place, ignored: "
             f"{', '.join(account.unused[:5])}{more}"
         )
@@ -123,7 +131,7 @@ def _check_checkpoint(model: ModelConfig, tokenizer: Any, config: JobConfig) -> 
     fit(model, tokenizer, usable_languages(tokenizer, config.task)[0])
 
 
-def _check_tracking(config: JobConfig) -> None:
+def _check_tracking(config: HasRuns) -> None:
     """A store that cannot be opened shows now, not after training."""
     uri = tracking_uri(config)
     change = "set tracking.uri or MLFLOW_TRACKING_URI"

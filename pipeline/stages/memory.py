@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batches import BatchPlan
 from pipeline.data.limits import length_batches
 from pipeline.models.families import family_of
@@ -180,7 +181,7 @@ def evaluation_bytes(work: Work, lengths: Sequence[tuple[int, int]], batch_token
 
 
 def cohort_bytes(
-    students: list[int], quantized: list[bool], teacher: int, largest_pass: float, config: JobConfig
+    students: list[int], quantized: list[bool], teacher: int, largest_pass: float, cluster: ClusterConfig
 ) -> float:
     """Memory of one worker that trains a cohort: students take turns, so only one pass is alive at a time.
 
@@ -189,16 +190,16 @@ def cohort_bytes(
         quantized: whether it has a grid.
         teacher: parameters of the teacher, of which every worker holds a replica.
         largest_pass: the most that a pass of one of them keeps, in bytes.
-        config: the job.
+        cluster: how workers share what they keep.
     """
-    states = sum(state_bytes(num, config.cluster, grid) for num, grid in zip(students, quantized, strict=True))
+    states = sum(state_bytes(num, cluster, grid) for num, grid in zip(students, quantized, strict=True))
     replicas = 4.0 * (teacher + max(students))  # the teacher's, and that of the student being packed and scored
     return WORKER_BYTES + states + replicas + COPY_BYTES * max(teacher, *students) + largest_pass
 
 
-def teacher_bytes(teacher: int, largest_pass: float, config: JobConfig) -> float:
+def teacher_bytes(teacher: int, largest_pass: float, cluster: ClusterConfig) -> float:
     """Memory of one worker that fine-tunes the teacher, with the replica that validates it."""
-    state = state_bytes(teacher, config.cluster, quantized=False)
+    state = state_bytes(teacher, cluster, quantized=False)
     return WORKER_BYTES + state + (4.0 + COPY_BYTES) * teacher + largest_pass
 
 

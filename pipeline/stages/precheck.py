@@ -1,7 +1,7 @@
 """What of a job is known to be wrong without torch, transformers, Ray and MLflow: said at once, and all of it.
 
 Every check may be given the mistakes of the configuration; it leaves out what depends on settings that they concern,
-and tells them together with its own.
+and tells them together with its own. Here is what jobs that train a teacher share; each has a `precheck` of its own.
 """
 
 from __future__ import annotations
@@ -9,122 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.schema import JobConfig
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import CorpusConfig
+from pipeline.config.errors import Mistakes
+from pipeline.config.jobs import TrainsTeacher
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import CorpusConfig
 from pipeline.data.column_names import check_columns
 from pipeline.data.split_paths import check_split_names, split_paths
 from pipeline.data.text_records import text_records
-from pipeline.distillation.layer_map import student_maps
 from pipeline.models.starting_point import check_family, local_folder, starting_point
-from pipeline.runtime.outputs import check_output
-from pipeline.stages.fitting import check_fit, check_student, for_each
-from pipeline.stages.student_path import student_path
-from pipeline.storage.layout import check_path, personal_path
+from pipeline.stages.fitting import check_fit
+from pipeline.storage.layout import check_path
 
 # What of a task decides whether a model is one for it.
 OF_FIT = ("task.objective", "task.max_source_tokens", "task.max_target_tokens", "task.decoding")
 
 
-def check_teacher(config: JobConfig, mistakes: Mistakes | None = None) -> None:
-    """Refuse a teacher that cannot be.
-
-    Raises:
-        UserError: whatever settings, paths and the model's own configuration tell.
-    """
-    mistakes = mistakes or Mistakes()
-    _check_surroundings(config, mistakes)
-    _check_model(config, [], mistakes)
-    mistakes.tell()
-
-
-def check_sweep(config: JobConfig, mistakes: Mistakes | None = None) -> None:
-    """The same of a sweep: also its students.
-
-    Raises:
-        UserError: as said.
-    """
-    mistakes = mistakes or Mistakes()
-    students = [] if mistakes.concern("sweep") or mistakes.concern("recipe") else config.sweep.points()
-    if denoises := config.task.objective == "denoising":
-        error = UserError(
-            "task.objective=denoising in a sweep",
-            "supervised or classification; denoising is for jobs/finetune_teacher.py",
-            "set task.objective=supervised",
-        )
-        mistakes.add(error, "sweep")
-    _check_surroundings(config, mistakes)
-    _check_model(config, [] if denoises else students, mistakes)
-    with mistakes.noted():
-        for_each(students, lambda student: check_student(config, student))
-    mistakes.tell()
-
-
-def check_comparison(config: JobConfig, mistakes: Mistakes | None = None) -> None:
-    """Refuse a comparison of fewer than two runs.
-
-    Raises:
-        UserError: as said.
-    """
-    mistakes = mistakes or Mistakes()
-    if not (mistakes.concern("comparison") or (config.comparison.first and config.comparison.second)):
-        example = "write python jobs/compare.py RUN_A RUN_B"
-        mistakes.add(UserError("fewer than two runs", "two run ids or run names", example), "comparison")
-    mistakes.tell()
-
-
-def check_export(config: JobConfig, mistakes: Mistakes | None = None) -> None:
-    """Refuse an export of nothing.
-
-    Raises:
-        UserError: no student, or a path to nothing.
-    """
-    mistakes = mistakes or Mistakes()
-    if not mistakes.concern("export.model"):
-        with mistakes.noted("export.model"):
-            student_path(config.export.model)
-    mistakes.tell()
-
-
-def check_generation(config: JobConfig, mistakes: Mistakes | None = None) -> None:
-    """Refuse answers of nobody, or to nowhere.
-
-    Raises:
-        UserError: no student, a path to nothing, or an output that cannot be written.
-    """
-    mistakes, output = mistakes or Mistakes(), config.generate.output
-    if not mistakes.concern("generate.model"):
-        with mistakes.noted("generate.model"):
-            student_path(config.generate.model)
-    if output is not None:
-        with mistakes.noted("generate.output"):
-            check_output(personal_path(output))
-    mistakes.tell()
-
-
-def check_benchmark(config: JobConfig, mistakes: Mistakes | None = None) -> None:
-    """Refuse a benchmark of students that its teacher cannot have.
-
-    Raises:
-        UserError: another family, or depths beyond the teacher's layers.
-    """
-    mistakes, settings = mistakes or Mistakes(), config.benchmark
-    depths = {
-        "generation": [settings.depth],
-        "cohort": settings.depths,
-        "runtime": settings.runtime.depths,
-        "parity": [settings.parity.depth],
-    }[settings.kind]
-    if not (mistakes.concern("benchmark") or mistakes.concern("model")):
-        with mistakes.noted():
-            if (start := starting_point(config.model)) is not None:
-                students = [StudentConfig(depth=depth) for depth in depths]
-                for_each(students, lambda one: student_maps(one, start.num_layers))
-    mistakes.tell()
-
-
-def _check_model(config: JobConfig, students: list[StudentConfig], mistakes: Mistakes) -> None:
+def check_model(config: TrainsTeacher, students: list[StudentConfig], mistakes: Mistakes) -> None:
     """The model's own folder, and, where the task is known, whether it is a model for it."""
     if mistakes.concern("model"):
         return
@@ -144,7 +44,7 @@ def _check_columns(paths: Mapping[str, Path], corpus: CorpusConfig) -> None:
         check_columns(records, corpus)
 
 
-def _check_surroundings(config: JobConfig, mistakes: Mistakes) -> None:
+def check_surroundings(config: TrainsTeacher, mistakes: Mistakes) -> None:
     """Paths that settings name."""
     task, data = config.task, config.data
     taken = {name for name, share in (("validation", data.split_validation), ("test", data.split_test)) if share}

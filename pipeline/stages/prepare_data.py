@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
+from pipeline.config.build import with_sections
 from pipeline.config.errors import UserError
-from pipeline.config.load import config_hash
-from pipeline.config.schema import JobConfig
-from pipeline.config.task import TaskConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs import TrainsTeacher
+from pipeline.config.keys import config_hash
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.corpora import load_corpus
 from pipeline.data.labels import labels_of
 from pipeline.data.languages import usable_languages
@@ -30,10 +31,14 @@ from pipeline.models.families import family_named
 from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
 from pipeline.models.starting_point import local_folder
-from pipeline.storage.layout import Storage, atomic_folder
+from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.layout import Storage
 
+Job = TypeVar("Job", bound=TrainsTeacher)
 MANY_KNOWN = 0.1  # share of sources that are in the training split, too, above which scores mislead
 TOKENS_FORMAT = 2  # of the cache: another set of columns is another number
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +61,7 @@ class PreparedTask:
         return load_tokenised(Path(self.tokens_folder), name)
 
 
-def with_local_model(config: JobConfig, storage: Storage, *, copies: bool = True) -> tuple[JobConfig, str]:
+def with_local_model(config: Job, storage: Storage, *, copies: bool = True) -> tuple[Job, str]:
     """The configuration with a local model folder copied to the storage folder, where every worker finds it.
 
     Args:
@@ -71,7 +76,7 @@ def with_local_model(config: JobConfig, storage: Storage, *, copies: bool = True
     if not name:
         return config, "scratch"
     # Runs are titled and tagged by what the model is, not by the file in conf/model/ that was changed.
-    config = replace(config, model=replace(config.model, name=Path(name).name))
+    config = with_sections(config, model=replace(config.model, name=Path(name).name))
     source = local_folder(name, "model.pretrained")
     if source is None:
         return config, f"hub:{name}"
@@ -82,10 +87,10 @@ def with_local_model(config: JobConfig, storage: Storage, *, copies: bool = True
             for path in files:
                 shutil.copy(path, partial)
     model = replace(config.model, pretrained=str(folder if folder.is_dir() else source))
-    return replace(config, model=model), f"folder:{folder.name}"
+    return with_sections(config, model=model), f"folder:{folder.name}"
 
 
-def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobConfig, PreparedTask]:
+def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, PreparedTask]:
     """Load, tokenise and cache the examples of a task.
 
     Args:
@@ -109,10 +114,12 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
     shares = {"validation": config.data.split_validation, "test": config.data.split_test}
     corpus = load_corpus(task, config.data.root, storage.cache, shares)
     for split in corpus.unread:
-        say(f"split '{split}' of task {task.name} is not read: data.split_{split} takes one from the training split")
+        log.warning(
+            f"split '{split}' of task {task.name} is not read: data.split_{split} takes one from the training split"
+        )
     for split, number in num_in_training(corpus.splits).items():
         if number > MANY_KNOWN * (total := len(corpus.splits[split])):
-            say(f"WARNING: {number:,} of {total:,} sources of split '{split}' are in the training split, too")
+            log.warning(f"{number:,} of {total:,} sources of split '{split}' are in the training split, too")
     labels = _in_model_order(labels_of(corpus, task), config)
     if tokenizer is None:
         key = config_hash(corpus.fingerprint, config.model.vocab_size)
@@ -149,20 +156,22 @@ def prepare_task(config: JobConfig, storage: Storage, start: str) -> tuple[JobCo
         origins=corpus.origins,
         labels=labels,
     )
-    return replace(config, task=task), prepared
+    return with_sections(config, task=task), prepared
 
 
-def _fitted(tokenizer: Any, task: TaskConfig, config: JobConfig) -> TaskConfig:
+def _fitted(tokenizer: Any, task: TaskConfig, config: TrainsTeacher) -> TaskConfig:
     """The task in languages that the tokenizer knows; the tokenizer is checked and made to fit the model, in place."""
     task, ignored = usable_languages(tokenizer, task)
     if ignored:
-        say("task.source_language and target_language are ignored: this model's tokenizer has no language codes")
+        log.warning(
+            "task.source_language and target_language are ignored: this model's tokenizer has no language codes"
+        )
     for change in fit(config.model, tokenizer, task):
-        say(change)
+        log.info(change)
     return task
 
 
-def _in_model_order(labels: list[str], config: JobConfig) -> list[str]:
+def _in_model_order(labels: list[str], config: TrainsTeacher) -> list[str]:
     """The labels in the order of a pre-trained classifier of just these labels.
 
     Raises:
@@ -177,7 +186,7 @@ def _in_model_order(labels: list[str], config: JobConfig) -> list[str]:
             f"a classifier of {', '.join(labels)}",
             "set teacher.epochs, or model.pretrained",
         )
-    say(f"the classifier of model {config.model.name} starts from scratch: its labels were {', '.join(known)}")
+    log.warning(f"the classifier of model {config.model.name} starts from scratch: its labels were {', '.join(known)}")
     return labels
 
 

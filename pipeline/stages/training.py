@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.config.jobs import TrainsTeacher
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.training import TrainConfig
+from pipeline.console.progress import ProgressBar
 from pipeline.data.batch import Batch
 from pipeline.data.batches import BatchPlan, TrainingBatches
+from pipeline.data.noise import noise_of
 from pipeline.data.tokenise import TokenisedSplit
 from pipeline.models.forward import start_token
 from pipeline.training.checkpoint import Checkpointer
@@ -25,6 +29,8 @@ from pipeline.training.optim import make_optimiser
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 
 def worker_device(cluster: ClusterConfig) -> torch.device:
@@ -39,7 +45,7 @@ def worker_device(cluster: ClusterConfig) -> torch.device:
 def training_batches(
     split: TokenisedSplit,
     train: TrainConfig,
-    config: JobConfig,
+    config: TrainsTeacher,
     tokenizer: PreTrainedTokenizerBase,
     model_config: PretrainedConfig,
     seed: int,
@@ -62,7 +68,7 @@ def training_batches(
         rank=rank() if sharded else 0,
         pad_id=tokenizer.pad_token_id,
         decoder_start_id=start_token(model_config),
-        mask_id=tokenizer.mask_token_id if config.task.objective == "denoising" else None,
+        noise=noise_of(config.task.facts, tokenizer),
     )
 
 
@@ -92,7 +98,7 @@ def say_other_layouts(folders: Iterable[Path], layout: str, what: str) -> None:
     """Tell a person whose checkpoints of another engine, number of workers or kind of device will not be used."""
     others = sorted(folder.name for folder in folders if (folder / "latest").is_file())
     if others and not any(name.endswith(layout) for name in others):
-        say(f"{what} starts afresh: checkpoints are those of {', '.join(others)}, which {layout} cannot read")
+        log.warning(f"{what} starts afresh: checkpoints are those of {', '.join(others)}, which {layout} cannot read")
 
 
 def train_with_checkpoints(

@@ -1,16 +1,12 @@
-"""The layout of the storage folder, and writing into it without leaving halves behind."""
+"""The layout of the storage folder, and whether it can be written to."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.config.errors import UserError
 
@@ -110,34 +106,3 @@ def check_free(root: Path, required_bytes: float) -> None:
         raise UserError(
             f"{free / 2**20:.0f} MiB free at {root}", f"at least {required_bytes / 2**20:.0f} MiB", "free disk space"
         )
-
-
-def atomic_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}")
-    partial.write_text(json.dumps(value, indent=2, sort_keys=True))
-    partial.replace(path)
-
-
-@contextmanager
-def atomic_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `target` when the block ends well, and vanishes when it does not.
-
-    A target that another job made meanwhile stays: folders that jobs share are named by what they hold.
-    """
-    existed = target.is_dir()
-    partial = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if existed:
-            shutil.rmtree(target, ignore_errors=True)
-        try:
-            partial.replace(target)
-        except OSError:
-            if existed or not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

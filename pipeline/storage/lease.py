@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -28,14 +29,15 @@ from pathlib import Path
 import psutil
 
 from pipeline.config.errors import UserError
-from pipeline.console.progress import say
-from pipeline.storage.layout import atomic_json
+from pipeline.storage.atomic import atomic_json
 
 RENEW_SECONDS = 10.0
 ABANDONED_SECONDS = 60.0  # without renewal, and the lease has ended
 OVERDUE_SECONDS = 2 * RENEW_SECONDS  # its owner may be dead: whoever comes waits for the end of the lease, or a renewal
 POLL_SECONDS = 3.0
 KEPT_FILES = 10  # earlier leases that stay: a process may have looked at one and not acted yet
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +113,12 @@ def _acquire(folder: Path, what: str, wait: bool) -> tuple[Path, Owner]:
             )
         else:
             if not told:
-                overdue = f"{_name(held)} may be dead: its lease on {what} is overdue; waiting for its end or renewal"
-                say(f"waiting for {_name(held)} to finish {what}" if wait else overdue)
+                if wait:
+                    log.info(f"waiting for {_name(held)} to finish {what}")
+                else:
+                    log.warning(
+                        f"{_name(held)} may be dead: its lease on {what} is overdue; waiting for its end or renewal"
+                    )
             told = True
             time.sleep(POLL_SECONDS)
 
@@ -215,7 +221,9 @@ class _Renewal(threading.Thread):
                     continue
             except OSError:  # the storage is away; the next renewal shows whether that was for too long
                 continue
-            say(f"LOST: {self.what} was taken over by {_name(heir)}; this process had not renewed its lease and stops")
+            log.error(
+                f"LOST: {self.what} was taken over by {_name(heir)}; this process had not renewed its lease and stops"
+            )
             self.heir = heir
             self.on_lost()
             return

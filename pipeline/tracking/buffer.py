@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.storage.atomic import atomic_text
+
 MAX_BUFFER_BYTES = 64 << 20  # of one run; about 700,000 values
 BATCH_VALUES = 1000  # MLflow takes no more metrics at once
 BATCH_BYTES = 256 << 10  # MLflow takes 1 MB at once, a little more of it per value than a line is long
@@ -178,9 +180,7 @@ class RunBuffer:
     def _save_position(self, position: int) -> None:
         if position == self.saved_position:
             return
-        partial = self.position_path.with_suffix(".partial")
-        partial.write_text(str(position))
-        partial.replace(self.position_path)
+        atomic_text(self.position_path, str(position))
         self.saved_position = position
 
 

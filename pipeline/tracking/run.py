@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import math
 import threading
 import time
@@ -11,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from pipeline.console.progress import say
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.lifecycle import told_if_deleted
 from pipeline.tracking.retry import INTERRUPTS, reason_of, with_retries
@@ -20,6 +20,8 @@ FLUSH_SECONDS = 2.0
 MAX_PARAM_CHARACTERS = 6000
 STOPPED = "dq.stopped"  # tag: why a student was given up early
 MAX_PARAMS_PER_BATCH = 100
+
+log = logging.getLogger(__name__)
 
 
 class Run(Protocol):
@@ -220,11 +222,13 @@ class MlflowRun:
                 self._flush()
             except Exception as problem:  # whatever happens to the server must not reach training
                 if not self.away:
-                    say(f"MLflow takes nothing ({reason_of(problem)}); values of a run wait in {self.buffer.path}")
+                    log.warning(
+                        f"MLflow takes nothing ({reason_of(problem)}); values of a run wait in {self.buffer.path}"
+                    )
                 self.away = True
             else:
                 if self.away:
-                    say(f"MLflow is back and has everything of run {self.run_id}")
+                    log.info(f"MLflow is back and has everything of run {self.run_id}")
                 self.away = False
 
     def _flush(self) -> None:
@@ -236,7 +240,9 @@ class MlflowRun:
             self.buffer.delivered(batch)
         if (dropped := self.buffer.dropped) > self.told_dropped:
             self.client.set_tag(self.run_id, DROPPED_TAG, str(dropped))
-            say(f"{dropped - self.told_dropped} values of run {self.run_id} were dropped: {self.buffer.path} was full")
+            log.warning(
+                f"{dropped - self.told_dropped} values of run {self.run_id} were dropped: {self.buffer.path} was full"
+            )
             self.told_dropped = dropped
 
     def _end(self, status: str) -> None:
@@ -247,7 +253,7 @@ class MlflowRun:
         self.buffer.remove()
 
     def _say_left(self, problem: Exception) -> None:
-        say(
+        log.warning(
             f"MLflow did not take everything of run {self.run_id} ({reason_of(problem)}); what is left lies in"
             f" {self.buffer.path} and is delivered when the same job is submitted again"
         )

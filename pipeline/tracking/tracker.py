@@ -17,7 +17,6 @@ from typing import Any
 from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
 from pipeline.config.load import without_login
-from pipeline.console.progress import say
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.lifecycle import deleted_experiment, deleted_run, is_deleted, told_if_deleted
 from pipeline.tracking.retry import RETRY_SECONDS, reason_of, with_retries
@@ -25,6 +24,8 @@ from pipeline.tracking.run import STOPPED, MlflowRun
 
 # Lets the UI open on training runs instead of on traces of chat applications.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +263,7 @@ class Tracker:
                 failed.failed(reason)
                 failed.close()
         except (MlflowException, OSError, UserError) as error:
-            say(f"{kind} {key} may still be shown as running: {reason_of(error)}")
+            log.warning(f"{kind} {key} may still be shown as running: {reason_of(error)}")
 
     def finish_left(self, run_id: str) -> None:
         """End a run that came to its end when MLflow did not answer, if its last values wait here."""
@@ -272,7 +273,7 @@ class Tracker:
             if self._deliver_left(run_id):
                 with_retries(lambda: self.client.set_terminated(run_id, status="FINISHED"))
         except (MlflowException, OSError) as error:  # what was trained is there all the same
-            say(f"run {run_id} may still be shown as running: {reason_of(error)}")
+            log.warning(f"run {run_id} may still be shown as running: {reason_of(error)}")
 
     def adopt(self, run: FoundRun, parent_run_id: str) -> None:
         """Put a run below a parent; the one that it had may have been deleted."""
@@ -354,7 +355,7 @@ class Tracker:
         for file in files:
             MlflowRun(self.client, run_id, RunBuffer(file)).replay()
         if files:
-            say(f"run {run_id}: values delivered that an earlier process left")
+            log.info(f"run {run_id}: values delivered that an earlier process left")
         return bool(files)
 
 

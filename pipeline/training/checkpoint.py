@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from pipeline.storage.atomic import atomic_text
 from pipeline.training.collective import barrier, gather_objects, rank
 from pipeline.training.loop import Learner, Progress
 
@@ -88,9 +89,7 @@ class Checkpointer:
         return newest
 
     def _publish(self, target: Path) -> None:
-        partial = self.folder / "latest.partial"
-        partial.write_text(target.name)
-        partial.replace(self.folder / "latest")
+        atomic_text(self.folder / "latest", target.name)
         for old in self.folder.glob("step-*"):
             if old != target:
                 shutil.rmtree(old, ignore_errors=True)

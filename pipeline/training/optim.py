@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.config.schema import TrainConfig
+from pipeline.config.sections.training import TrainConfig
 
 PUBLISHED = "adamw_as_published"
 PUBLISHED_EPSILON = 1e-6

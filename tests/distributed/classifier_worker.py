@@ -13,8 +13,9 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from pipeline.config.build import changed
-from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.evaluation.predict import mean_loss, predict_labels

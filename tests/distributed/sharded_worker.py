@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.recipe import QuantizationConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization import fake_quantize
 from pipeline.quantization.scheme import scheme_of

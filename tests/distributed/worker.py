@@ -14,9 +14,11 @@ import datasets
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
-from pipeline.config.recipe import DistillationConfig, QuantizationConfig, QuantizersConfig
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.recipe import DistillationConfig, QuantizationConfig, QuantizersConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of
@@ -42,7 +44,7 @@ QUANTIZATION = QuantizationConfig(weights=QuantizersConfig(four_bit="lsq"), embe
 # Every term and kind that is off by default; the relations look into modules that ZeRO-3 shards.
 LATER = {"attention_kind": "kl", "hidden_kind": "normalised", "contrastive": 1.0}
 ELASTIC = QuantizationConfig(activation_granularity="learned")
-AS_PUBLISHED = load_config("dq_sweep", ["recipe=dqbart"]).recipe.quantization
+AS_PUBLISHED = load_config(SweepJob, ["recipe=dqbart"]).recipe.quantization
 LATER |= {"encoder_relations": 1.0, "decoder_relations": 1.0, "encoder_relation_layer": 0}
 
 

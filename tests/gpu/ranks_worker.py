@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "distributed"))
 
 from sharded_worker import quantized_in_one_pass, student_of_t5, whole
 
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.stages.training import make_engine, worker_device
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import alone, barrier, gather_objects

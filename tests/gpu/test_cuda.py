@@ -15,8 +15,9 @@ import torch
 from pipeline.cluster.failures import advice, lasts
 from pipeline.cluster.ray_train import DEVICE_ALLOCATOR
 from pipeline.cluster.room import GIB, _device_bytes, _installed_device_bytes
-from pipeline.config.recipe import DistillationConfig, QuantizationConfig, QuantizersConfig
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.recipe import DistillationConfig, QuantizationConfig, QuantizersConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
 from pipeline.models.families import families, family_named
 from pipeline.models.student import build_student, prepare_student, sites_of

@@ -9,6 +9,7 @@ import sys
 import mlflow
 import pytest
 
+from pipeline.config.job import job_of
 from pipeline.stages.command import main
 from pipeline.stages.sweep import job as sweep_job
 
@@ -57,7 +58,7 @@ def served_sweep(tmp_path_factory, small):
     words = [*small, "model=seed", students, "tracking.register=short titles", f"storage.path={storage}"]
     with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out):
         patched.setattr(sys, "argv", ["dq_sweep", *words])
-        assert main("dq_sweep", "a job", sweep_job.run) == 0
+        assert main(job_of("dq_sweep"), "a job", sweep_job.run) == 0
     return storage, json.loads(out.getvalue().splitlines()[-1])
 
 
@@ -79,7 +80,7 @@ def job(monkeypatch, capsys, small):
 
     def call(name, run, *arguments, base=True):
         monkeypatch.setattr(sys, "argv", [name, *(small if base else []), *arguments])
-        code = main(name, "a job", run)
+        code = main(job_of(name), "a job", run)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.stages.sweep.job import run
 from pipeline.stages.use import generate_job
 from pipeline.tracking.tracker import Tracker, local_tracking_uri
@@ -194,5 +195,5 @@ def test_a_model_of_the_hub_is_held_to_the_same_rules(monkeypatch, tmp_path):
     )
     words = ["model.pretrained=owner/name", f"storage.path={tmp_path}", "cluster=process", "task=translation"]
     with pytest.raises(UserError, match="at most 100, the positions of model") as caught:
-        opened.open_job(load_config("dq_sweep", [*words, "cluster.num_workers=2"]))
+        opened.open_job(load_config(SweepJob, [*words, "cluster.num_workers=2"]))
     assert len(caught.value.errors) == 2

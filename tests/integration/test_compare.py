@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.evaluation.metrics import score_texts
 from pipeline.stages.compare import job as compare_job
@@ -36,7 +37,7 @@ def sweep(small, storage):
         words = [*small, f"sweep.students={students}", f"storage.path={storage}"]
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(score, "evaluate_examples", speak)
-            return run(load_config("dq_sweep", [*words, *arguments]))
+            return run(load_config(SweepJob, [*words, *arguments]))
 
     return call
 

@@ -8,6 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.config.errors import UserError
+from pipeline.config.jobs.export import ExportJob
 from pipeline.config.load import load_config
 from pipeline.runtime.manifest import sha256_of
 from pipeline.serving.logged_models import model_name
@@ -19,7 +20,7 @@ from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
 def find(served_sweep):
     """Find a student from that sweep's storage folder: `find(given)`."""
     storage, _ = served_sweep
-    return lambda given: find_model(load_config("export", [f"storage.path={storage}"]), str(given))
+    return lambda given: find_model(load_config(ExportJob, [f"storage.path={storage}"]), str(given))
 
 
 @pytest.fixture
@@ -141,14 +142,14 @@ def test_a_run_without_a_model_is_refused(ends, kind, part, tmp_path):
     if ends:
         run.close()
     with pytest.raises(UserError) as caught:
-        find_model(load_config("export", [f"storage.path={tmp_path}"]), "it")
+        find_model(load_config(ExportJob, [f"storage.path={tmp_path}"]), "it")
     assert part in str(caught.value)
 
 
 def test_looking_for_a_run_makes_no_store(tmp_path):
     """A mistyped storage folder stays as it is: not there."""
     with pytest.raises(UserError, match="no runs at"):
-        find_model(load_config("export", [f"storage.path={tmp_path / 'runs'}"]), "2-2-8 6-3")
+        find_model(load_config(ExportJob, [f"storage.path={tmp_path / 'runs'}"]), "2-2-8 6-3")
     assert not (tmp_path / "runs").exists()
 
 

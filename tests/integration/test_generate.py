@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.job import job_of
 from pipeline.export.answer import Answerer
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.manifest import read_manifest
@@ -37,7 +38,7 @@ def generate(monkeypatch, capsys, served_sweep):
         arguments = ["generate", *map(str, words), f"storage.path={served_sweep[0]}"]
         monkeypatch.setattr(sys, "argv", arguments)
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = main("generate", "a job", generate_job.run, has_document=has_document)
+        code = main(job_of("generate"), "a job", generate_job.run, has_document=has_document)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

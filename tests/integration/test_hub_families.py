@@ -15,8 +15,10 @@ from hub_folders.files import ENGLISH, ROMANIAN
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
+from pipeline.config.job import job_of
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
-from pipeline.config.schema import ModelConfig
+from pipeline.config.sections.model import ModelConfig
 from pipeline.data.tokenise import load_tokenizer, read_tokenizer
 from pipeline.export.answer import Answerer
 from pipeline.export.package import load_package
@@ -71,7 +73,7 @@ def submit(*words):
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patched.setattr(sys, "argv", ["dq_sweep", *map(str, words)])
-        code = main("dq_sweep", "a job", run)
+        code = main(job_of("dq_sweep"), "a job", run)
     return code, json.loads(out.getvalue().splitlines()[-1]), err.getvalue()
 
 
@@ -235,7 +237,7 @@ def test_special_tokens_need_not_stand_in_config_json(family, folder, words, tmp
     settings = json.loads((bare / "config.json").read_text())
     left_out = {"bos_token_id", "pad_token_id", "eos_token_id", "decoder_start_token_id"}
     (bare / "config.json").write_text(json.dumps({k: v for k, v in settings.items() if k not in left_out}))
-    task, known = load_config("dq_sweep", words.all).task, []
+    task, known = load_config(SweepJob, words.all).task, []
     for one in (folder, bare):
         model = ModelConfig(pretrained=str(one))
         tokenizer = load_tokenizer(model)

@@ -8,7 +8,7 @@ import ray
 from mlflow import MlflowClient
 
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.export.package import load_package
 from pipeline.stages.sweep import register
 from pipeline.stages.sweep.job import run

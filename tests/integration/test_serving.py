@@ -127,10 +127,16 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def server(served_sweep, tmp_path_factory):
+def server_log(tmp_path_factory):
+    """The file with what the server prints."""
+    return tmp_path_factory.mktemp("server") / "log"
+
+
+@pytest.fixture(scope="module")
+def server(served_sweep, server_log):
     """`mlflow models serve` of the best student: an address, and a function that asks: (status, answer)."""
     storage, _ = served_sweep
-    folder, port, binaries = tmp_path_factory.mktemp("server"), free_port(), Path(sys.executable).parent
+    port, binaries = free_port(), Path(sys.executable).parent
     environment = {
         name: value for name, value in os.environ.items() if name != "PYTHONPATH"
     }  # its code is in the model
@@ -140,13 +146,17 @@ def server(served_sweep, tmp_path_factory):
     }
     command = [str(binaries / "mlflow"), "models", "serve", "-m", "models:/short titles@best"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    log = folder / "log"
-    with log.open("w") as output:
+    with server_log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=server_log.parent,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
-        wait_until_healthy(process, f"http://127.0.0.1:{port}/health", log)
+        wait_until_healthy(process, f"http://127.0.0.1:{port}/health", server_log)
         yield lambda body: ask(f"http://127.0.0.1:{port}/invocations", body)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -183,6 +193,15 @@ def test_the_server_answers_from_the_packed_weights(server, served_sweep, corpus
     assert (status, answer) == (200, {"predictions": expected})
     status, answer = server({"inputs": {"text": sources(corpus)}, "params": params})
     assert (status, answer) == (200, {"predictions": expected})
+
+
+def test_the_server_s_log_tells_what_answers_and_what_was_cut(server, server_log):
+    """Whoever runs the server reads it there."""
+    status, _ = server({"dataframe_records": [{"text": "red green blue " * 40}]})
+    lines = server_log.read_text().splitlines()
+    assert status == 200
+    assert any(line.startswith("answers from ") and line.endswith("onnx") for line in lines)
+    assert "warning: 1 of 1 texts are cut to 24 tokens" in lines
 
 
 def test_an_empty_text_is_answered(server, served_sweep):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.data.corpora import load_corpus
 
@@ -22,7 +23,7 @@ ROWS = {
 @pytest.mark.parametrize("name", ROWS)
 def test_a_data_set_in_a_folder_is_a_task(name, tmp_path):
     """`task=<name> data.root=<folder>` reads every row of every split."""
-    config = load_config("dq_sweep", [f"task={name}", f"data.root={SHARED}"])
+    config = load_config(SweepJob, [f"task={name}", f"data.root={SHARED}"])
     corpus = load_corpus(config.task, config.data.root, tmp_path)
     assert tuple(len(corpus.splits[split]) for split in ("train", "validation", "test")) == ROWS[name]
     assert all(corpus.splits["test"][0][column] for column in ("source", "target"))

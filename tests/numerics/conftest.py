@@ -4,8 +4,8 @@ import pytest
 import torch
 from heads import EOS, FAMILIES, PAD, VOCAB_SIZE, attention_sites, in_float64
 
-from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.recipe import QuantizationConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.export.package import WEIGHTS, PackageInfo, write_package
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.blocks import ROW, TENSOR

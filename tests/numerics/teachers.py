@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
-from pipeline.config.schema import ArchitectureConfig
+from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.models.load import set_dropout
 
 SHAPE = ArchitectureConfig(

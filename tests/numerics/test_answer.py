@@ -10,7 +10,7 @@ import pytest
 from datasets import Dataset
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.tokenise import tokenise
 from pipeline.evaluation.generate import generate_split
 from pipeline.export.answer import Answerer

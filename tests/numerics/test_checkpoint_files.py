@@ -8,7 +8,7 @@ from teachers import random_teacher
 from transformers import BertForMaskedLM, BertModel, RobertaModel
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ModelConfig
+from pipeline.config.sections.model import ModelConfig
 from pipeline.models.families import families, family_named
 from pipeline.models.load import check_checkpoint, load_model, load_pretrained
 

@@ -6,9 +6,9 @@ from teachers import CASES, RECIPES, Words, maps, random_teacher
 from transformers import AutoConfig, T5Config, T5ForConditionalGeneration
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.schema import ArchitectureConfig, ModelConfig
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
+from pipeline.config.sections.recipe import QuantizationConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
 from pipeline.export.package import PackageInfo, load_package, write_package
 from pipeline.models.families import families, family_named

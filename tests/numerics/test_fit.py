@@ -22,8 +22,8 @@ from transformers import (
 
 from pipeline.benchmarking.engines.torch_engine import TorchEngine
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ModelConfig
-from pipeline.config.task import DecodingConfig, TaskConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.task import DecodingConfig, TaskConfig
 from pipeline.data.batch import collate
 from pipeline.data.corpora import Corpus
 from pipeline.data.tokenise import load_tokenizer, tokenise

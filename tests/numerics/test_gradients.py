@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pipeline.config.recipe import DistillationConfig, QuantizationConfig
-from pipeline.config.schema import TrainConfig
+from pipeline.config.sections.recipe import DistillationConfig, QuantizationConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batch import IGNORED_LABEL, Batch
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of

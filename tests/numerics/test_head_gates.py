@@ -8,7 +8,7 @@ import torch
 from heads import factors_on, losses_of, outputs_of
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantizationConfig
+from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.models.student import prepare_student, sites_of
 from pipeline.pruning.gates import HeadGates, hard_concrete, open_probability, settled
 from pipeline.pruning.removal import remove_heads

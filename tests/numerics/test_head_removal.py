@@ -8,7 +8,7 @@ from heads import PRUNED_FAMILIES, as_factors, factors_on, in_float64, losses_of
 from torch import nn
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantizationConfig
+from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.pruning.heads import count_heads, head_width
 from pipeline.pruning.removal import remove_heads

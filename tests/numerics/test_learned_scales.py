@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantizationConfig
+from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.export.package import load_package
 from pipeline.models.student import sites_of
 from pipeline.quantization.fake_quantize import ActivationFakeQuantize, calibration, learns_activations

@@ -5,8 +5,8 @@ import gc
 import psutil
 import torch
 
-from pipeline.config.recipe import DistillationConfig, QuantizationConfig
-from pipeline.config.schema import TrainConfig
+from pipeline.config.sections.recipe import DistillationConfig, QuantizationConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of
 from pipeline.models.student import build_student, prepare_student, sites_of

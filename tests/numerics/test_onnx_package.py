@@ -11,9 +11,9 @@ from teachers import RECIPES, maps, random_teacher
 from transformers import PreTrainedTokenizerFast
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.task import DecodingConfig
-from pipeline.config.use import VARIANTS as ASKED_FOR
+from pipeline.config.sections.export import VARIANTS as ASKED_FOR
+from pipeline.config.sections.recipe import QuantizationConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.evaluation.generate import generate_ids
 from pipeline.export.onnx.export import VARIANTS, export_package
 from pipeline.export.package import WEIGHTS as PACKED_WEIGHTS

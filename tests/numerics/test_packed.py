@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pipeline.config.errors import NonFiniteError
-from pipeline.config.recipe import QuantizersConfig
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.recipe import QuantizersConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.distillation.objective import signals_of
 from pipeline.evaluation.generate import generate_ids
 from pipeline.export.package import load_package, write_package

@@ -6,7 +6,7 @@ import torch
 
 from pipeline.benchmarking.engines.packed_steps import PackedSteps
 from pipeline.benchmarking.engines.parity import answers, difference, ragged
-from pipeline.config.recipe import QuantizationConfig, QuantizersConfig
+from pipeline.config.sections.recipe import QuantizationConfig, QuantizersConfig
 
 RECIPES = {
     "per token": QuantizationConfig(),

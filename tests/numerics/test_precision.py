@@ -5,7 +5,7 @@ import torch
 from teachers import maps, random_teacher
 
 from pipeline.config.build import changed
-from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
+from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of

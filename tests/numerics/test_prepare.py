@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.schema import TrainConfig
+from pipeline.config.sections.recipe import QuantizationConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.models.load import set_dropout
 from pipeline.models.student import prepare_student
 from pipeline.quantization.attention import AttentionFakeQuantize, quantized_attention

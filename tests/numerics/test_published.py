@@ -5,8 +5,10 @@ import torch
 from published import Published, PublishedAdamW, losses, published_num_warmup, published_schedule
 from torch import nn
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
-from pipeline.config.schema import ClusterConfig, TrainConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import signals_of
 from pipeline.models.student import build_student, prepare_student
@@ -28,7 +30,7 @@ class Pair:
     """A prepared student of the recipe with its objective, and the reference of the same weights."""
 
     def __init__(self, teacher, maps, scheme, *, as_released=False, wide=False, train=TRAIN, drop=None):
-        recipe = load_config("dq_sweep", ["recipe=dqbart", f"recipe.dqbart.as_released={as_released}"]).recipe
+        recipe = load_config(SweepJob, ["recipe=dqbart", f"recipe.dqbart.as_released={as_released}"]).recipe
         dtype, (encoder, decoder) = teacher.dtype, maps
         self.teacher, self.maps, self.as_released = teacher, {"encoder": encoder, "decoder": decoder}, as_released
         self.student = build_student(teacher, encoder, decoder, 0.0).to(dtype).requires_grad_(True)
@@ -196,7 +198,7 @@ def test_the_published_schedule_starts_at_zero(num_steps):
 
 def test_micro_batches_are_averaged_as_published(make_bart, tiny_batch, batch_of):
     """Two micro-batches count half each; a filler, whose labels are all padding, counts nothing."""
-    recipe = load_config("dq_sweep", ["recipe=dqbart"]).recipe
+    recipe = load_config(SweepJob, ["recipe=dqbart"]).recipe
     teacher = make_bart(2, 2).eval()
     engine = TorchEngine(teacher, torch.optim.SGD(teacher.parameters()), precision="fp32", max_gradient_norm=0.0)
     objective = PublishedObjective(

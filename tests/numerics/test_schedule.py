@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantizationConfig, QuantizersConfig
+from pipeline.config.sections.recipe import QuantizationConfig, QuantizersConfig
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.fake_quantize import calibration
 from pipeline.quantization.schedule import BitSchedule, phases_of

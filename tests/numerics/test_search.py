@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.batch import pad
 from pipeline.evaluation.generate import generate_ids
 from pipeline.runtime.batches import mask_of, padded

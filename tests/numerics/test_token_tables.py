@@ -8,9 +8,9 @@ from teachers import CASES, RECIPES, maps, random_teacher
 from transformers import MarianConfig, MarianMTModel, T5Config, T5ForConditionalGeneration
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.schema import ModelConfig
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.recipe import QuantizationConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.evaluation.generate import generate_ids
 from pipeline.export.onnx.export import export_package
 from pipeline.export.package import PackageInfo, load_package, write_package

@@ -28,7 +28,7 @@ def use():
     return {{"status": "finished"}}
 if in_job:
     sys.argv = ["benchmark"]
-    main("benchmark", "a job", lambda _: use())
+    main(job_of("benchmark"), "a job", lambda _: use())
 elif in_thread:
     thread = threading.Thread(target=use)
     thread.start()

@@ -1,13 +1,17 @@
 """Batches: every example exactly once, the same steps for any number of ranks, within the token budget, resumable."""
 
+from types import SimpleNamespace
+
 import datasets
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.objectives import OBJECTIVES
 from pipeline.data.batch import IGNORED_LABEL, collate
 from pipeline.data.batches import BatchPlan, TrainingBatches, generation_batches
+from pipeline.data.noise import noise_of
 
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 LENGTHS = st.lists(st.integers(2, 90), min_size=1, max_size=80)
@@ -86,12 +90,12 @@ def test_epochs_and_seeds_have_different_orders_and_each_is_repeatable():
     assert all(orders[i] != orders[j] for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
-@pytest.mark.parametrize("mask_id", [None, 4])
+@pytest.mark.parametrize("objective", ["supervised", "denoising"])
 @pytest.mark.parametrize("start", [0, 2, 5])
-def test_resuming_at_a_step_gives_the_same_batches(make_rows, start, mask_id):
+def test_resuming_at_a_step_gives_the_same_batches(make_rows, start, objective):
     """With the noise of denoising as well."""
     batches = batches_of(make_rows(40), step=60)
-    batches.mask_id = mask_id
+    batches.noise = noise_of(OBJECTIVES[objective], SimpleNamespace(mask_token_id=4))
     whole, resumed = list(batches.steps(1)), list(batches.steps(1, start))
     assert len(whole) > 6
     assert len(resumed) == len(whole) - start

@@ -8,8 +8,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ArchitectureConfig, ModelConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.batch import collate_rows
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.data.corpora import Corpus

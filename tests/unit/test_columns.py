@@ -7,7 +7,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Translation, Value
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.config.sections.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records
 from pipeline.data.column_names import check_columns
 from pipeline.data.columns import _examples, examples_of, grouped

@@ -6,39 +6,42 @@ import pytest
 from omegaconf import OmegaConf
 
 from pipeline.config.errors import UserError
+from pipeline.config.job import job_of, own_section, own_settings, positional
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.jobs.generate import GenerateJob
 from pipeline.config.load import load_config, to_yaml
-from pipeline.stages.command import OWN, POSITIONAL, main, named
+from pipeline.stages.command import main, named
 
 
 def loaded(job, *words):
-    """The job's own section, and the name of the model group."""
-    config = load_config(job, named(job, list(words)))
-    return getattr(config, job), config.model.name
+    """The job's own section."""
+    root = job_of(job)
+    return getattr(load_config(root, named(root, list(words))), job)
 
 
 @pytest.mark.parametrize("words", [["MODEL"], ["model=MODEL"], ["export.model=MODEL"]])
 @pytest.mark.parametrize("rest", [["variant=exact", "compress=zip"], ["export.variant=exact", "export.compress=zip"]])
 def test_a_job_s_own_settings_need_no_section(words, rest):
     """`model=` is the student, not the group of models; places, short and whole names mean the same."""
-    settings, group = loaded("export", *words, "format=onnx", *rest)
+    settings = loaded("export", *words, "format=onnx", *rest)
     assert (settings.model, settings.format, settings.variant, settings.compress) == ("MODEL", "onnx", "exact", "zip")
-    assert group == "seed"
 
 
 def test_other_settings_keep_their_sections_and_groups():
     """So that storage and tracking are named as everywhere; other jobs know no short names."""
-    config = load_config("generate", named("generate", ["M", "storage.path=/x", "recipe=dqbart", "seed=3"]))
-    assert (config.storage.path, config.recipe.name, config.seed) == ("/x", "dqbart", 3)
-    assert load_config("dq_sweep", named("dq_sweep", ["model=tiny"])).model.name == "tiny"
+    words = ["M", "storage.path=/x", "evaluation.batch_tokens=99"]
+    config = load_config(GenerateJob, named(GenerateJob, words))
+    assert (config.storage.path, config.evaluation.batch_tokens) == ("/x", 99)
+    assert load_config(SweepJob, named(SweepJob, ["model=tiny"])).model.name == "tiny"
     with pytest.raises(UserError, match="unknown key 'variant'"):
-        load_config("dq_sweep", named("dq_sweep", ["variant=exact"]))
+        load_config(SweepJob, named(SweepJob, ["variant=exact"]))
 
 
 @pytest.mark.parametrize("given", ["models:/short titles@best", "6-3 seed=1", "a@b", "1e5", "012", "null", "a: b"])
 def test_a_model_s_name_is_taken_as_it_stands(given):
     """Numbers, addresses, spaces: nothing is read as YAML."""
     for words in ([given], [f"model={given}"]):
-        assert loaded("generate", *words)[0].model == given
+        assert loaded("generate", *words).model == given
 
 
 TEXTS = [
@@ -62,12 +65,12 @@ TEXTS = [
 @pytest.mark.parametrize("text", [*TEXTS, "task: read. model=none", "num_beams", 'say "no"', "# nothing", "text=a=b"])
 def test_a_text_is_taken_as_it_stands(text):
     """Also where it looks like a setting, YAML or an interpolation; the configuration as YAML means the same."""
-    config = load_config("generate", named("generate", ["M", f"text={text}"]))
+    config = load_config(GenerateJob, named(GenerateJob, ["M", f"text={text}"]))
     assert (config.generate.model, config.generate.text) == ("M", text)
     assert OmegaConf.to_container(OmegaConf.create(to_yaml(config)), resolve=True)["generate"]["text"] == text
     if not text.startswith("text="):
-        assert loaded("generate", "model=M", text)[0].text == text
-        assert loaded("generate", text, "model=M")[0].text == text
+        assert loaded("generate", "model=M", text).text == text
+        assert loaded("generate", text, "model=M").text == text
 
 
 @pytest.mark.parametrize(
@@ -114,32 +117,34 @@ def test_a_wrong_export_is_refused(words, part):
 
 def test_decoding_that_is_not_given_is_that_of_the_evaluation():
     """Only what was said differs."""
-    assert loaded("generate", "M", "a")[0].decoding == {}
+    assert loaded("generate", "M", "a").decoding == {}
     words = ["num_beams=4", "early_stopping=false", "length_penalty=0.5"]
-    assert loaded("generate", "M", "a", *words)[0].decoding == {
+    assert loaded("generate", "M", "a", *words).decoding == {
         "num_beams": 4,
         "early_stopping": False,
         "length_penalty": 0.5,
     }
 
 
-@pytest.mark.parametrize("job", OWN)
+@pytest.mark.parametrize("job", ["compare", "export", "generate"])
 def test_help_of_a_job_with_a_section_of_its_own_is_short(job, monkeypatch, capsys):
     """Its own settings by their short names, storage and tracking; no groups, nothing of training."""
     monkeypatch.setattr(sys, "argv", [job, "--help"])
-    assert main(job, "A summary.", lambda config: {}) == 0
+    root = job_of(job)
+    assert main(root, "A summary.", lambda config: {}) == 0
     lines = capsys.readouterr().out.splitlines()
     keys = {line.split()[0] for line in lines if line.startswith("  ")}
-    assert keys == {*OWN[job], "storage.path", "tracking.uri", "tracking.experiment"}
-    places = " ".join(f"[{key.removeprefix(f'{job}.')}]" for key in POSITIONAL[job])
+    shared = {"storage.path", "tracking.uri", "tracking.experiment"}
+    assert keys - {"evaluation.batch_tokens"} == {*own_settings(root), *shared}
+    places = " ".join(f"[{key.removeprefix(f'{own_section(root)}.')}]" for key in positional(root))
     assert f"usage: python jobs/{job}.py {places} [key=value ...]" in lines[2]
 
 
 def test_a_job_whose_stdout_is_answers_prints_no_document(monkeypatch, capsys):
     """Neither of a result nor of a mistake."""
     monkeypatch.setattr(sys, "argv", ["generate", "M", "hello"])
-    assert main("generate", "A summary.", lambda _: {"status": "finished"}, has_document=lambda _: False) == 0
+    assert main(GenerateJob, "A summary.", lambda _: {"status": "finished"}, has_document=lambda _: False) == 0
     monkeypatch.setattr(sys, "argv", ["generate", "M", "num_beam=3"])
-    assert main("generate", "A summary.", lambda _: {"status": "finished"}, has_document=lambda _: False) == 2
+    assert main(GenerateJob, "A summary.", lambda _: {"status": "finished"}, has_document=lambda _: False) == 2
     captured = capsys.readouterr()
     assert (captured.out, "num_beams" in captured.err) == ("", True)

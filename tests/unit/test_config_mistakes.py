@@ -6,9 +6,15 @@ from itertools import pairwise
 
 import pytest
 
+from pipeline.config import build as build_module
 from pipeline.config.errors import UserError
+from pipeline.config.jobs.benchmark import BenchmarkJob
+from pipeline.config.jobs.compare import CompareJob
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.jobs.finetune_teacher import TeacherJob
+from pipeline.config.jobs.generate import GenerateJob
 from pipeline.config.load import load_config
-from pipeline.config.recipe import DistillationConfig
+from pipeline.config.sections.recipe import DistillationConfig
 
 STUDENTS = "sweep.students"
 WRONG_TYPES = ["seed=abc", "seed=1.5", "seed=true", "seed=", "seed=null", "student.epochs=3.0", "student.dropout=much"]
@@ -40,7 +46,7 @@ UNREADABLE += ["model.pretrained=${foo}", "model.pretrained=${", "storage.path=$
 
 def refusal(*words: str) -> str:
     with pytest.raises(UserError) as caught:
-        load_config("dq_sweep", list(words))
+        load_config(SweepJob, list(words))
     return str(caught.value)
 
 
@@ -92,7 +98,7 @@ def test_a_value_out_of_range_is_refused_by_its_key(word):
 @pytest.mark.parametrize("word", ["seed=0", "student.dropout=0.9", "student.max_steps=0", "student.batch_tokens=16"])
 def test_a_bound_is_allowed(word):
     """Inclusive on both sides."""
-    load_config("dq_sweep", [word])
+    load_config(SweepJob, [word])
 
 
 @pytest.mark.parametrize(
@@ -124,8 +130,8 @@ def test_the_published_loss_takes_no_later_term(word, allowed):
     message = refusal("recipe=dqbart", f"recipe.distillation.{word}")
     assert message.startswith(f"{key}=")
     assert f"Allowed: {allowed}, as published. Change: set {key}={allowed} or reduction=token." in message
-    load_config("dq_sweep", ["recipe=dqbart", f"{key}={allowed}"])
-    load_config("dq_sweep", ["recipe=dqbart", f"recipe.distillation.{word}", "recipe.distillation.reduction=token"])
+    load_config(SweepJob, ["recipe=dqbart", f"{key}={allowed}"])
+    load_config(SweepJob, ["recipe=dqbart", f"recipe.distillation.{word}", "recipe.distillation.reduction=token"])
 
 
 def test_losses_that_are_all_off_are_refused_whatever_their_settings():
@@ -136,7 +142,7 @@ def test_losses_that_are_all_off_are_refused_whatever_their_settings():
     settings = ["relation_heads=2", "encoder_relation_layer=1", "hidden_kind=normalised", "contrastive_temperature=1"]
     assert "every weight 0" in refusal(*off, *(f"recipe.distillation.{word}" for word in settings))
     for name in weights:
-        load_config("dq_sweep", [*off, f"recipe.distillation.{name}=0.1"])
+        load_config(SweepJob, [*off, f"recipe.distillation.{name}=0.1"])
 
 
 def test_a_sweep_with_twins_is_refused():
@@ -156,16 +162,64 @@ def test_a_group_member_is_a_name_not_a_path(name):
     assert "unknown task" in refusal(f"task={name}")
 
 
-def test_an_unknown_job_is_refused():
+def test_a_job_without_a_base_file_is_refused(tmp_path):
     """By the file that is missing."""
-    with pytest.raises(UserError, match=r"nothing\.yaml"):
-        load_config("nothing", [])
+    with pytest.raises(UserError, match=r"dq_sweep\.yaml"):
+        load_config(SweepJob, [], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("job", "word", "others"),
+    [
+        (CompareJob, "teacher.epochs=9", "dq_sweep, finetune_teacher"),
+        (SweepJob, "benchmark.kind=cohort", "benchmark"),
+        (SweepJob, "student.validate_every_epochs=2", "nothing else"),
+        (TeacherJob, "recipe=best", "benchmark, dq_sweep"),
+        (TeacherJob, "tracking.register=name", "dq_sweep"),
+        (BenchmarkJob, "model.pretrained=x", "dq_sweep, finetune_teacher"),
+        (GenerateJob, "seed=3", "benchmark, dq_sweep, finetune_teacher"),
+    ],
+)
+def test_a_setting_of_another_job_is_refused_and_told_whose_it_is(job, word, others):
+    """What a job would ignore it does not take; a setting that no job has is answered with the nearest one."""
+    with pytest.raises(UserError) as caught:
+        load_config(job, [word])
+    assert str(caught.value).startswith("unknown key '")
+    expected = "did you mean" if others == "nothing else" else f"it is a setting of {others}, not of"
+    assert expected in str(caught.value)
+
+
+def test_a_file_that_several_jobs_read_may_set_what_one_of_them_has_no_use_for(caplog):
+    """It is left out, and the job says so; what no job knows is a mistake."""
+    with caplog.at_level("INFO"):
+        config = load_config(TeacherJob, ["experiment=quickstart"])
+    assert config.teacher == load_config(SweepJob, ["experiment=quickstart"]).teacher
+    assert "experiment=quickstart also sets" in caplog.text and "finetune_teacher has no use for" in caplog.text
+
+
+def test_an_old_name_is_understood_and_told_once(caplog):
+    """On the command line, in the recipe of a student, in files; beside the new one it is a mistake."""
+    build_module._say_renamed.cache_clear()
+    old, new = (
+        load_config(
+            SweepJob,
+            [
+                f"recipe.{name}.clip_value=2.5",
+                f"sweep.students=[{{label: a, recipe: {{{name}: {{lm_head: false}}}}}}]",
+            ],
+        )
+        for name in ("quantisation", "quantization")
+    )
+    assert old.recipe == new.recipe and old.recipe.quantization.clip_value == 2.5
+    assert old.sweep.students[0].recipe_under(old.recipe) == new.sweep.students[0].recipe_under(new.recipe)
+    assert caplog.text.count("'recipe.quantisation' is called 'recipe.quantization' now") == 1
+    assert "quantisation" in refusal("recipe.quantisation.clip_value=2", "recipe={quantisation: {}, quantization: {}}")
 
 
 def test_numbers_people_write_are_numbers():
     """YAML reads 3e-4 as text and 1 as an integer."""
-    assert load_config("dq_sweep", ["student.learning_rate=3e-4"]).student.learning_rate == 3e-4
-    assert load_config("dq_sweep", ["student.learning_rate=1"]).student.learning_rate == 1.0
+    assert load_config(SweepJob, ["student.learning_rate=3e-4"]).student.learning_rate == 3e-4
+    assert load_config(SweepJob, ["student.learning_rate=1"]).student.learning_rate == 1.0
 
 
 def test_a_user_error_has_three_parts_and_survives_pickling():

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.config.sections.task import CorpusConfig, TaskConfig
 from pipeline.data.corpora import Corpus, load_corpus
 
 ROWS = [{"document": f"text {i}, with\nan 'ü' and \"quotes\"", "summary": f"sum {i}", "id": i} for i in range(5)]

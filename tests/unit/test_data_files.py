@@ -11,7 +11,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.config.sections.task import CorpusConfig, TaskConfig
 from pipeline.data.corpora import load_corpus
 
 # What readers that guess types take for numbers, truth values, days or nothing.

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from datasets import Dataset
 
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.corpora import Corpus
 from pipeline.data.tokenise import tokenise, train_tokenizer
 from pipeline.stages.data_summary import as_document, described

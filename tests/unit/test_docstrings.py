@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.config.sections.task import CorpusConfig, TaskConfig
 from pipeline.data import corpora, docstrings
 from pipeline.data.corpora import load_corpus
 

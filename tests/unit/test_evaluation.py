@@ -8,9 +8,10 @@ import sacrebleu
 import torch
 from rouge_score import rouge_scorer
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
-from pipeline.config.schema import ArchitectureConfig, ModelConfig
-from pipeline.config.task import DecodingConfig, TaskConfig
+from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
+from pipeline.config.sections.task import DecodingConfig, TaskConfig
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.latency import measure_side_by_side
 from pipeline.evaluation.metrics import COLUMNS, HEADLINES, rouge, score_texts, trivial_predictions
@@ -112,7 +113,7 @@ def test_ranks_together_generate_what_one_rank_generates(tiny_teacher, tiny_toke
 
 def test_neither_batch_size_nor_ranks_change_what_a_packed_student_says(tiny_teacher, tiny_tokenizer, split):
     """Recipe `best`: scales per token see no padding and no batch mates; also with beams."""
-    quantization = load_config("dq_sweep", ["recipe=best"]).recipe.quantization
+    quantization = load_config(SweepJob, ["recipe=best"]).recipe.quantization
     student = build_student(tiny_teacher, [0, 1], [1], dropout=0.0).eval()
     with torch.no_grad():
         for matrix in (parameter for parameter in student.parameters() if parameter.dim() > 1):

@@ -10,7 +10,7 @@ from ray.train import ControllerError, UserCallback, WorkerGroupError
 from pipeline.cluster import ray_train
 from pipeline.cluster.failures import advice, lasts, no_useless_restart
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.training.allocator import keeping_environment
 
 PROCESS = ClusterConfig(launcher="process", engine="torch", num_workers=1)

@@ -9,7 +9,7 @@ import ray
 from pipeline.cluster import room
 from pipeline.cluster.room import GIB, GPU_SHARE, worker_memory_bytes
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
 
 ON_GPU = ClusterConfig(num_workers=2, gpus_per_worker=1)
 

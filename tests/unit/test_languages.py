@@ -11,8 +11,8 @@ from datasets import Dataset
 from transformers import MarianTokenizer, MBart50Tokenizer, MBartTokenizer
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ArchitectureConfig, ModelConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.languages import decoding_start, usable_languages
 from pipeline.data.tokenise import load_tokenizer, tokenise
 from pipeline.evaluation.generate import generation_config

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.stages.sweep.plan import cohorts
 from pipeline.stages.training import say_other_layouts
 

@@ -11,8 +11,11 @@ from torch.utils._pytree import tree_leaves
 from transformers import BartConfig, MBartConfig, T5Config
 
 from pipeline.config.build import changed
-from pipeline.config.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
-from pipeline.config.schema import ArchitectureConfig, ClusterConfig, JobConfig, TrainConfig
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
 from pipeline.evaluation.predict import mean_loss
@@ -133,7 +136,7 @@ def large(config):
 def job(**train):
     """Eight GPUs at their defaults, but for these settings of training."""
     settings = TrainConfig(**train)
-    return JobConfig(cluster=ClusterConfig(num_workers=8, gpus_per_worker=1), student=settings, teacher=settings)
+    return SweepJob(cluster=ClusterConfig(num_workers=8, gpus_per_worker=1), student=settings, teacher=settings)
 
 
 MODELS = {

@@ -13,7 +13,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.config.sections.task import CorpusConfig, TaskConfig
 from pipeline.evaluation import tokenizers
 from pipeline.evaluation.comparison import compare_texts
 from pipeline.evaluation.metrics import (

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from pipeline.config.errors import JoinedUserError, UserError
+from pipeline.config.job import job_of
 from pipeline.config.load import load_config
 from pipeline.stages.command import main
 
@@ -14,7 +15,7 @@ from pipeline.stages.command import main
 def mistakes(*words, job="dq_sweep"):
     """What is wrong with the words, mistake by mistake."""
     with pytest.raises(UserError) as caught:
-        load_config(job, list(words))
+        load_config(job_of(job), list(words))
     return [error.given for error in caught.value.errors]
 
 
@@ -31,7 +32,7 @@ INDEPENDENT = {  # a word -> how its mistake begins
     "sweep.schemes=[8-8,2-2-8]": "scheme '8-8'",
     "sweep.students=[{schem: 8-8-8}]": "unknown key 'sweep.students[0].schem'",
     "sweep.depths=[6-3,6.3]": "depth '6.3'",
-    "benchmark.scaling=[0]": "benchmark.scaling",
+    "sweep.cohort_size=0": "sweep.cohort_size=0",
     "tracking.register=/": "tracking.register",
     "evaluation": "argument 'evaluation'",
 }
@@ -89,7 +90,7 @@ def test_a_value_that_is_overwritten_is_still_read():
 def test_several_mistakes_are_a_numbered_list_and_one_document(monkeypatch, capsys):
     """Words of the command line and settings alike; exit code 2; nothing runs."""
     monkeypatch.setattr(sys, "argv", ["generate", "M", "num_beam=4", "threads=0", "output=x", "a", "b"])
-    assert main("generate", "A summary.", lambda _: pytest.fail("it ran")) == 2
+    assert main(job_of("generate"), "A summary.", lambda _: pytest.fail("it ran")) == 2
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert lines[0] == "generate: 3 mistakes"

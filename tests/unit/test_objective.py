@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.config.recipe import DistillationConfig
+from pipeline.config.sections.recipe import DistillationConfig
 from pipeline.distillation import losses
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
 from pipeline.models.student import build_student

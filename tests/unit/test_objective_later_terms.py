@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pipeline.config.recipe import DistillationConfig
+from pipeline.config.sections.recipe import DistillationConfig
 from pipeline.distillation import losses
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of

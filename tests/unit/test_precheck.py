@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.job import job_of
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.layers import CONF_DIR, members
 from pipeline.config.load import known_config, load_config
 from pipeline.models.starting_point import starting_point
 from pipeline.stages.fitting import LONGER
-from pipeline.stages.precheck import check_sweep, check_teacher
+from pipeline.stages.sweep.precheck import check_sweep
+from pipeline.stages.teacher.precheck import check_teacher
 
 ROOT = CONF_DIR.parent
 HEAVY = ("torch", "transformers", "datasets", "mlflow", "ray", "deepspeed", "numpy")
@@ -22,7 +25,7 @@ HEAVY = ("torch", "transformers", "datasets", "mlflow", "ray", "deepspeed", "num
 
 def mistakes(*words, check=check_sweep, job="dq_sweep"):
     with pytest.raises(UserError) as caught:
-        check(load_config(job, list(words)))
+        check(load_config(job_of(job), list(words)))
     return [str(error) for error in caught.value.errors]
 
 
@@ -37,7 +40,7 @@ def own(tmp_path):
 @pytest.mark.parametrize("task", ["summarization", "question_answering", "translation"])
 def test_own_texts_need_no_other_setting(own, task):
     """The default model has room for the default lengths."""
-    check_sweep(load_config("dq_sweep", [f"task={task}", own]))
+    check_sweep(load_config(SweepJob, [f"task={task}", own]))
 
 
 def test_own_labels_are_answered_with_all_that_they_need(own):
@@ -48,7 +51,7 @@ def test_own_labels_are_answered_with_all_that_they_need(own):
     named = re.findall(r"(model|experiment|task)=(\w+[\w-]*)", message)
     assert all(name in members(group) for group, name in named)
     for words in (["experiment=small_classification"], ["model=tiny_encoder", "sweep.depths=[2]"]):
-        check_sweep(load_config("dq_sweep", [*words, "task=classification", own]))
+        check_sweep(load_config(SweepJob, [*words, "task=classification", own]))
 
 
 def test_lengths_beyond_the_positions_are_answered_with_longer_models(own):
@@ -58,13 +61,13 @@ def test_lengths_beyond_the_positions_are_answered_with_longer_models(own):
     assert message.startswith("task.max_source_tokens=200, task.decoding.max_length=150. Allowed: at most 128")
     assert "model=tiny (256), model=bart-base (1024)" in message
     assert "task.max_source_tokens=128 task.decoding.max_length=128" in message
-    check_sweep(load_config("dq_sweep", ["task=summarization", own, *lengths, "model=tiny"]))
-    check_sweep(load_config("dq_sweep", ["task=xsum", "model=tiny", "model.architecture.max_positions=1024"]))
+    check_sweep(load_config(SweepJob, ["task=summarization", own, *lengths, "model=tiny"]))
+    check_sweep(load_config(SweepJob, ["task=xsum", "model=tiny", "model.architecture.max_positions=1024"]))
     [source] = mistakes("task=summarization", own, "task.max_source_tokens=200")
     assert "experiment=small_texts task=summarization" in source
     [scratch] = mistakes("task=summarization", own, "task.max_source_tokens=300", "model=tiny")
     assert "at most 256" in scratch and "set model.architecture.max_positions=300" in scratch
-    assert LONGER["tiny"] == starting_point(load_config("dq_sweep", ["model=tiny"]).model).num_positions
+    assert LONGER["tiny"] == starting_point(load_config(SweepJob, ["model=tiny"]).model).num_positions
 
 
 def test_everything_that_paths_and_settings_tell_is_told_at_once(tmp_path):
@@ -120,7 +123,7 @@ def test_mistakes_of_every_kind_are_told_at_once(tmp_path):
 def mistakes_known(*words):
     found = Mistakes()
     with pytest.raises(UserError) as caught:
-        check_sweep(known_config("dq_sweep", list(words), found), found)
+        check_sweep(known_config(SweepJob, list(words), found), found)
     return [str(error) for error in caught.value.errors]
 
 
@@ -143,7 +146,7 @@ def test_a_split_that_is_taken_from_another_needs_no_file(tmp_path):
     (tmp_path / "train.csv").write_text("source,target\na,b\n")
     words = ["task=summarization", f"data.root={tmp_path}", "task.corpus.files.train=train.csv"]
     assert "data.split_validation=0.1" in mistakes(*words)[0]
-    check_sweep(load_config("dq_sweep", [*words, "data.split_validation=0.1", "data.split_test=0.1"]))
+    check_sweep(load_config(SweepJob, [*words, "data.split_validation=0.1", "data.split_test=0.1"]))
 
 
 def own_commands():
@@ -160,7 +163,7 @@ def test_a_command_of_the_readme_needs_its_files_alone(words, tmp_path):
     for name in named:
         (tmp_path / name).write_text("{}\n")
     words = [f"data.root={tmp_path}" if word.startswith("data.root=") else word for word in words]
-    check_sweep(load_config("dq_sweep", words))
+    check_sweep(load_config(SweepJob, words))
     (tmp_path / named[0]).unlink()
     assert named[0] in mistakes(*words)[0]
 

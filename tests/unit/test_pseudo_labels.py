@@ -3,8 +3,8 @@
 import pytest
 from datasets import Dataset
 
-from pipeline.config.recipe import SequenceConfig
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.recipe import SequenceConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.tokenise import with_targets
 from pipeline.distillation.pseudo_labels import choose_target
 

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.jobs.finetune_teacher import TeacherJob
 from pipeline.config.load import load_config
 from pipeline.stages.evaluate import standing
 from pipeline.stages.sweep.train import early_stopping
@@ -27,7 +29,7 @@ def keep(monkeypatch, tmp_path):
             monkeypatch.setattr(fine_tune, "validate", lambda *_, s=score, x=loss: {"score": s, "loss": x})
             engine = SimpleNamespace(copy_to=lambda replica, now=epoch: setattr(replica, "state", now))
             learner = SimpleNamespace(active=True, engine=engine, listener=SimpleNamespace(metrics=lambda *_: None))
-            config, tokenizer = load_config("finetune_teacher", []), SimpleNamespace(save_pretrained=lambda _: None)
+            config, tokenizer = load_config(TeacherJob, []), SimpleNamespace(save_pretrained=lambda _: None)
             work = fine_tune.TeacherWork(config=config, task=None, key="", folder=tmp_path)
             resumed = fine_tune._KeepBest(work, learner, Replica(), tokenizer)
             resumed.after_epoch(SimpleNamespace(step_in_epoch=0, epoch=epoch, step=10 * epoch))
@@ -71,7 +73,7 @@ def test_what_is_no_number_comes_last():
 )
 def test_students_with_equal_scores_are_given_up_by_their_loss(monkeypatch, rule, scores, losses, stopped):
     """Equal in both, nobody is."""
-    config = load_config("dq_sweep", [f"sweep.stopping={{rule: {rule}, measure: score, keep: 0.6, fractions: [0.5]}}"])
+    config = load_config(SweepJob, [f"sweep.stopping={{rule: {rule}, measure: score, keep: 0.6, fractions: [0.5]}}"])
     student = SimpleNamespace(scheme="8-8-8", depth="1-1", heads=None)
     found = dict(zip("abc", zip(scores, losses, strict=True), strict=True))
     plans = [SimpleNamespace(key=key, name=key, config=student) for key in found]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import DistillationConfig, QuantizationConfig
+from pipeline.config.sections.recipe import DistillationConfig, QuantizationConfig
 from pipeline.distillation.objective import signals_of
 from pipeline.distillation.recording import check_relations, modules_named, recorded_outputs, relations_of
 from pipeline.models.student import build_student, prepare_student, sites_of

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from datasets import Dataset
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.serving.logged_models import LoggedStudent, model_name
 from pipeline.serving.registry import Candidate, register
@@ -71,7 +72,7 @@ def test_scores_by_other_words_do_not_compare():
     """What decides about the aliases holds the metric's whole signature."""
     examples, hashes = Dataset.from_dict({"references": [["белая луна"]]}), set()
     for metric, tokenizer in (("rouge", "ascii"), ("rouge", "unicode"), ("bleu", "13a"), ("bleu", "char")):
-        config = load_config("dq_sweep", [f"task.metric={metric}", f"task.metric_tokenizer={tokenizer}"])
+        config = load_config(SweepJob, [f"task.metric={metric}", f"task.metric_tokenizer={tokenizer}"])
         job = SimpleNamespace(config=config, task=SimpleNamespace(fingerprint="f"))
         assert _scored_on(job, examples) == _scored_on(job, examples)
         hashes.add(_scored_on(job, examples))

@@ -8,9 +8,10 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
+from pipeline.console.tables import text_table
 from pipeline.report.curves import Curve
 from pipeline.report.page import outputs, remedy
-from pipeline.report.results import Results, Row, Sample, records, table_rows, tables, text_table
+from pipeline.report.results import Results, Row, Sample, records, table_rows, tables
 from pipeline.report.results_of_papers import PUBLISHED, published_points
 from pipeline.stages.sweep.report import write_report
 

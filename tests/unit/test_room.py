@@ -7,7 +7,7 @@ import pytest
 from pipeline.cluster import groups, room
 from pipeline.cluster.room import GIB, check_resources, num_groups, worker_memory_bytes
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig
+from pipeline.config.sections.cluster import ClusterConfig
 
 PAIR = ClusterConfig(num_workers=2, cpus_per_worker=2)
 
@@ -107,7 +107,9 @@ def test_lost_nodes_are_named_and_waited_for_only_so_long(monkeypatch, capsys):
         for _ in range(seconds // 50 + 1):
             watch.look()
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2 and said[0].startswith("cohort 1 cannot be placed: 2 workers with 2 CPU, 2.0 GiB each")
+    assert len(said) == 2 and said[0].startswith(
+        "warning: cohort 1 cannot be placed: 2 workers with 2 CPU, 2.0 GiB each"
+    )
     with pytest.raises(UserError, match=r"nodes were lost.*submit the same command"):
         watch.look()
 

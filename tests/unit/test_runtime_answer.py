@@ -9,7 +9,7 @@ import pytest
 from handmade import EOS, INFO, Said, classified
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.runtime.manifest import TokenIds
 from pipeline.runtime.processors import Rules
 from pipeline.runtime.search import search

@@ -4,8 +4,8 @@ import pytest
 
 from pipeline.benchmarking import contenders as runtime_contenders
 from pipeline.benchmarking.contenders import STUDENT, TEACHER, contenders_of, weight_bytes_per_token
-from pipeline.config.benchmark import RuntimeBenchmarkConfig
-from pipeline.config.recipe import QuantizationConfig
+from pipeline.config.sections.benchmark import RuntimeBenchmarkConfig
+from pipeline.config.sections.recipe import QuantizationConfig
 
 SETTINGS = RuntimeBenchmarkConfig(schemes=["2-4-8", "3-8-8"])
 WIDTH, FFN, VOCAB = 32, 64, 203  # of make_bart

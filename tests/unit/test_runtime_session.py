@@ -12,7 +12,7 @@ from handmade import INFO, Said, with_digests
 from onnx import helper
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.runtime import manifest
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.manifest import DECODER, ENCODER, GOLDEN, MANIFEST, WEIGHTS
@@ -22,7 +22,10 @@ from pipeline.runtime.session import Graph, check_release, has_vnni, usable_core
 
 ROOT = Path(__file__).parents[2]
 BLOCKED = ("torch", "transformers", "omegaconf", "datasets", "mlflow", "ray", "deepspeed", "onnx", "safetensors")
-BLOCKED += ("sklearn", "pandas", "yaml", "matplotlib", "scipy")
+BLOCKED += ("sklearn", "pandas", "yaml", "matplotlib", "scipy", "psutil")
+# What else of the house it may use; these need nothing but Python.
+SHARED = ("pipeline.data", "pipeline.data.limits", "pipeline.console", "pipeline.console.log")
+SHARED += ("pipeline.storage", "pipeline.storage.atomic")
 SOURCES = [[0, 5, 9, 2], [0, 30, 2], [0, 33, 44, 55, 66, 2]]
 
 
@@ -42,9 +45,8 @@ for path in sorted(folder.glob("*.py")):
         importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
 from pipeline.runtime.answer import OnnxAnswerer
 print(len(OnnxAnswerer(pathlib.Path({str(make_exported())!r}), num_threads=1).answers(["a text"])))
-known = ("pipeline.config", "pipeline.runtime", "pipeline.data.limits")
-ours = [name for name in sys.modules if name.startswith("pipeline.") and name != "pipeline.data"]
-print([name for name in ours if not name.startswith(known)])
+ours = [name for name in sys.modules if name.startswith("pipeline.") and name not in {SHARED}]
+print([name for name in ours if not name.startswith(("pipeline.config", "pipeline.runtime"))])
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.split("\n")[:2] == ["1", "[]"], done.stderr

@@ -7,8 +7,8 @@ import pytest
 from datasets import Dataset
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import DataConfig
-from pipeline.config.task import CorpusConfig, TaskConfig
+from pipeline.config.sections.data import DataConfig
+from pipeline.config.sections.task import CorpusConfig, TaskConfig
 from pipeline.data.corpora import load_corpus
 from pipeline.data.splits import num_in_training, split_of
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ArchitectureConfig, ModelConfig
+from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.models.families import families, family_named
 from pipeline.models.load import read_model_config, starting_point_of
-from pipeline.models.starting_point import SETTINGS, families_that, starting_point
+from pipeline.models.starting_point import SETTINGS, families_of_kind, starting_point
 
 SHAPE = ArchitectureConfig(d_model=16, num_heads=2, ffn_dim=8, encoder_layers=3, decoder_layers=2, max_positions=40)
 
@@ -32,7 +32,8 @@ def test_settings_and_files_say_the_same_as_the_adapter(family, tmp_path):
     expected = starting_point_of(read_model_config(scratch, numbered_tokenizer(300)))
     assert starting_point(scratch) == expected
     assert starting_point(folder_of(tmp_path, family)) == expected
-    assert (family in families_that(classify=True)) == (family_named(family).decoder is None)
+    assert (family in families_of_kind("classifier")) == (family_named(family).decoder is None)
+    assert (family in families_of_kind("seq2seq")) == (family_named(family).decoder is not None)
 
 
 def test_every_family_is_known():

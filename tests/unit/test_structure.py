@@ -1,6 +1,7 @@
 """The house keeps its shape: imports point downwards, one door per big dependency, nothing starts on import."""
 
 import ast
+import graphlib
 import re
 import shlex
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.job import job_of
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.stages.command import named
 
@@ -16,8 +19,6 @@ ROOT = Path(__file__).parents[2]
 # Lowest first; a package may import from itself and from those before it.
 ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "models", "training", "evaluation"]
 ORDER += ["distillation", "runtime", "export", "report", "tracking", "serving", "benchmarking", "cluster", "stages"]
-# Inside stages: what lies at the root is shared by all; a job may use those of the lines before its own.
-STAGES = [["teacher", "compare", "use"], ["sweep"], ["benchmark"]]
 DOORS = {
     "omegaconf": {"config"},
     "mlflow": {"tracking", "serving"},
@@ -62,36 +63,30 @@ def test_imports_point_downwards_and_use_the_doors(path):
             assert package in DOORS[top], f"{name} in {package}; its door is {DOORS[top]}"
 
 
-def floor_of(parts):
-    """The floor of a module of stages, and its folder there: 0 and nothing for what all share."""
-    for floor, folders in enumerate(STAGES, 1):
-        if parts[0] in folders:
-            return floor, parts[0]
-    return 0, ""
-
-
-@pytest.mark.parametrize("path", [path for path in MODULES if "stages" in path.parts], ids=lambda path: path.stem)
-def test_jobs_use_what_all_share_and_the_jobs_below_them(path):
-    """Inside stages imports point downwards, too; jobs of one floor do not know each other."""
-    floor, folder = floor_of(path.relative_to(ROOT / "pipeline" / "stages").parts)
-    for name in imported(path):
-        if name.startswith("pipeline.stages."):
-            other_floor, other = floor_of(name.split(".")[2:])
-            assert other == folder or other_floor < floor, f"{folder or 'the root of stages'} imports {name}"
+def test_jobs_use_what_all_share_and_not_each_other_in_a_circle():
+    """Inside stages the root knows no job's folder, and the folders can be put into an order of their own."""
+    root, uses = ROOT / "pipeline" / "stages", {}
+    for path in (path for path in MODULES if root in path.parents):
+        folder = path.relative_to(root).parts[0].removesuffix(".py")
+        used = {name.split(".")[2] for name in imported(path) if name.startswith("pipeline.stages.")}
+        uses.setdefault(folder if (root / folder).is_dir() else "", set()).update(
+            name for name in used if (root / name).is_dir() and name != folder
+        )
+    assert not uses.pop("")
+    assert {"teacher", "sweep", "benchmark"} <= set(graphlib.TopologicalSorter(uses).static_order())
 
 
 def test_every_package_has_its_place():
-    """A new package must be put into the order, a new folder of stages, too."""
+    """A new package must be put into the order."""
     assert {path.name for path in (ROOT / "pipeline").iterdir() if (path / "__init__.py").is_file()} == set(ORDER)
-    folders = {path.parent.name for path in (ROOT / "pipeline" / "stages").glob("*/__init__.py")}
-    assert folders == {name for floor in STAGES for name in floor}
 
 
 def test_importing_everything_starts_nothing():
-    """Importing all modules initialises neither CUDA nor Ray and imports neither mlflow nor deepspeed."""
+    """Neither CUDA nor Ray; mlflow and deepspeed are not imported, and logging is not configured."""
     names = [".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in MODULES]
     program = "import importlib, sys\n" + f"for name in {names}: importlib.import_module(name)\n"
-    program += "import torch\nassert not torch.cuda.is_initialized()\n"
+    program += "import logging, torch\nassert not torch.cuda.is_initialized()\n"
+    program += "assert logging.root.handlers == [] and logging.root.level == logging.WARNING\n"
     program += "print([name for name in ('ray', 'mlflow', 'deepspeed') if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
@@ -136,11 +131,12 @@ def test_the_commands_of_the_documentation_are_accepted(page):
             found += 1
             assert f"\n{words[1]}:" in makefile
             arguments = shlex.split(words[2].partition("=")[2]) if len(words) > 2 else []
-            load_config("dq_sweep", arguments)
+            load_config(SweepJob, arguments)
         for index, word in enumerate(words):
             if word.startswith("jobs/"):
                 found += 1
                 assert (ROOT / word).is_file()
                 arguments = [word for word in words[index + 1 :] if not word.startswith("--")]
-                load_config(Path(word).stem, named(Path(word).stem, arguments))
+                job = job_of(Path(word).stem)
+                load_config(job, named(job, arguments))
     assert found

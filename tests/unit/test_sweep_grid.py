@@ -6,11 +6,12 @@ import pytest
 
 from pipeline.config.build import changed, to_dict
 from pipeline.config.errors import UserError
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 
 
 def sweep(*words):
-    return load_config("dq_sweep", [f"sweep.{word}" for word in words]).sweep
+    return load_config(SweepJob, [f"sweep.{word}" for word in words]).sweep
 
 
 def names(*words):
@@ -38,9 +39,9 @@ def test_a_grid_joins_the_list_and_equal_points_count_once():
 def test_a_recipe_of_the_grid_is_that_recipe_whatever_the_job_has():
     """What differs is written into the student; the job's own recipe differs in nothing."""
     for own in ("best", "dqbart"):
-        config = load_config("dq_sweep", [f"recipe={own}", "sweep.recipes=[best,dqbart]"])
+        config = load_config(SweepJob, [f"recipe={own}", "sweep.recipes=[best,dqbart]"])
         for student in config.sweep.points():
-            whole = to_dict(load_config("dq_sweep", [f"recipe={student.label}"]).recipe)
+            whole = to_dict(load_config(SweepJob, [f"recipe={student.label}"]).recipe)
             found = to_dict(changed(config.recipe, student.recipe, "recipe"))
             assert {**found, "name": student.label} == whole
             assert (student.recipe == {}) == (student.label == own)
@@ -49,10 +50,10 @@ def test_a_recipe_of_the_grid_is_that_recipe_whatever_the_job_has():
 def test_what_is_said_of_the_recipe_holds_for_every_recipe_of_the_grid():
     """The command line is later than the files; the resolved configuration can be given again."""
     words = ["recipe=dqbart", "recipe.pruning.method=gates", "sweep.recipes=[best,dqbart]"]
-    config = load_config("dq_sweep", words)
+    config = load_config(SweepJob, words)
     for student in config.sweep.points():
         assert changed(config.recipe, student.recipe, "recipe").pruning.method == "gates"
-    again = load_config("dq_sweep", [*words, f"sweep.variants={json.dumps(config.sweep.variants)}"])
+    again = load_config(SweepJob, [*words, f"sweep.variants={json.dumps(config.sweep.variants)}"])
     assert again == config
 
 
@@ -66,7 +67,7 @@ def test_a_variant_changes_the_recipe_under_its_label():
 @pytest.mark.parametrize(("given", "seeds"), [("3", [28, 29, 30]), ("[3]", [3]), ("[]", [28]), ("[5,1]", [5, 1])])
 def test_seeds_are_a_number_or_a_list(given, seeds):
     """A number counts up from the job's seed."""
-    config = load_config("dq_sweep", [f"sweep.seeds={given}"])
+    config = load_config(SweepJob, [f"sweep.seeds={given}"])
     assert config.sweep.seed_list(config.seed) == seeds
 
 

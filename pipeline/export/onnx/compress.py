@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from pipeline.storage.atomic import atomic_file
 
 BEGINNING = (1980, 1, 1, 0, 0, 0)  # of time, for zip files
 
@@ -20,16 +21,11 @@ def write_zip(folder: Path, path: Path) -> int:
     Raises:
         OSError: no place to write.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with ZipFile(partial, "w", ZIP_DEFLATED, compresslevel=9) as archive:
-            for file in sorted(folder.iterdir()):
-                entry = ZipInfo(file.name, date_time=BEGINNING)
-                entry.compress_type, entry.external_attr = ZIP_DEFLATED, 0o644 << 16
-                with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
-                    while block := source.read(1 << 20):
-                        target.write(block)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_file(path) as partial, ZipFile(partial, "w", ZIP_DEFLATED, compresslevel=9) as archive:
+        for file in sorted(folder.iterdir()):
+            entry = ZipInfo(file.name, date_time=BEGINNING)
+            entry.compress_type, entry.external_attr = ZIP_DEFLATED, 0o644 << 16
+            with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                while block := source.read(1 << 20):
+                    target.write(block)
     return path.stat().st_size

@@ -9,14 +9,12 @@ Variants, from the same codes and scales:
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.languages import set_languages
 from pipeline.data.tokenise import read_tokenizer
 from pipeline.export.onnx.golden import measured_parity, write_golden
@@ -51,6 +49,7 @@ from pipeline.runtime.manifest import (
     sha256_of,
     write_manifest,
 )
+from pipeline.storage.atomic import atomic_folder
 
 VARIANTS = {
     "exact": (Kernels(low_bits=False), Kernels(low_bits=False)),
@@ -83,18 +82,8 @@ def export_package(packed: Path, folder: Path, variant: str) -> ExportInfo:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is in use", "a new or empty folder", "name another, or remove it")
     model, package = load_package(packed)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        info = _write(model, packed, package, partial, variant)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    return info
+    with atomic_folder(folder) as partial:
+        return _write(model, packed, package, partial, variant)
 
 
 def _write(model: Any, packed: Path, package: PackageInfo, folder: Path, variant: str) -> ExportInfo:

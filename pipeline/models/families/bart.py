@@ -7,7 +7,7 @@ from typing import Any
 from transformers import BartConfig, BartForConditionalGeneration
 from transformers.models.bart.modeling_bart import BartAttention
 
-from pipeline.config.schema import ArchitectureConfig
+from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.models.family import Family, LayerList, check_heads
 
 

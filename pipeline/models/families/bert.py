@@ -7,7 +7,7 @@ from typing import Any
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.models.bert.modeling_bert import BertSelfAttention
 
-from pipeline.config.schema import ArchitectureConfig
+from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.models.family import Family, LayerList, check_heads
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import MT5Config, MT5ForConditionalGeneration
 from transformers.models.mt5.modeling_mt5 import MT5Attention
 
-from pipeline.config.schema import ArchitectureConfig
+from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.models.families.t5 import FAMILY as T5
 from pipeline.models.families.t5 import settings_from_scratch
 

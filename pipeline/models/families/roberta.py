@@ -7,7 +7,7 @@ from typing import Any
 from transformers import RobertaConfig, RobertaForSequenceClassification
 from transformers.models.roberta.modeling_roberta import RobertaSelfAttention
 
-from pipeline.config.schema import ArchitectureConfig
+from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.models.families.bert import bert_layout, settings_from_scratch
 from pipeline.models.family import Family
 

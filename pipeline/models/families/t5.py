@@ -7,7 +7,7 @@ from typing import Any
 from transformers import T5Config, T5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from pipeline.config.schema import ArchitectureConfig
+from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.models.family import Family, LayerList, check_heads
 
 

@@ -12,6 +12,7 @@ one, two and eight, on eight sequences of 128 + 32 tokens. That takes about 5 Gi
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import random
@@ -27,16 +28,17 @@ import torch
 from pipeline.cluster.ray_train import connect
 from pipeline.cluster.room import worker_memory_bytes
 from pipeline.config.errors import UserError
-from pipeline.config.schema import BenchmarkConfig, ClusterConfig, JobConfig
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import TaskConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.config.jobs.benchmark import BenchmarkConfig, BenchmarkJob
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import TaskConfig
+from pipeline.console.progress import ProgressBar
+from pipeline.console.tables import text_table
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_model_config
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
-from pipeline.report.results import text_table
 from pipeline.stages.benchmark.cohort_steps import Seconds, StepTimes, num_steps_of_series, time_steps
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.memory import MicroBatch, cohort_bytes, num_parameters, pass_bytes, work_of
@@ -49,8 +51,10 @@ if TYPE_CHECKING:
 
 Case = tuple[str, int]  # depth, number of students
 
+log = logging.getLogger(__name__)
 
-def run(config: JobConfig) -> dict[str, Any]:
+
+def run(config: BenchmarkJob) -> dict[str, Any]:
     """Time cohorts of several students against cohorts of one, and print a table.
 
     Raises:
@@ -71,7 +75,7 @@ def run(config: JobConfig) -> dict[str, Any]:
     cases = _cases(settings)
     _check_memory(config, model_config, sizes, cases)
     if config.recipe.sequence.kind != "none":
-        say(f"recipe.sequence.kind={config.recipe.sequence.kind} is ignored: targets are random tokens")
+        log.warning(f"recipe.sequence.kind={config.recipe.sequence.kind} is ignored: targets are random tokens")
     load = {"cpu_percent": psutil.cpu_percent(interval=0.5), "load_average": os.getloadavg()[0]}  # before ours begins
     device = worker_device(config.cluster)
     teacher = load_teacher(config.model, vocabulary, TaskConfig(), config.seed).requires_grad_(False).eval().to(device)
@@ -93,7 +97,7 @@ def run(config: JobConfig) -> dict[str, Any]:
         "precision": config.cluster.precision,
         "load_before": load,
     }
-    say(f"\n{text_table(_lines(times))}\n\n{_conditions(config, conditions)}")
+    log.info(f"\n{text_table(_lines(times))}\n\n{_conditions(config, conditions)}")
     return {
         **conditions,
         **{name: getattr(settings, name) for name in ("scheme", "batch_examples", "source_tokens", "target_tokens")},
@@ -121,7 +125,9 @@ def _check_plain(cluster: ClusterConfig) -> None:
     connect(cluster)
 
 
-def _check_memory(config: JobConfig, model_config: PretrainedConfig, sizes: dict[str, int], cases: list[Case]) -> None:
+def _check_memory(
+    config: BenchmarkJob, model_config: PretrainedConfig, sizes: dict[str, int], cases: list[Case]
+) -> None:
     """Before anything is built, for the largest of the cases.
 
     Raises:
@@ -134,7 +140,7 @@ def _check_memory(config: JobConfig, model_config: PretrainedConfig, sizes: dict
     )
     encoder, decoder = (int(layers) for layers in depth.split("-"))
     largest = pass_bytes(work_of(model_config, (encoder, decoder)), [step], work_of(model_config))
-    needed = cohort_bytes(students, quantized, num_parameters(model_config), largest, config)
+    needed = cohort_bytes(students, quantized, num_parameters(model_config), largest, config.cluster)
     free = worker_memory_bytes(config.cluster)
     if needed > free:
         raise UserError(
@@ -144,11 +150,11 @@ def _check_memory(config: JobConfig, model_config: PretrainedConfig, sizes: dict
         )
 
 
-def _step_tokens(config: JobConfig) -> int:
+def _step_tokens(config: BenchmarkJob) -> int:
     return config.benchmark.batch_examples * (config.benchmark.source_tokens + config.benchmark.target_tokens)
 
 
-def _batches(config: JobConfig, model_config: PretrainedConfig, vocabulary: Vocabulary) -> TrainingBatches:
+def _batches(config: BenchmarkJob, model_config: PretrainedConfig, vocabulary: Vocabulary) -> TrainingBatches:
     """As many batches of random tokens as a series has steps."""
     settings, draw = config.benchmark, random.Random(config.seed)
     num_rows = settings.batch_examples * num_steps_of_series(settings.num_steps)
@@ -167,7 +173,7 @@ def _batches(config: JobConfig, model_config: PretrainedConfig, vocabulary: Voca
     return TrainingBatches(rows, plan, rank=0, pad_id=PAD, decoder_start_id=start_token(model_config))
 
 
-def _plan(config: JobConfig, student: StudentConfig, maps: LayerMaps, seed: int, folder: Path) -> StudentPlan:
+def _plan(config: BenchmarkJob, student: StudentConfig, maps: LayerMaps, seed: int, folder: Path) -> StudentPlan:
     """A student of its own seed: students of a cohort are different ones."""
     key = f"{student.name} {seed}"
     return plan_student(config, student, maps, key=key, seed=seed, shows_seed=True, folder=folder / key)
@@ -189,7 +195,7 @@ def _spread(seconds: Seconds) -> str:
     return f"{seconds.median:.3f} ({seconds.lowest:.3f} to {seconds.highest:.3f})"
 
 
-def _conditions(config: JobConfig, conditions: dict[str, Any]) -> str:
+def _conditions(config: BenchmarkJob, conditions: dict[str, Any]) -> str:
     """What was measured, and where."""
     settings, load = config.benchmark, conditions["load_before"]
     return (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.stages.sweep.plan.students import StudentPlan
@@ -94,7 +94,7 @@ def num_steps_of_series(num_timed: int) -> int:
 
 
 def time_steps(
-    config: JobConfig,
+    config: BenchmarkJob,
     plans: list[StudentPlan],
     teacher: PreTrainedModel,
     batches: TrainingBatches,
@@ -150,13 +150,13 @@ def time_steps(
 
 
 def _learners(
-    config: JobConfig, plans: list[StudentPlan], teacher: PreTrainedModel, batches: TrainingBatches, num_steps: int
+    config: BenchmarkJob, plans: list[StudentPlan], teacher: PreTrainedModel, batches: TrainingBatches, num_steps: int
 ) -> list[Learner]:
     shared: dict[str, Any] = {"listener": NoOpRun(), "unsharded_batches": batches, "num_steps": num_steps}
     return [student_learner(plan, teacher, config, **shared) for plan in plans]
 
 
-def _served(config: JobConfig, teacher: PreTrainedModel, learners: list[Learner]) -> Cohort:
+def _served(config: BenchmarkJob, teacher: PreTrainedModel, learners: list[Learner]) -> Cohort:
     return learners, teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision)
 
 

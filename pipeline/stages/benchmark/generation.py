@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import platform
 import random
 from dataclasses import asdict
@@ -10,10 +11,10 @@ from typing import Any
 
 import torch
 
-from pipeline.config.schema import JobConfig
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import DecodingConfig, TaskConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs.benchmark import BenchmarkJob
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import DecodingConfig, TaskConfig
+from pipeline.console.tables import text_table
 from pipeline.evaluation.generate import generate_ids
 from pipeline.evaluation.latency import generation_run, measure_side_by_side
 from pipeline.models.load import load_teacher, read_model_config
@@ -21,12 +22,13 @@ from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.fake_quantize import set_weight_caching
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import Scheme, scheme_of
-from pipeline.report.results import text_table
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.sweep.plan.students import layer_maps
 
+log = logging.getLogger(__name__)
 
-def run(config: JobConfig) -> dict[str, Any]:
+
+def run(config: BenchmarkJob) -> dict[str, Any]:
     """Time the generation of one student in three forms, beside its teacher, and print a table."""
     settings, vocabulary = config.benchmark, Vocabulary(size=config.model.vocab_size)
     model_config = read_model_config(config.model, vocabulary)
@@ -52,7 +54,7 @@ def run(config: JobConfig) -> dict[str, Any]:
         numbers = (speed.latency_p50_ms, speed.latency_p95_ms, speed.ms_per_token, speed.tokens_per_second)
         ratio = f"{slowest.ms_per_token / speed.ms_per_token:.2f}x"
         lines.append([name, *(f"{number:.1f}" for number in numbers), ratio])
-    say("\n" + text_table(lines))
+    log.info("\n" + text_table(lines))
     return {
         "same_tokens": all(torch.equal(said[0], other) for other in said),
         "speeds": {name: asdict(speed) for name, speed in speeds.items()},

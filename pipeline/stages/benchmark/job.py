@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.stages.benchmark import cohort, generation, parity, runtimes
 
 BENCHMARKS = {"generation": generation.run, "cohort": cohort.run, "runtime": runtimes.run, "parity": parity.run}
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: BenchmarkJob) -> dict[str, Any]:
     """Run the benchmark that `benchmark.kind` names."""
     return {"status": "finished", "kind": config.benchmark.kind, **BENCHMARKS[config.benchmark.kind](config)}

@@ -14,6 +14,7 @@ the next layers amplify it, so that no two implementations agree more closely th
 from __future__ import annotations
 
 import functools
+import logging
 import random
 import tempfile
 from collections.abc import Callable
@@ -29,16 +30,16 @@ from pipeline.benchmarking.engines.packed_steps import PackedSteps
 from pipeline.benchmarking.engines.parity import answers, difference, ragged
 from pipeline.config.build import changed
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.schema import JobConfig
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import TaskConfig
-from pipeline.config.use import VARIANTS
-from pipeline.console.progress import ProgressBar, say
+from pipeline.config.jobs.benchmark import BenchmarkJob
+from pipeline.config.sections.export import VARIANTS
+from pipeline.config.sections.recipe import QuantizationConfig
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import TaskConfig
+from pipeline.console.progress import ProgressBar
+from pipeline.console.tables import text_table
 from pipeline.export.onnx.export import export_package
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_model_config
-from pipeline.report.results import text_table
 from pipeline.stages.benchmark.random_students import Maps, write_random_package
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.sweep.plan.students import layer_maps
@@ -46,8 +47,10 @@ from pipeline.stages.sweep.plan.students import layer_maps
 FLOOR, BY_OPENVINO = "torch fp64", "openvino, by OpenVINO"
 Found = dict[str, dict[str, float]]  # runtime -> error, same_choices, same_tokens
 
+log = logging.getLogger(__name__)
 
-def run(config: JobConfig) -> dict[str, Any]:
+
+def run(config: BenchmarkJob) -> dict[str, Any]:
     """Compare every runtime with torch in fp32, and print a table.
 
     Raises:
@@ -78,12 +81,12 @@ def run(config: JobConfig) -> dict[str, Any]:
     if not rows:
         raise UserError("no scheme that can be measured", "; ".join(left_out.values()), "set benchmark.parity.schemes")
     notes = [f"{name}: left out, {reason}" for name, reason in left_out.items()]
-    say("\n" + "\n".join([text_table(_lines(rows)), *notes]))
+    log.info("\n" + "\n".join([text_table(_lines(rows)), *notes]))
     return {"rows": rows, "left_out": left_out}
 
 
 def _compared(
-    config: JobConfig, maps: Maps, scheme: str, quantization: QuantizationConfig, seed: int
+    config: BenchmarkJob, maps: Maps, scheme: str, quantization: QuantizationConfig, seed: int
 ) -> tuple[Found, dict[str, str]]:
     """How far every runtime is from torch in fp32, of one student; and why others are left out."""
     settings, draw = config.benchmark.parity, random.Random(seed)
@@ -109,7 +112,7 @@ def _compared(
     return found, left_out
 
 
-def random_teacher(config: JobConfig, seed: int) -> Any:
+def random_teacher(config: BenchmarkJob, seed: int) -> Any:
     """A teacher whose biases are not zero, and whose norms turn signs: else it would repeat its last token for ever."""
     teacher = load_teacher(config.model, Vocabulary(size=config.model.vocab_size), TaskConfig(), seed).eval()
     generator = torch.Generator().manual_seed(seed)

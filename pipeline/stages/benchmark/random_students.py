@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.recipe import QuantizationConfig
-from pipeline.config.task import DecodingConfig
+from pipeline.config.sections.recipe import QuantizationConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.package import PackageInfo, write_package
 from pipeline.models.student import build_student, prepare_student, sites_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pipeline.benchmarking.contenders import Contender
-from pipeline.config.schema import JobConfig
-from pipeline.config.sweep import StudentConfig
-from pipeline.config.task import TaskConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs.benchmark import BenchmarkJob
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.onnx.export import export_package
 from pipeline.export.package import file_bytes
@@ -23,10 +23,12 @@ from pipeline.runtime.manifest import model_bytes
 from pipeline.stages.benchmark.random_students import Maps, write_random_package
 from pipeline.stages.benchmark.random_tokens import Vocabulary
 from pipeline.stages.sweep.plan.students import layer_maps
-from pipeline.storage.layout import atomic_folder
+from pipeline.storage.atomic import atomic_folder
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+log = logging.getLogger(__name__)
 
 
 class ModelFiles:
@@ -38,7 +40,7 @@ class ModelFiles:
         folder: where the files lie.
     """
 
-    def __init__(self, config: JobConfig, model_config: PretrainedConfig, folder: Path) -> None:
+    def __init__(self, config: BenchmarkJob, model_config: PretrainedConfig, folder: Path) -> None:
         self.config, self.model_config, self.folder = config, model_config, folder
 
     def path(self, contender: Contender) -> Path:
@@ -49,7 +51,7 @@ class ModelFiles:
         """
         path = self.folder / contender.folder
         if not path.is_dir():
-            say(f"making {contender.folder}")
+            log.info(f"making {contender.folder}")
             with atomic_folder(path) as partial:
                 self._make(contender, partial)
         return path

@@ -19,6 +19,7 @@ on.
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import random
@@ -37,9 +38,9 @@ from pipeline.benchmarking.results import Cell, append_cell, cell_text, ratio, r
 from pipeline.benchmarking.rounds import Sampling, take_rounds, times_of
 from pipeline.benchmarking.workers import LiveWorker, WorkerError
 from pipeline.config.errors import UserError
-from pipeline.config.load import config_hash
-from pipeline.config.schema import JobConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.config.jobs.benchmark import BenchmarkJob
+from pipeline.config.keys import config_hash, decisions
+from pipeline.console.progress import ProgressBar
 from pipeline.export import onnx
 from pipeline.models.families import family_of
 from pipeline.models.load import read_model_config
@@ -56,8 +57,10 @@ if TYPE_CHECKING:
 # Files of every depth: the teacher's size times so much, baselines and what lies beside them for a moment included.
 DISK_FACTOR = 6.0
 
+log = logging.getLogger(__name__)
 
-def run(config: JobConfig) -> dict[str, Any]:
+
+def run(config: BenchmarkJob) -> dict[str, Any]:
     """Measure the cells that are asked for and not measured yet, and print all that are asked for.
 
     Raises:
@@ -80,16 +83,16 @@ def run(config: JobConfig) -> dict[str, Any]:
     check_free(storage.root, DISK_FACTOR * 4.0 * num_parameters(model_config) * len(settings.depths))
     cells: list[Cell] = [(d, b, t) for d in settings.depths for t in settings.threads for b in settings.batches]
     done = read_cells(results)
-    say(f"{len(cells)} cells, {len(set(cells) & set(done))} of them measured before; results: {results}")
+    log.info(f"{len(cells)} cells, {len(set(cells) & set(done))} of them measured before; results: {results}")
     for cell in cells:
         if cell not in done:
             done[cell] = _measure(config, model_config, files, cell)
             append_cell(results, done[cell])
-        say(f"\n{cell_text(done[cell])}\n")
+        log.info(f"\n{cell_text(done[cell])}\n")
     return {"results": str(results), "cells": [_summary(done[cell]) for cell in cells]}
 
 
-def _measure(config: JobConfig, model_config: PretrainedConfig, files: ModelFiles, cell: Cell) -> dict[str, Any]:
+def _measure(config: BenchmarkJob, model_config: PretrainedConfig, files: ModelFiles, cell: Cell) -> dict[str, Any]:
     """The record of one cell."""
     settings, (depth, batch, threads) = config.benchmark.runtime, cell
     family, teacher_depth = (
@@ -181,13 +184,13 @@ def _summary(record: dict[str, Any]) -> dict[str, Any]:
     return {**{name: record[name] for name in ("depth", "batch", "threads", "left_out")}, "contenders": rows}
 
 
-def _files_key(config: JobConfig, model_config: PretrainedConfig) -> str:
+def _files_key(config: BenchmarkJob, model_config: PretrainedConfig) -> str:
     """The name of everything that decides about the models' files, the code that exports among it."""
     code = [path.read_text(encoding="utf-8") for path in _sources()]
-    return config_hash(model_config.to_dict(), config.seed, asdict(config.recipe.quantization), code)
+    return config_hash(model_config.to_dict(), config.seed, decisions(config.recipe.quantization), code)
 
 
-def _results_key(config: JobConfig, files_key: str) -> str:
+def _results_key(config: BenchmarkJob, files_key: str) -> str:
     """The name of everything that the cells of one file have in common; how often they are sampled they say."""
     settings = config.benchmark.runtime
     common = ("schemes", "variants", "baselines", "source_tokens", "new_tokens")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs.compare import CompareJob
+from pipeline.stages.compare.precheck import check_comparison
 from pipeline.stages.compare.runs import compare_runs
 from pipeline.stages.compare.sweeps import compare_sweeps
-from pipeline.stages.precheck import check_comparison
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.tracking.tracker import check_store_exists
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: CompareJob) -> dict[str, Any]:
     """Print the comparison of two runs or of two sweeps.
 
     Returns:

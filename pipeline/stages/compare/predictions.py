@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.config.errors import UserError
-from pipeline.config.task import AUTO
+from pipeline.config.sections.task import AUTO
 from pipeline.evaluation.comparison import Comparison, compare_texts
 from pipeline.evaluation.metrics import References
 from pipeline.stages.evaluate import PREDICTIONS, read_predictions

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.console.progress import say
+from pipeline.console.tables import text_table
 from pipeline.evaluation.comparison import Comparison
-from pipeline.report.results import text_table
 from pipeline.stages.compare.predictions import (
     Predictions,
     compare_predictions,
@@ -26,6 +26,8 @@ from pipeline.stages.compare.settings_and_cost import (
 from pipeline.stages.evaluate import PREDICTIONS
 from pipeline.tracking.tracker import FoundRun, Tracker
 
+log = logging.getLogger(__name__)
+
 
 def compare_runs(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[str, Any]:
     """Print the comparison of two runs.
@@ -42,20 +44,20 @@ def compare_runs(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[st
                 f"run '{found.name}' ({found.run_id}) is {found.status}", "a finished run", "wait, or train it again"
             )
     for note in differences_in_data(first, second, f"'{first.name}' and '{second.name}'"):
-        say(note)
+        log.warning(note)
     predictions = [_predictions_of(tracker, found) for found in (first, second)]
     results = compare_predictions(first, *predictions)
     titles = (f"{first.name} ({first.run_id[:6]})", f"{second.name} ({second.run_id[:6]})")
     num_examples, measured = len(predictions[0][1]), (measures(first, second), measures(second, first))
     settings, machines = setting_differences(first, second), other_machine(first, second)
-    say(
+    log.info(
         f"\n{text_table(_score_lines(titles, results))}\n\n{num_examples} examples, {first.tags['dq.metric_signature']}"
     )
     if any(measured):
-        say(f"\n{text_table(measure_lines(*measured, titles))}")
+        log.info(f"\n{text_table(measure_lines(*measured, titles))}")
     if machines:
-        say(f"\n{machines}")
-    say(f"\n{text_table(setting_lines(settings, titles))}" if settings else "\nno setting differs")
+        log.info(f"\n{machines}")
+    log.info(f"\n{text_table(setting_lines(settings, titles))}" if settings else "\nno setting differs")
     return {
         "kind": "runs",
         "num_examples": num_examples,

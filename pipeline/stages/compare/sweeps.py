@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.console.progress import say
+from pipeline.console.tables import text_table
 from pipeline.evaluation.metrics import HEADLINES
-from pipeline.report.results import text_table
 from pipeline.stages.compare.match_students import LeftOut, Pair, match_students
 from pipeline.stages.compare.predictions import Predictions, compare_predictions, differences_in_data, predictions_of
 from pipeline.stages.compare.settings_and_cost import measures, other_machine, setting_differences, setting_lines
@@ -17,6 +17,8 @@ from pipeline.stages.evaluate import PREDICTIONS
 from pipeline.tracking.tracker import FoundRun, Tracker
 
 TEACHER = "teacher"
+
+log = logging.getLogger(__name__)
 
 
 def compare_sweeps(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def compare_sweeps(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[
     for note in dict.fromkeys(
         note for pair in pairs for note in differences_in_data(pair.first, pair.second, "A and B")
     ):
-        say(note)
+        log.warning(note)
     metric = pairs[0].first.tags["dq.metric"]
     headline = HEADLINES[metric]
     rows = [_row(pair, predictions, metric, matched.pairs) for pair in pairs]
@@ -48,14 +50,14 @@ def compare_sweeps(tracker: Tracker, first: FoundRun, second: FoundRun) -> dict[
     only = [[_alone(found, headline) for found in runs] for runs in (matched.only_first, matched.only_second)]
     machines = next((note for pair in matched.pairs if (note := other_machine(pair.first, pair.second))), "")
     num_examples, left_out = len(predictions[pairs[0].first.run_id][1]), [*matched.left_out, *silent]
-    say(f"A: {first.name} ({first.run_id})\nB: {second.name} ({second.run_id})")
-    say(f"\n{text_table(table_of_sweeps(headline, rows, means, (only[0], only[1])))}")
-    say(f"\n{num_examples} examples, {pairs[0].first.tags['dq.metric_signature']}")
+    log.info(f"A: {first.name} ({first.run_id})\nB: {second.name} ({second.run_id})")
+    log.info(f"\n{text_table(table_of_sweeps(headline, rows, means, (only[0], only[1])))}")
+    log.info(f"\n{num_examples} examples, {pairs[0].first.tags['dq.metric_signature']}")
     for run in left_out:
-        say(f"left out: {run.name} ({run.run_id}), {run.reason}")
+        log.info(f"left out: {run.name} ({run.run_id}), {run.reason}")
     if machines:
-        say(machines)
-    say(f"\n{text_table(setting_lines(settings, ('A', 'B')))}" if settings else "\nno setting differs")
+        log.info(machines)
+    log.info(f"\n{text_table(setting_lines(settings, ('A', 'B')))}" if settings else "\nno setting differs")
     return {
         "kind": "sweeps",
         "num_examples": num_examples,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
-from pipeline.config.schema import JobConfig
-from pipeline.console.progress import say
-from pipeline.report.results import markdown_table, sample_table, tables, text_table
+from pipeline.console.tables import markdown_table, text_table
+from pipeline.report.results import sample_table, tables
 from pipeline.stages.data_summary import as_document
 from pipeline.stages.job import OpenedJob, open_job
-from pipeline.stages.precheck import check_sweep
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.sweep import register
 from pipeline.stages.sweep.plan.checks import check_possible, say_ignored
 from pipeline.stages.sweep.plan.cohorts import SweepPlan, plan_summary, plan_sweep, plan_table
+from pipeline.stages.sweep.precheck import check_sweep
 from pipeline.stages.sweep.report import gather, write_report
 from pipeline.stages.sweep.train import run_cohorts
 from pipeline.stages.teacher import fine_tune
@@ -24,8 +25,10 @@ from pipeline.tracking.tracker import RunSpec
 
 REPORT_NOTE = "Plots, curves, samples and configuration: artifact `report/report.html`."
 
+log = logging.getLogger(__name__)
 
-def dry_run(config: JobConfig) -> dict[str, Any]:
+
+def dry_run(config: SweepJob) -> dict[str, Any]:
     """Say what `run` would do: the students, their cohorts, memory and steps.
 
     Returns:
@@ -33,7 +36,7 @@ def dry_run(config: JobConfig) -> dict[str, Any]:
     """
     job, plan = _open(config, copies_model=False)
     cache_bytes = job.storage.cache_bytes()
-    say(
+    log.info(
         f"{job.storage.cache} holds {cache_bytes / 2**20:,.1f} MiB that can be made again; while no job runs, "
         f"`make clean-cache DQ_STORAGE={job.storage.root}` frees them"
     )
@@ -56,7 +59,7 @@ def dry_run(config: JobConfig) -> dict[str, Any]:
     }
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: SweepJob) -> dict[str, Any]:
     """Train, pack and evaluate every student of a sweep, or find it done.
 
     Returns:
@@ -95,7 +98,7 @@ def run(config: JobConfig) -> dict[str, Any]:
         if errors:  # what is done is reported; the job has failed all the same
             raise errors[0]
     shown = "\n\n".join(text_table(table) for table in tables(results))
-    say(f"\n{shown}\n\nreport: {report / 'report.html'}\nruns: {job.storage.root} (make ui)")
+    log.info(f"\n{shown}\n\nreport: {report / 'report.html'}\nruns: {job.storage.root} (make ui)")
     return {
         "status": "failed" if failed else "finished",
         "sweep": key,
@@ -107,11 +110,11 @@ def run(config: JobConfig) -> dict[str, Any]:
     }
 
 
-def _open(config: JobConfig, *, copies_model: bool = True) -> tuple[OpenedJob, SweepPlan]:
+def _open(config: SweepJob, *, copies_model: bool = True) -> tuple[OpenedJob[SweepJob], SweepPlan]:
     """Everything that is checked, and the plan that is printed, before anything is trained."""
     check_sweep(config)
     job = open_job(config, check_possible, copies_model=copies_model)
     say_ignored(job.config)
     plan = plan_sweep(job)
-    say(f"\n{plan_summary(plan)}\n\n{text_table(plan_table(plan))}\n")
+    log.info(f"\n{plan_summary(plan)}\n\n{text_table(plan_table(plan))}\n")
     return job, plan

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import datasets
 
-from pipeline.config.load import config_hash
-from pipeline.console.progress import say
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.keys import config_hash
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.serving.logged_models import LoggedStudent
 from pipeline.serving.registry import BEST, SMALLEST, Candidate, register
@@ -17,8 +19,10 @@ from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.log_model import logged_model, logged_model_or_warning
 from pipeline.stages.sweep.train.run_cohorts import StudentResult
 
+log = logging.getLogger(__name__)
 
-def run(job: OpenedJob, plan: SweepPlan, students: list[StudentResult]) -> dict[str, int]:
+
+def run(job: OpenedJob[SweepJob], plan: SweepPlan, students: list[StudentResult]) -> dict[str, int]:
     """Log the models that are missing and, if the job says so, register those of this submission's students.
 
     Workers log the models of their students; missing are those that failed then, and those of older versions.
@@ -43,12 +47,15 @@ def run(job: OpenedJob, plan: SweepPlan, students: list[StudentResult]) -> dict[
     versions = register(tracker, name, list(candidates.values()))
     found = {student: versions[candidate.model.run_id] for student, candidate in candidates.items()}
     said = ", ".join(f"{student} is version {version}" for student, version in found.items())
-    say(f"registered model {name}: {said}; models:/{name}@{BEST} and @{SMALLEST}" if found else "nothing to register")
+    if found:
+        log.info(f"registered model {name}: {said}; models:/{name}@{BEST} and @{SMALLEST}")
+    else:
+        log.info("nothing to register")
     return found
 
 
 def _candidate(
-    job: OpenedJob, student: StudentResult, plan: StudentPlan, model: LoggedStudent, scored_on: str
+    job: OpenedJob[SweepJob], student: StudentResult, plan: StudentPlan, model: LoggedStudent, scored_on: str
 ) -> Candidate:
     headline, metrics = HEADLINES[job.config.task.metric], student.metrics
     return Candidate(
@@ -60,7 +67,7 @@ def _candidate(
     )
 
 
-def _scored_on(job: OpenedJob, examples: datasets.Dataset) -> str:
+def _scored_on(job: OpenedJob[SweepJob], examples: datasets.Dataset) -> str:
     """Equal where scores compare: the same examples of the same data by the same metric of the same signature."""
     tags = metric_tags(examples, job.config)
     return config_hash(job.task.fingerprint, job.config.evaluation.max_examples, tags)

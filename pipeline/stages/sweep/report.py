@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
-from pipeline.config.schema import JobConfig
-from pipeline.console.progress import say
 from pipeline.evaluation.metrics import COLUMNS, HEADLINES, baseline_of
 from pipeline.report.curves import Curve, curve_metrics, points_each, thinned
 from pipeline.report.page import write_page
@@ -33,9 +33,11 @@ from pipeline.tracking.lineage import lineage
 
 TEACHER = "teacher (fp32)"
 
+log = logging.getLogger(__name__)
+
 
 def gather(
-    job: OpenedJob,
+    job: OpenedJob[SweepJob],
     key: str,
     teacher: TeacherResult,
     students: list[StudentResult],
@@ -84,7 +86,7 @@ def _distinct_names(students: list[StudentResult]) -> list[str]:
     return [f"{s.name} [{s.key}]" if counts[s.name] > 1 else s.name for s in students]
 
 
-def _baseline_row(job: OpenedJob) -> Row:
+def _baseline_row(job: OpenedJob[SweepJob]) -> Row:
     metric = job.config.task.metric
     return Row(name=baseline_of(metric), kind="baseline", scores=baseline_scores(job.task, job.config))
 
@@ -107,7 +109,7 @@ def _teacher_row(teacher: TeacherResult, students: list[StudentResult]) -> Row:
     )
 
 
-def _student_rows(students: list[StudentResult], names: list[str], config: JobConfig) -> list[Row]:
+def _student_rows(students: list[StudentResult], names: list[str], config: SweepJob) -> list[Row]:
     prefix, rows = f"{config.evaluation.split}_", []
     for student, name in zip(students, names, strict=True):
         metrics = student.metrics
@@ -132,7 +134,7 @@ def _student_rows(students: list[StudentResult], names: list[str], config: JobCo
     return rows
 
 
-def _facts(job: OpenedJob, key: str, teacher: TeacherResult, run_id: str) -> dict[str, str]:
+def _facts(job: OpenedJob[SweepJob], key: str, teacher: TeacherResult, run_id: str) -> dict[str, str]:
     config, examples = job.config, evaluation_examples(job.task, job.config)
     tags = metric_tags(examples, config)
     facts = {
@@ -153,7 +155,7 @@ def _facts(job: OpenedJob, key: str, teacher: TeacherResult, run_id: str) -> dic
     return {name: text for name, text in facts.items() if text}
 
 
-def _environment(config: JobConfig) -> dict[str, str]:
+def _environment(config: SweepJob) -> dict[str, str]:
     """With what the job that wrote the report ran."""
     tags, cluster = lineage(), config.cluster
     workers = f"{cluster.num_workers} with {cluster.cpus_per_worker} CPUs and {cluster.gpus_per_worker} GPUs each"
@@ -166,7 +168,7 @@ def _environment(config: JobConfig) -> dict[str, str]:
     }
 
 
-def _curves(config: JobConfig, students: list[StudentResult], names: list[str]) -> list[Curve]:
+def _curves(config: SweepJob, students: list[StudentResult], names: list[str]) -> list[Curve]:
     """Those of failed students, too: they show why."""
     tracker, curves = open_tracker(config), []
     wanted = [
@@ -183,7 +185,7 @@ def _curves(config: JobConfig, students: list[StudentResult], names: list[str]) 
 
 
 def _samples(
-    job: OpenedJob, key: str, teacher: TeacherResult, students: list[StudentResult], names: list[str]
+    job: OpenedJob[SweepJob], key: str, teacher: TeacherResult, students: list[StudentResult], names: list[str]
 ) -> list[Sample]:
     """The first examples beside what every model made of them."""
     examples, num = evaluation_examples(job.task, job.config), job.config.evaluation.num_samples
@@ -197,7 +199,7 @@ def _samples(
         if file.is_file():
             written[name] = read_predictions(file)[0]
         else:
-            say(f"{name}: {file} is missing, so the samples do not show this model")
+            log.warning(f"{name}: {file} is missing, so the samples do not show this model")
     return [
         Sample(source=source, references=references, outputs={name: texts[i] for name, texts in written.items()})
         for i, (source, references) in enumerate(zip(few["source"][:], references_of(few), strict=True))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.errors import UserError
-from pipeline.config.load import config_hash, to_yaml
-from pipeline.config.schema import JobConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs import TrainsTeacher
+from pipeline.config.keys import config_hash, decisions
+from pipeline.config.load import to_yaml
 from pipeline.distillation.objective import TaskObjective
 from pipeline.export.package import file_bytes
 from pipeline.models.load import load_model, load_teacher, set_dropout
@@ -35,7 +36,8 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.layout import Storage, atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_folder, atomic_json
+from pipeline.storage.layout import Storage
 from pipeline.storage.lease import lease
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
@@ -47,6 +49,8 @@ from pipeline.training.random_stream import RandomStream
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,27 +76,31 @@ class TeacherWork:
         folder: of its results.
     """
 
-    config: JobConfig
+    config: TrainsTeacher
     task: PreparedTask
     key: str
     folder: Path
 
 
-def teacher_key(config: JobConfig, task: PreparedTask) -> str:
+def teacher_key(config: TrainsTeacher, task: PreparedTask) -> str:
     """The name of a teacher: everything that decides its weights and scores, nothing else."""
-    training = {name: value for name, value in asdict(config.teacher).items() if not name.endswith("_every_steps")}
     model = {"start": task.start, "tokenizer": Path(task.tokenizer_folder).name}
     if task.start == "scratch":
-        model |= asdict(config.model.architecture)
+        model |= decisions(config.model.architecture)
         if config.model.family not in (None, "bart"):
             model["family"] = config.model.family
-    # The fingerprint stands for the corpus; of the evaluation only what is scored matters.
-    settings = {name: value for name, value in asdict(config.task).items() if name != "corpus"}
-    scored = (config.evaluation.split, config.evaluation.max_examples, config.evaluation.max_validation_examples)
-    return config_hash(task.fingerprint, settings, model, training, scored, config.seed, config.cluster.precision)
+    return config_hash(
+        task.fingerprint,  # stands for the corpus
+        decisions(config.task, without=["corpus"]),
+        model,
+        decisions(config.teacher),
+        decisions(config.evaluation, only=["split", "max_examples", "max_validation_examples"]),  # what is scored
+        config.seed,
+        config.cluster.precision,
+    )
 
 
-def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResult:
+def run(config: TrainsTeacher, storage: Storage, task: PreparedTask) -> TeacherResult:
     """Fine-tune the teacher, or find it finished.
 
     Raises:
@@ -106,12 +114,12 @@ def run(config: JobConfig, storage: Storage, task: PreparedTask) -> TeacherResul
             if not result.is_file():  # else the one waited for has finished it
                 _train(config, storage, task, key, folder)
                 return TeacherResult(**json.loads(result.read_text()))
-    say(f"teacher {key}: found finished in {folder}")
+    log.info(f"teacher {key}: found finished in {folder}")
     _finish_run(config, result)
     return TeacherResult(**json.loads(result.read_text()))
 
 
-def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
+def _train(config: TrainsTeacher, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
     work = TeacherWork(config=config, task=task, key=key, folder=folder)
     say_other_layouts((folder / "checkpoints").glob("*"), config.cluster.layout, f"teacher {key}")
     try:
@@ -121,7 +129,7 @@ def _train(config: JobConfig, storage: Storage, task: PreparedTask, key: str, fo
         raise
 
 
-def _finish_run(config: JobConfig, result: Path) -> None:
+def _finish_run(config: TrainsTeacher, result: Path) -> None:
     """Nothing else would continue the run of a finished teacher, should MLflow have been away at its end."""
     run_id = TeacherResult(**json.loads(result.read_text())).run_id
     if run_id is None:
@@ -130,7 +138,9 @@ def _finish_run(config: JobConfig, result: Path) -> None:
     if tracker.is_there(run_id):
         tracker.finish_left(run_id)
     else:
-        say(f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at")
+        log.warning(
+            f"the teacher's run {run_id} is deleted in MLflow, or in another store: its curves cannot be looked at"
+        )
 
 
 def train_teacher(work: TeacherWork) -> None:
@@ -173,10 +183,15 @@ def train_teacher(work: TeacherWork) -> None:
 
 
 def _score(
-    config: JobConfig, task: PreparedTask, tokenizer: PreTrainedTokenizerBase, folder: Path, run: Run, num_steps: int
+    config: TrainsTeacher,
+    task: PreparedTask,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    run: Run,
+    num_steps: int,
 ) -> dict[str, float]:
-    """Scores of the best model on the reported split; nothing to score where the objective is denoising."""
-    if config.task.objective == "denoising":
+    """Scores of the best model on the reported split; nothing where there are no references to compare with."""
+    if not config.task.facts.has_references:
         return {}
     model, examples = load_model(folder / "model", worker_device(config.cluster)), evaluation_examples(task, config)
     scores, predictions = evaluate_examples(model, tokenizer, examples, config, task.labels)
@@ -217,7 +232,7 @@ class _KeepBest(NoHooks):
         metrics = validate(self.replica, self.work.task, self.work.config)
         self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, step)
         if rank() == 0:
-            say(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
+            log.info(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
             best = self.work.folder / "best.json"
             if not best.is_file() or standing(metrics) > standing(json.loads(best.read_text())):
                 with atomic_folder(self.work.folder / "model") as partial:
@@ -227,7 +242,7 @@ class _KeepBest(NoHooks):
         barrier()
 
 
-def _start_run(config: JobConfig, key: str, task: PreparedTask) -> Run:
+def _start_run(config: TrainsTeacher, key: str, task: PreparedTask) -> Run:
     spec = RunSpec(
         name=f"teacher {config.task.name} {config.model.name}",
         key=key,
@@ -239,7 +254,7 @@ def _start_run(config: JobConfig, key: str, task: PreparedTask) -> Run:
     return start_run(config, spec)
 
 
-def _write_result(config: JobConfig, folder: Path, key: str, scores: dict[str, float], run_id: str | None) -> None:
+def _write_result(config: TrainsTeacher, folder: Path, key: str, scores: dict[str, float], run_id: str | None) -> None:
     (folder / "config.yaml").write_text(to_yaml(config))
     result = TeacherResult(
         key=key,

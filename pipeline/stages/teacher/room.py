@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.cluster.room import GIB, worker_memory_bytes
 from pipeline.config.errors import UserError
+from pipeline.config.jobs import TrainsTeacher
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.memory import (
     checkpoint_bytes,
@@ -17,7 +18,7 @@ from pipeline.stages.memory import (
 from pipeline.storage.layout import MIN_FREE_BYTES, check_free
 
 
-def check_teacher_room(job: OpenedJob) -> None:
+def check_teacher_room(job: OpenedJob[TrainsTeacher]) -> None:
     """Refuse a teacher that cannot be fine-tuned here.
 
     Raises:
@@ -29,7 +30,7 @@ def check_teacher_room(job: OpenedJob) -> None:
     batches = micro_batches(job.task.split("train").lengths(), config.teacher, config.cluster.num_workers, config.seed)
     validation = validation[: config.evaluation.max_validation_examples]
     largest = max(pass_bytes(work, batches), evaluation_bytes(work, validation, config.evaluation.batch_tokens))
-    needed, room = teacher_bytes(num, largest, config), worker_memory_bytes(config.cluster)
+    needed, room = teacher_bytes(num, largest, config.cluster), worker_memory_bytes(config.cluster)
     if needed > room:
         raise UserError(
             f"the teacher needs about {needed / GIB:.1f} GiB in each of {config.cluster.num_workers} workers",

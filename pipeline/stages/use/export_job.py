@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -9,19 +10,22 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs.export import ExportJob
+from pipeline.console.tables import text_table
 from pipeline.export.onnx.compress import write_zip
 from pipeline.export.onnx.export_once import exported_once
 from pipeline.export.package import file_bytes
-from pipeline.report.results import MIB, text_table
+from pipeline.report.results import MIB
 from pipeline.runtime.manifest import MANIFEST, ExportInfo, model_bytes
 from pipeline.serving.logged_models import model_name
 from pipeline.stages.use.find_student import FoundModel, find_model
-from pipeline.storage.layout import atomic_json, open_storage, personal_path
+from pipeline.storage.atomic import atomic_json
+from pipeline.storage.layout import open_storage, personal_path
+
+log = logging.getLogger(__name__)
 
 
-def run(config: JobConfig) -> dict[str, Any]:
+def run(config: ExportJob) -> dict[str, Any]:
     """Export the student that `export.model` means, print what its bytes are, and write all its parts beside it.
 
     Returns:
@@ -40,10 +44,12 @@ def run(config: JobConfig) -> dict[str, Any]:
     size_bytes, package_bytes = model_bytes(folder), file_bytes(model.package)
     parts, parts_file = largest_first(info), folder.with_name(f"{folder.name}.parts.json")
     _write_parts(parts_file, parts)
-    say(f"\n{text_table(part_lines(parts, size_bytes))}\n")
-    say(f"every part by its name: {parts_file}")
-    say(f"{folder}: {'found, as it was exported before' if was_there else 'written'}")
-    say(f"{size_bytes / MIB:.3f} MiB, {size_bytes / package_bytes:.3f} times the bytes of its package; {_parity(info)}")
+    log.info(f"\n{text_table(part_lines(parts, size_bytes))}\n")
+    log.info(f"every part by its name: {parts_file}")
+    log.info(f"{folder}: {'found, as it was exported before' if was_there else 'written'}")
+    log.info(
+        f"{size_bytes / MIB:.3f} MiB, {size_bytes / package_bytes:.3f} times the bytes of its package; {_parity(info)}"
+    )
     document = {
         "status": "finished",
         "folder": str(folder),
@@ -58,7 +64,7 @@ def run(config: JobConfig) -> dict[str, Any]:
     return document | (_compressed(folder, size_bytes, package_bytes) if settings.compress == "zip" else {})
 
 
-def _folder(config: JobConfig, model: FoundModel) -> Path:
+def _folder(config: ExportJob, model: FoundModel) -> Path:
     if config.export.output is not None:
         return personal_path(config.export.output).absolute()
     root = open_storage(config.storage.path).root
@@ -90,7 +96,7 @@ def _compressed(folder: Path, size_bytes: int, package_bytes: int) -> dict[str, 
         zip_bytes = write_zip(folder, path)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}", "a file to write", "set output=...") from error
-    say(
+    log.info(
         f"{path}: {zip_bytes} bytes with tokenizer and golden inputs, {zip_bytes / size_bytes:.3f} times those of the "
         f"model's files, {zip_bytes / package_bytes:.3f} times those of its package"
     )

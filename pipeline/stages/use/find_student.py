@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs import HasRuns
 from pipeline.export.package import FORMAT as PACKAGE_FORMAT
 from pipeline.export.package import MANIFEST
 from pipeline.runtime.archive import opened
@@ -20,8 +20,11 @@ from pipeline.serving.download import StoredModel, download, model_of_id, model_
 from pipeline.serving.logged_models import EXPORTED, PACKED, model_name
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.student_path import WAYS, student_path
-from pipeline.storage.layout import atomic_folder, open_storage
+from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.layout import open_storage
 from pipeline.tracking.tracker import FoundRun, Tracker, check_store_exists
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,7 @@ class FoundModel:
     exported: Path | None
 
 
-def find_model(config: JobConfig, given: str) -> FoundModel:
+def find_model(config: HasRuns, given: str) -> FoundModel:
     """The student that a person means, downloaded into the cache where MLflow keeps it.
 
     Raises:
@@ -99,7 +102,7 @@ def _said(path: Path, key: str) -> str:
     return str(manifest.get(key, "")) if isinstance(manifest, dict) else ""
 
 
-def _of_file(config: JobConfig, path: Path) -> FoundModel:
+def _of_file(config: HasRuns, path: Path) -> FoundModel:
     """A zip of an exported folder, unpacked into the cache once."""
     folder = open_storage(config.storage.path).cache / "models" / f"zip-{sha256_of(path)[:16]}"
     if not folder.is_dir():
@@ -163,11 +166,11 @@ def _of_run(tracker: Tracker, run: FoundRun) -> StoredModel:
     return model
 
 
-def _downloaded(config: JobConfig, tracker: Tracker, model: StoredModel) -> FoundModel:
+def _downloaded(config: HasRuns, tracker: Tracker, model: StoredModel) -> FoundModel:
     """A logged model's files in the cache; named by the digest of its manifest, so each is there once."""
     folder = open_storage(config.storage.path).cache / "models" / f"{model_name(model.name)}-{model.digest[:16]}"
     if not folder.is_dir():
-        say(f"model {model.name}: downloading it from MLflow")
+        log.info(f"model {model.name}: downloading it from MLflow")
         with atomic_folder(folder) as partial:
             download(tracker, model, partial)
             manifest = partial / PACKED / MANIFEST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
-from pipeline.config.use import AS_TRAINED
-from pipeline.console.progress import ProgressBar, say
+from pipeline.config.jobs.generate import GenerateJob
+from pipeline.config.sections.export import AS_TRAINED
+from pipeline.console.progress import ProgressBar
 from pipeline.export.answer import Answerer
 from pipeline.export.onnx.export_once import exported_anew
 from pipeline.export.package import MANIFEST
@@ -23,8 +24,10 @@ from pipeline.runtime.outputs import check_output, silence, write_answers, write
 from pipeline.stages.use.find_student import FoundModel, find_model
 from pipeline.storage.layout import open_storage, personal_path
 
+log = logging.getLogger(__name__)
 
-def run(config: JobConfig) -> dict[str, Any]:
+
+def run(config: GenerateJob) -> dict[str, Any]:
     """Answer the texts that `generate.text` means.
 
     Returns:
@@ -64,11 +67,11 @@ def run(config: JobConfig) -> dict[str, Any]:
 
 def _texts(source: str, second: str | None) -> Texts:
     if source == "-" and sys.stdin is not None and sys.stdin.isatty():
-        say("reading texts from the terminal, one a line; end with Ctrl-D")
+        log.info("reading texts from the terminal, one a line; end with Ctrl-D")
     return with_second(read_texts(source), second)
 
 
-def _answerer(config: JobConfig, model: FoundModel) -> tuple[str, Answerer | OnnxAnswerer]:
+def _answerer(config: GenerateJob, model: FoundModel) -> tuple[str, Answerer | OnnxAnswerer]:
     """What answers, and the name of its runtime."""
     settings = config.generate
     if settings.runtime == "torch" or (settings.runtime == "auto" and model.exported is None):
@@ -89,7 +92,7 @@ def _answerer(config: JobConfig, model: FoundModel) -> tuple[str, Answerer | Onn
     )
 
 
-def _exported(config: JobConfig, model: FoundModel) -> Path:
+def _exported(config: GenerateJob, model: FoundModel) -> Path:
     """A package's graphs in the cache; made anew where they are damaged, or of another format."""
     assert model.package is not None
     digest = sha256_of(model.package / MANIFEST)
@@ -98,8 +101,8 @@ def _exported(config: JobConfig, model: FoundModel) -> Path:
         read_manifest(folder)
     except UserError as error:
         if folder.is_dir():
-            say(f"the cache is of no use: {error.given}")
-        say(f"{model.package} is exported as `{AS_TRAINED}` into {folder}, once")
+            log.warning(f"the cache is of no use: {error.given}")
+        log.info(f"{model.package} is exported as `{AS_TRAINED}` into {folder}, once")
         try:
             exported_anew(model.package, folder, AS_TRAINED)
         except OSError as broken:

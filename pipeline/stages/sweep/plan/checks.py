@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from pipeline.config.errors import Mistakes
-from pipeline.config.recipe import DECODER_TERMS
-from pipeline.config.schema import JobConfig
-from pipeline.config.sweep import StudentConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.sections.recipe import DECODER_TERMS
+from pipeline.config.sections.sweep import StudentConfig
 from pipeline.distillation.layer_map import student_maps
 from pipeline.distillation.recording import check_relations
 from pipeline.models.families import family_of
@@ -22,8 +22,10 @@ from pipeline.stages.fitting import for_each
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
+log = logging.getLogger(__name__)
 
-def check_possible(config: JobConfig, model_config: PretrainedConfig) -> None:
+
+def check_possible(config: SweepJob, model_config: PretrainedConfig) -> None:
     """Refuse a sweep that a teacher of this configuration cannot have, before anything is read or trained.
 
     Raises:
@@ -36,7 +38,7 @@ def check_possible(config: JobConfig, model_config: PretrainedConfig) -> None:
     assert isinstance(query, nn.Linear)
 
     def check(student: StudentConfig) -> None:
-        recipe, mistakes = config.recipe_of(student), Mistakes()
+        recipe, mistakes = student.recipe_under(config.recipe), Mistakes()
         with mistakes.noted():
             student_maps(student, layers)
         with mistakes.noted():
@@ -50,11 +52,12 @@ def check_possible(config: JobConfig, model_config: PretrainedConfig) -> None:
     for_each(config.sweep.points(), check)
 
 
-def say_ignored(config: JobConfig) -> None:
+def say_ignored(config: SweepJob) -> None:
     """Name the losses that do not concern students without a decoder."""
-    if config.task.objective != "classification":
+    facts = config.task.facts
+    if facts.has_decoder:
         return
     for student in config.sweep.points():
-        weights = config.recipe_of(student).distillation
+        weights = student.recipe_under(config.recipe).distillation
         if student.distil and (ignored := [term for term in DECODER_TERMS if getattr(weights, term)]):
-            say(f"student {student.name}: a classifier has no decoder, ignored: {', '.join(ignored)}")
+            log.warning(f"student {student.name}: a {facts.model} has no decoder, ignored: {', '.join(ignored)}")

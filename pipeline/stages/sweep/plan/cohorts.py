@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.cluster.room import GIB, check_resources, nodes_alive, num_groups, worker_memory_bytes
 from pipeline.config.errors import UserError
-from pipeline.config.schema import ClusterConfig, JobConfig, TrainConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batches import BatchPlan
 from pipeline.export.package import MANIFEST
 from pipeline.quantization.scheme import NOT_QUANTIZED
@@ -34,6 +36,8 @@ from pipeline.tracking.tracker import FoundRun
 from pipeline.training.checkpoint import read_progress
 
 COHORT = "students.json"  # keys of the cohort that a checkpoint folder belongs to
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,7 @@ class SweepPlan:
     teacher: str  # what becomes of the teacher
 
 
-def plan_sweep(job: OpenedJob) -> SweepPlan:
+def plan_sweep(job: OpenedJob[SweepJob]) -> SweepPlan:
     """Look at what is done already and form cohorts of the rest: nothing is trained, no run is written.
 
     Raises:
@@ -124,7 +128,7 @@ def plan_summary(plan: SweepPlan) -> str:
     )
 
 
-def num_steps_of(job: OpenedJob, train: TrainConfig) -> int:
+def num_steps_of(job: OpenedJob[SweepJob], train: TrainConfig) -> int:
     """Optimiser steps of a training run, as the first epoch is long."""
     plan = BatchPlan(
         lengths=job.task.split("train").lengths(),
@@ -137,7 +141,7 @@ def num_steps_of(job: OpenedJob, train: TrainConfig) -> int:
     return total if train.max_steps is None else min(total, train.max_steps)
 
 
-def _already_done(config: JobConfig, plans: Sequence[StudentPlan], folder: Path) -> dict[str, FoundRun]:
+def _already_done(config: SweepJob, plans: Sequence[StudentPlan], folder: Path) -> dict[str, FoundRun]:
     """Runs of students that are packed and scored, or were given up by the rule that still holds."""
     tracker, already_done = open_tracker(config), {}
     for plan in plans:
@@ -145,7 +149,7 @@ def _already_done(config: JobConfig, plans: Sequence[StudentPlan], folder: Path)
         packed = (plan.packed_folder / MANIFEST).is_file()
         if run is None:
             if packed:
-                say(
+                log.warning(
                     f"student {plan.name} lies packed in {folder}, but its run is not in the experiment "
                     f"'{config.tracking.experiment}': it is trained again, unless a deleted run is restored before"
                 )
@@ -156,7 +160,7 @@ def _already_done(config: JobConfig, plans: Sequence[StudentPlan], folder: Path)
 
 
 def _interrupted(
-    config: JobConfig,
+    config: SweepJob,
     plans: Sequence[StudentPlan],
     already_done: dict[str, FoundRun],
     checkpoints: Path,
@@ -177,14 +181,16 @@ def _interrupted(
         elif former.is_asked_for([wanted[key] for key in keys]):
             cohorts.append([wanted.pop(key) for key in keys])
         else:
-            say(f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now")
+            log.warning(
+                f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now"
+            )
     return cohorts
 
 
 class _Former:
     """Puts students together that can see the same batches, as many as a worker's memory holds."""
 
-    def __init__(self, job: OpenedJob, sizes: dict[str, int]) -> None:
+    def __init__(self, job: OpenedJob[SweepJob], sizes: dict[str, int]) -> None:
         self.config, self.model_config, self.sizes = job.config, job.model_config, sizes
         self.teacher, self.work_of_teacher = num_parameters(job.model_config), work_of(job.model_config)
         lengths, num_workers = job.task.split("train").lengths(), job.config.cluster.num_workers
@@ -198,7 +204,7 @@ class _Former:
         schemes = [plan.scheme for plan in students]
         quantized = [min(s.weight_bits, s.embedding_bits) < NOT_QUANTIZED for s in schemes]
         sizes = [self.sizes[plan.key] for plan in students]
-        return cohort_bytes(sizes, quantized, self.teacher, max(map(self._pass_bytes, students)), self.config)
+        return cohort_bytes(sizes, quantized, self.teacher, max(map(self._pass_bytes, students)), self.config.cluster)
 
     def _pass_bytes(self, plan: StudentPlan) -> float:
         depth = len(plan.encoder_map), len(plan.decoder_map)

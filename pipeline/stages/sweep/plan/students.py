@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config.load import config_hash
-from pipeline.config.recipe import RecipeConfig, SequenceConfig
-from pipeline.config.schema import JobConfig
-from pipeline.config.sweep import StudentConfig
+from pipeline.config.jobs import TrainsStudents
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.keys import config_hash, decisions
+from pipeline.config.sections.recipe import RecipeConfig, SequenceConfig
+from pipeline.config.sections.sweep import StudentConfig
 from pipeline.distillation.layer_map import student_maps
 from pipeline.models.families import family_of
 from pipeline.quantization.scheme import Scheme, scheme_of
@@ -56,7 +57,7 @@ class StudentPlan:
     @property
     def group(self) -> str:
         """The same for all seeds of one student and for nothing else; what stands before `#` is for people."""
-        return f"{self.config.name}#{config_hash(asdict(self.config))}"
+        return f"{self.config.name}#{config_hash(decisions(self.config))}"
 
     @property
     def name(self) -> str:
@@ -75,7 +76,7 @@ class StudentPlan:
 
 
 def plan_student(
-    config: JobConfig,
+    config: TrainsStudents,
     student: StudentConfig,
     maps: LayerMaps,
     *,
@@ -98,7 +99,7 @@ def plan_student(
     Raises:
         UserError: a change of the recipe that the schema does not allow, quantizers that do not go together.
     """
-    recipe = config.recipe_of(student)
+    recipe = student.recipe_under(config.recipe)
     return StudentPlan(
         config=student,
         key=key,
@@ -115,10 +116,9 @@ def plan_student(
     )
 
 
-def sweep_key(config: JobConfig, teacher_key: str) -> str:
+def sweep_key(config: SweepJob, teacher_key: str) -> str:
     """The name of a sweep: teacher, recipe and training, but not the list of students, which may grow."""
-    training = {name: value for name, value in asdict(config.student).items() if not name.endswith("_every_steps")}
-    return config_hash(teacher_key, asdict(config.recipe), training)
+    return config_hash(teacher_key, decisions(config.recipe), decisions(config.student))
 
 
 def layer_maps(students: list[StudentConfig], model_config: PretrainedConfig) -> list[LayerMaps]:
@@ -134,7 +134,7 @@ def layer_maps(students: list[StudentConfig], model_config: PretrainedConfig) ->
     return [student_maps(student, family_of(model_config).num_layers(model_config)) for student in students]
 
 
-def plan_students(job: OpenedJob, teacher_key: str) -> list[StudentPlan]:
+def plan_students(job: OpenedJob[SweepJob], teacher_key: str) -> list[StudentPlan]:
     """The students of a sweep in their order, seed by seed.
 
     Raises:
@@ -146,7 +146,7 @@ def plan_students(job: OpenedJob, teacher_key: str) -> list[StudentPlan]:
     plans = []
     for seed in seeds:
         for student, maps in zip(points, all_maps, strict=True):
-            key, shows_seed = config_hash(sweep, asdict(student), seed), bool(config.sweep.seeds)
+            key, shows_seed = config_hash(sweep, decisions(student), seed), bool(config.sweep.seeds)
             plans.append(
                 plan_student(config, student, maps, key=key, seed=seed, shows_seed=shows_seed, folder=folder / key)
             )

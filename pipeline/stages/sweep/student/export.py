@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -9,9 +10,8 @@ import datasets
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.schema import JobConfig
-from pipeline.config.use import AS_TRAINED
-from pipeline.console.progress import say
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.sections.export import AS_TRAINED
 from pipeline.data.batches import generation_batches
 from pipeline.evaluation.metrics import score_texts
 from pipeline.export.onnx.export_once import exported_anew
@@ -22,6 +22,8 @@ from pipeline.stages.evaluate import references_of
 from pipeline.training.collective import gather_objects, rank, world_size
 
 PREFIX = "onnx_"  # of the metrics of graphs
+
+log = logging.getLogger(__name__)
 
 
 def export_folder(packed: Path) -> Path:
@@ -46,7 +48,7 @@ def export_student(packed: Path, teacher_bytes: int, name: str) -> tuple[OnnxAns
         answerer = OnnxAnswerer(folder, num_threads=torch.get_num_threads())
     except Exception as error:  # onnx and onnxruntime have errors of their own, and the scores are worth more
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        say(f"student {name} has no ONNX form and is served from torch: {reason}")
+        log.warning(f"student {name} has no ONNX form and is served from torch: {reason}")
         shutil.rmtree(folder, ignore_errors=True)  # what does not load is not served
         return None, {}
     size_bytes = model_bytes(folder)
@@ -60,7 +62,7 @@ def export_student(packed: Path, teacher_bytes: int, name: str) -> tuple[OnnxAns
 
 
 def exported_scores(
-    packed: Path, examples: datasets.Dataset, config: JobConfig, predictions: list[str]
+    packed: Path, examples: datasets.Dataset, config: SweepJob, predictions: list[str]
 ) -> dict[str, float]:
     """Scores of what the graphs say about examples, and how often it is what torch says; every rank calls it.
 

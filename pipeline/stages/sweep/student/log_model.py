@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import datasets
 
-from pipeline.console.progress import say
 from pipeline.serving.logged_models import LoggedStudent, log_student
 from pipeline.serving.served_model import TEXT, TEXT_PAIR
 from pipeline.stages.sweep.student.export import export_folder
 from pipeline.tracking.tracker import Tracker
+
+log = logging.getLogger(__name__)
 
 
 def logged_model(tracker: Tracker, run_id: str, packed: Path, examples: datasets.Dataset) -> LoggedStudent:
@@ -32,5 +34,5 @@ def logged_model_or_warning(
     try:
         return logged_model(tracker, run_id, packed, examples)
     except Exception as error:  # servers and artifact stores have errors of their own
-        say(f"student {name} cannot be served yet, its model was not logged: {type(error).__name__}: {error}")
+        log.warning(f"student {name} cannot be served yet, its model was not logged: {type(error).__name__}: {error}")
         return None

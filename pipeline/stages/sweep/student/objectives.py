@@ -9,7 +9,7 @@ import torch
 
 from pipeline.config.build import changed
 from pipeline.config.errors import UserError
-from pipeline.config.recipe import DECODER_TERMS
+from pipeline.config.sections.recipe import DECODER_TERMS
 from pipeline.data.batch import Batch
 from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pipeline.config.task import TaskConfig
+from pipeline.config.sections.task import TaskConfig
 from pipeline.export.package import PackageInfo, write_package
 from pipeline.models.student import sites_of
 from pipeline.quantization.packed_layers import convert
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.build import planned_student
 from pipeline.stages.sweep.student.start_folder import read_heads
-from pipeline.storage.layout import atomic_folder
+from pipeline.storage.atomic import atomic_folder
 from pipeline.training.collective import barrier, gather_objects, rank
 from pipeline.training.loop import Learner
 

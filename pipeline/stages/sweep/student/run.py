@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
-from pipeline.config.schema import JobConfig
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.teacher.fine_tune import TeacherResult
@@ -14,7 +14,7 @@ from pipeline.tracking.tracker import RunSpec
 
 
 def start_student_run(
-    plan: StudentPlan, config: JobConfig, *, teacher: TeacherResult, data: str, parent_run_id: str
+    plan: StudentPlan, config: SweepJob, *, teacher: TeacherResult, data: str, parent_run_id: str
 ) -> Run:
     """Start a student's run below that of its sweep, or go on with it; every rank calls it.
 

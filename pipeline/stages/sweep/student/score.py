@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import datasets
 
-from pipeline.config.schema import JobConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.export.package import PackageInfo, file_bytes, load_package
 from pipeline.models.student import meta_model, sites_of
@@ -24,6 +24,8 @@ from pipeline.training.collective import rank
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -38,7 +40,7 @@ class Evaluation:
         teacher_result: its scores and bytes.
     """
 
-    config: JobConfig
+    config: SweepJob
     examples: datasets.Dataset
     labels: list[str]
     tokenizer: PreTrainedTokenizerBase
@@ -69,7 +71,7 @@ def score_student(plan: StudentPlan, evaluation: Evaluation) -> ScoredStudent:
     scores, predictions = evaluate_examples(model, evaluation.tokenizer, evaluation.examples, config, evaluation.labels)
     best, size_bytes = HEADLINES[config.task.metric], file_bytes(plan.packed_folder)
     if rank() == 0:
-        say(f"student {plan.name}: {best} {scores[best]:.2f}, {size_bytes} bytes")
+        log.info(f"student {plan.name}: {best} {scores[best]:.2f}, {size_bytes} bytes")
     metrics = {f"{config.evaluation.split}_{name}": value for name, value in scores.items()} | {
         "size_bytes": float(size_bytes),
         "size_ratio": evaluation.teacher_result.size_bytes / size_bytes,

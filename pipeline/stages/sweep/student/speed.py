@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
 import datasets
 import torch
 
-from pipeline.config.schema import JobConfig
-from pipeline.config.task import DecodingConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.batch import model_columns
 from pipeline.evaluation.latency import (
     BATCH_EXAMPLES,
@@ -23,6 +23,8 @@ from pipeline.evaluation.latency import (
 )
 from pipeline.runtime.answer import OnnxAnswerer
 
+log = logging.getLogger(__name__)
+
 
 def speed_metrics(
     student: Any,
@@ -30,7 +32,7 @@ def speed_metrics(
     teacher: Any,
     examples: datasets.Dataset,
     pad_id: int,
-    config: JobConfig,
+    config: SweepJob,
 ) -> dict[str, float]:
     """Absolute times of all and their ratios (above 1: the student is faster); nothing if none are wanted.
 
@@ -47,16 +49,16 @@ def speed_metrics(
         return {}
     few = model_columns(examples.select(range(min(max(num_single, BATCH_EXAMPLES), len(examples))))).to_list()
     models = {"student": student, "teacher": teacher}
-    if config.task.objective == "classification":
-        runs = {name: classification_run(model, pad_id) for name, model in models.items()}
-    else:
+    if config.task.facts.generates:
         runs = {name: generation_run(model, pad_id, config.task.decoding) for name, model in models.items()}
+    else:
+        runs = {name: classification_run(model, pad_id) for name, model in models.items()}
     if exported is not None and teacher.device.type == "cpu":
         runs["onnx"] = exported_run(exported, config.task.decoding)
     try:
         speeds = measure_side_by_side(runs, few, num_single, batch_tokens)
     except torch.OutOfMemoryError as error:  # the scores are worth more than the times
-        say(f"no times: {error}; set evaluation.batch_tokens or latency_examples lower")
+        log.warning(f"no times: {error}; set evaluation.batch_tokens or latency_examples lower")
         return {}
     mine, theirs = speeds["student"], speeds["teacher"]
     graphs: dict[str, float] = {}

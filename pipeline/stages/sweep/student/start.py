@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pipeline.config.schema import JobConfig
+from pipeline.config.jobs import TrainsStudents
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.quantization.fake_quantize import calibration, learns_activations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def student_learner(
     plan: StudentPlan,
     teacher: PreTrainedModel,
-    config: JobConfig,
+    config: TrainsStudents,
     *,
     listener: Listener,
     unsharded_batches: TrainingBatches,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config.schema import JobConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.data.tokenise import load_tokenised
 from pipeline.models.load import load_model
 from pipeline.stages.evaluate import evaluation_examples, metric_tags
@@ -25,10 +25,12 @@ from pipeline.stages.sweep.student.start import student_learner
 from pipeline.stages.sweep.train.early_stopping import EarlyStopping
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import num_training_steps, train_with_checkpoints, training_batches, worker_device
-from pipeline.storage.layout import atomic_json
+from pipeline.storage.atomic import atomic_json
 from pipeline.tracking.run import NoOpRun, Run
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ class CohortWork:
         parent_run_id: run of the sweep.
     """
 
-    config: JobConfig
+    config: SweepJob
     task: PreparedTask
     name: str
     teacher_result: TeacherResult
@@ -102,7 +104,7 @@ def train_students(work: CohortWork) -> None:
                 continue
             pack_student(plan, learner, teacher, tokenizer, config.task)
             if learner.failure is not None and rank() == 0:
-                say(f"student {plan.name} FAILED: {learner.failure}")
+                log.error(f"student {plan.name} FAILED: {learner.failure}")
             if learner.active:
                 _finish(plan, evaluation, run, num_steps)
     Checkpointer(work.checkpoints).clear()

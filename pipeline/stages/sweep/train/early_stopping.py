@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.config.schema import JobConfig
-from pipeline.config.sweep import StoppingConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.sections.sweep import StoppingConfig
 from pipeline.stages.evaluate import standing, validate
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.sweep.plan.students import StudentPlan
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Standing = tuple[float, float]  # score and negative loss, the higher the better
+
+log = logging.getLogger(__name__)
 
 
 def to_stop(costs: Sequence[float], rule: str, keep: float) -> list[bool]:
@@ -51,7 +53,7 @@ class EarlyStopping(NoHooks):
         num_steps: of the whole training.
     """
 
-    config: JobConfig
+    config: SweepJob
     task: PreparedTask
     plans: Sequence[StudentPlan]
     learners: Sequence[Learner]
@@ -74,7 +76,7 @@ class EarlyStopping(NoHooks):
             if reason := _reason(plan, self.plans, standings, stopping, step, self.num_steps):
                 learner.stop(reason)
                 if rank() == 0:
-                    say(f"student {plan.name} {reason}")
+                    log.info(f"student {plan.name} {reason}")
 
     def _standings(self, step: int) -> dict[str, Standing]:
         """Those of the students that are left, by key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.schema import JobConfig
-from pipeline.console.progress import say
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.data.tokenise import load_tokenised
@@ -48,6 +48,8 @@ from pipeline.training.random_stream import RandomStream
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PruningWork:
@@ -61,14 +63,14 @@ class PruningWork:
         training_tokens: folder of the split that the student is trained on.
     """
 
-    config: JobConfig
+    config: SweepJob
     task: PreparedTask
     student: StudentPlan
     teacher_folder: Path
     training_tokens: Path
 
 
-def run(job: OpenedJob, teacher: TeacherResult, plan: StudentPlan, training_tokens: Path) -> None:
+def run(job: OpenedJob[SweepJob], teacher: TeacherResult, plan: StudentPlan, training_tokens: Path) -> None:
     """Choose the heads of a student that does not keep all, or find them chosen."""
     if plan.config.heads == 1 or has_heads(plan.start_folder):
         return
@@ -118,7 +120,7 @@ def _gates_folder(plan: StudentPlan) -> Path:
 
 def _write(plan: StudentPlan, kept: dict[str, list[int]], weights: dict[str, Tensor]) -> None:
     write_start(plan.start_folder, kept, weights)
-    say(f"student {plan.name}: keeps {sum(map(len, kept.values()))} heads")
+    log.info(f"student {plan.name}: keeps {sum(map(len, kept.values()))} heads")
 
 
 def _most_important(plan: StudentPlan, student: PreTrainedModel, batches: TrainingBatches) -> dict[str, list[int]]:
@@ -168,7 +170,7 @@ class GatedObjective:
 
 
 def _train_gates(
-    config: JobConfig, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel, batches: TrainingBatches
+    config: SweepJob, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel, batches: TrainingBatches
 ) -> tuple[Any, str | None]:
     """Train gates and weights together in full precision.
 
@@ -209,7 +211,7 @@ def _train_gates(
 
 
 def _gated_objective(
-    config: JobConfig, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel
+    config: SweepJob, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel
 ) -> GatedObjective:
     """Gates on all heads of a student, and what they and its weights minimise."""
     pruning, sites = plan.recipe.pruning, sites_of(student)

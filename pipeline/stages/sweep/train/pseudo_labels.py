@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import statistics
 from dataclasses import asdict, dataclass, replace
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING
 import datasets
 
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.load import config_hash
-from pipeline.config.recipe import SequenceConfig
-from pipeline.config.schema import JobConfig
-from pipeline.config.task import TaskConfig
-from pipeline.console.progress import ProgressBar, say
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.keys import config_hash, decisions
+from pipeline.config.sections.recipe import SequenceConfig
+from pipeline.config.sections.task import TaskConfig
+from pipeline.console.progress import ProgressBar
 from pipeline.data.tokenise import with_targets
 from pipeline.distillation.pseudo_labels import Target, choose_target
 from pipeline.evaluation.generate import generate_candidates
@@ -25,13 +26,15 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import worker_device
-from pipeline.storage.layout import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_folder, atomic_json
 from pipeline.training.collective import barrier, gather_objects, rank, world_size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 CHUNK_EXAMPLES = 4096  # what an interrupted job may lose
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +49,14 @@ class PseudoLabelsWork:
         folder: where the split with its targets is to lie.
     """
 
-    config: JobConfig
+    config: SweepJob
     task: PreparedTask
     settings: SequenceConfig
     teacher_folder: Path
     folder: Path
 
 
-def run(job: OpenedJob, teacher: TeacherResult, settings: SequenceConfig) -> Path:
+def run(job: OpenedJob[SweepJob], teacher: TeacherResult, settings: SequenceConfig) -> Path:
     """The folder of tokenised splits to train on: the task's own, or one with the teacher's targets.
 
     Raises:
@@ -64,13 +67,13 @@ def run(job: OpenedJob, teacher: TeacherResult, settings: SequenceConfig) -> Pat
     parts = (
         teacher.key,
         Path(job.task.tokens_folder).name,
-        asdict(settings),
-        asdict(job.config.task.decoding),
+        decisions(settings),
+        decisions(job.config.task.decoding),
         (job.config.task.metric, job.config.task.metric_tokenizer),
     )
     folder = job.storage.cache / "pseudo_labels" / config_hash(*parts)
     if (folder / "train").is_dir():
-        say(f"pseudo-labels: found in {folder}")
+        log.info(f"pseudo-labels: found in {folder}")
         return folder
     work = PseudoLabelsWork(
         config=job.config,
@@ -142,7 +145,7 @@ def _write_split(
     targets: list[Target],
     examples: datasets.Dataset,
     tokenizer: PreTrainedTokenizerBase,
-    config: JobConfig,
+    config: SweepJob,
     folder: Path,
 ) -> None:
     texts = [target.text for target in targets]
@@ -150,5 +153,5 @@ def _write_split(
         with_targets(examples, texts, tokenizer, config.task).save_to_disk(str(partial))
     near = [target.similarity for target in targets if target.by_teacher]
     share = len(near) / max(1, len(targets))
-    say(f"pseudo-labels: {share:.1%} by the teacher, {statistics.fmean(near or [0.0]):.1f} % like the references")
+    log.info(f"pseudo-labels: {share:.1%} by the teacher, {statistics.fmean(near or [0.0]):.1f} % like the references")
     atomic_json(folder / "summary.json", {"by_teacher": share, "similarity": statistics.fmean(near or [0.0])})

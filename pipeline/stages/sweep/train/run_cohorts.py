@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from pipeline.cluster.groups import run_side_by_side
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.load import config_hash
-from pipeline.console.progress import say
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.keys import config_hash
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.sweep.plan.cohorts import COHORT, CohortPlan, SweepPlan
@@ -17,8 +18,10 @@ from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.train import prune_heads, pseudo_labels
 from pipeline.stages.sweep.train.cohort_worker import CohortWork, train_students
 from pipeline.stages.teacher.fine_tune import TeacherResult
-from pipeline.storage.layout import atomic_json
+from pipeline.storage.atomic import atomic_json
 from pipeline.tracking.tracker import FoundRun, Tracker
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class StudentResult:
 
 
 def run(
-    job: OpenedJob, plan: SweepPlan, teacher: TeacherResult, parent_run_id: str
+    job: OpenedJob[SweepJob], plan: SweepPlan, teacher: TeacherResult, parent_run_id: str
 ) -> tuple[list[StudentResult], list[Exception]]:
     """Train the students that are left, cohorts at the same time as far as the cluster has room.
 
@@ -47,12 +50,12 @@ def run(
     for student in plan.students:
         if student.key in plan.already_done:
             tracker.adopt(plan.already_done[student.key], parent_run_id)
-            say(f"student {student.name}: found {plan.already_done[student.key].state}")
+            log.info(f"student {student.name}: found {plan.already_done[student.key].state}")
     errors: list[Exception] = []
 
     def ended(name: str, error: Exception | None) -> None:
         if error is not None:  # the other cohorts know nothing of it
-            say(f"{name} failed: {type(error).__name__}: {error}")
+            log.error(f"{name} failed: {type(error).__name__}: {error}")
             errors.append(error)
 
     calls: dict[str, Callable[[], None]] = {}
@@ -74,7 +77,7 @@ def run(
 
 
 def _prepare(
-    job: OpenedJob, plan: SweepPlan, cohort: CohortPlan, teacher: TeacherResult, parent_run_id: str, name: str
+    job: OpenedJob[SweepJob], plan: SweepPlan, cohort: CohortPlan, teacher: TeacherResult, parent_run_id: str, name: str
 ) -> CohortWork:
     """What comes before training: the texts to learn, the heads to keep; what the workers are sent."""
     config, keys = job.config, [student.key for student in cohort.students]
@@ -96,7 +99,7 @@ def _prepare(
     )
 
 
-def _train(job: OpenedJob, work: CohortWork, memory_bytes: float, tracker: Tracker) -> None:
+def _train(job: OpenedJob[SweepJob], work: CohortWork, memory_bytes: float, tracker: Tracker) -> None:
     keys = [student.key for student in work.students]
     try:
         run_workers(

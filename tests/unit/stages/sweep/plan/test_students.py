@@ -8,9 +8,10 @@ import pytest
 from transformers import BartConfig
 
 from pipeline.config.errors import UserError
+from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
-from pipeline.config.recipe import SequenceConfig
-from pipeline.config.sweep import StudentConfig
+from pipeline.config.sections.recipe import SequenceConfig
+from pipeline.config.sections.sweep import StudentConfig
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.sweep.plan.students import layer_maps, plan_student
@@ -20,7 +21,7 @@ from pipeline.stages.sweep.train.pseudo_labels import PseudoLabelsWork
 from pipeline.stages.teacher.fine_tune import TeacherResult, TeacherWork
 
 TEACHER = BartConfig(encoder_layers=6, decoder_layers=6)
-CONFIG = load_config("dq_sweep", ["student.learning_rate=1e-3", "student.dropout=0.2"])
+CONFIG = load_config(SweepJob, ["student.learning_rate=1e-3", "student.dropout=0.2"])
 PURE, GATES = {"sequence": {"kind": "pure"}}, {"pruning": {"method": "gates"}}
 
 

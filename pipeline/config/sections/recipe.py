@@ -212,7 +212,7 @@ class RecipeConfig:
     """One name for quantizer settings and losses."""
 
     name: str = option("best", "name of the recipe; the file conf/recipe/<name>.yaml")
-    quantization: QuantizationConfig = option(QuantizationConfig, "quantizer settings")
+    quantization: QuantizationConfig = option(QuantizationConfig, "quantizer settings", formerly="quantisation")
     schedule: list[str] = option(
         list,
         "schemes on the way to the student's own, each until a part of the steps (below 1) or a step, e.g. "

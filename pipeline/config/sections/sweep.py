@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config.build import build
+from pipeline.config.build import build, changed
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, option, relation
-from pipeline.config.recipe import ACTIVATION_BITS, WEIGHT_BITS
+from pipeline.config.sections.recipe import ACTIVATION_BITS, WEIGHT_BITS, RecipeConfig
 
 SCHEME_PATTERN = re.compile(r"^([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)$")
 ENTRY = "write sweep.students entries like {scheme: 2-2-8, depth: 6-3}"
@@ -82,6 +82,14 @@ class StudentConfig:
         """Encoder and decoder layers; the latter are not given for an encoder alone."""
         encoder, _, decoder = self.depth.partition("-")
         return int(encoder), int(decoder) if decoder else None
+
+    def recipe_under(self, recipe: RecipeConfig) -> RecipeConfig:
+        """The sweep's recipe with what this student changes.
+
+        Raises:
+            UserError: a change that the schema does not allow.
+        """
+        return changed(recipe, self.recipe, f"recipe of student '{self.name}'")
 
     @property
     def name(self) -> str:

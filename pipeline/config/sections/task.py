@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config.errors import UserError
+from pipeline.config.objectives import OBJECTIVES, Objective
 from pipeline.config.option import check_relations, option, relation
 
 AUTO = "auto"
@@ -68,9 +69,8 @@ class TaskConfig:
     name: str = option("docstrings", "name of the task; the file conf/task/<name>.yaml")
     objective: str = option(
         "supervised",
-        "supervised: source -> target; denoising: noised source -> the source itself (BART pre-training); "
-        "classification: source, or a pair of texts -> label (BERT, RoBERTa)",
-        allowed=("supervised", "denoising", "classification"),
+        "; ".join(f"{name}: {facts.meaning}" for name, facts in OBJECTIVES.items()),
+        allowed=tuple(OBJECTIVES),
     )
     corpus: CorpusConfig = option(CorpusConfig, "origin of the examples")
     labels: list[str] = option(list, "classification: the labels in their order; empty: those of the training split")
@@ -102,12 +102,17 @@ class TaskConfig:
     def __post_init__(self) -> None:
         check_relations(self)
 
+    @property
+    def facts(self) -> Objective:
+        """What its objective means for data, models and scores."""
+        return OBJECTIVES[self.objective]
+
     @relation("objective", "metric")
     def _metric_measures_objective(self) -> None:
-        if (self.objective == "classification") != (self.metric == "accuracy"):
+        if self.metric not in self.facts.metrics:
             raise UserError(
                 f"task.objective={self.objective} with task.metric={self.metric}",
-                "accuracy for classification, rouge or bleu for texts",
+                f"{' or '.join(self.facts.metrics)} for {self.objective}",
                 "set task.metric, or choose another task",
             )
 
@@ -127,29 +132,29 @@ class TaskConfig:
 
     @relation("labels", "objective")
     def _labels_are_read(self) -> None:
-        if self.labels and self.objective != "classification":
+        if self.labels and not self.facts.has_labels:
             raise UserError(f"task.labels with task.objective={self.objective}", "none", "remove task.labels")
 
     @relation("objective", "corpus")
     def _one_label_an_example(self) -> None:
         corpus = self.corpus
-        if self.objective == "classification" and (corpus.group_references or corpus.references_column):
+        if self.facts.has_labels and (corpus.group_references or corpus.references_column):
             raise UserError(
-                "several references with task.objective=classification",
+                f"several references with task.objective={self.objective}",
                 "one label an example",
                 "set task.corpus.group_references=false and references_column=null",
             )
 
     @relation("objective", "corpus")
     def _columns_are_distinct(self) -> None:
-        """No column twice: a source that is the target would hold the answer. Denoising learns its source."""
+        """No column twice: a source that is the target would hold the answer, unless the source is what is learned."""
         corpus, seen = self.corpus, dict[str, str]()
         options = ("source_column", "target_column", "second_column", "references_column")
         for option_name in options:
             path = getattr(corpus, option_name)
             if path is None:
                 continue
-            if path in seen and not (self.objective == "denoising" and option_name == "target_column"):
+            if path in seen and not (self.facts.target_is_source and option_name == "target_column"):
                 unset = f", or {option_name}=null" if option_name in ("second_column", "references_column") else ""
                 raise UserError(
                     f"task.corpus.{option_name}={path}, which is task.corpus.{seen[path]} already",

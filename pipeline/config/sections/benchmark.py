@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation
-from pipeline.config.sweep import check_students
-from pipeline.config.use import VARIANTS
+from pipeline.config.sections.export import VARIANTS
+from pipeline.config.sections.sweep import check_students
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Settings of the jobs that take a finished student: exporting it, and letting it answer."""
+"""Settings of the job `generate`."""
 
 from __future__ import annotations
 
@@ -6,46 +6,34 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.option import check_relations, option, relation
-from pipeline.config.task import DecodingConfig
-
-VARIANTS = ("exact", "fast", "openvino")  # of exported students
-AS_TRAINED = "exact"  # the arithmetic that a student was trained and scored with
-MODEL = "a student: run id or name, name@alias or name/version of a registered one, models:/..., runs:/..., or a folder"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportConfig:
-    """What jobs/export.py exports."""
-
-    model: str = option("", MODEL)
-    format: str = option("onnx", "what is written: graphs for ONNX Runtime", allowed=("onnx",))
-    variant: str = option(
-        "fast",
-        "exact: the arithmetic of training, also for WASM; fast: products of few bits in the decoder; openvino: for it",
-        allowed=VARIANTS,
-    )
-    output: str | None = option(None, "folder that is written; none: exports/<name>-<variant> in the storage folder")
-    compress: str = option(
-        "none", "zip: also <output>.zip, the same files deflated, to download", allowed=("none", "zip")
-    )
+from pipeline.config.option import check_relations, option, relation, section
+from pipeline.config.sections.evaluation import EvaluationConfig
+from pipeline.config.sections.export import MODEL
+from pipeline.config.sections.storage import StorageConfig
+from pipeline.config.sections.task import DecodingConfig
+from pipeline.config.sections.tracking import TrackingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
-    """What jobs/generate.py answers, and with what; decoding is that of the evaluation unless told otherwise."""
+    """What is answered, and with what; decoding is that of the evaluation unless told otherwise."""
 
-    model: str = option("", f"{MODEL}, also one that jobs/export.py has written, or its .zip")
+    model: str = option("", f"{MODEL}, also one that jobs/export.py has written, or its .zip", place=0, is_literal=True)
     text: str = option(
-        "-", "a text, a file (a text a line, or .jsonl with `text` and, of pairs, `text_pair`), or - for stdin"
+        "-",
+        "a text, a file (a text a line, or .jsonl with `text` and, of pairs, `text_pair`), or - for stdin",
+        place=1,
+        is_literal=True,
     )
-    second: str | None = option(None, "the other text of a pair, for a classifier of pairs")
+    second: str | None = option(None, "the other text of a pair, for a classifier of pairs", is_literal=True)
     runtime: str = option(
         "auto",
         "torch, onnx (a package is exported as `exact` into the cache first), or auto: what the model is",
         allowed=("auto", "torch", "onnx"),
     )
-    output: str | None = option(None, "file that answers are written to, whole or not at all; none: stdout")
+    output: str | None = option(
+        None, "file that answers are written to, whole or not at all; none: stdout", is_literal=True
+    )
     jsonl: bool = option(False, "answers as JSON lines with their texts")
     too_long: str = option(
         "cut", "texts with too many tokens: cut (counted, with a warning) or refuse", allowed=("cut", "refuse")
@@ -82,3 +70,13 @@ class GenerateConfig:
         """What differs from the student's own decoding."""
         given = {setting.name: getattr(self, setting.name) for setting in fields(DecodingConfig)}
         return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateJob:
+    """A student that answers."""
+
+    generate: GenerateConfig = section(GenerateConfig, "what is answered, and with what", is_own=True)
+    evaluation: EvaluationConfig = section(EvaluationConfig, "how texts are batched", only=["batch_tokens"])
+    storage: StorageConfig = section(StorageConfig, "where results lie")
+    tracking: TrackingConfig = section(TrackingConfig, "where runs are recorded", without=["register"])

@@ -1,0 +1,31 @@
+"""What of a benchmark is known to be wrong before anything heavy is imported."""
+
+from __future__ import annotations
+
+from pipeline.config.errors import Mistakes
+from pipeline.config.jobs.benchmark import BenchmarkJob
+from pipeline.config.sections.sweep import StudentConfig
+from pipeline.distillation.layer_map import student_maps
+from pipeline.models.starting_point import starting_point
+from pipeline.stages.fitting import for_each
+
+
+def check_benchmark(config: BenchmarkJob, mistakes: Mistakes | None = None) -> None:
+    """Refuse a benchmark of students that its teacher cannot have.
+
+    Raises:
+        UserError: another family, or depths beyond the teacher's layers.
+    """
+    mistakes, settings = mistakes or Mistakes(), config.benchmark
+    depths = {
+        "generation": [settings.depth],
+        "cohort": settings.depths,
+        "runtime": settings.runtime.depths,
+        "parity": [settings.parity.depth],
+    }[settings.kind]
+    if not (mistakes.concern("benchmark") or mistakes.concern("model")):
+        with mistakes.noted():
+            if (start := starting_point(config.model)) is not None:
+                students = [StudentConfig(depth=depth) for depth in depths]
+                for_each(students, lambda one: student_maps(one, start.num_layers))
+    mistakes.tell()
