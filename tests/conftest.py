@@ -1,16 +1,21 @@
-"""Tiny models, batches and a tokenizer that the tests share; no network, one thread."""
+"""Tiny models, batches and a tokenizer that the tests share; no network, one thread, no chance."""
 
 import os
+
+from repository import ROOT
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Processes that tests start run the code that lies beside the tests, whatever is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 import logging
 import random
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
@@ -22,6 +27,8 @@ from pipeline.training.allocator import keep_memory
 
 keep_memory()
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("the same everywhere", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("the same everywhere")
 
 VOCAB_SIZE, PAD, EOS = 203, 1, 2
 SENTENCES = [

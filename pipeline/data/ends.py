@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
 from pipeline.config.errors import UserError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-def with_ends(tokenizer: Any, ends: Collection[int]) -> bool:
+
+def with_ends(tokenizer: PreTrainedTokenizerBase, ends: Collection[int]) -> bool:
     """Let a tokenizer end sources and targets as the model expects, in place and in what it saves.
 
     Args:
@@ -43,7 +46,7 @@ def with_ends(tokenizer: Any, ends: Collection[int]) -> bool:
     return True
 
 
-def writes_ends(tokenizer: Any, ends: Collection[int]) -> bool:
+def writes_ends(tokenizer: PreTrainedTokenizerBase, ends: Collection[int]) -> bool:
     """Whether sources and targets get one of the end tokens, at their end or before a language code."""
     texts = (tokenizer(["a"]), tokenizer(text_target=["a"]))
     return all(any(token in ends for token in text["input_ids"][0]) for text in texts)

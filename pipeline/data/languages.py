@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import TaskConfig
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-def usable_languages(tokenizer: Any, task: TaskConfig) -> tuple[TaskConfig, bool]:
+
+def usable_languages(tokenizer: PreTrainedTokenizerBase, task: TaskConfig) -> tuple[TaskConfig, bool]:
     """A task whose language codes the tokenizer reads, and whether codes were left out because it has none.
 
     Raises:
@@ -25,20 +28,20 @@ def usable_languages(tokenizer: Any, task: TaskConfig) -> tuple[TaskConfig, bool
     return task, False
 
 
-def set_languages(tokenizer: Any, task: TaskConfig) -> None:
+def set_languages(tokenizer: PreTrainedTokenizerBase, task: TaskConfig) -> None:
     """Let a multilingual tokenizer write the task's codes; others stay as they are."""
     if task.source_language:
         tokenizer.src_lang, tokenizer.tgt_lang = task.source_language, task.target_language
 
 
-def target_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+def target_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """Token ids of targets without a code at their end: decoding starts with that one (mBART), so it comes first."""
     ids: list[list[int]] = tokenizer(text_target=texts, truncation=False, verbose=False)["input_ids"]
     code = _target_code(tokenizer)
     return [row[:-1] if code is not None and row[-1] == code else row for row in ids]
 
 
-def decoding_start(tokenizer: Any, task: TaskConfig) -> dict[str, int]:
+def decoding_start(tokenizer: PreTrainedTokenizerBase, task: TaskConfig) -> dict[str, int]:
     """What a model's configuration must say of the first tokens: nothing new where the task has no languages.
 
     A code that ends targets starts their decoding (mBART); one that begins them follows the usual first token
@@ -53,6 +56,6 @@ def decoding_start(tokenizer: Any, task: TaskConfig) -> dict[str, int]:
     return {"decoder_start_token_id": code} if ends else {"first_target_token_id": code}
 
 
-def _target_code(tokenizer: Any) -> int | None:
+def _target_code(tokenizer: PreTrainedTokenizerBase) -> int | None:
     code = getattr(tokenizer, "tgt_lang", None)
     return None if code is None else int(tokenizer.convert_tokens_to_ids(code))

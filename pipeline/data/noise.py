@@ -10,8 +10,6 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pipeline.config.objectives import Objective
-
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -22,9 +20,9 @@ MASKED_FRACTION = 0.3
 MEAN_SPAN_TOKENS = 3.0
 
 
-def noise_of(facts: Objective, tokenizer: PreTrainedTokenizerBase) -> Noise | None:
-    """The noise of an objective with a tokenizer, which has a mask token; none where examples stay as they are."""
-    return None if facts.noise is None else NOISES[facts.noise](tokenizer)
+def noise_of(name: str | None, tokenizer: PreTrainedTokenizerBase) -> Noise | None:
+    """The noise of a name with a tokenizer, which has a mask token; without a name none: examples stay as they are."""
+    return None if name is None else NOISES[name](tokenizer)
 
 
 def infilling(tokenizer: PreTrainedTokenizerBase) -> Noise:

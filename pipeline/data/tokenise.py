@@ -10,7 +10,7 @@ from typing import Any
 
 import datasets
 from tokenizers import ByteLevelBPETokenizer, processors
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.model import ModelConfig
@@ -44,7 +44,7 @@ class TokenisedSplit:
         return list(zip(self.examples["source_tokens"][:], self.examples["target_tokens"][:], strict=True))
 
 
-def load_tokenizer(model: ModelConfig) -> Any | None:
+def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase | None:
     """The tokenizer that the model names, or None where one is to be trained.
 
     Raises:
@@ -64,7 +64,7 @@ def load_tokenizer(model: ModelConfig) -> Any | None:
         ) from error
 
 
-def read_tokenizer(folder: str | Path) -> Any:
+def read_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """A tokenizer that this project saved."""
     return AutoTokenizer.from_pretrained(str(folder))
 
@@ -88,7 +88,7 @@ def train_tokenizer(texts: Any, vocab_size: int) -> PreTrainedTokenizerFast:
 
 
 def tokenise(
-    corpus: Corpus, task: TaskConfig, tokenizer: Any, folder: Path, labels: Sequence[str] = ()
+    corpus: Corpus, task: TaskConfig, tokenizer: PreTrainedTokenizerBase, folder: Path, labels: Sequence[str] = ()
 ) -> dict[str, TokenisedSplit]:
     """Token ids of every split, written to `folder` once and memory-mapped afterwards.
 
@@ -124,7 +124,9 @@ def load_tokenised(folder: Path, split: str) -> TokenisedSplit:
     )
 
 
-def with_targets(examples: datasets.Dataset, targets: list[str], tokenizer: Any, task: TaskConfig) -> datasets.Dataset:
+def with_targets(
+    examples: datasets.Dataset, targets: list[str], tokenizer: PreTrainedTokenizerBase, task: TaskConfig
+) -> datasets.Dataset:
     """Tokenised examples with other targets; the texts of the references stay beside them."""
     set_languages(tokenizer, task)
     labels, cut = _cut(target_ids(tokenizer, targets), task.max_target_tokens, tokenizer)
@@ -137,7 +139,7 @@ def with_targets(examples: datasets.Dataset, targets: list[str], tokenizer: Any,
 
 
 def tokenised_sources(
-    sources: list[str], second: list[str] | None, tokenizer: Any, task: TaskConfig
+    sources: list[str], second: list[str] | None, tokenizer: PreTrainedTokenizerBase, task: TaskConfig
 ) -> datasets.Dataset:
     """Texts to be answered, as `tokenise` makes them of a split's sources; their labels are still unknown.
 
@@ -151,7 +153,9 @@ def tokenised_sources(
     return datasets.Dataset.from_dict({**columns, "labels": [[IGNORED_LABEL]] * len(sources)})
 
 
-def _source_ids(sources: list[str], second: list[str] | None, tokenizer: Any, task: TaskConfig) -> dict[str, list[Any]]:
+def _source_ids(
+    sources: list[str], second: list[str] | None, tokenizer: PreTrainedTokenizerBase, task: TaskConfig
+) -> dict[str, list[Any]]:
     set_languages(tokenizer, task)
     texts = [task.source_prefix + text for text in sources]
     columns: dict[str, list[Any]]
@@ -165,7 +169,7 @@ def _source_ids(sources: list[str], second: list[str] | None, tokenizer: Any, ta
 
 
 def _token_ids(
-    rows: dict[str, list[str]], tokenizer: Any, task: TaskConfig, labels: Sequence[str]
+    rows: dict[str, list[str]], tokenizer: PreTrainedTokenizerBase, task: TaskConfig, labels: Sequence[str]
 ) -> dict[str, list[Any]]:
     columns = _source_ids(rows["source"], rows.get("second"), tokenizer, task)
     if task.facts.target_is_source:
@@ -179,7 +183,9 @@ def _token_ids(
     return {**columns, "target_tokens": [len(ids) for ids in target]}
 
 
-def _pair_ids(first: list[str], second: list[str], limit: int, tokenizer: Any) -> dict[str, list[Any]]:
+def _pair_ids(
+    first: list[str], second: list[str], limit: int, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, list[Any]]:
     """Pairs as one sequence; of a pair that is too long, the longer text loses its end."""
     whole = tokenizer(first, second, truncation=False, verbose=False)["input_ids"]
     pairs = tokenizer(first, second, truncation="longest_first", max_length=limit, verbose=False)
@@ -195,7 +201,7 @@ def _pair_ids(first: list[str], second: list[str], limit: int, tokenizer: Any) -
     return columns | {name: pairs[name] for name in ("token_type_ids",) if name in pairs}
 
 
-def _cut(whole: list[list[int]], limit: int, tokenizer: Any) -> tuple[list[list[int]], list[bool]]:
+def _cut(whole: list[list[int]], limit: int, tokenizer: PreTrainedTokenizerBase) -> tuple[list[list[int]], list[bool]]:
     """Token ids, at most `limit` of them, and whether each was cut; special tokens at the end stay."""
     special = set(tokenizer.all_special_ids)
     return [cut_row(row, limit, special) for row in whole], [len(row) > limit for row in whole]

@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, PretrainedConfig
+from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.batch import pad
@@ -18,8 +18,8 @@ from pipeline.models.special_tokens import special_tokens
 
 @torch.inference_mode()
 def generate_split(
-    model: Any,
-    tokenizer: Any,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     split: datasets.Dataset,
     decoding: DecodingConfig,
     *,
@@ -47,8 +47,8 @@ def generate_split(
 
 @torch.inference_mode()
 def generate_candidates(
-    model: Any,
-    tokenizer: Any,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     split: datasets.Dataset,
     decoding: DecodingConfig,
     *,
@@ -90,7 +90,7 @@ def generate_candidates(
 
 
 def generate_ids(
-    model: Any, sources: list[list[int]], pad_id: int, decoding: DecodingConfig, num_candidates: int = 1
+    model: PreTrainedModel, sources: list[list[int]], pad_id: int, decoding: DecodingConfig, num_candidates: int = 1
 ) -> Tensor:
     """Generated token ids of one batch, (batch x candidates, generated tokens)."""
     device = next(iter(model.state_dict().values())).device

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ import torch
 from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.batch import collate_rows
 from pipeline.evaluation.generate import generate_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Rows = Sequence[Mapping[str, Any]]  # tokenised examples
 Run = Callable[[Rows], int]  # some examples -> number of tokens that were worked on
@@ -81,7 +84,7 @@ def first_batch(examples: Rows, batch_tokens: int) -> Rows:
     return batch
 
 
-def generation_run(model: Any, pad_id: int, decoding: DecodingConfig) -> Run:
+def generation_run(model: PreTrainedModel, pad_id: int, decoding: DecodingConfig) -> Run:
     """Generation as the task decodes."""
 
     def run(examples: Rows) -> int:
@@ -91,7 +94,7 @@ def generation_run(model: Any, pad_id: int, decoding: DecodingConfig) -> Run:
     return run
 
 
-def classification_run(model: Any, pad_id: int) -> Run:
+def classification_run(model: PreTrainedModel, pad_id: int) -> Run:
     """One forward pass."""
 
     @torch.inference_mode()

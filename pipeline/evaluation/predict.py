@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import torch
@@ -13,10 +13,13 @@ from pipeline.data.batch import IGNORED_LABEL, Batch, collate_rows, model_column
 from pipeline.data.batches import generation_batches
 from pipeline.models.forward import position_logits, start_token
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 @torch.inference_mode()
 def predict_labels(
-    model: Any,
+    model: PreTrainedModel,
     split: datasets.Dataset,
     labels: list[str],
     *,
@@ -49,7 +52,7 @@ def predict_labels(
 
 @torch.inference_mode()
 def mean_loss(
-    model: Any,
+    model: PreTrainedModel,
     split: datasets.Dataset,
     *,
     batch_tokens: int,
@@ -70,7 +73,7 @@ def mean_loss(
 
 
 def _forward(
-    model: Any, split: datasets.Dataset, lengths: list[int], batch_tokens: int, rank: int, num_ranks: int
+    model: PreTrainedModel, split: datasets.Dataset, lengths: list[int], batch_tokens: int, rank: int, num_ranks: int
 ) -> Iterator[tuple[list[int], Batch, Tensor]]:
     """This rank's batches: which examples, the batch, its logits."""
     was_training = model.training

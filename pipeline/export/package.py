@@ -1,7 +1,7 @@
 """A packed student as a folder: real bits in safetensors, a manifest, the tokenizer.
 
     model.safetensors   packed codes, scales, and the remaining fp32 tensors; tied matrices once
-    manifest.json       format, scheme, layer maps, decoding, packed modules, SHA-256 of every file
+    manifest.json       format, who wrote it, scheme, layer maps, decoding, packed modules, SHA-256 of every file
     config.json         the architecture, as transformers writes it
     tokenizer files     as transformers writes them
 
@@ -18,8 +18,9 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from pipeline import WRITTEN_BY
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.sections.recipe import QuantizationConfig
@@ -29,7 +30,7 @@ from pipeline.models.families import family_of
 from pipeline.models.student import assemble_packed
 from pipeline.quantization.packed_layers import PackedWeight, packed_weights
 from pipeline.quantization.scheme import Scheme, scheme_of
-from pipeline.runtime.manifest import sha256_of
+from pipeline.runtime.manifest import FIRST_VERSION, Earlier, as_written_today, check_format, sha256_of
 
 FORMAT = "dq-packed/4"
 WEIGHTS = "model.safetensors"
@@ -63,7 +64,7 @@ class PackageInfo:
     max_source_tokens: int
 
 
-def write_package(folder: Path, model: PreTrainedModel, tokenizer: Any, info: PackageInfo) -> int:
+def write_package(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, info: PackageInfo) -> int:
     """Write a packed model into an empty folder.
 
     Returns:
@@ -84,6 +85,7 @@ def write_package(folder: Path, model: PreTrainedModel, tokenizer: Any, info: Pa
     tokenizer.save_pretrained(folder)
     manifest = {
         "format": FORMAT,
+        "written_by": WRITTEN_BY,
         **asdict(info),
         "scheme_name": info.scheme.name,
         "packed": {
@@ -186,10 +188,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is not a packed model: {error}", f"a folder with {MANIFEST}", change) from None
     if not isinstance(manifest, dict):
         raise UserError(f"{path} is not the manifest of a packed model", "a JSON object", change)
-    manifest = _as_written_today(manifest)
-    if manifest.get("format") != FORMAT:
-        readable = ", ".join((FORMAT, *EARLIER))
-        raise UserError(f"format '{manifest.get('format')}' in {path}", readable, "use the version that wrote it")
+    manifest = as_written_today(manifest, EARLIER)
+    check_format(manifest, path, FORMAT, EARLIER)
     no_section = {name for name in SECTIONS if not isinstance(manifest.get(name), dict)}
     if lacking := sorted(no_section | MANIFEST_KEYS - set(manifest)):
         raise UserError(f"{path} lacks '{lacking[0]}'", "a whole manifest", "export the packed student again")
@@ -201,22 +201,15 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _as_written_today(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest of an earlier format as this version would have written it, step by step; others as they are."""
-    while (step := EARLIER.get(str(manifest.get("format")))) is not None:
-        manifest = step(manifest)
-    return manifest
-
-
 def _from_3(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Format 4 spells a key of the scheme another way."""
+    """Format 4 spells a key of the scheme another way, and says who wrote it."""
     scheme = manifest.get("scheme")
     if isinstance(scheme, dict) and "quantisation" in scheme:
         scheme = {"quantization" if name == "quantisation" else name: value for name, value in scheme.items()}
-    return {**manifest, "format": "dq-packed/4", "scheme": scheme}
+    return {**manifest, "format": "dq-packed/4", "written_by": FIRST_VERSION, "scheme": scheme}
 
 
-EARLIER = {"dq-packed/3": _from_3}  # formats that can still be read -> one step towards today's
+EARLIER: Earlier = {"dq-packed/3": _from_3}
 
 
 def file_bytes(folder: Path) -> int:

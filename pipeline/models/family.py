@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.data.numbered_tokens import TokenNumbers
 from pipeline.quantization.prepare import AttentionSite, Sites
 
 # Our own entry of a configuration: which users of token matrices share one, where it is not as usual.
@@ -69,8 +69,8 @@ class Family:
     start: str | None = None
     first_layer_only: tuple[str, ...] = ()
     dropout: str = "dropout"
-    num_positions: Callable[[Any], int | None] = lambda shape: int(shape.max_position_embeddings)
-    from_scratch: Callable[[ArchitectureConfig, Any], Any]
+    num_positions: Callable[[PretrainedConfig], int | None] = lambda config: int(config.max_position_embeddings)
+    from_scratch: Callable[[ArchitectureConfig, TokenNumbers], PretrainedConfig]
 
     @property
     def stacks(self) -> tuple[LayerList, ...]:

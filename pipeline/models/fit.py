@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.model import ModelConfig
@@ -14,12 +14,12 @@ from pipeline.models.load import family_name, teacher_config
 from pipeline.models.special_tokens import check_numbers, special_tokens
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 OTHER_TOKENIZER = "set model.tokenizer to the tokenizer that the model was trained with"
 
 
-def fit(model: ModelConfig, tokenizer: Any, task: TaskConfig) -> list[str]:
+def fit(model: ModelConfig, tokenizer: PreTrainedTokenizerBase, task: TaskConfig) -> list[str]:
     """Check a model's tokenizer and let it end texts as the model does.
 
     Args:
@@ -56,7 +56,7 @@ def fit(model: ModelConfig, tokenizer: Any, task: TaskConfig) -> list[str]:
     return [f"the tokenizer writes no end token: {end} is appended to every source and target"]
 
 
-def check_fit(model_config: PretrainedConfig, tokenizer: Any, name: str) -> None:
+def check_fit(model_config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     """Refuse a tokenizer that numbers tokens in another way than a model's configuration.
 
     Args:
@@ -99,7 +99,9 @@ def check_fit(model_config: PretrainedConfig, tokenizer: Any, name: str) -> None
     check_numbers(model_config, name)
 
 
-def _check_vocabularies(model_config: PretrainedConfig, tokenizer: Any, name: str) -> dict[str, tuple[int, int]]:
+def _check_vocabularies(
+    model_config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, name: str
+) -> dict[str, tuple[int, int]]:
     """Which words have a table of their own -> (rows of the table, tokens of the tokenizer).
 
     Marian's models may have one vocabulary for sources and another for targets, whose special tokens are the same.
@@ -129,7 +131,7 @@ def _check_vocabularies(model_config: PretrainedConfig, tokenizer: Any, name: st
     return rows
 
 
-def _size(tokenizer: Any) -> int:
+def _size(tokenizer: PreTrainedTokenizerBase) -> int:
     """One more than the largest number of a token; a vocabulary may have gaps."""
     return max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=-1))
 

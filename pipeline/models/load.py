@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.config.errors import UserError
@@ -17,6 +17,7 @@ from pipeline.config.sections.model import ModelConfig
 from pipeline.config.sections.task import TaskConfig
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import decoding_start
+from pipeline.data.numbered_tokens import TokenNumbers
 from pipeline.models.checkpoint import Account, account_of, check_finite, load_checkpoint, stored_tensors
 from pipeline.models.families import family_named, family_of
 from pipeline.models.special_tokens import check_numbers, special_tokens
@@ -30,7 +31,7 @@ ATTENTION = "eager"
 
 
 def load_teacher(
-    model: ModelConfig, tokenizer: Any, task: TaskConfig, seed: int, labels: Sequence[str] = ()
+    model: ModelConfig, tokenizer: TokenNumbers, task: TaskConfig, seed: int, labels: Sequence[str] = ()
 ) -> PreTrainedModel:
     """The teacher before fine-tuning, in fp32.
 
@@ -51,19 +52,24 @@ def load_teacher(
     return load_pretrained(model, len(tokenizer), labels, config)
 
 
-def teacher_config(model: ModelConfig, tokenizer: Any, task: TaskConfig, labels: Sequence[str] = ()) -> Any:
-    """`read_model_config`, with the first tokens of the task's languages."""
+def teacher_config(
+    model: ModelConfig, tokenizer: TokenNumbers, task: TaskConfig, labels: Sequence[str] = ()
+) -> PretrainedConfig:
+    """`read_model_config`, with the first tokens of the task's languages, which only a whole tokenizer writes."""
     config = read_model_config(model, tokenizer, labels)
     config.update(decoding_start(tokenizer, task))
     return config
 
 
-def read_model_config(model: ModelConfig, tokenizer: Any, labels: Sequence[str] = ()) -> Any:
+def read_model_config(
+    model: ModelConfig, tokenizer: TokenNumbers | None, labels: Sequence[str] = ()
+) -> PretrainedConfig:
     """The teacher's configuration without its weights: layers, width, positions, tables, special tokens, labels.
 
     Args:
         model: where it comes from.
-        tokenizer: names the special tokens that a checkpoint's configuration does not; none leaves them out.
+        tokenizer: names the special tokens that a checkpoint's configuration does not, and none leaves them out; a
+            model from scratch takes its size and special tokens from it.
         labels: of a classification task.
 
     Raises:
@@ -71,11 +77,12 @@ def read_model_config(model: ModelConfig, tokenizer: Any, labels: Sequence[str] 
     """
     if model.pretrained:
         config = pretrained_config(model.pretrained, model.family)
-        named, _ = PreTrainedConfig.get_config_dict(model.pretrained)
+        named, _ = PretrainedConfig.get_config_dict(model.pretrained)
         _read_tables(config, model.pretrained, named)
         if tokenizer is not None:
             _complete_tokens(config, model.pretrained, named, tokenizer)
     else:
+        assert tokenizer is not None, "of a model from scratch it is known"
         config = family_named(family_name(model)).from_scratch(model.architecture, tokenizer)
         config._attn_implementation = ATTENTION
     if labels:
@@ -130,7 +137,7 @@ def load_pretrained(
     return load_checkpoint(config, name, classifies=bool(labels))
 
 
-def check_checkpoint(model: ModelConfig, tokenizer: Any = None) -> Account:
+def check_checkpoint(model: ModelConfig, tokenizer: TokenNumbers | None = None) -> Account:
     """Whether a checkpoint holds a whole model, of finite numbers, before it is copied or any worker starts.
 
     Args:
@@ -151,7 +158,7 @@ def check_checkpoint(model: ModelConfig, tokenizer: Any = None) -> Account:
     return account
 
 
-def _read_tables(config: Any, name: str, named: dict[str, Any]) -> None:
+def _read_tables(config: PretrainedConfig, name: str, named: dict[str, Any]) -> None:
     """Let a configuration say which token matrices of its weights are one."""
     tensors, family = stored_tensors(name), family_of(config)
     users, head = stored_users(config, tensors), family.lm_head
@@ -173,7 +180,7 @@ def _read_tables(config: Any, name: str, named: dict[str, Any]) -> None:
     remember_tables(config, tables)
 
 
-def _complete_tokens(config: Any, name: str, named: dict[str, Any], tokenizer: Any) -> None:
+def _complete_tokens(config: PretrainedConfig, name: str, named: dict[str, Any], tokenizer: TokenNumbers) -> None:
     """Special tokens that a checkpoint need not name in its configuration.
 
     Padding and end are then the tokenizer's; the generation settings may name further ends; decoding starts with what
@@ -201,7 +208,7 @@ def _complete_tokens(config: Any, name: str, named: dict[str, Any], tokenizer: A
     config.decoder_start_token_id = usual[family.start] if start is None else start
 
 
-def pretrained_config(name: str, family: str | None) -> Any:
+def pretrained_config(name: str, family: str | None) -> PretrainedConfig:
     """A model's configuration as it is stored; of the hub nothing else is fetched.
 
     Raises:

@@ -9,7 +9,7 @@ from pipeline.config.errors import UserError
 from pipeline.models.families import family_of
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import GenerationConfig, PretrainedConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,11 @@ class SpecialTokens:
         return found | ({"eos_token_id": list(self.ends)} if self.ends else {})
 
 
-def special_tokens(model_config: PretrainedConfig) -> SpecialTokens:
-    """The special tokens of a model's configuration, of which it may name any or none; an end may be a list of them."""
+def special_tokens(model_config: PretrainedConfig | GenerationConfig) -> SpecialTokens:
+    """The special tokens of a model's configuration, or of its settings of generation.
+
+    It may name any of them or none; an end may be a list of them.
+    """
     ends = getattr(model_config, "eos_token_id", None)
     return SpecialTokens(
         pad=getattr(model_config, "pad_token_id", None),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 from fnmatch import fnmatchcase
-from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import AttentionInterface, AttentionMaskInterface, PretrainedConfig, PreTrainedModel
 from transformers.masking_utils import eager_mask
 
 from pipeline.config.errors import UserError
@@ -32,7 +31,7 @@ def sites_of(model: PreTrainedModel) -> Sites:
     return family_of(model.config).sites(model)
 
 
-def empty_model(config: Any) -> PreTrainedModel:
+def empty_model(config: PretrainedConfig) -> PreTrainedModel:
     """A model of a configuration, weights to be loaded."""
     config._attn_implementation = ATTENTION
     model = family_of(config).model_class(config)
@@ -40,7 +39,7 @@ def empty_model(config: Any) -> PreTrainedModel:
     return model
 
 
-def meta_model(config: Any) -> PreTrainedModel:
+def meta_model(config: PretrainedConfig) -> PreTrainedModel:
     """A model of a configuration without memory: names and shapes only."""
     with torch.device("meta"):
         return empty_model(copy.deepcopy(config))
@@ -87,7 +86,7 @@ def prepare_student(student: PreTrainedModel, scheme: Scheme) -> None:
 
 
 def assemble_packed(
-    config: Any, scheme: Scheme, weights: dict[str, PackedWeight], heads: dict[str, list[int]]
+    config: PretrainedConfig, scheme: Scheme, weights: dict[str, PackedWeight], heads: dict[str, list[int]]
 ) -> PreTrainedModel:
     """A packed model around packed weights; the remaining tensors are loaded by the caller.
 
@@ -106,7 +105,7 @@ def assemble_packed(
     return model
 
 
-def check_scheme(config: Any, scheme: Scheme) -> None:
+def check_scheme(config: PretrainedConfig, scheme: Scheme) -> None:
     """Refuse what does not fit a model, before it is built.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline import WRITTEN_BY
 from pipeline.config.errors import UserError
 from pipeline.console.log import log_to_stderr
 from pipeline.runtime.answer import OnnxAnswerer
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     known = argparse.ArgumentParser(
         prog=PROGRAM, description="Answer texts with an exported model.", allow_abbrev=False
     )
+    known.add_argument("--version", action="version", version=WRITTEN_BY)
     known.add_argument("model", type=Path, metavar="FOLDER", help="an exported model, or the .zip of one")
     known.add_argument(
         "source",

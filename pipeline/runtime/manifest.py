@@ -14,18 +14,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline import WRITTEN_BY
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import DecodingConfig
 
-FORMAT = "dq-onnx/1"
+FORMAT = "dq-onnx/2"
 MANIFEST, ENCODER, DECODER, WEIGHTS = "manifest.json", "encoder.onnx", "decoder.onnx", "weights.bin"
 TOKENIZER, TARGET_TOKENIZER, GOLDEN = "tokenizer.json", "target_tokenizer.json", "golden.npz"
 MODEL_FILES = (ENCODER, DECODER, WEIGHTS)  # what counts as the size of the model
+FIRST_VERSION = "dq-pipeline 0.1.0"  # wrote what does not say who wrote it
+Earlier = Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +98,7 @@ class ExportInfo:
 def write_manifest(folder: Path, info: ExportInfo) -> None:
     """Write the manifest of a folder whose other files are there."""
     digests = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    text = json.dumps({"format": FORMAT, **asdict(info), "sha256": digests}, indent=2)
+    text = json.dumps({"format": FORMAT, "written_by": WRITTEN_BY, **asdict(info), "sha256": digests}, indent=2)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
@@ -111,8 +115,9 @@ def read_manifest(folder: Path) -> ExportInfo:
         raise UserError(f"{folder} is not an exported model: {error}", f"a folder with {MANIFEST}", change) from None
     if not isinstance(manifest, dict) or not str(manifest.get("format", "")).startswith("dq-onnx/"):
         raise UserError(f"{path} is not the manifest of an exported model", f"format {FORMAT}", change)
-    if (written := manifest.pop("format")) != FORMAT:
-        raise UserError(f"format '{written}' in {path}", FORMAT, "use the version that wrote it")
+    manifest = as_written_today(manifest, EARLIER)
+    check_format(manifest, path, FORMAT, EARLIER)
+    del manifest["format"], manifest["written_by"]
     digests = manifest.pop("sha256", None)
     if not isinstance(digests, dict) or not {ENCODER, WEIGHTS} <= set(digests):
         raise UserError(f"{path} lacks checksums", "a whole manifest", "export the model again")
@@ -122,6 +127,41 @@ def read_manifest(folder: Path) -> ExportInfo:
         return build(ExportInfo, manifest)
     except (UserError, TypeError) as error:
         raise UserError(f"{path}: {error}", "a whole manifest", "export the model again") from None
+
+
+def as_written_today(manifest: dict[str, Any], earlier: Earlier) -> dict[str, Any]:
+    """A manifest of an earlier format as this version would have written it, step by step; others as they are.
+
+    Args:
+        manifest: as it was read.
+        earlier: formats that can still be read -> one step towards today's.
+    """
+    while (step := earlier.get(str(manifest.get("format")))) is not None:
+        manifest = step(manifest)
+    return manifest
+
+
+def check_format(manifest: dict[str, Any], path: Path, format_: str, earlier: Earlier) -> None:
+    """Check that a manifest is of today's format and says who wrote it.
+
+    Raises:
+        UserError: of another one, or nobody wrote it.
+    """
+    writer = manifest.get("written_by")
+    if manifest.get("format") != format_:
+        found, readable = manifest.get("format"), ", ".join((format_, *earlier))
+        change = "use the version that wrote it" + (f", {writer}" if isinstance(writer, str) else "")
+        raise UserError(f"format '{found}' in {path}", readable, change)
+    if not isinstance(writer, str):
+        raise UserError(f"{path} lacks 'written_by'", "a whole manifest", "export it again")
+
+
+def _from_1(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 says who wrote it."""
+    return {**manifest, "format": "dq-onnx/2", "written_by": FIRST_VERSION}
+
+
+EARLIER: Earlier = {"dq-onnx/1": _from_1}
 
 
 def _check_file(file: Path, digest: Any) -> None:

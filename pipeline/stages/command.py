@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipeline import WRITTEN_BY
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.job import job_name, known_keys, own_section, own_settings, positional
 from pipeline.config.jobs import StoresResults
@@ -119,6 +120,9 @@ def main(
     config: Job | None = None
     if {"--help", "-h"} & set(arguments):
         print(help_text(job, summary or name, has_plan=dry_run is not None))
+        return 0
+    if "--version" in arguments:
+        print(WRITTEN_BY)
         return 0
     try:
         with mistakes.noted(LOG_LEVEL):

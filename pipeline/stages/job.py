@@ -83,7 +83,9 @@ def open_job(
     mistakes.tell()
     language = language_of(config.task)
     config, start = with_local_model(config, storage, copies=copies_model)
-    log.info(f"task {config.task.name}, model {config.model.name}; storage {storage.root}")
+    log.info(
+        f"task {config.task.name}, model {config.model.name}, cluster {config.cluster.name}; storage {storage.root}"
+    )
     config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
     if config.task.facts.noise is not None and tokenizer.mask_token_id is None:

@@ -68,7 +68,7 @@ def training_batches(
         rank=rank() if sharded else 0,
         pad_id=tokenizer.pad_token_id,
         decoder_start_id=start_token(model_config),
-        noise=noise_of(config.task.facts, tokenizer),
+        noise=noise_of(config.task.facts.noise, tokenizer),
     )
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from pipeline import __version__
+
 PACKAGES = ("torch", "transformers", "deepspeed", "ray", "mlflow", "datasets")
 
 
@@ -18,6 +20,7 @@ def lineage() -> dict[str, str]:
     """Tags that say with what a run was made."""
     tags = {
         "mlflow.user": _user(),
+        "dq.version": __version__,
         "dq.host_cpus": str(psutil.cpu_count()),
         "dq.host_cpu": _cpu(),
         "dq.python": platform.python_version(),

@@ -1,14 +1,9 @@
-"""Worker scripts in processes of their own, one a rank (gloo, CPU)."""
+"""Worker scripts of this folder in processes of their own, one a rank (gloo, CPU)."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from ranks import seen_by_rank_0
 
 
 @pytest.fixture(scope="session")
@@ -17,22 +12,6 @@ def run_ranks(tmp_path_factory):
 
     def run(script):
         folder = tmp_path_factory.mktemp("ranks")
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        path = str(Path(__file__).with_name(script))
-        for world_size in (1, 2):
-            processes = [
-                subprocess.Popen(
-                    [sys.executable, path, str(rank), str(world_size), str(folder)],
-                    env=environment,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                )
-                for rank in range(world_size)
-            ]
-            for process in processes:
-                output, _ = process.communicate(timeout=400)
-                assert process.returncode == 0, output[-4000:]
-        return {size: json.loads((folder / f"seen-{size}.json").read_text()) for size in (1, 2)}
+        return {size: seen_by_rank_0(Path(__file__).with_name(script), size, folder) for size in (1, 2)}
 
     return run

@@ -7,10 +7,10 @@ import copy
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from teachers import maps, random_teacher
 
 from pipeline.cluster.failures import advice, lasts
 from pipeline.cluster.ray_train import DEVICE_ALLOCATOR
@@ -28,10 +28,6 @@ from pipeline.stages.training import make_engine, worker_device
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.loop import Learner, Progress, TokenCounts
 from pipeline.training.random_stream import RandomStream
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "numerics"))
-
-from teachers import maps, random_teacher
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -1,16 +1,12 @@
 """Ranks on one GPU each: what one writes the others find, however long it takes; sharded models come together."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from ranks import seen_by_rank_0
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -18,22 +14,8 @@ def seen(request, tmp_path_factory):
     """(world size, what `ranks_worker.py` saw)."""
     if request.param > torch.cuda.device_count():
         pytest.skip(f"needs {request.param} GPUs")
-    folder, script = tmp_path_factory.mktemp("ranks"), str(Path(__file__).with_name("ranks_worker.py"))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, script, str(rank), str(request.param), str(folder)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(request.param)
-    ]
-    for process in processes:
-        output, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, output[-4000:]
-    return request.param, json.loads((folder / f"seen-{request.param}.json").read_text())
+    script = Path(__file__).with_name("ranks_worker.py")
+    return request.param, seen_by_rank_0(script, request.param, tmp_path_factory.mktemp("ranks"), timeout_seconds=120)
 
 
 def test_a_late_rank_0_is_waited_for(seen):

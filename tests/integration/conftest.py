@@ -1,4 +1,4 @@
-"""A task small enough to run whole jobs on: copy the first words of a made-up sentence."""
+"""Whole jobs on a small task, and what they leave."""
 
 import contextlib
 import io
@@ -8,19 +8,11 @@ import sys
 
 import mlflow
 import pytest
+from small_task import LENGTHS, SIZES, WORDS
 
-from pipeline.config.job import job_of
+from pipeline.config.job import job_of, known_keys
 from pipeline.stages.command import main
 from pipeline.stages.sweep import job as sweep_job
-
-WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
-LENGTHS = ["task.max_source_tokens=24", "task.max_target_tokens=12", "task.decoding.max_length=12", "model=tiny"]
-SIZES = [
-    *("model.vocab_size=400", "model.architecture={d_model: 16, ffn_dim: 32, num_heads: 2}"),
-    *("teacher.epochs=1", "teacher.batch_tokens=512", "teacher.micro_batch_tokens=512"),
-    *("student.epochs=1", "student.max_steps=4", "student.batch_tokens=512", "student.log_every_steps=1"),
-    "evaluation.latency_examples=1",
-]
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +71,8 @@ def job(monkeypatch, capsys, small):
     """Run a job in this process: `job(name, run, *arguments) -> (exit code, stdout, stderr)`."""
 
     def call(name, run, *arguments, base=True):
-        monkeypatch.setattr(sys, "argv", [name, *(small if base else []), *arguments])
+        words = [word for word in small if name in known_keys()[word.partition("=")[0]]]
+        monkeypatch.setattr(sys, "argv", [name, *(words if base else []), *arguments])
         code = main(job_of(name), "a job", run)
         captured = capsys.readouterr()
         return code, captured.out, captured.err

@@ -1,7 +1,9 @@
 """What a job accepts it reads: tiny runs of every job with configurations that record who asks for what."""
 
+import ast
 import dataclasses
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -10,9 +12,20 @@ from typing import Any
 import pytest
 
 from pipeline.config.build import describe
+from pipeline.config.job import groups_of, job_name
+from pipeline.config.jobs.benchmark import BenchmarkJob
+from pipeline.config.jobs.compare import CompareJob
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.jobs.export import ExportJob
+from pipeline.config.jobs.finetune_teacher import TeacherJob
+from pipeline.config.jobs.generate import GenerateJob
+from pipeline.stages.benchmark import job as benchmark_job
+from pipeline.stages.compare import job as compare_job
+from pipeline.stages.sweep import job as sweep_job
+from pipeline.stages.teacher import job as teacher_job
+from pipeline.stages.use import export_job, generate_job
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = [path for path in sorted((ROOT / "pipeline").rglob("*.py")) if "config" not in path.parts]
 # Copying, naming and checking a setting is no use of it.
 NO_USE = ("dataclasses", "copy", "pipeline.config.build", "pipeline.config.keys", "pipeline.config.load")
 NO_USE += ("pipeline.config.option", "pipeline.config.layers", "importlib")
@@ -66,8 +79,6 @@ def is_use(frame: FrameType) -> bool:
 
 def sections_of(schema: type[Any], key: str = "") -> Iterator[tuple[type[Any], str]]:
     """The dataclasses that a configuration is made of, with their places; lists' items, too."""
-    import typing
-
     yield schema, key
     hints = typing.get_type_hints(schema)
     for setting in dataclasses.fields(schema):
@@ -83,45 +94,95 @@ def joined(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 
 
-FULL_STUDENT = "{scheme: 2-2-8, depth: 2-1, heads: 0.5, label: all, encoder_map: [0, 1], decoder_map: [0]}"
-RECIPES = {  # between them they use every part of a recipe
-    "plain": [
-        *("recipe.distillation={attention_kind: kl, hidden_kind: normalised, relation_heads: 2, temperature: 2.0}",),
+HALF = "sweep.students=[{scheme: 2-2-8, depth: 2-1, heads: 0.5, label: half, encoder_map: [0, 1], decoder_map: [0]}]"
+TWO = ("sweep.schemes=[8-8-8]", "sweep.depths=[2-1,1-1]", "sweep.seeds=2", "sweep.stopping.rule=halving")
+SWEEPS = [  # between them they use every part of a recipe
+    [
+        *TWO,
+        "recipe.distillation={attention_kind: kl, hidden_kind: normalised, relation_heads: 2, temperature: 2.0}",
         *("recipe.distillation.encoder_relations=1", "recipe.distillation.decoder_relations=1"),
         *("recipe.distillation.contrastive=1", "recipe.quantization.bits=['model.encoder.layers.0.*=8']"),
-        "recipe.schedule=['0.5=8-8-8']",
+        *("recipe.schedule=['0.5=8-8-8']", "evaluation.score_exported=true", "tracking.register=all"),
     ],
-    "pruned": ["recipe.pruning.method=gates", f"sweep.students=[{FULL_STUDENT}]", "sweep.stopping.rule=none"],
-    "importance": [f"sweep.students=[{FULL_STUDENT}]", "sweep.stopping.rule=none"],
-    "targets": ["recipe.sequence.kind=beams", "task.decoding.num_beams=2"],
-    "published": ["recipe=dqbart", "sweep.stopping.rule=none"],
+    [HALF, "recipe.pruning.method=gates"],
+    [HALF],
+    [*TWO, "recipe.sequence.kind=filtered", "recipe.sequence.num_beams=2"],
+    [*TWO, "recipe=dqbart", "sweep.stopping.rule=none"],
+]
+TERMS = ("encoder_relations", "decoder_relations", "contrastive")
+# What needs a cluster or a hub: read by the modules named, which no run in this process reaches.
+ELSEWHERE = {
+    "cluster.address": "cluster/ray_train.py",
+    "cluster.cpus_per_worker": "cluster/room.py",
+    "cluster.lost_node_seconds": "cluster/groups.py",
+    "cluster.max_failures": "cluster/ray_train.py",
+    "cluster.wait_seconds": "cluster/room.py",
+    "cluster.zero_stage": "stages/training.py",
+    "task.corpus.name": "data/corpora.py",
+    "task.corpus.subset": "data/corpora.py",
 }
 
 
 @pytest.fixture
-def reads(monkeypatch):
-    """`reads(job)` records from now on what is asked of that job's configurations."""
-    return lambda job: Reads(job, monkeypatch)
+def unread(monkeypatch, job):
+    """`unread(root, run, *lists of words)`: the keys of a job that none of its runs with these words asks for."""
+
+    def keys(root, run, *runs, **options):
+        reads = Reads(root, monkeypatch)
+        for words in runs:
+            code, _, err = job(job_name(root), run, *words, **options)
+            assert code == 0, err
+        chosen = {"experiment", *(f"{group}.name" for group in groups_of(root))}  # the words that chose files of conf/
+        return sorted({key for key, _, _ in describe(root)} - reads.keys - chosen)
+
+    return keys
 
 
-def test_debug(reads, job, tmp_path, monkeypatch):
-    """"""
-    from pipeline.config.jobs.dq_sweep import SweepJob
-    from pipeline.stages.sweep import job as sweep_job
+def is_read_in(key, module):
+    tree = ast.parse((ROOT / "pipeline" / module).read_text())
+    return any(isinstance(node, ast.Attribute) and node.attr == key.rpartition(".")[2] for node in ast.walk(tree))
 
-    seen = reads(SweepJob)
-    students = ("sweep.schemes=[8-8-8]", "sweep.depths=[2-1,1-1]", "sweep.seeds=2")
-    for name, words in RECIPES.items():
-        code, out, err = job(
-            "dq_sweep",
-            sweep_job.run,
-            *(students if "students" not in " ".join(words) else ()),
-            "sweep.stopping.rule=halving",
-            *words,
-            f"storage.path={tmp_path}",
-            "evaluation.score_exported=true",
-        )
-        print(name, code, err[-1500:] if code else "")
-    keys = {key for key, _, _ in describe(SweepJob)}
-    print("UNREAD", sorted(keys - seen.keys))
-    assert 0
+
+def test_what_needs_a_cluster_or_a_hub_is_read_where_that_is():
+    """Else the list would excuse what nobody reads."""
+    assert all(is_read_in(key, module) for key, module in ELSEWHERE.items())
+
+
+def test_a_sweep_reads_what_it_accepts(unread, tmp_path):
+    """Whatever the recipe: losses, pruning, targets, stopping, the published method."""
+    storage = [f"storage.path={tmp_path}", "cluster=process"]
+    assert {*unread(SweepJob, sweep_job.run, *([*words, *storage] for words in SWEEPS))} <= {*ELSEWHERE}
+
+
+def test_a_teacher_reads_what_it_accepts(unread, tmp_path):
+    """Nothing of students."""
+    assert {*unread(TeacherJob, teacher_job.run, [f"storage.path={tmp_path}"])} <= {*ELSEWHERE}
+
+
+def test_jobs_with_a_finished_student_read_what_they_accept(unread, served_sweep, tmp_path):
+    """Comparing, exporting, answering."""
+    storage, document = served_sweep
+    path, (first, second, *_) = f"storage.path={storage}", (student["run_id"] for student in document["students"])
+    assert unread(CompareJob, compare_job.run, [first, second, path], base=False) == []
+    assert unread(ExportJob, export_job.run, [first, path, f"output={tmp_path / 'graphs'}"], base=False) == []
+    runs = [["runtime=torch"], ["runtime=onnx", f"output={tmp_path / 'a.txt'}"]]
+    answers = ([first, "a text", path, *words] for words in runs)
+    assert unread(GenerateJob, generate_job.run, *answers, base=False) == []
+
+
+def test_benchmarks_read_what_they_accept(unread, tmp_path):
+    """Between them."""
+    tiny = ["model.vocab_size=300", "model.architecture={d_model: 16, ffn_dim: 32, num_heads: 2}"]
+    tiny += ["model.architecture.encoder_layers=2", "model.architecture.decoder_layers=2", f"storage.path={tmp_path}"]
+    cohort = ["benchmark.depths=[1-1]", "benchmark.num_students=1", "benchmark.scaling=[]", "benchmark.num_steps=1"]
+    kinds = [
+        ["generation", "benchmark.depth=2-1", "benchmark.num_examples=1", "benchmark.new_tokens=4"],
+        ["cohort", *cohort, *(f"recipe.distillation.{term}=1" for term in TERMS)],
+        ["cohort", *cohort, "recipe=dqbart"],
+        ["parity", "benchmark.parity={schemes: [2-2-8], depth: 2-1, num_seeds: 1, num_steps: 4, source_tokens: 8}"],
+        ["runtime", "benchmark.runtime={depths: [2-1], batches: [1], threads: [1], schemes: [2-2-8], rounds: 1}"],
+    ]
+    assert unread(BenchmarkJob, benchmark_job.run, *([*words, *tiny] for words in kinds), base=False) == [
+        "benchmark.shapes",  # conf/benchmark.yaml reads it
+        "cluster.zero_stage",
+    ]

@@ -2,10 +2,10 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from repository import ROOT
 
 from pipeline.stages.sweep.job import dry_run, run
 from pipeline.stages.sweep.student import pack
@@ -53,7 +53,7 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(job, tmp_path):
 def test_dry_runs_leave_token_ids_alone(job, tmp_path):
     """No copy of the data, of a local model, or of an earlier plan's."""
     cache, model = tmp_path / "runs" / "cache", tmp_path / "model"
-    shutil.copytree(Path(__file__).parents[2] / "pipeline" / "models" / "seed", model)
+    shutil.copytree(ROOT / "pipeline" / "models" / "seed", model)
     words = (*GRID, f"storage.path={tmp_path / 'runs'}", f"model.pretrained={model}")
     assert planned(job, *words)[0]["cache_bytes"] < sum(path.stat().st_size for path in model.iterdir())
     assert {path.name for path in cache.iterdir()} == {"tokens", "tokenizers", "tracking"}

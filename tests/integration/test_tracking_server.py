@@ -8,14 +8,13 @@ import sys
 import threading
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from pipeline.tracking import run as run_module
 from pipeline.tracking.tracker import RunSpec, Tracker
 
-ROOT = Path(__file__).parents[2]
 SECONDS = 120  # until a server or a process has failed to do what it should
 CHILD = """
 import sys

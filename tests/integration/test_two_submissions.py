@@ -5,16 +5,16 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
-from conftest import LENGTHS, SIZES
 from mlflow import MlflowClient
+from repository import ROOT
+from small_task import LENGTHS, SIZES
 
 from pipeline.stages.sweep.job import run
 from pipeline.stages.sweep.train import run_cohorts
 
-ROOT = Path(__file__).parents[2]
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 1-1}, {scheme: 2-2-8, depth: 1-1}]"
 
 
@@ -66,7 +66,9 @@ def test_two_processes_make_one_set_of_runs(corpus, tmp_path, same):
         )
         for weight in (0.5, 1.5)
     ]
-    with ThreadPoolExecutor() as readers:  # both at once: a full pipe would hold up its process
+    with ThreadPoolExecutor() as readers, ExitStack() as ends:  # both at once: a full pipe would hold up its process
+        for process in processes:
+            ends.callback(process.kill)  # neither outlives the other's timeout
         answers = list(readers.map(lambda process: process.communicate(timeout=400), processes))
     codes = sorted(process.returncode for process in processes)
     said = "".join(err for _, err in answers)

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from pipeline.config.job import job_of
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.stages.command import named
 
-ROOT = Path(__file__).parents[2]
 # Lowest first; a package may import from itself and from those before it.
 ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "models", "training", "evaluation"]
 ORDER += ["distillation", "runtime", "export", "report", "tracking", "serving", "benchmarking", "cluster", "stages"]
@@ -90,6 +90,43 @@ def test_importing_everything_starts_nothing():
     program += "print([name for name in ('ray', 'mlflow', 'deepspeed') if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def returns_of(function):
+    """Lines on which a function itself returns, not one inside it."""
+    inner = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    pending = list(function.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Return):
+            yield node.lineno
+        if not isinstance(node, inner):
+            pending += ast.iter_child_nodes(node)
+
+
+def test_no_test_ends_before_its_assertions():
+    """A case that does not apply is left out of the parameters or skipped with a reason: a `return` passes it."""
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        for line in returns_of(node)
+    }
+    assert found == set()
+    example = ast.parse("def test_one():\n    def inner():\n        return 1\n    if inner():\n        return\n")
+    assert list(returns_of(example.body[0])) == [5]
+
+
+def test_unit_tests_lie_where_the_modules_lie():
+    """`pipeline/data/noise.py` is tested by tests/unit/data/test_noise.py, or by test_noise_<something> beside it."""
+    tests = ROOT / "tests" / "unit"
+    found = [path.relative_to(tests) for path in tests.glob("*/**/test_*.py")]
+    assert len(found) > 50
+    for path in found:
+        modules = {module.stem for module in (ROOT / "pipeline" / path.parent).glob("*.py")}
+        name = path.stem.removeprefix("test_")
+        assert any(name == module or name.startswith(f"{module}_") for module in modules), path
 
 
 def paths_of(tree):

@@ -75,10 +75,22 @@ class BenchmarkJob:
     model: ModelConfig = section(
         ModelConfig, "the teacher's architecture", is_group=True, without=["pretrained", "tokenizer"]
     )
-    recipe: RecipeConfig = section(RecipeConfig, "how students are made", is_group=True)
-    cluster: ClusterConfig = section(ClusterConfig, "where it runs", is_group=True)
+    recipe: RecipeConfig = section(
+        RecipeConfig, "how students are made", is_group=True, without=["pruning", "sequence"]
+    )
+    cluster: ClusterConfig = section(
+        ClusterConfig,
+        "where it runs: in one process",
+        is_group=True,
+        without=["address", "cpus_per_worker", "max_failures", "wait_seconds", "lost_node_seconds"],
+    )
     student: TrainConfig = section(
-        TrainConfig, "training of students in the kind cohort", without=["validate_every_epochs"]
+        TrainConfig,
+        "training of students in the kind cohort",
+        without=[
+            *("epochs", "max_steps", "batch_tokens"),
+            *("log_every_steps", "validate_every_epochs", "checkpoint_every_steps"),
+        ],
     )
     sweep: SweepConfig = section(SweepConfig, "recipes of the kind parity", only=["recipes", "variants"])
     evaluation: EvaluationConfig = section(EvaluationConfig, "how sequences are batched", only=["batch_tokens"])

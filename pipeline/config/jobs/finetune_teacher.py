@@ -27,7 +27,7 @@ class TeacherJob:
     cluster: ClusterConfig = section(ClusterConfig, "where training runs", is_group=True)
     teacher: TrainConfig = section(TrainConfig, "fine-tuning of the teacher")
     evaluation: EvaluationConfig = section(
-        EvaluationConfig, "what is measured", without=["score_exported", "latency_examples"]
+        EvaluationConfig, "what is measured", without=["num_samples", "score_exported", "latency_examples"]
     )
     storage: StorageConfig = section(StorageConfig, "where results lie")
     tracking: TrackingConfig = section(TrackingConfig, "where runs are recorded", without=["register"])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import TaskConfig
@@ -51,6 +51,9 @@ from pipeline.runtime.manifest import (
 )
 from pipeline.storage.atomic import atomic_folder
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 VARIANTS = {
     "exact": (Kernels(low_bits=False), Kernels(low_bits=False)),
     "fast": (Kernels(low_bits=False), Kernels(low_bits=True, faithful=False)),
@@ -86,7 +89,7 @@ def export_package(packed: Path, folder: Path, variant: str) -> ExportInfo:
         return _write(model, packed, package, partial, variant)
 
 
-def _write(model: Any, packed: Path, package: PackageInfo, folder: Path, variant: str) -> ExportInfo:
+def _write(model: PreTrainedModel, packed: Path, package: PackageInfo, folder: Path, variant: str) -> ExportInfo:
     tokenizer = read_tokenizer(packed)
     languages = TaskConfig(source_language=package.source_language, target_language=package.target_language)
     set_languages(tokenizer, languages)
@@ -111,7 +114,12 @@ def _write(model: Any, packed: Path, package: PackageInfo, folder: Path, variant
 
 
 def _info(
-    model: Any, packed: Path, package: PackageInfo, variant: str, floor: float, parts: dict[str, dict[str, Any]]
+    model: PreTrainedModel,
+    packed: Path,
+    package: PackageInfo,
+    variant: str,
+    floor: float,
+    parts: dict[str, dict[str, Any]],
 ) -> ExportInfo:
     family, model_config, special = family_of(model.config), model.config, special_tokens(model.config)
     assert special.pad is not None, "checked before a teacher is trained"
@@ -140,7 +148,7 @@ def _info(
     )
 
 
-def _write_graphs(model: Any, folder: Path, variant: str, reads_types: bool) -> list[Place]:
+def _write_graphs(model: PreTrainedModel, folder: Path, variant: str, reads_types: bool) -> list[Place]:
     """Write encoder and decoder; what was stored where."""
     weights, reader, layout = WeightsFile(folder / WEIGHTS), Reader(model), layout_of(model.config)
     layout = replace(layout, encoder=replace(layout.encoder, reads_types=reads_types))
@@ -157,7 +165,7 @@ def _write_graphs(model: Any, folder: Path, variant: str, reads_types: bool) -> 
     return list(weights.places.values())
 
 
-def _write_speed(model: Any, folder: Path, variant: str, activation_bits: float) -> None:
+def _write_speed(model: PreTrainedModel, folder: Path, variant: str, activation_bits: float) -> None:
     """A product of the model's own width at its lowest bits, where the graphs have such products."""
     weights = list(packed_weights(model).values())
     if variant == "exact" or activation_bits == NOT_QUANTIZED or not weights:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,12 +18,15 @@ from pipeline.runtime.check import golden_logits, read_golden, relative_error
 from pipeline.runtime.manifest import GOLDEN, ExportInfo, Parity
 from pipeline.runtime.model import Model
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 NUM_ROWS, SOURCE_TOKENS, NUM_STEPS, NUM_COLUMNS = 3, 24, 8, 256
 SEED = 0
 
 
 @torch.inference_mode()
-def write_golden(folder: Path, model: Any, packed: Path, reads_types: bool) -> float:
+def write_golden(folder: Path, model: PreTrainedModel, packed: Path, reads_types: bool) -> float:
     """Write the inputs and what the model says in fp32.
 
     Args:
@@ -59,7 +62,7 @@ def measured_parity(folder: Path, info: ExportInfo) -> Parity:
     return Parity(logits_error=error, floor=info.parity.floor, same_choices=same)
 
 
-def _inputs(model: Any, reads_types: bool) -> dict[str, Tensor]:
+def _inputs(model: PreTrainedModel, reads_types: bool) -> dict[str, Tensor]:
     """Ragged rows of random tokens; the last one short."""
     model_config, pad = model.config, special_tokens(model.config).pad
     assert pad is not None, "checked before a teacher is trained"
@@ -78,7 +81,9 @@ def _inputs(model: Any, reads_types: bool) -> dict[str, Tensor]:
     return inputs
 
 
-def _logits(model: Any, inputs: dict[str, Tensor], said: Tensor | None = None) -> tuple[Array, Tensor | None]:
+def _logits(
+    model: PreTrainedModel, inputs: dict[str, Tensor], said: Tensor | None = None
+) -> tuple[Array, Tensor | None]:
     """What a model says: a classifier's logits; or those of every step, and the tokens that it was told.
 
     A decoder goes step by step as in generation, because scales over a whole tensor depend on what is in it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.export.onnx.graphs.nbits import KERNEL_BITS
 from pipeline.export.onnx.graphs.weights_file import Place
@@ -11,8 +11,11 @@ from pipeline.quantization.packed_layers import packed_weights
 from pipeline.quantization.quantizers import TERNARY_BITS
 from pipeline.runtime.manifest import DECODER, ENCODER, WEIGHTS
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-def parts_of(model: Any, places: list[Place], folder: Path, variant: str) -> dict[str, dict[str, Any]]:
+
+def parts_of(model: PreTrainedModel, places: list[Place], folder: Path, variant: str) -> dict[str, dict[str, Any]]:
     """Bytes of everything stored; of codes, also their bits and how kernels read them."""
     bits = {name: weight.bits for name, weight in packed_weights(model).items()}
     parts: dict[str, dict[str, Any]] = {}

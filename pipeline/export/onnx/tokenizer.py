@@ -7,12 +7,15 @@ with the vocabulary's numbers and the source model's scores. Of two vocabularies
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from pipeline.config.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 UNIGRAM = 1  # of sentence-piece's kinds of models
 UNKNOWN_PENALTY = 10.0  # what a character that the model does not know costs more than its worst piece
@@ -33,7 +36,7 @@ SAMPLES = (
 )
 
 
-def fast_tokenizer(tokenizer: Any) -> Tokenizer:
+def fast_tokenizer(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     """The tokenizer of the tokenizers library that reads and writes as this one does.
 
     Args:
@@ -59,7 +62,7 @@ def fast_tokenizer(tokenizer: Any) -> Tokenizer:
     return backend
 
 
-def fast_target_tokenizer(tokenizer: Any) -> Tokenizer | None:
+def fast_target_tokenizer(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
     """What writes the answers of a model whose targets have a vocabulary of their own; none of other models.
 
     Raises:
@@ -73,23 +76,23 @@ def fast_target_tokenizer(tokenizer: Any) -> Tokenizer | None:
     return backend
 
 
-def _has_targets(tokenizer: Any) -> bool:
+def _has_targets(tokenizer: PreTrainedTokenizerBase) -> bool:
     return bool(getattr(tokenizer, "separate_vocabs", False))
 
 
-def _check_writing(tokenizer: Any, backend: Tokenizer, ids: list[int]) -> None:
+def _check_writing(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer, ids: list[int]) -> None:
     # Answers have no spaces around them, whatever a tokenizer makes of an unknown character at an end.
     expected = tokenizer.decode(ids, skip_special_tokens=True)
     if backend.decode(ids).strip() != expected.strip():
         raise _without(tokenizer, f" (it writes {expected!r} in another way)")
 
 
-def _tidies(tokenizer: Any, backend: Tokenizer) -> bool:
+def _tidies(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer) -> bool:
     """Whether it takes spaces before punctuation out of what it writes; transformers leaves byte pairs alone."""
     return bool(getattr(tokenizer, "clean_up_tokenization_spaces", False)) and not isinstance(backend.model, models.BPE)
 
 
-def _from_sentence_pieces(tokenizer: Any, targets: bool = False) -> Tokenizer:
+def _from_sentence_pieces(tokenizer: PreTrainedTokenizerBase, targets: bool = False) -> Tokenizer:
     files = getattr(tokenizer, "spm_files", None)
     vocabulary = getattr(tokenizer, "target_encoder" if targets else "encoder", None)
     if not files or not vocabulary:
@@ -129,7 +132,7 @@ def _from_sentence_pieces(tokenizer: Any, targets: bool = False) -> Tokenizer:
     return built
 
 
-def _without(tokenizer: Any, why: str = "") -> UserError:
+def _without(tokenizer: PreTrainedTokenizerBase, why: str = "") -> UserError:
     return UserError(
         f"{type(tokenizer).__name__}{why}, which the tokenizers library cannot replace",
         "a tokenizer with a tokenizer.json, or sentence-piece's unigram model",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.config.errors import UserError
 from pipeline.models.family import Family
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 @functools.cache
@@ -31,10 +34,10 @@ def family_named(name: str) -> Family:
     return families()[name]
 
 
-def family_of(shape: Any) -> Family:
+def family_of(model_config: PretrainedConfig) -> Family:
     """The family of a model's configuration.
 
     Raises:
         UserError: no adapter knows it.
     """
-    return family_named(shape.model_type)
+    return family_named(model_config.model_type)

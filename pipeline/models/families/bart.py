@@ -8,11 +8,12 @@ from transformers import BartConfig, BartForConditionalGeneration
 from transformers.models.bart.modeling_bart import BartAttention
 
 from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.data.numbered_tokens import TokenNumbers
 from pipeline.models.family import Family, LayerList, check_heads
 
 
 def settings_from_scratch(
-    shape: ArchitectureConfig, tokenizer: Any, starts_with_padding: bool = False
+    shape: ArchitectureConfig, tokenizer: TokenNumbers, starts_with_padding: bool = False
 ) -> dict[str, Any]:
     """Settings that BART, mBART, Marian and Pegasus share; decoding starts with the end or the padding token."""
     check_heads(shape)

@@ -8,10 +8,11 @@ from transformers import BertConfig, BertForSequenceClassification
 from transformers.models.bert.modeling_bert import BertSelfAttention
 
 from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.data.numbered_tokens import TokenNumbers
 from pipeline.models.family import Family, LayerList, check_heads
 
 
-def settings_from_scratch(shape: ArchitectureConfig, tokenizer: Any) -> dict[str, Any]:
+def settings_from_scratch(shape: ArchitectureConfig, tokenizer: TokenNumbers) -> dict[str, Any]:
     """Settings that BERT and RoBERTa share."""
     check_heads(shape)
     return {

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from transformers import MT5Config, MT5ForConditionalGeneration
 from transformers.models.mt5.modeling_mt5 import MT5Attention
 
 from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.data.numbered_tokens import TokenNumbers
 from pipeline.models.families.t5 import FAMILY as T5
 from pipeline.models.families.t5 import settings_from_scratch
 
 
-def from_scratch(shape: ArchitectureConfig, tokenizer: Any) -> MT5Config:
+def from_scratch(shape: ArchitectureConfig, tokenizer: TokenNumbers) -> MT5Config:
     """The configuration of a model with random weights."""
     return MT5Config(**settings_from_scratch(shape, tokenizer))
 

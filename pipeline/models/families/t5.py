@@ -8,10 +8,11 @@ from transformers import T5Config, T5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.data.numbered_tokens import TokenNumbers
 from pipeline.models.family import Family, LayerList, check_heads
 
 
-def settings_from_scratch(shape: ArchitectureConfig, tokenizer: Any) -> dict[str, Any]:
+def settings_from_scratch(shape: ArchitectureConfig, tokenizer: TokenNumbers) -> dict[str, Any]:
     """Settings that T5 and MT5 share; both scale random weights by themselves."""
     check_heads(shape)
     return {

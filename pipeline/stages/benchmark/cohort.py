@@ -74,8 +74,6 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     sizes = {depth: num_parameters(model_config, (len(e), len(d))) for depth, (e, d) in maps.items()}
     cases = _cases(settings)
     _check_memory(config, model_config, sizes, cases)
-    if config.recipe.sequence.kind != "none":
-        log.warning(f"recipe.sequence.kind={config.recipe.sequence.kind} is ignored: targets are random tokens")
     load = {"cpu_percent": psutil.cpu_percent(interval=0.5), "load_average": os.getloadavg()[0]}  # before ours begins
     device = worker_device(config.cluster)
     teacher = load_teacher(config.model, vocabulary, TaskConfig(), config.seed).requires_grad_(False).eval().to(device)

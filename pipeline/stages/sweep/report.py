@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from pipeline import WRITTEN_BY
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
 from pipeline.evaluation.metrics import COLUMNS, HEADLINES, baseline_of
@@ -150,6 +151,7 @@ def _facts(job: OpenedJob[SweepJob], key: str, teacher: TeacherResult, run_id: s
         "parent run": run_id,
         "teacher run": teacher.run_id or "",
         "git commit": lineage().get("mlflow.source.git.commit", "unknown"),
+        "written by": WRITTEN_BY,
         "written": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
     }
     return {name: text for name, text in facts.items() if text}

@@ -22,6 +22,8 @@ from pipeline.stages.use.find_student import FoundModel, find_model
 from pipeline.storage.atomic import atomic_json
 from pipeline.storage.layout import open_storage, personal_path
 
+FORMATS = {"onnx": exported_once}  # format -> what writes it
+
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +42,7 @@ def run(config: ExportJob) -> dict[str, Any]:
     folder = _folder(config, model)
     if settings.compress == "zip":
         _check_zip(_zip_of(folder))
-    info, was_there = exported_once(model.package, folder, settings.variant)
+    info, was_there = FORMATS[settings.format](model.package, folder, settings.variant)
     size_bytes, package_bytes = model_bytes(folder), file_bytes(model.package)
     parts, parts_file = largest_first(info), folder.with_name(f"{folder.name}.parts.json")
     _write_parts(parts_file, parts)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.config.errors import UserError
 from pipeline.models.families import family_of
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,7 @@ class Layout:
     attention_scale: float | None = None
 
 
-def _bart_like(config: Any, offset: int, norm_first: bool, embedding_norm: bool) -> Layout:
+def _bart_like(config: PretrainedConfig, offset: int, norm_first: bool, embedding_norm: bool) -> Layout:
     tables = family_of(config).token_tables(config)
 
     def stack(name: str) -> StackLayout:
@@ -101,7 +104,7 @@ def _bart_like(config: Any, offset: int, norm_first: bool, embedding_norm: bool)
     )
 
 
-def _t5(config: Any) -> Layout:
+def _t5(config: PretrainedConfig) -> Layout:
     tables = family_of(config).token_tables(config)
 
     def stack(name: str, feed_forward: int) -> StackLayout:
@@ -143,7 +146,7 @@ def _bert_like(name: str, first_position: int, classifier: tuple[str, str]) -> L
     )
 
 
-LAYOUTS: dict[str, Callable[[Any], Layout]] = {
+LAYOUTS: dict[str, Callable[[PretrainedConfig], Layout]] = {
     "bart": lambda config: _bart_like(config, 2, norm_first=False, embedding_norm=True),
     "mbart": lambda config: _bart_like(config, 2, norm_first=True, embedding_norm=True),
     "marian": lambda config: _bart_like(config, 0, norm_first=False, embedding_norm=False),
@@ -157,7 +160,7 @@ LAYOUTS: dict[str, Callable[[Any], Layout]] = {
 }
 
 
-def layout_of(config: Any) -> Layout:
+def layout_of(config: PretrainedConfig) -> Layout:
     """The layout of a model's configuration.
 
     Raises:

@@ -35,7 +35,8 @@ def to_stop(costs: Sequence[float], rule: str, keep: float) -> list[bool]:
         keep: part that halving keeps, rounded up.
     """
     if rule == "median":
-        return [cost > statistics.median(costs) for cost in costs]
+        # The lower of two: nobody lies between them, and their mean may overflow.
+        return [cost > statistics.median_low(costs) for cost in costs]
     last_kept = sorted(costs)[max(1, math.ceil(keep * len(costs))) - 1]
     return [cost > last_kept for cost in costs]
 

@@ -4,13 +4,12 @@ import os
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from pipeline.training.allocator import PREFIX, VARIABLE, keeping_environment
 
-ROOT = Path(__file__).parents[2]
 BLOCK = 64 * 2**20  # bytes
 PAGES = BLOCK // os.sysconf("SC_PAGESIZE")
 # Page faults of ten blocks, one after the other, once the heap has found its size.

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -10,6 +9,7 @@ import onnxruntime
 import pytest
 from handmade import INFO, Said, with_digests
 from onnx import helper
+from repository import ROOT
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import DecodingConfig
@@ -20,7 +20,6 @@ from pipeline.runtime.processors import Rules
 from pipeline.runtime.search import search
 from pipeline.runtime.session import Graph, check_release, has_vnni, usable_cores
 
-ROOT = Path(__file__).parents[2]
 BLOCKED = ("torch", "transformers", "omegaconf", "datasets", "mlflow", "ray", "deepspeed", "onnx", "safetensors")
 BLOCKED += ("sklearn", "pandas", "yaml", "matplotlib", "scipy", "psutil")
 # What else of the house it may use; these need nothing but Python.

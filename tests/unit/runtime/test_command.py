@@ -10,9 +10,9 @@ import signal
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from pipeline.config.errors import UserError
 from pipeline.runtime.archive import unpack
@@ -20,7 +20,6 @@ from pipeline.runtime.command import main
 from pipeline.runtime.inputs import Texts, read_texts
 from pipeline.runtime.outputs import write_answers
 
-ROOT = Path(__file__).parents[2]
 TEXTS = ["read a file", "", "scales are stored", "the teacher never changes"]
 
 

@@ -14,7 +14,7 @@ from pipeline.console.log import LOG_LEVEL, log_environment, log_to_stderr
 from pipeline.console.progress import ProgressBar
 from pipeline.stages.command import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 log = logging.getLogger("pipeline.stages.somewhere")
 
 

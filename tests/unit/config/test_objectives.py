@@ -11,11 +11,11 @@ from typing import get_args
 
 import pytest
 from datasets import Dataset
-from pipeline.config.task import METRIC_TOKENIZERS, CorpusConfig, TaskConfig
 
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.objectives import OBJECTIVES, ModelKind, Objective
+from pipeline.config.sections.task import METRIC_TOKENIZERS, CorpusConfig, TaskConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.data.corpora import Corpus
 from pipeline.data.noise import NOISES, infill, noise_of
@@ -24,7 +24,7 @@ from pipeline.evaluation.metrics import HEADLINES
 from pipeline.models.starting_point import families_of_kind
 from pipeline.stages.fitting import OTHER_MODELS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TABLE = ROOT / "pipeline" / "config" / "objectives.py"
 MASK = SimpleNamespace(mask_token_id=4)
 entries = pytest.mark.parametrize("name", OBJECTIVES)
@@ -132,7 +132,7 @@ def test_noise_is_drawn_by_seed_epoch_and_example(name):
     rows = {"input_ids": [[0, *range(9, 40), 2], [0, *range(50, 70), 2]], "labels": [[0, 7, 2], [0, 8, 8, 2]]}
     lengths = [(len(ids), len(labels)) for ids, labels in zip(rows["input_ids"], rows["labels"], strict=True)]
     plan = BatchPlan(lengths=lengths, batch_tokens=999, micro_batch_tokens=999, num_ranks=1, seed=3)
-    noise = noise_of(OBJECTIVES[name], MASK)
+    noise = noise_of(OBJECTIVES[name].noise, MASK)
     batches = TrainingBatches(Dataset.from_dict(rows), plan, rank=0, pad_id=1, decoder_start_id=2, noise=noise)
     [[batch]], [step] = batches.steps(5), plan.steps(5)
     for place, example in enumerate(step.micro_batches[0][0]):
@@ -164,7 +164,7 @@ def test_a_further_objective_is_an_entry_and_its_noise(tiny_tokenizer, tmp_path,
     corpus = Corpus(splits={"train": Dataset.from_dict({"source": texts, "target": texts})}, fingerprint="x")
     split = tokenise(corpus, task, tiny_tokenizer, tmp_path)["train"]
     plan = BatchPlan(lengths=split.lengths(), batch_tokens=999, micro_batch_tokens=999, num_ranks=1, seed=0)
-    noise = noise_of(task.facts, tiny_tokenizer)
+    noise = noise_of(task.facts.noise, tiny_tokenizer)
     pad_id = tiny_tokenizer.pad_token_id
     batches = TrainingBatches(split.examples, plan, rank=0, pad_id=pad_id, decoder_start_id=None, noise=noise)
     [[batch]] = batches.steps(0)

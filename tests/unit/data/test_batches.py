@@ -95,7 +95,7 @@ def test_epochs_and_seeds_have_different_orders_and_each_is_repeatable():
 def test_resuming_at_a_step_gives_the_same_batches(make_rows, start, objective):
     """With the noise of denoising as well."""
     batches = batches_of(make_rows(40), step=60)
-    batches.noise = noise_of(OBJECTIVES[objective], SimpleNamespace(mask_token_id=4))
+    batches.noise = noise_of(OBJECTIVES[objective].noise, SimpleNamespace(mask_token_id=4))
     whole, resumed = list(batches.steps(1)), list(batches.steps(1, start))
     assert len(whole) > 6
     assert len(resumed) == len(whole) - start

@@ -1,0 +1,10 @@
+"""A task small enough to run whole jobs on: copy the first words of a made-up sentence."""
+
+WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
+LENGTHS = ["task.max_source_tokens=24", "task.max_target_tokens=12", "task.decoding.max_length=12", "model=tiny"]
+SIZES = [
+    *("model.vocab_size=400", "model.architecture={d_model: 16, ffn_dim: 32, num_heads: 2}"),
+    *("teacher.epochs=1", "teacher.batch_tokens=512", "teacher.micro_batch_tokens=512"),
+    *("student.epochs=1", "student.max_steps=4", "student.batch_tokens=512", "student.log_every_steps=1"),
+    "evaluation.latency_examples=1",
+]
