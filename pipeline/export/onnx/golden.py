@@ -36,14 +36,14 @@ def write_golden(folder: Path, model: Any, packed: Path, reads_types: bool) -> f
         The floor: how far fp64 is from fp32, |difference| / |fp32|.
     """
     inputs = _inputs(model, reads_types)
-    logits, decoder_tokens = _logits(model, inputs)
+    logits, said = _logits(model, inputs)
     double, _ = load_package(packed)
-    exact, _ = _logits(double.double(), inputs, decoder_tokens)
+    exact, _ = _logits(double.double(), inputs, said)
     floor = relative_error(exact, logits)
     columns = np.unique(np.linspace(0, logits.shape[-1] - 1, NUM_COLUMNS).astype(np.int64))
     arrays: dict[str, Array] = {name: tensor.numpy() for name, tensor in inputs.items()}
-    if decoder_tokens is not None:
-        arrays["decoder_ids"] = decoder_tokens.numpy()
+    if said is not None:
+        arrays["decoder_ids"] = said.numpy()
     choices = logits.argmax(axis=-1)
     arrays |= {"columns": columns, "logits": logits[..., columns], "choices": choices}
     np.savez(folder / GOLDEN, allow_pickle=False, **arrays)
@@ -78,7 +78,7 @@ def _inputs(model: Any, reads_types: bool) -> dict[str, Tensor]:
     return inputs
 
 
-def _logits(model: Any, inputs: dict[str, Tensor], decoder_tokens: Tensor | None = None) -> tuple[Array, Tensor | None]:
+def _logits(model: Any, inputs: dict[str, Tensor], said: Tensor | None = None) -> tuple[Array, Tensor | None]:
     """What a model says: a classifier's logits; or those of every step, and the tokens that it was told.
 
     A decoder goes step by step as in generation, because scales over a whole tensor depend on what is in it.
@@ -86,7 +86,7 @@ def _logits(model: Any, inputs: dict[str, Tensor], decoder_tokens: Tensor | None
     Args:
         model: a loaded package.
         inputs: of the encoder.
-        decoder_tokens: (rows, steps); none for what the model would say, greedily, without ending.
+        said: the decoder's tokens, (rows, steps); none for what the model would say, greedily, without ending.
     """
     if (start := start_token(model.config)) is None:
         return model(**inputs).logits.numpy(), None
@@ -97,12 +97,11 @@ def _logits(model: Any, inputs: dict[str, Tensor], decoder_tokens: Tensor | None
         output = model(
             encoder_outputs=encoded,
             attention_mask=inputs["attention_mask"],
-            decoder_input_ids=tokens[step] if decoder_tokens is None else decoder_tokens[:, step : step + 1],
+            decoder_input_ids=tokens[step] if said is None else said[:, step : step + 1],
             past_key_values=past,
             use_cache=True,
         )
         past = output.past_key_values
         steps.append(output.logits[:, -1])
         tokens.append(steps[-1].argmax(dim=-1, keepdim=True))
-    given = torch.cat(tokens[:-1], dim=1) if decoder_tokens is None else decoder_tokens
-    return torch.stack(steps, dim=1).numpy(), given
+    return torch.stack(steps, dim=1).numpy(), torch.cat(tokens[:-1], dim=1) if said is None else said
