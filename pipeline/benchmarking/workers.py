@@ -38,14 +38,14 @@ class LiveWorker:
     def __init__(
         self, engine: str, path: Path, threads: int, options: dict[str, Any], *, timeout_seconds: float
     ) -> None:
-        asked = {"engine": engine, "path": str(path), "threads": threads, "options": options}
+        request = {"engine": engine, "path": str(path), "threads": threads, "options": options}
         inherited = os.environ.get("PYTHONPATH")
         self.folder = tempfile.TemporaryDirectory()
         self.log = Path(self.folder.name) / "stderr"
         self.timeout_seconds, self.unread = timeout_seconds, b""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.benchmarking.engines.worker", json.dumps(asked)],
+                [sys.executable, "-m", "pipeline.benchmarking.engines.worker", json.dumps(request)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -43,8 +43,8 @@ def paired_differences(first: Statistic, second: Statistic, num_examples: int) -
     The p-value is two-sided: how often a difference that is chance alone (the resampled ones around their mean) is as
     large as the one that was seen (Riezler & Maxwell 2005).
     """
-    everything = np.arange(num_examples)
-    seen = second(everything) - first(everything)
+    all_examples = np.arange(num_examples)
+    seen = second(all_examples) - first(all_examples)
     drawn = np.array([second(indices) - first(indices) for indices in _draws(num_examples)])
     low, high = np.percentile(drawn, LEVELS, axis=0)
     as_large = (np.abs(drawn - drawn.mean(axis=0)) >= np.abs(seen) - 1e-12).sum(axis=0)

@@ -65,8 +65,8 @@ def compare_texts(
         _rouge_statistic(texts, references, tokenizer) if metric == "rouge" else _label_statistic(texts, references)
         for texts in (first, second)
     ]
-    everything = np.arange(len(references))
-    scores = [statistic(everything) for statistic in statistics]
+    all_examples = np.arange(len(references))
+    scores = [statistic(all_examples) for statistic in statistics]
     differences = paired_differences(statistics[0], statistics[1], len(references))
     return [
         Comparison(name=name, first=float(a), second=float(b), low=d.low, high=d.high, p_value=d.p_value)

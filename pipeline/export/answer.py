@@ -17,7 +17,7 @@ from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.predict import predict_labels
 from pipeline.export.package import load_package
 from pipeline.models.families import family_of
-from pipeline.runtime.request import check_texts, check_too_long, decoding_asked, tell_too_long
+from pipeline.runtime.request import check_texts, check_too_long, requested_decoding, tell_too_long
 
 CPU = torch.device("cpu")
 
@@ -69,7 +69,7 @@ class Answerer:
         **overrides: Any,
     ) -> list[str]:
         """What the student says to every text; arguments and errors as of `runtime.answer.OnnxAnswerer.answers`."""
-        decoding = decoding_asked(self.info.decoding, overrides, self.labels, self.positions)
+        decoding = requested_decoding(self.info.decoding, overrides, self.labels, self.positions)
         check_texts(texts, second, self.labels)
         with self.lock:  # neither tokenizers nor a model's generation settings belong to one thread
             return self._answers(list(texts), None if second is None else list(second), decoding, on_batch)

@@ -14,7 +14,7 @@ from pipeline.runtime.check import check_parity, check_speed
 from pipeline.runtime.manifest import TARGET_TOKENIZER, TOKENIZER, read_manifest
 from pipeline.runtime.model import Model
 from pipeline.runtime.processors import Rules
-from pipeline.runtime.request import check_texts, check_too_long, decoding_asked, tell_too_long
+from pipeline.runtime.request import check_texts, check_too_long, requested_decoding, tell_too_long
 from pipeline.runtime.search import greedy_steps, search
 from pipeline.runtime.session import check_release
 from pipeline.runtime.texts import TextTokenizer, Tokenised
@@ -164,4 +164,4 @@ class OnnxAnswerer:
         return self.batch_tokens * usual // max(usual, decoding.num_beams)
 
     def _decoding(self, overrides: dict[str, Any]) -> DecodingConfig:
-        return decoding_asked(self.info.decoding, overrides, self.labels, self.info.max_positions)
+        return requested_decoding(self.info.decoding, overrides, self.labels, self.info.max_positions)

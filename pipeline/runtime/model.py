@@ -22,7 +22,7 @@ class Memory:
     """What a decoder remembers of one batch: OrtValues by the names of its inputs."""
 
     source: dict[str, Any]  # the encoder's output and the mask
-    said: dict[str, Any]  # the growing ones
+    history: dict[str, Any]  # the growing ones
 
 
 class Model:
@@ -65,27 +65,29 @@ class Model:
         """What the decoder needs of a batch of sources before it says anything."""
         inputs = self._inputs(sources, None)
         encoded = {name: value for name, value in self.encoder(inputs).items() if name.startswith(CROSS)}
-        return Memory(source={"attention_mask": inputs["attention_mask"], **encoded}, said=self._silence(len(sources)))
+        return Memory(
+            source={"attention_mask": inputs["attention_mask"], **encoded}, history=self._empty_history(len(sources))
+        )
 
     def step(self, state: Memory, tokens: Ids) -> tuple[Scores, Memory]:
         """Logits (rows, vocabulary) of what follows `tokens` (rows,), and the longer memory."""
         assert self.decoder is not None, "a classifier has no decoder"
-        values = self.decoder({"input_ids": value_of(tokens[:, None]), **state.source, **state.said})
-        said = {name: values[NEXT + name] for name in self._growing}
+        values = self.decoder({"input_ids": value_of(tokens[:, None]), **state.source, **state.history})
+        history = {name: values[NEXT + name] for name in self._growing}
         logits: Scores = values["logits"].numpy()  # its own memory, and nobody else's
-        return logits, replace(state, said=said)
+        return logits, replace(state, history=history)
 
     def repeat(self, state: Memory, num_beams: int) -> Memory:
         """Every row `num_beams` times, before the first step."""
         source = {name: value_of(np.repeat(value.numpy(), num_beams, axis=0)) for name, value in state.source.items()}
-        return Memory(source=source, said=self._silence(source["attention_mask"].shape()[0]))
+        return Memory(source=source, history=self._empty_history(source["attention_mask"].shape()[0]))
 
     def reorder(self, state: Memory, rows: Ids) -> Memory:
         """Row i becomes what row `rows[i]` was; sources stay, because beams change places within their source."""
         if np.array_equal(rows, np.arange(len(rows))):
             return state
-        said = {name: value_of(np.take(value.numpy(), rows, axis=0)) for name, value in state.said.items()}
-        return replace(state, said=said)
+        history = {name: value_of(np.take(value.numpy(), rows, axis=0)) for name, value in state.history.items()}
+        return replace(state, history=history)
 
     def forced_logits(self, sources: list[list[int]], decoder_ids: Ids) -> Scores:
         """Logits (rows, steps, vocabulary) where the decoder is told `decoder_ids` (rows, steps), one by one."""
@@ -95,7 +97,7 @@ class Model:
             steps.append(logits)
         return np.stack(steps, axis=1)
 
-    def _silence(self, num_rows: int) -> dict[str, Any]:
+    def _empty_history(self, num_rows: int) -> dict[str, Any]:
         assert self.decoder is not None, "a classifier has no decoder"
         return {name: self.decoder.empty(name, num_rows, GROWING) for name in self._growing}
 

@@ -23,18 +23,18 @@ class Rules:
     decoding: DecodingConfig
     tokens: TokenIds
 
-    def apply(self, said: Ids, scores: Scores) -> Scores:
+    def apply(self, generated: Ids, scores: Scores) -> Scores:
         """Scores of the next token with those ruled out at minus infinity; `scores` may be changed in place.
 
         Later rules win over earlier ones: a forced token may repeat an n-gram, a suppressed one is never forced.
 
         Args:
-            said: tokens so far, the start token included, (rows, length).
+            generated: tokens so far, the start token included, (rows, length).
             scores: logits or log-probabilities, (rows, vocabulary).
         """
-        decoding, tokens, length = self.decoding, self.tokens, said.shape[1]
+        decoding, tokens, length = self.decoding, self.tokens, generated.shape[1]
         if decoding.no_repeat_ngram_size > 0:
-            rule_out_repeated_ngrams(said, scores, decoding.no_repeat_ngram_size)
+            rule_out_repeated_ngrams(generated, scores, decoding.no_repeat_ngram_size)
         if length < decoding.min_length:
             scores[:, tokens.ends] = NEVER
         if tokens.forced_first is not None and length == 1:
@@ -46,12 +46,12 @@ class Rules:
         return scores
 
 
-def rule_out_repeated_ngrams(said: Ids, scores: Scores, size: int) -> None:
-    """Rule out, in place, every token that would end an n-gram that a row has said before."""
-    if said.shape[1] < size:
+def rule_out_repeated_ngrams(generated: Ids, scores: Scores, size: int) -> None:
+    """Rule out, in place, every token that would end an n-gram that a row has had before."""
+    if generated.shape[1] < size:
         return
-    windows = np.lib.stride_tricks.sliding_window_view(said, size, axis=1)  # (rows, places, size)
-    ending = said[:, said.shape[1] + 1 - size :]
+    windows = np.lib.stride_tricks.sliding_window_view(generated, size, axis=1)  # (rows, places, size)
+    ending = generated[:, generated.shape[1] + 1 - size :]
     rows, places = np.nonzero((windows[:, :, :-1] == ending[:, None, :]).all(axis=2))
     scores[rows, windows[rows, places, -1]] = NEVER
 

@@ -38,7 +38,7 @@ def check_texts(texts: Sequence[Any], second: Sequence[Any] | None, labels: Sequ
             raise UserError(f"{len(texts)} texts and {len(second)} second texts", "as many of each", "send pairs")
 
 
-def decoding_asked(
+def requested_decoding(
     usual: DecodingConfig, overrides: dict[str, Any], labels: Sequence[str] | None, positions: int | None
 ) -> DecodingConfig:
     """A model's usual decoding with what is asked for instead.

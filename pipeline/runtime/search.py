@@ -56,14 +56,14 @@ def search(decoder: Decoder[State], state: State, num_rows: int, rules: Rules) -
 def greedy_steps(decoder: Decoder[State], state: State, num_rows: int, rules: Rules) -> Iterator[Ids]:
     """The likeliest next token of every row, step by step; padding after a row's end."""
     ends, pad = rules.tokens.ends, rules.tokens.pad
-    said = np.full((num_rows, rules.decoding.max_length), pad, np.int64)
-    said[:, 0] = _start(rules)
+    generated = np.full((num_rows, rules.decoding.max_length), pad, np.int64)
+    generated[:, 0] = _start(rules)
     going = np.ones(num_rows, np.bool_)
     for length in range(1, rules.decoding.max_length):
-        logits, state = decoder.step(state, said[:, length - 1])
-        choices = rules.apply(said[:, :length], logits).argmax(axis=-1)
-        said[:, length] = np.where(going, choices, pad)
-        yield said[:, length]
+        logits, state = decoder.step(state, generated[:, length - 1])
+        choices = rules.apply(generated[:, :length], logits).argmax(axis=-1)
+        generated[:, length] = np.where(going, choices, pad)
+        yield generated[:, length]
         going &= ~np.isin(choices, ends)
         if not going.any():
             return
@@ -89,28 +89,28 @@ def beam_search(decoder: Decoder[State], state: State, num_rows: int, rules: Rul
     """The best complete text of every row; arguments and result as of `search`."""
     decoding, end_tokens = rules.decoding, rules.tokens.ends
     beams, longest, penalty = decoding.num_beams, decoding.max_length, decoding.length_penalty
-    said = np.full((num_rows, beams, longest), rules.tokens.pad, np.int64)
-    said[:, :, 0] = _start(rules)
+    generated = np.full((num_rows, beams, longest), rules.tokens.pad, np.int64)
+    generated[:, :, 0] = _start(rules)
     scores = np.zeros((num_rows, beams), np.float32)
     scores[:, 1:] = UNWANTED  # at first all beams are the same: only one of them counts
-    found = _Hypotheses(said, np.ones_like(said[:, :, 0]), np.full_like(scores, UNWANTED), scores > 0)
+    found = _Hypotheses(generated, np.ones_like(generated[:, :, 0]), np.full_like(scores, UNWANTED), scores > 0)
     # Every beam can end once with each end token; so many candidates leave at least `beams` that go on.
     num_candidates = max(2, 1 + len(end_tokens)) * beams
     hopeful = np.ones((num_rows, 1), np.bool_)  # a running beam may still beat a complete text
     state = decoder.repeat(state, beams)
     for length in range(1, longest):
-        logits, state = decoder.step(state, said[:, :, length - 1].reshape(-1))
-        log_probs = rules.apply(said[:, :, :length].reshape(-1, length), log_softmax(logits))
+        logits, state = decoder.step(state, generated[:, :, length - 1].reshape(-1))
+        log_probs = rules.apply(generated[:, :, :length].reshape(-1, length), log_softmax(logits))
         totals = log_probs.reshape(num_rows, beams, -1)
         totals += scores[:, :, None]
         candidate_scores, places = largest(totals.reshape(num_rows, -1), num_candidates)
         parents, words = np.divmod(places, totals.shape[2])
-        candidates = _taken(said, parents)
+        candidates = _taken(generated, parents)
         candidates[:, :, length] = words
         ends = np.isin(words, end_tokens) | (length + 1 >= longest)
 
         scores, kept = largest(candidate_scores + _unwanted(ends), beams)
-        said = _taken(candidates, kept)
+        generated = _taken(candidates, kept)
 
         complete = ends & (np.arange(num_candidates) < beams)  # the others stand by, in case those ahead of them end
         closed = ~hopeful | (found.complete.all(axis=1, keepdims=True) & decoding.early_stopping)

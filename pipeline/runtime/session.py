@@ -65,8 +65,8 @@ class Graph:
         Args:
             feeds: name -> OrtValue.
         """
-        asked = {name: value for name, value in feeds.items() if name in self.inputs}
-        values = self._session.run_with_ort_values(self.outputs, asked)
+        known = {name: value for name, value in feeds.items() if name in self.inputs}
+        values = self._session.run_with_ort_values(self.outputs, known)
         return dict(zip(self.outputs, values, strict=True))
 
     def empty(self, name: str, num_rows: int, growing: str) -> Any:

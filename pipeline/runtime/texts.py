@@ -86,20 +86,20 @@ class TextTokenizer:
         What a later token may still change waits: white space at the end, characters that lack bytes.
         """
         ids: list[int] = []
-        said = ""
+        given_out = ""
         for token in tokens:
             ids.append(token)
             if token in self._never_written or SINGLE_BYTE.fullmatch(self._writer.id_to_token(token) or ""):
                 continue  # a later byte can spoil the whole run of them
             text = self.text(ids).rstrip(UNFINISHED).rstrip()
-            if len(text) > len(said) and text.startswith(said):
-                yield text[len(said) :]
-                said = text
+            if len(text) > len(given_out) and text.startswith(given_out):
+                yield text[len(given_out) :]
+                given_out = text
         text = self.text(ids)
-        if not text.startswith(said):
-            log.warning("this tokenizer rewrites text that was given out already: %r became %r", said, text)
-        if len(text) > len(said):
-            yield text[len(said) :]
+        if not text.startswith(given_out):
+            log.warning("this tokenizer rewrites text that was given out already: %r became %r", given_out, text)
+        if len(text) > len(given_out):
+            yield text[len(given_out) :]
 
     def _too_long(self, rows: Sequence[Sequence[int]]) -> list[bool]:
         return [len(row) > self._limit for row in rows]

@@ -95,7 +95,7 @@ def lease(folder: Path, what: str, *, wait: bool = False, on_lost: Callable[[], 
 
 def _acquire(folder: Path, what: str, wait: bool) -> tuple[Path, Owner]:
     folder.mkdir(parents=True, exist_ok=True)
-    owner, told = _this_process(), False
+    owner, announced = _this_process(), False
     while True:
         number = _newest(folder)
         held, age = (None, 0.0) if number == 0 else _holder(folder / f"{number}.json")
@@ -112,14 +112,14 @@ def _acquire(folder: Path, what: str, wait: bool) -> tuple[Path, Owner]:
                 f"wait for it; if that process is dead, its lease ends by itself in at most {ABANDONED_SECONDS:.0f} s",
             )
         else:
-            if not told:
+            if not announced:
                 if wait:
                     log.info(f"waiting for {_name(held)} to finish {what}")
                 else:
                     log.warning(
                         f"{_name(held)} may be dead: its lease on {what} is overdue; waiting for its end or renewal"
                     )
-            told = True
+            announced = True
             time.sleep(POLL_SECONDS)
 
 

@@ -35,13 +35,13 @@ class PackedSteps:
     @torch.inference_mode()
     def step(self, tokens: Array) -> Array:
         """See `Graphs.step`."""
-        said = self.model(
+        output = self.model(
             encoder_outputs=self.encoded,
             attention_mask=self.mask,
             decoder_input_ids=torch.from_numpy(tokens),
             past_key_values=self.past,
             use_cache=True,
         )
-        self.past = said.past_key_values
-        logits: Array = said.logits[:, -1].numpy()
+        self.past = output.past_key_values
+        logits: Array = output.logits[:, -1].numpy()
         return logits

@@ -30,8 +30,8 @@ def main() -> int:
         print(json.dumps(message), file=answers, flush=True)
 
     try:
-        asked = json.loads(sys.argv[1])
-        load = load_engine(asked["engine"], Path(asked["path"]), asked["threads"], asked["options"])
+        request = json.loads(sys.argv[1])
+        load = load_engine(request["engine"], Path(request["path"]), request["threads"], request["options"])
         start = time.perf_counter()
         engine = load()
         answer({"load_ms": 1000.0 * (time.perf_counter() - start)})

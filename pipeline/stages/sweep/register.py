@@ -46,9 +46,9 @@ def run(job: OpenedJob[SweepJob], plan: SweepPlan, students: list[StudentResult]
         return {}
     versions = register(tracker, name, list(candidates.values()))
     found = {student: versions[candidate.model.run_id] for student, candidate in candidates.items()}
-    said = ", ".join(f"{student} is version {version}" for student, version in found.items())
+    listed = ", ".join(f"{student} is version {version}" for student, version in found.items())
     if found:
-        log.info(f"registered model {name}: {said}; models:/{name}@{BEST} and @{SMALLEST}")
+        log.info(f"registered model {name}: {listed}; models:/{name}@{BEST} and @{SMALLEST}")
     else:
         log.info("nothing to register")
     return found

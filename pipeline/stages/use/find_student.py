@@ -82,7 +82,7 @@ def _of_folder(path: Path) -> FoundModel:
 
 def _check_same(package: Path, exported: Path) -> None:
     """Graphs beside a package must be its own."""
-    if _said(exported, "source") != sha256_of(package / MANIFEST):
+    if _manifest_entry(exported, "source") != sha256_of(package / MANIFEST):
         raise UserError(
             f"{exported} was exported from another student than {package}", "one student", "export it again"
         )
@@ -90,10 +90,10 @@ def _check_same(package: Path, exported: Path) -> None:
 
 def _format(path: Path) -> str:
     """The format that a folder's manifest names; empty without a manifest."""
-    return _said(path, "format")
+    return _manifest_entry(path, "format")
 
 
-def _said(path: Path, key: str) -> str:
+def _manifest_entry(path: Path, key: str) -> str:
     """What a folder's manifest says; empty if it does not. Whoever loads the folder says what is wrong."""
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
