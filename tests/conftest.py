@@ -18,6 +18,7 @@ import hypothesis
 import pytest
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
+from two_processes import WholeFiles, longest_first
 
 from pipeline.data.batch import Batch, collate
 from pipeline.data.tokenise import train_tokenizer
@@ -35,6 +36,17 @@ SENTENCES = [
     "The teacher never changes while its students are trained.",
     "Scales are stored beside the codes, one for every row of a matrix.",
 ]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WholeFiles:
+    """Of all processes, whatever `--dist` says."""
+    return WholeFiles(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In one process, too: what is slow is known early."""
+    longest_first(items)
 
 
 @pytest.fixture(scope="session")
