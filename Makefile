@@ -1,12 +1,17 @@
 # make sweep, make test: everything else follows. Every target sets up what it needs.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first of these that fits sets up .venv; `requires-python` of pyproject.toml says the same.
+PYTHON ?= python3.11 python3.12 python3.13 python3
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 BIN := .venv/bin
+# Two processes, a file of tests in each; all that start Ray in one of them (tests/two_processes.py).
+PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(PROCESSES)
 # Where runs lie; a submitted job runs in a copy of this folder that vanishes, so the path is absolute.
 export DQ_STORAGE ?= $(CURDIR)/runs
 ARGS ?= experiment=quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test ui ray ray-stop lint clean clean-cache
+.PHONY: help sweep fast test test-all format ui ray ray-stop lint clean clean-cache
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,11 +19,20 @@ help: ## what can be made
 sweep: .venv/installed ## run the main job on this machine (ARGS="key=value ..." for another configuration)
 	@$(BIN)/python infra/laptop.py submit -- python jobs/dq_sweep.py storage.path=$(DQ_STORAGE) $(ARGS)
 
-test: .venv/installed ## run all tests
-	@$(BIN)/python -m pytest
+fast: .venv/installed ## run the unit tests: a minute, while you work
+	@$(PYTEST) -m "not slow" tests/unit
+
+test: .venv/installed ## run what CI runs: units, numerics, ranks, whole jobs, Ray
+	@$(PYTEST) -m "not slow"
+
+test-all: .venv/installed ## run everything: also a cluster of three raylets, and what takes long
+	@$(PYTEST)
 
 lint: .venv/installed ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict pipeline jobs
+
+format: .venv/installed ## mend style, as far as ruff can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 ui: .venv/installed ## the MLflow UI of the runs here, on http://127.0.0.1:5000
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "the runs are at $$MLFLOW_TRACKING_URI";; \
@@ -46,6 +60,9 @@ clean-cache: ## remove caches of jobs, which can be made again, from $DQ_STORAGE
 
 .venv/installed: pyproject.toml infra/constraints.txt
 	@echo "setting up .venv (once, a few minutes)"
-	@$(PYTHON) -m venv .venv || { echo "python3-venv is missing: install it (Debian: apt-get install python3.11-venv)"; exit 1; }
+	@for python in $(PYTHON); do "$$python" -c "$(FITS)" 2>/dev/null && break; python=; done; \
+	[ -n "$$python" ] || { echo "Python 3.11, 3.12 or 3.13 is needed, and none of '$(PYTHON)' is one:" \
+	"install python3.11 with python3.11-venv, or name yours with make PYTHON=/path/to/python"; exit 1; }; \
+	"$$python" -m venv .venv || { echo "python3-venv is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c infra/constraints.txt -e '.[dev]'
 	@touch $@

@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
+from two_processes import WholeFiles, longest_first
 
 from pipeline.console.log import LOG_LEVEL, log_to_stderr
 from pipeline.data.batch import Batch, collate
@@ -45,6 +46,17 @@ def console(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(LOG_LEVEL, raising=False)
     log_to_stderr()
     logging.getLogger("pipeline").propagate = True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WholeFiles:
+    """Of all processes, whatever `--dist` says."""
+    return WholeFiles(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In one process, too: what is slow is known early."""
+    longest_first(items)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ from ray.cluster_utils import Cluster
 from pipeline.stages.memory import WORKER_BYTES
 from pipeline.stages.sweep.job import run
 
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
 STUDENTS = ("sweep.schemes=[8-8-8,2-2-8]", "sweep.depths=[2-1,1-1]", "sweep.learning_rates=[1e-3,3e-3]")
 SETTINGS = ("sweep.cohort_size=4", "cluster.engine=torch", "student.epochs=30", "student.max_steps=60")
 SETTINGS += ("student.checkpoint_every_steps=10", "student.log_every_steps=50")

@@ -8,6 +8,8 @@ import sys
 import pytest
 from repository import ROOT
 
+pytestmark = pytest.mark.ray
+
 
 def free_port():
     with socket.socket() as probe:

@@ -13,6 +13,8 @@ from pipeline.export.package import load_package
 from pipeline.stages.sweep import register
 from pipeline.stages.sweep.job import run
 
+pytestmark = pytest.mark.ray
+
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1, learning_rate: 1e30}]"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from repository import ROOT
+from two_processes import LONGEST
 
 from pipeline.config.job import job_of
 from pipeline.config.jobs.dq_sweep import SweepJob
@@ -127,6 +128,11 @@ def test_unit_tests_lie_where_the_modules_lie():
         modules = {module.stem for module in (ROOT / "pipeline" / path.parent).glob("*.py")}
         name = path.stem.removeprefix("test_")
         assert any(name == module or name.startswith(f"{module}_") for module in modules), path
+
+
+def test_the_files_that_start_first_are_there():
+    """Else one that was renamed would run last, alone."""
+    assert all((ROOT / "tests" / name).is_file() for name in LONGEST) and len(set(LONGEST)) == len(LONGEST)
 
 
 def paths_of(tree):

@@ -10,12 +10,7 @@ from pipeline.config.load import load_config
 from pipeline.serving.logged_models import LoggedStudent, model_name
 from pipeline.serving.registry import Candidate, register
 from pipeline.stages.sweep.register import _scored_on
-from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
-
-
-@pytest.fixture
-def tracker(tmp_path):
-    return Tracker(local_tracking_uri(tmp_path), "test", tmp_path / "artifacts")
+from pipeline.tracking.tracker import RunSpec
 
 
 @pytest.fixture
