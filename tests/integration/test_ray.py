@@ -72,3 +72,24 @@ def test_workers_that_can_never_be_placed_are_refused(ray_here, job, tmp_path, o
     code, _, err = job("dq_sweep", run, "cluster=local", override, f"storage.path={tmp_path}")
     assert code == 2
     assert "in this Ray cluster" in " ".join(err.split())
+
+
+def test_workers_log_as_the_job_does(ray_here, tmp_path, monkeypatch):
+    """On stderr, which Ray brings to the driver, at the job's level, and each message once."""
+    monkeypatch.setenv("DQ_LOG_LEVEL", "WARNING")
+
+    def worker(payload):  # by value: workers cannot import tests
+        import contextlib
+        import io
+        import logging
+        from pathlib import Path
+
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            log = logging.getLogger("pipeline.stages.somewhere")
+            log.info("a detail")
+            log.warning("a doubt")
+        Path(payload["folder"], "said").write_text(said.getvalue())
+
+    payload = {"folder": str(tmp_path)}
+    run_workers(worker, payload, ClusterConfig(num_workers=1), name="log", storage_path=tmp_path / "ray")
+    assert (tmp_path / "said").read_text() == "warning: a doubt\n"
