@@ -177,7 +177,7 @@ def test_benchmarks_read_what_they_accept(unread, tmp_path):
     cohort = ["benchmark.depths=[1-1]", "benchmark.num_students=1", "benchmark.scaling=[]", "benchmark.num_steps=1"]
     kinds = [
         ["generation", "benchmark.depth=2-1", "benchmark.num_examples=1", "benchmark.new_tokens=4"],
-        ["cohort", *cohort, *(f"recipe.distillation.{term}=1" for term in TERMS)],
+        ["cohort", *cohort, *(f"recipe.distillation.{term}=1" for term in TERMS), "sweep.recipes=[]"],
         ["cohort", *cohort, "recipe=dqbart"],
         ["parity", "benchmark.parity={schemes: [2-2-8], depth: 2-1, num_seeds: 1, num_steps: 4, source_tokens: 8}"],
         ["runtime", "benchmark.runtime={depths: [2-1], batches: [1], threads: [1], schemes: [2-2-8], rounds: 1}"],
