@@ -140,6 +140,7 @@ class WeightFakeQuantize(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Quantized `weight`, same shape."""
+        shadow = weight
         if self.active is not self.quantizer and self.parameter is not None:
             weight = weight + _nothing(self.parameter, weight)
         if self.active is None:
@@ -147,7 +148,7 @@ class WeightFakeQuantize(nn.Module):
         parameter = self.parameter if self.active is self.quantizer else None
         # Any in-place change that autograd knows of, a move and inference mode make the cache stale, too. Of a weight
         # that is gathered for moments only the shape says whether it is whole; where it lies means nothing.
-        identity = (_identity(weight), _identity(parameter)) if self.caching else (weight.shape, weight.dtype)
+        identity = (_identity(shadow), _identity(parameter)) if self.caching else (weight.shape, weight.dtype)
         key = (identity, torch.is_inference_mode_enabled())
         if self._cached is None or self._cached[0] != key:
             with torch.no_grad():

@@ -7,7 +7,7 @@ import logging
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import datasets
 
@@ -28,6 +28,9 @@ from pipeline.evaluation.predict import mean_loss, predict_labels
 from pipeline.evaluation.tokenizers import chosen_tokenizer, doubts
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.training.collective import gather_objects, rank, world_size
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Job = TypeVar("Job", bound=TrainsTeacher)
 PREDICTIONS = "predictions.jsonl"  # a line an example: what a model said and what was expected
@@ -58,8 +61,8 @@ def with_metric_tokenizer(config: Job, task: PreparedTask, language: str | None)
 
 
 def evaluate_examples(
-    model: Any,
-    tokenizer: Any,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     examples: datasets.Dataset,
     config: TrainsTeacher,
     labels: list[str],
@@ -96,7 +99,9 @@ def evaluate_examples(
     return scores, predictions
 
 
-def validate(model: Any, task: PreparedTask, config: TrainsTeacher, with_scores: bool = True) -> dict[str, float]:
+def validate(
+    model: PreTrainedModel, task: PreparedTask, config: TrainsTeacher, with_scores: bool = True
+) -> dict[str, float]:
     """A model in training on the validation split: loss, the task's metrics, and `score`, the higher the better.
 
     Without references to compare with, or without `with_scores`, the score is the loss. Every rank calls it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pipeline.cluster.ray_train import connect
 from pipeline.config.build import with_sections
@@ -36,7 +36,7 @@ from pipeline.storage.lease import lease
 from pipeline.tracking.tracker import check_reachable
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def _check_model(config: Job, check: Callable[[Job, PretrainedConfig], None] | N
         check(config, model_config)
 
 
-def _check_checkpoint(model: ModelConfig, tokenizer: Any, config: TrainsTeacher) -> None:
+def _check_checkpoint(model: ModelConfig, tokenizer: PreTrainedTokenizerBase, config: TrainsTeacher) -> None:
     """Refuse a checkpoint that is not whole, or not its tokenizer's; say what it brings besides."""
     account = check_checkpoint(model, tokenizer)
     if account.unused:

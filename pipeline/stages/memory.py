@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.training import TrainConfig
@@ -45,7 +45,7 @@ def num_parameters(model_config: PretrainedConfig, num_layers: tuple[int, int] |
     return sum(int(parameter.numel()) for parameter in meta_model(_cut(model_config, num_layers)).parameters())
 
 
-def _cut(model_config: PretrainedConfig, num_layers: tuple[int, int] | None) -> Any:
+def _cut(model_config: PretrainedConfig, num_layers: tuple[int, int] | None) -> PretrainedConfig:
     """The configuration with other numbers of encoder and decoder layers."""
     model_config, family = copy.deepcopy(model_config), family_of(model_config)
     for stack, number in zip(family.stacks, num_layers or (), strict=False):

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.config.build import with_sections
 from pipeline.config.errors import UserError
@@ -34,6 +34,9 @@ from pipeline.models.starting_point import local_folder
 from pipeline.storage.atomic import atomic_folder
 from pipeline.storage.layout import Storage
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 Job = TypeVar("Job", bound=TrainsTeacher)
 MANY_KNOWN = 0.1  # share of sources that are in the training split, too, above which scores mislead
 TOKENS_FORMAT = 2  # of the cache: another set of columns is another number
@@ -52,7 +55,7 @@ class PreparedTask:
     origins: dict[str, str] = field(default_factory=dict)  # split -> what it was read from
     labels: list[str] = field(default_factory=list)  # of a classification task
 
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer."""
         return read_tokenizer(self.tokenizer_folder)
 
@@ -159,7 +162,7 @@ def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, Prepar
     return with_sections(config, task=task), prepared
 
 
-def _fitted(tokenizer: Any, task: TaskConfig, config: TrainsTeacher) -> TaskConfig:
+def _fitted(tokenizer: PreTrainedTokenizerBase, task: TaskConfig, config: TrainsTeacher) -> TaskConfig:
     """The task in languages that the tokenizer knows; the tokenizer is checked and made to fit the model, in place."""
     task, ignored = usable_languages(tokenizer, task)
     if ignored:
@@ -190,7 +193,7 @@ def _in_model_order(labels: list[str], config: TrainsTeacher) -> list[str]:
     return labels
 
 
-def _keep_tokenizer(tokenizer: Any, storage: Storage) -> Path:
+def _keep_tokenizer(tokenizer: PreTrainedTokenizerBase, storage: Storage) -> Path:
     """The folder of the cache that holds a tokenizer, named by what the tokenizer writes of itself."""
     with TemporaryDirectory() as temporary:
         tokenizer.save_pretrained(temporary)

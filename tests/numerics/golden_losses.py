@@ -24,7 +24,7 @@ from pipeline.config.load import load_config
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.models.families import family_named
 from pipeline.models.forward import start_token
-from pipeline.stages.sweep.plan.students import StudentPlan, layer_maps
+from pipeline.stages.sweep.plan.students import layer_maps, plan_student
 from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.stages.sweep.student.start import student_learner
 from pipeline.tracking.run import NoOpRun
@@ -109,18 +109,18 @@ def losses_of_cohort(family_name):
     lengths = [(len(row["input_ids"]), len(row["labels"])) for row in rows]
     plan = BatchPlan(lengths=lengths, batch_tokens=120, micro_batch_tokens=100, num_ranks=1, seed=5)
     batches = TrainingBatches(rows, plan, rank=0, pad_id=PAD, decoder_start_id=start)
-    students = config.sweep.points()
+    students, nowhere = config.sweep.points(), Path("/nowhere")  # no student's heads were chosen
     plans = [
-        StudentPlan(config=one, key=one.name, seed=7, shows_seed=False, encoder_map=encoder, decoder_map=decoder)
-        for one, (encoder, decoder) in zip(students, layer_maps(students, teacher.config), strict=True)
+        plan_student(config, one, maps, key=one.name, seed=7, shows_seed=False, folder=nowhere / one.name)
+        for one, maps in zip(students, layer_maps(students, teacher.config), strict=True)
     ]
     runs = {plan.name: Losses() for plan in plans}
-    nowhere = Path("/nowhere")  # no student's heads were chosen
-    learners = [student_learner(config, p, teacher, runs[p.name], batches, NUM_STEPS, nowhere) for p in plans]
+    shared = {"unsharded_batches": batches, "num_steps": NUM_STEPS}
+    learners = [student_learner(plan, teacher, config, listener=runs[plan.name], **shared) for plan in plans]
     train_cohort(
         learners,
         batches,
-        LoopSettings(num_steps=NUM_STEPS, log_every_steps=1, checkpoint_every_steps=NUM_STEPS + 1),
+        LoopSettings(num_steps=NUM_STEPS, log_every_steps=1),
         device=torch.device("cpu"),
         progress=Progress(),
         teacher_pass=teacher_pass(teacher, [learner.objective for learner in learners], config.cluster.precision),

@@ -44,6 +44,16 @@ def test_each_phase_computes_what_a_student_of_its_scheme_computes(tiny_teacher,
             assert torch.equal(logits_of(student, tiny_batch), logits_of(alone, tiny_batch))
 
 
+def test_every_phase_can_be_validated(tiny_teacher, tiny_batch):
+    """In inference mode, as early stopping does it, a student says what it says without gradients."""
+    student, schedule = scheduled(tiny_teacher, SCHEDULE, weights=SEQ, embeddings=SEQ)
+    for step in (0, 3, 9):
+        schedule(step)
+        expected = logits_of(student, tiny_batch)
+        with torch.inference_mode():
+            assert torch.equal(logits_of(student, tiny_batch), expected)
+
+
 def test_in_full_precision_every_gradient_passes(tiny_teacher, tiny_batch):
     """No clip, no rounding: gradients are those of the plain student; a learned scale that waits gets zeros."""
     student, schedule = scheduled(tiny_teacher, SCHEDULE, weights=SEQ)

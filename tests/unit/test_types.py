@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PIPELINE = Path(__file__).parents[2] / "pipeline"
-FOLDERS = ["data", "models", "evaluation", "distillation", "export", "pruning", "quantization", "training"]
+FOLDERS = ["data", "models", "evaluation", "distillation", "export", "pruning", "quantization", "training", "stages"]
 NAMES = {"model", "student", "teacher", "tokenizer", "config", "model_config", "shape"}
 
 

@@ -7,7 +7,7 @@ import logging
 import platform
 import random
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,7 +23,10 @@ from pipeline.quantization.fake_quantize import set_weight_caching
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
-from pipeline.stages.sweep.plan.students import layer_maps
+from pipeline.stages.sweep.plan.students import LayerMaps, layer_maps
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +66,7 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     }
 
 
-def _student_forms(scheme: Scheme, maps: tuple[list[int], list[int]], teacher: Any) -> dict[str, Any]:
+def _student_forms(scheme: Scheme, maps: LayerMaps, teacher: PreTrainedModel) -> dict[str, PreTrainedModel]:
     student = build_student(teacher, *maps, dropout=0.0).eval()
     prepare_student(student, scheme)
     again, packed = copy.deepcopy(student), copy.deepcopy(student)

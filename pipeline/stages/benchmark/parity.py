@@ -40,9 +40,9 @@ from pipeline.console.tables import text_table
 from pipeline.export.onnx.export import export_package
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_model_config
-from pipeline.stages.benchmark.random_students import Maps, write_random_package
+from pipeline.stages.benchmark.random_students import write_random_package
 from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
-from pipeline.stages.sweep.plan.students import layer_maps
+from pipeline.stages.sweep.plan.students import LayerMaps, layer_maps
 
 FLOOR, BY_OPENVINO = "torch fp64", "openvino, by OpenVINO"
 Found = dict[str, dict[str, float]]  # runtime -> error, same_choices, same_tokens
@@ -86,7 +86,7 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
 
 
 def _compared(
-    config: BenchmarkJob, maps: Maps, scheme: str, quantization: QuantizationConfig, seed: int
+    config: BenchmarkJob, maps: LayerMaps, scheme: str, quantization: QuantizationConfig, seed: int
 ) -> tuple[Found, dict[str, str]]:
     """How far every runtime is from torch in fp32, of one student; and why others are left out."""
     settings, draw = config.benchmark.parity, random.Random(seed)

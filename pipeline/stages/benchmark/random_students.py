@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.config.sections.task import DecodingConfig
@@ -12,12 +12,19 @@ from pipeline.export.package import PackageInfo, write_package
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import scheme_of
+from pipeline.stages.sweep.plan.students import LayerMaps
 
-Maps = tuple[list[int], list[int]]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def write_random_package(
-    folder: Path, teacher: Any, maps: Maps, scheme_name: str, quantization: QuantizationConfig, max_tokens: int
+    folder: Path,
+    teacher: PreTrainedModel,
+    maps: LayerMaps,
+    scheme_name: str,
+    quantization: QuantizationConfig,
+    max_tokens: int,
 ) -> None:
     """Cut a teacher with random weights, quantize and pack it.
 

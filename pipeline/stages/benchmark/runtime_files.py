@@ -20,9 +20,9 @@ from pipeline.export.package import file_bytes
 from pipeline.models.load import load_teacher
 from pipeline.models.student import build_student
 from pipeline.runtime.manifest import model_bytes
-from pipeline.stages.benchmark.random_students import Maps, write_random_package
+from pipeline.stages.benchmark.random_students import write_random_package
 from pipeline.stages.benchmark.random_tokens import Vocabulary
-from pipeline.stages.sweep.plan.students import layer_maps
+from pipeline.stages.sweep.plan.students import LayerMaps, layer_maps
 from pipeline.storage.atomic import atomic_folder
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ModelFiles:
                 vector.add_(torch.randn(vector.shape, generator=generator), alpha=0.01)
         return teacher
 
-    def maps(self, depth: str) -> Maps:
+    def maps(self, depth: str) -> LayerMaps:
         """Which layers of the teacher a student of a depth has.
 
         Raises:

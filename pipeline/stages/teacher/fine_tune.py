@@ -64,6 +64,11 @@ class TeacherResult:
     scores: dict[str, float]
     run_id: str | None
 
+    @classmethod
+    def read(cls, file: Path) -> TeacherResult:
+        """What was written to a teacher's `result.json`."""
+        return cls(**json.loads(file.read_text()))
+
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherWork:
@@ -113,10 +118,10 @@ def run(config: TrainsTeacher, storage: Storage, task: PreparedTask) -> TeacherR
         with lease(folder, f"teacher {key}", wait=True):
             if not result.is_file():  # else the one waited for has finished it
                 _train(config, storage, task, key, folder)
-                return TeacherResult(**json.loads(result.read_text()))
+                return TeacherResult.read(result)
     log.info(f"teacher {key}: found finished in {folder}")
     _finish_run(config, result)
-    return TeacherResult(**json.loads(result.read_text()))
+    return TeacherResult.read(result)
 
 
 def _train(config: TrainsTeacher, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
@@ -131,7 +136,7 @@ def _train(config: TrainsTeacher, storage: Storage, task: PreparedTask, key: str
 
 def _finish_run(config: TrainsTeacher, result: Path) -> None:
     """Nothing else would continue the run of a finished teacher, should MLflow have been away at its end."""
-    run_id = TeacherResult(**json.loads(result.read_text())).run_id
+    run_id = TeacherResult.read(result).run_id
     if run_id is None:
         return
     tracker = open_tracker(config)
@@ -152,7 +157,7 @@ def train_teacher(work: TeacherWork) -> None:
     replica = copy.deepcopy(model)
     batches = training_batches(task.split("train"), train, config, tokenizer, model.config, config.seed)
     num_steps = num_training_steps(batches, train)
-    with _start_run(config, work.key, task) as run:
+    with _start_run(work) as run:
         learner = Learner(
             name="teacher",
             engine=make_engine(model.to(device), train, config.cluster),
@@ -175,26 +180,21 @@ def train_teacher(work: TeacherWork) -> None:
         if learner.failure is not None:
             raise UserError(f"the teacher diverged: {learner.failure}", "finite losses", "lower teacher.learning_rate")
         keep_best.finally_validate(num_steps)
-        scores = _score(config, task, tokenizer, folder, run, num_steps)
+        scores = _score(work, tokenizer, run, num_steps)
         if rank() == 0:
-            _write_result(config, folder, work.key, scores, run.run_id)
+            _write_result(work, scores, run.run_id)
             Checkpointer(folder / "checkpoints").clear()
         barrier()
 
 
-def _score(
-    config: TrainsTeacher,
-    task: PreparedTask,
-    tokenizer: PreTrainedTokenizerBase,
-    folder: Path,
-    run: Run,
-    num_steps: int,
-) -> dict[str, float]:
+def _score(work: TeacherWork, tokenizer: PreTrainedTokenizerBase, run: Run, num_steps: int) -> dict[str, float]:
     """Scores of the best model on the reported split; nothing where there are no references to compare with."""
+    config, folder = work.config, work.folder
     if not config.task.facts.has_references:
         return {}
-    model, examples = load_model(folder / "model", worker_device(config.cluster)), evaluation_examples(task, config)
-    scores, predictions = evaluate_examples(model, tokenizer, examples, config, task.labels)
+    model = load_model(folder / "model", worker_device(config.cluster))
+    examples = evaluation_examples(work.task, config)
+    scores, predictions = evaluate_examples(model, tokenizer, examples, config, work.task.labels)
     run.metrics({f"{config.evaluation.split}_{name}": value for name, value in scores.items()}, num_steps)
     run.tags(metric_tags(examples, config))
     if rank() == 0:
@@ -242,22 +242,24 @@ class _KeepBest(NoHooks):
         barrier()
 
 
-def _start_run(config: TrainsTeacher, key: str, task: PreparedTask) -> Run:
+def _start_run(work: TeacherWork) -> Run:
+    config = work.config
     spec = RunSpec(
         name=f"teacher {config.task.name} {config.model.name}",
-        key=key,
+        key=work.key,
         kind="teacher",
         params=common_params(config, without=("sweep", "student")),
         config=to_yaml(config),
-        tags={**common_tags(config), "dq.data": task.fingerprint},
+        tags={**common_tags(config), "dq.data": work.task.fingerprint},
     )
     return start_run(config, spec)
 
 
-def _write_result(config: TrainsTeacher, folder: Path, key: str, scores: dict[str, float], run_id: str | None) -> None:
-    (folder / "config.yaml").write_text(to_yaml(config))
+def _write_result(work: TeacherWork, scores: dict[str, float], run_id: str | None) -> None:
+    folder = work.folder
+    (folder / "config.yaml").write_text(to_yaml(work.config))
     result = TeacherResult(
-        key=key,
+        key=work.key,
         folder=str(folder / "model"),
         size_bytes=file_bytes(folder / "model"),
         validation=json.loads((folder / "best.json").read_text()),

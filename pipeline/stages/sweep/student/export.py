@@ -6,11 +6,9 @@ import logging
 import shutil
 from pathlib import Path
 
-import datasets
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.export import AS_TRAINED
 from pipeline.data.batches import generation_batches
 from pipeline.evaluation.metrics import score_texts
@@ -19,6 +17,8 @@ from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.manifest import model_bytes
 from pipeline.serving.logged_models import EXPORTED
 from pipeline.stages.evaluate import references_of
+from pipeline.stages.sweep.plan.students import StudentPlan
+from pipeline.stages.sweep.student.score import Evaluation
 from pipeline.training.collective import gather_objects, rank, world_size
 
 PREFIX = "onnx_"  # of the metrics of graphs
@@ -31,52 +31,48 @@ def export_folder(packed: Path) -> Path:
     return packed.with_name(EXPORTED)
 
 
-def export_student(packed: Path, teacher_bytes: int, name: str) -> tuple[OnnxAnswerer | None, dict[str, float]]:
+def export_student(plan: StudentPlan, evaluation: Evaluation) -> tuple[OnnxAnswerer | None, dict[str, float]]:
     """Export a student of a sweep; one that cannot be exported loses nothing else, and is told why.
 
     Args:
-        packed: its package.
-        teacher_bytes: of the teacher's weights.
-        name: what a person calls it.
+        plan: the student, whose package is there.
+        evaluation: its teacher, whose bytes are compared with its own.
 
     Returns:
         what answers from the graphs, with as many threads as torch, and metrics of size and parity; none and nothing.
     """
-    folder = export_folder(packed)
+    folder = export_folder(plan.packed_folder)
     try:
-        info = exported_anew(packed, folder, AS_TRAINED)
+        info = exported_anew(plan.packed_folder, folder, AS_TRAINED)
         answerer = OnnxAnswerer(folder, num_threads=torch.get_num_threads())
     except Exception as error:  # onnx and onnxruntime have errors of their own, and the scores are worth more
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        log.warning(f"student {name} has no ONNX form and is served from torch: {reason}")
+        log.warning(f"student {plan.name} has no ONNX form and is served from torch: {reason}")
         shutil.rmtree(folder, ignore_errors=True)  # what does not load is not served
         return None, {}
     size_bytes = model_bytes(folder)
     return answerer, {
         PREFIX + "size_bytes": float(size_bytes),
-        PREFIX + "size_ratio": teacher_bytes / size_bytes,
+        PREFIX + "size_ratio": evaluation.teacher_result.size_bytes / size_bytes,
         "parity_error": info.parity.logits_error,
         "parity_floor": info.parity.floor,
         "parity_same_choices": info.parity.same_choices,
     }
 
 
-def exported_scores(
-    packed: Path, examples: datasets.Dataset, config: SweepJob, predictions: list[str]
-) -> dict[str, float]:
+def exported_scores(plan: StudentPlan, evaluation: Evaluation, predictions: list[str]) -> dict[str, float]:
     """Scores of what the graphs say about examples, and how often it is what torch says; every rank calls it.
 
     Args:
-        packed: the package beside which the graphs lie.
-        examples: tokenised.
-        config: the job.
+        plan: the student beside whose package the graphs lie.
+        evaluation: the examples.
         predictions: of the same student in torch.
 
     Returns:
         the task's metrics with `onnx_` before their names, and `onnx_same_predictions`; nothing if nobody wants them,
         or without graphs.
     """
-    folder = export_folder(packed)
+    folder, config, examples = export_folder(plan.packed_folder), evaluation.config, evaluation.examples
     # Worker 0 has made the folder; what another one's view of shared storage says could leave the others waiting.
     if not config.evaluation.score_exported or not gather_objects(folder.is_dir())[0]:
         return {}

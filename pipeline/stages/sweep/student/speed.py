@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
-import datasets
 import torch
 
-from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.batch import model_columns
 from pipeline.evaluation.latency import (
@@ -22,33 +20,28 @@ from pipeline.evaluation.latency import (
     measure_side_by_side,
 )
 from pipeline.runtime.answer import OnnxAnswerer
+from pipeline.stages.sweep.student.score import Evaluation
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
 
 
-def speed_metrics(
-    student: Any,
-    exported: OnnxAnswerer | None,
-    teacher: Any,
-    examples: datasets.Dataset,
-    pad_id: int,
-    config: SweepJob,
-) -> dict[str, float]:
+def speed_metrics(student: PreTrainedModel, exported: OnnxAnswerer | None, evaluation: Evaluation) -> dict[str, float]:
     """Absolute times of all and their ratios (above 1: the student is faster); nothing if none are wanted.
 
     Args:
         student: in torch.
         exported: the student's graphs; timed where the others run on the CPU, too.
-        teacher: in torch.
-        examples: tokenised.
-        pad_id: the padding token.
-        config: the job.
+        evaluation: the teacher in torch, the examples, and on how many of them.
     """
+    config, examples, teacher = evaluation.config, evaluation.examples, evaluation.teacher
     num_single, batch_tokens = config.evaluation.latency_examples, config.evaluation.batch_tokens
     if not num_single:
         return {}
     few = model_columns(examples.select(range(min(max(num_single, BATCH_EXAMPLES), len(examples))))).to_list()
-    models = {"student": student, "teacher": teacher}
+    models, pad_id = {"student": student, "teacher": teacher}, evaluation.tokenizer.pad_token_id
     if config.task.facts.generates:
         runs = {name: generation_run(model, pad_id, config.task.decoding) for name, model in models.items()}
     else:

@@ -136,12 +136,11 @@ def _finish(plan: StudentPlan, evaluation: Evaluation, run: Run, num_steps: int)
         record_student(plan, scored, evaluation, run)
     barrier()  # the others have nothing to do while times are taken
     if rank() == 0:
-        graphs, metrics = export_student(plan.packed_folder, evaluation.teacher_result.size_bytes, plan.name)
-        pad_id = evaluation.tokenizer.pad_token_id
-        metrics |= speed_metrics(scored.model, graphs, evaluation.teacher, examples, pad_id, config)
+        graphs, metrics = export_student(plan, evaluation)
+        metrics |= speed_metrics(scored.model, graphs, evaluation)
         del graphs
     barrier()
-    metrics |= exported_scores(plan.packed_folder, examples, config, scored.predictions)
+    metrics |= exported_scores(plan, evaluation, scored.predictions)
     if rank() == 0:
         run.metrics(metrics, num_steps)
         atomic_json(plan.folder / "result.json", {"name": plan.name, "metrics": scored.metrics | metrics})

@@ -98,7 +98,7 @@ def choose_heads(work: PruningWork) -> None:
         if failure is not None:
             if rank() == 0:
                 write_failure(plan.start_folder, failure)
-        elif rank() == 0:
+        elif gated is not None:
             kept = gated.head_gates.kept(plan.config.heads)
             gated.head_gates.fold(gated)
             remove_heads(gated, sites_of(gated), kept)
@@ -171,7 +171,7 @@ class GatedObjective:
 
 def _train_gates(
     config: SweepJob, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel, batches: TrainingBatches
-) -> tuple[Any, str | None]:
+) -> tuple[PreTrainedModel | None, str | None]:
     """Train gates and weights together in full precision.
 
     Returns:
