@@ -127,20 +127,31 @@ def test_the_table_needs_no_torch():
 
 
 @entries
-def test_noise_is_drawn_by_seed_epoch_and_example(name):
-    """Sources with holes and whole targets where there is noise, the rows as they are where there is none."""
+def test_noise_is_drawn_by_seed_epoch_and_example(name, tiny_tokenizer):
+    """Batches hold what the noise makes of every example, or the rows as they are where there is none."""
     rows = {"input_ids": [[0, *range(9, 40), 2], [0, *range(50, 70), 2]], "labels": [[0, 7, 2], [0, 8, 8, 2]]}
+    if OBJECTIVES[name].target_is_source:
+        rows["labels"] = rows["input_ids"]
     lengths = [(len(ids), len(labels)) for ids, labels in zip(rows["input_ids"], rows["labels"], strict=True)]
     plan = BatchPlan(lengths=lengths, batch_tokens=999, micro_batch_tokens=999, num_ranks=1, seed=3)
-    noise = noise_of(OBJECTIVES[name].noise, MASK)
+    noise = noise_of(OBJECTIVES[name].noise, tiny_tokenizer)
     batches = TrainingBatches(Dataset.from_dict(rows), plan, rank=0, pad_id=1, decoder_start_id=2, noise=noise)
     [[batch]], [step] = batches.steps(5), plan.steps(5)
     for place, example in enumerate(step.micro_batches[0][0]):
-        ids, labels, whole = batch.input_ids[place], batch.labels[place], rows["input_ids"][example]
-        holes = infill(whole, 4, random.Random(f"3:5:{example}"))
-        assert holes != whole
-        assert ids[ids != 1].tolist() == (whole if noise is None else holes)
-        assert labels[labels != -100].tolist() == rows["labels"][example]
+        whole = expected = rows["input_ids"][example], rows["labels"][example]
+        if noise is not None:
+            expected = noise(*whole, random.Random(f"3:5:{example}"))
+            assert expected != whole
+        ids, labels = batch.input_ids[place], batch.labels[place]
+        assert ids[ids != 1].tolist() == expected[0]
+        assert labels[: len(expected[1])].tolist() == expected[1]
+
+
+def test_infilling_leaves_the_target_whole():
+    """Holes are in the source alone."""
+    ids, labels = [0, *range(9, 40), 2], [0, 7, 2]
+    expected = infill(ids, MASK.mask_token_id, random.Random(1)), labels
+    assert NOISES["infilling"](MASK)(ids, labels, random.Random(1)) == expected
 
 
 def test_a_further_objective_is_an_entry_and_its_noise(tiny_tokenizer, tmp_path, monkeypatch):
