@@ -6,17 +6,18 @@ from xdist.scheduler import LoadScopeScheduling
 # So that none of them is alone at the end.
 LONGEST = [
     "distributed/test_world_size.py",
+    "integration/test_hub_families.py",
     "integration/test_dq_sweep.py",
+    "integration/test_tasks.py",
     "integration/test_serving.py",
     "integration/test_benchmarks.py",
-    "integration/test_tasks.py",
     "integration/test_tracking_server.py",
-    "integration/test_hub_families.py",
     "integration/test_sweep_plan.py",
     "integration/test_sweep_settings.py",
     "integration/test_export.py",
     "numerics/test_onnx_package.py",
     "numerics/test_token_tables.py",
+    "unit/config/test_load.py",
 ]
 
 

@@ -66,12 +66,12 @@ def test_scheduled_bits_and_gates_follow_plain_torch(seen, engine, world_size):
 @pytest.mark.parametrize("world_size", [1, 2])
 @pytest.mark.parametrize("engine", ["torch", "zero0", "zero2", "zero3"])
 def test_bf16_follows_plain_torch_in_bf16_and_leaves_nothing_behind(seen, engine, world_size):
-    """The default precision, quantized: losses and norms as near as bf16 allows; no more tensors after 50 steps."""
+    """The default precision, quantized: losses and norms as near as bf16 allows; later steps leave no tensors."""
     reference, run = seen[1]["torch bf16"], seen[world_size][f"{engine} bf16"]
     np.testing.assert_allclose(run["losses"], reference["losses"], rtol=2e-2)
     np.testing.assert_allclose(run["norms"], reference["norms"], rtol=0.1)
-    after_10, after_50 = run["tensors"]
-    assert after_50 <= after_10
+    after_10, after_25 = run["tensors"]
+    assert after_25 <= after_10
 
 
 @pytest.mark.parametrize("world_size", [1, 2])

@@ -1,14 +1,12 @@
 """Whole jobs on a small task, and what they leave."""
 
-import contextlib
-import io
 import json
 import random
 import sys
 
 import mlflow
 import pytest
-from small_task import LENGTHS, SIZES, WORDS
+from small_task import LENGTHS, SIZES, WORDS, called
 
 from pipeline.config.job import job_of, known_keys
 from pipeline.stages.command import main
@@ -45,13 +43,12 @@ def small(corpus):
 @pytest.fixture(scope="session")
 def served_sweep(tmp_path_factory, small):
     """A sweep of two registered students whose answers differ from text to text: (storage folder, document)."""
-    storage, out = tmp_path_factory.mktemp("served"), io.StringIO()
+    storage = tmp_path_factory.mktemp("served")
     students = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1}]"
     words = [*small, "model=seed", students, "tracking.register=short titles", f"storage.path={storage}"]
-    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out):
-        patched.setattr(sys, "argv", ["dq_sweep", *words])
-        assert main(job_of("dq_sweep"), "a job", sweep_job.run) == 0
-    return storage, json.loads(out.getvalue().splitlines()[-1])
+    code, out, err = called("dq_sweep", sweep_job.run, *words)
+    assert code == 0, err
+    return storage, json.loads(out.splitlines()[-1])
 
 
 @pytest.fixture

@@ -1,10 +1,15 @@
 """The main job from arguments to packed models and MLflow runs, in one process."""
 
+import copy
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from small_task import called
 
 from pipeline.export.package import load_package
 from pipeline.serving.logged_models import model_name
@@ -16,14 +21,32 @@ from pipeline.stages.teacher import fine_tune
 from pipeline.training.engine import TorchEngine
 
 STUDENTS = "sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 3-1, distil: false}]"
+STORE = "mlflow.db"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, small):
+    """A finished sweep of two students, trained once: (storage folder, a copy of it, the job's document, stderr)."""
+    storage, kept = tmp_path_factory.mktemp("swept"), tmp_path_factory.mktemp("kept") / "storage"
+    code, out, err = called("dq_sweep", run, *small, STUDENTS, f"storage.path={storage}")
+    assert code == 0, err
+    shutil.copytree(storage, kept)
+    return storage, kept, json.loads(out.splitlines()[-1]), err
 
 
 @pytest.fixture
-def swept(job, tmp_path):
-    """One finished sweep of two students: (storage folder, the job's document, stderr)."""
-    code, out, err = job("dq_sweep", run, STUDENTS, f"storage.path={tmp_path}")
-    assert code == 0, err
-    return tmp_path, json.loads(out.splitlines()[-1]), err
+def swept(finished):
+    """It as it was when it had finished: (storage folder, the job's document, stderr)."""
+    storage, kept, document, err = finished
+    for path in storage.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    others = shutil.ignore_patterns(STORE)
+    shutil.copytree(kept, storage, ignore=others, dirs_exist_ok=True)
+    # In place: MLflow has the file open.
+    with closing(sqlite3.connect(kept / STORE)) as before, closing(sqlite3.connect(storage / STORE)) as now:
+        before.backup(now)
+    return storage, copy.deepcopy(document), err
 
 
 def children(storage, document):

@@ -1,11 +1,16 @@
 """`make` sets up with a Python that fits, and says in one sentence if there is none; what it offers is explained."""
 
+import os
 import re
 import subprocess
 import tomllib
 
 import pytest
 from repository import ROOT
+
+# As if no make had started the tests.
+OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "PYTHON", "PROCESSES")
+OUTSIDE = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
 
 # Stands for a Python: says whether its version fits, and makes an environment whose tools tell what they were told.
 TOOL = """#!/bin/sh
@@ -34,7 +39,7 @@ def make(tmp_path):
             (tmp_path / name).chmod(0o755)
         words = ["make", "-f", str(ROOT / "Makefile"), target]
         words.append("PYTHON=" + " ".join(str(tmp_path / name) for name in pythons))
-        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        return subprocess.run(words, cwd=tmp_path, env=OUTSIDE, capture_output=True, text=True)
 
     return run
 
@@ -82,6 +87,6 @@ def test_what_looks_at_a_commit_is_the_ruff_of_ci():
 
 def test_every_target_is_explained():
     """`make` alone lists them."""
-    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(["make"], cwd=ROOT, env=OUTSIDE, capture_output=True, text=True, check=True)
     targets = re.search(r"\.PHONY: (.*)", (ROOT / "Makefile").read_text()).group(1).split()
     assert {line.split()[1] for line in done.stdout.splitlines()} == set(targets)
