@@ -74,7 +74,12 @@ def run(config: SweepJob) -> dict[str, Any]:
         kind="sweep",
         params=common_params(config, without=("sweep",)),
         config=to_yaml(config),
-        tags={**common_tags(config), "dq.data": job.task.fingerprint, "dq.teacher_run": teacher_result.run_id or ""},
+        tags={
+            **common_tags(config),
+            "dq.recipe": config.recipe.name,
+            "dq.data": job.task.fingerprint,
+            "dq.teacher_run": teacher_result.run_id or "",
+        },
     )
     with lease(job.storage.sweep(key), f"sweep {key}"), start_run(config, spec) as parent:
         assert parent.run_id is not None
