@@ -21,8 +21,13 @@ LONGEST = [
 ]
 
 
+# Files with one of these in their text go to one process: two Ray clusters at once would take each other's room, and
+# a fixture of the session would be made in both.
+TOGETHER = ["mark.ray", "served_sweep"]
+
+
 class WholeFiles(LoadScopeScheduling):
-    """Tests of a file share what it builds; two Ray clusters at once would take each other's room.
+    """Tests of a file share what it builds, and so do some files.
 
     (`--dist loadgroup` would say the same with marks, but xdist 3.8 writes groups where pytest 9.2 does not look.)
     """
@@ -33,7 +38,8 @@ class WholeFiles(LoadScopeScheduling):
 
     def _split_scope(self, nodeid):
         file = nodeid.partition("::")[0]
-        return "ray" if "mark.ray" in (ROOT / file).read_text() else file
+        text = (ROOT / file).read_text()
+        return next((word for word in TOGETHER if word in text), file)
 
 
 def longest_first(items):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from repository import ROOT
-from two_processes import LONGEST
+from two_processes import LONGEST, WholeFiles
 
 from pipeline.config.job import job_of
 from pipeline.config.jobs.dq_sweep import SweepJob
@@ -133,6 +133,15 @@ def test_unit_tests_lie_where_the_modules_lie():
 def test_the_files_that_start_first_are_there():
     """Else one that was renamed would run last, alone."""
     assert all((ROOT / "tests" / name).is_file() for name in LONGEST) and len(set(LONGEST)) == len(LONGEST)
+
+
+def test_what_starts_ray_is_marked_and_runs_in_one_process():
+    """Two clusters at once would take each other's room."""
+    files = {path: path.read_text() for path in (ROOT / "tests" / "integration").glob("test_*.py")}
+    starting = [path for path, text in files.items() if "ray.init(" in text or "infra/laptop.py" in text]
+    assert len(starting) == 3 and all("mark.ray" in files[path] for path in starting)
+    units = {path: WholeFiles._split_scope(None, f"{path.relative_to(ROOT)}::test[a@b]") for path in files}
+    assert len({units[path] for path in starting}) == 1 and len(set(units.values())) > 5
 
 
 def paths_of(tree):
