@@ -141,7 +141,7 @@ def test_what_cannot_be_compared_is_refused(sweeps, sweep, compare, storage, tmp
         (["silent", "silent"], "has no predictions.jsonl"),
         ([one, running.run_id], "is RUNNING"),
         ([one, "silent"], "differ in split: test and none"),
-        ([one, other, one], "argument '"),
+        ([one, other, one], "is one word too many"),
         ([one, "8-8-8 1-1 seed=3"], "no run of the id or name '8-8-8 1-1 seed=3'"),
     ):
         code, _, err = compare(*names)
