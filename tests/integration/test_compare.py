@@ -147,4 +147,4 @@ def test_what_cannot_be_compared_is_refused(sweeps, sweep, compare, storage, tmp
         code, _, err = compare(*names)
         assert (code, message in " ".join(err.split())) == (2, True), err
     code, _, err = compare(one, other, folder=tmp_path / "nowhere")
-    assert (code, "no runs at" in err, (tmp_path / "nowhere").exists()) == (2, True, False)
+    assert (code, "no runs at" in " ".join(err.split()), (tmp_path / "nowhere").exists()) == (2, True, False)
