@@ -27,7 +27,7 @@ Job = TypeVar("Job", bound=StoresResults)
 NEARLY = 0.8  # how much alike a mistyped key and a key are
 
 
-def named(job: type[Any], words: list[str], mistakes: Mistakes | None = None) -> list[str]:
+def with_keys(job: type[Any], words: list[str], mistakes: Mistakes | None = None) -> list[str]:
     """Words that are no `key=value` get the keys of their places; more of them than places are refused later.
 
     A run's name may hold `=`: `2-2-8 6-3 seed=1`. So may a text: of a job with a section of its own only known keys are
@@ -128,7 +128,7 @@ def main(
         with mistakes.noted(LOG_LEVEL):
             log_to_stderr()
         words = [word for word in arguments if word not in ("--print-config", "--dry-run")]
-        known = known_config(job, named(job, words, mistakes), mistakes)
+        known = known_config(job, with_keys(job, words, mistakes), mistakes)
         if "--print-config" in arguments:
             mistakes.tell()
             print(to_yaml(known), end="")

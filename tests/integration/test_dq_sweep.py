@@ -232,7 +232,7 @@ def test_earlier_students_stay_in_the_table(swept, job):
     code, out, err = job("dq_sweep", run, "sweep.students=[{scheme: 4-4-8, depth: 1-1}]", f"storage.path={storage}")
     assert code == 0
     students = json.loads(out.splitlines()[-1])["students"]
-    assert [student["wanted"] for student in students] == [True, False, False, False]
+    assert [student["requested"] for student in students] == [True, False, False, False]
     assert "FAILED" in err
 
 

@@ -15,7 +15,7 @@ from two_processes import LONGEST, WholeFiles
 from pipeline.config.job import job_of
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
-from pipeline.stages.command import named
+from pipeline.stages.command import with_keys
 
 # Lowest first; a package may import from itself and from those before it.
 ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "models", "training", "evaluation"]
@@ -190,5 +190,5 @@ def test_the_commands_of_the_documentation_are_accepted(page):
                 assert (ROOT / word).is_file()
                 arguments = [word for word in words[index + 1 :] if not word.startswith("--")]
                 job = job_of(Path(word).stem)
-                load_config(job, named(job, arguments))
+                load_config(job, with_keys(job, arguments))
     assert found

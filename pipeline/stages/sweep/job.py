@@ -96,7 +96,7 @@ def run(config: SweepJob) -> dict[str, Any]:
         parent.tags({"mlflow.note.content": note})  # the run's description in the UI
         parent.metrics({f"teacher_{name}": value for name, value in teacher_result.scores.items()}, 0)
         # Those of earlier submissions stand in the table, too; they do not decide how this one ended.
-        failed = [student for student in students if student.failure and student.wanted]
+        failed = [student for student in students if student.failure and student.requested]
         if failed:
             parent.failed("; ".join(f"{student.name}: {student.failure}" for student in failed))
         versions = register.run(job, plan, students)

@@ -34,7 +34,7 @@ def run(job: OpenedJob[SweepJob], plan: SweepPlan, students: list[StudentResult]
     plans, name = {student.key: student for student in plan.students}, config.tracking.register
     candidates, scored_on = {}, _scored_on(job, examples)
     for student in students:
-        if student.failure or student.stopped or not student.wanted or student.run_id is None:
+        if student.failure or student.stopped or not student.requested or student.run_id is None:
             continue
         packed = plans[student.key].packed_folder
         if name is None:

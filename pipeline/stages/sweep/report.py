@@ -173,13 +173,13 @@ def _environment(config: SweepJob) -> dict[str, str]:
 def _curves(config: SweepJob, students: list[StudentResult], names: list[str]) -> list[Curve]:
     """Those of failed students, too: they show why."""
     tracker, curves = open_tracker(config), []
-    wanted = [
+    drawn = [
         (student, name, metric)
         for student, name in zip(students, names, strict=True)
         for metric in curve_metrics(student.metrics)
     ]
-    most = points_each(len(wanted))
-    for student, name, metric in wanted:
+    most = points_each(len(drawn))
+    for student, name, metric in drawn:
         points = tracker.history(student.run_id, metric) if student.run_id else []
         if len(points) > 1:
             curves.append(Curve(metric=metric, name=name, group=student.group, points=thinned(points, most)))

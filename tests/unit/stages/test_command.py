@@ -10,13 +10,13 @@ from pipeline.config.job import job_of, own_section, own_settings, positional
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.jobs.generate import GenerateJob
 from pipeline.config.load import load_config, to_yaml
-from pipeline.stages.command import main, named
+from pipeline.stages.command import main, with_keys
 
 
 def loaded(job, *words):
     """The job's own section."""
     root = job_of(job)
-    return getattr(load_config(root, named(root, list(words))), job)
+    return getattr(load_config(root, with_keys(root, list(words))), job)
 
 
 @pytest.mark.parametrize("words", [["MODEL"], ["model=MODEL"], ["export.model=MODEL"]])
@@ -30,11 +30,11 @@ def test_a_job_s_own_settings_need_no_section(words, rest):
 def test_other_settings_keep_their_sections_and_groups():
     """So that storage and tracking are named as everywhere; other jobs know no short names."""
     words = ["M", "storage.path=/x", "evaluation.batch_tokens=99"]
-    config = load_config(GenerateJob, named(GenerateJob, words))
+    config = load_config(GenerateJob, with_keys(GenerateJob, words))
     assert (config.storage.path, config.evaluation.batch_tokens) == ("/x", 99)
-    assert load_config(SweepJob, named(SweepJob, ["model=tiny"])).model.name == "tiny"
+    assert load_config(SweepJob, with_keys(SweepJob, ["model=tiny"])).model.name == "tiny"
     with pytest.raises(UserError, match="unknown key 'variant'"):
-        load_config(SweepJob, named(SweepJob, ["variant=exact"]))
+        load_config(SweepJob, with_keys(SweepJob, ["variant=exact"]))
 
 
 @pytest.mark.parametrize("given", ["models:/short titles@best", "6-3 seed=1", "a@b", "1e5", "012", "null", "a: b"])
@@ -65,7 +65,7 @@ TEXTS = [
 @pytest.mark.parametrize("text", [*TEXTS, "task: read. model=none", "num_beams", 'say "no"', "# nothing", "text=a=b"])
 def test_a_text_is_taken_as_it_stands(text):
     """Also where it looks like a setting, YAML or an interpolation; the configuration as YAML means the same."""
-    config = load_config(GenerateJob, named(GenerateJob, ["M", f"text={text}"]))
+    config = load_config(GenerateJob, with_keys(GenerateJob, ["M", f"text={text}"]))
     assert (config.generate.model, config.generate.text) == ("M", text)
     assert OmegaConf.to_container(OmegaConf.create(to_yaml(config)), resolve=True)["generate"]["text"] == text
     if not text.startswith("text="):

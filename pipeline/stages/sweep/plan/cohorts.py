@@ -167,19 +167,19 @@ def _interrupted(
     former: _Former,
 ) -> list[list[StudentPlan]]:
     """Cohorts with a checkpoint of this layout that can go on as they were."""
-    wanted, cohorts = {plan.key: plan for plan in plans}, []
+    requested, cohorts = {plan.key: plan for plan in plans}, []
     left = [record for record in sorted(checkpoints.glob(f"*/{COHORT}")) if (record.parent / "latest").is_file()]
     left.sort(key=lambda record: not record.parent.name.endswith(f"-{config.cluster.layout}"))
     for record in left:
         keys, folder = json.loads(record.read_text()), record.parent
-        if not set(keys) <= set(wanted) or set(keys) <= set(already_done):
+        if not set(keys) <= set(requested) or set(keys) <= set(already_done):
             continue
         if any(read_progress(folder).get("stopped", [])) and config.sweep.stopping.rule == "none":
             continue  # those are wanted after all
         if not folder.name.endswith(f"-{config.cluster.layout}"):
             say_other_layouts([folder], config.cluster.layout, f"a cohort of {len(keys)} students")
-        elif former.is_asked_for([wanted[key] for key in keys]):
-            cohorts.append([wanted.pop(key) for key in keys])
+        elif former.is_asked_for([requested[key] for key in keys]):
+            cohorts.append([requested.pop(key) for key in keys])
         else:
             log.warning(
                 f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now"

@@ -34,7 +34,7 @@ class StudentResult:
     failure: str | None
     stopped: str | None  # given up early, as the sweep's settings want it: no failure
     metrics: dict[str, float]
-    wanted: bool  # by this submission; false: an earlier one trained it
+    requested: bool  # by this submission; false: an earlier one trained it
     group: str  # what it is called without its seed
 
 
@@ -119,9 +119,11 @@ def _train(job: OpenedJob[SweepJob], work: CohortWork, memory_bytes: float, trac
 def _results(tracker: Tracker, parent_run_id: str, plan: SweepPlan) -> list[StudentResult]:
     """All students of the sweep: those asked for now in their order, then those of earlier submissions."""
     by_key = {child.tags["dq.key"]: child for child in tracker.children(parent_run_id)}
-    wanted = {student.key: student for student in plan.students}
-    earlier = sorted(set(by_key) - set(wanted), key=lambda key: by_key[key].name)
-    mine = [_result(by_key[key], True) if key in by_key else _never_began(student) for key, student in wanted.items()]
+    requested = {student.key: student for student in plan.students}
+    earlier = sorted(set(by_key) - set(requested), key=lambda key: by_key[key].name)
+    mine = [
+        _result(by_key[key], True) if key in by_key else _never_began(student) for key, student in requested.items()
+    ]
     return [*mine, *(_result(by_key[key], False) for key in earlier)]
 
 
@@ -134,12 +136,12 @@ def _never_began(student: StudentPlan) -> StudentResult:
         failure="its cohort failed before it began",
         stopped=None,
         metrics={},
-        wanted=True,
+        requested=True,
         group=student.group,
     )
 
 
-def _result(run: FoundRun, wanted: bool) -> StudentResult:
+def _result(run: FoundRun, requested: bool) -> StudentResult:
     already_done = run.finished or run.stopped is not None
     return StudentResult(
         name=run.name,
@@ -148,6 +150,6 @@ def _result(run: FoundRun, wanted: bool) -> StudentResult:
         failure=None if already_done else run.tags.get("dq.failure", "not finished"),
         stopped=run.stopped,
         metrics=run.metrics,
-        wanted=wanted,
+        requested=requested,
         group=run.tags.get("dq.group", ""),
     )
