@@ -113,6 +113,23 @@ def changed(config: Schema, changes: dict[str, Any], key: str) -> Schema:
     return build(type(config), merged(to_dict(config), with_todays_names(changes, type(config), key)), key)
 
 
+def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What must change in nested settings, section by section, to make them others of the same schema.
+
+    Raises:
+        UserError: a name would have to go, which changes cannot say.
+    """
+    if gone := sorted(set(old) - set(new)):
+        raise UserError(
+            f"sweep.recipes beside a recipe that sets '{gone[0]}'", "recipes that can replace it", "set it in a variant"
+        )
+    return {
+        name: difference(old[name], value) if isinstance(value, dict) and name in old else value
+        for name, value in new.items()
+        if name not in old or old[name] != value
+    }
+
+
 def with_sections(config: Schema, **sections: Any) -> Schema:
     """A copy of a job's configuration with other sections; for jobs of which only their protocol is known.
 

@@ -2,7 +2,9 @@
 
 A key hashes what differs from the defaults. So a setting that is added in a later version, and whose default is what
 was done before, renames nothing that is finished. A default that changes its meaning would keep the name of something
-else: whoever changes one raises `KEY_VERSION` of its section by hand.
+else: whoever changes one raises `KEY_VERSION` of its section by hand. Keys are made of the sections task (but for its
+corpus, which a fingerprint stands for), recipe, training and student, and of a model's architecture where it starts
+from scratch.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from pipeline.config.written import as_word, as_written
 
 CONF_DIR = Path(__file__).parents[2] / "conf"
 log = logging.getLogger(__name__)
-OPTIONS = ("--help", "--print-config", "--dry-run")  # what a command line may hold beside words
+OPTIONS = ("--help", "--print-config", "--dry-run", "--version")  # what a command line may hold beside words
 _ABSENT = object()
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from omegaconf import OmegaConf
 
-from pipeline.config.build import build, build_known, changed, describe, to_dict
+from pipeline.config.build import build, build_known, changed, describe, difference, to_dict
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.job import groups_of, has_experiments, job_name, literal, own_section, positional
 from pipeline.config.layers import (
@@ -65,11 +65,12 @@ def known_config(job: type[Job], overrides: list[str], mistakes: Mistakes, conf_
             layers.append({group: {"name": groups[group]}})
     layers += [experiment, *([{"experiment": name}] if has_experiments(job) else []), *values]
     plain = merged([to_dict(job()), *layers], mistakes)
-    if "recipe" in plain and "recipes" in plain.get("sweep", {}):
+    if isinstance(plain.get("recipe"), dict) and isinstance(plain.get("sweep"), dict):
         _name_variants(job, plain, conf_dir, [experiment, *values], mistakes)
     for key, value in as_they_stand.items():
         section, setting = key.split(".")
-        plain[section][setting] = value
+        if isinstance(plain[section], dict):  # else it is refused as a whole
+            plain[section][setting] = value
     return build_known(job, plain, "", mistakes)
 
 
@@ -96,30 +97,13 @@ def _name_variants(
             changes = OmegaConf.merge(values, *(layer.get("recipe") or {} for layer in later))
             whole = cast(dict[str, Any], OmegaConf.to_container(changes, resolve=True))
             recipe = to_dict(changed(RecipeConfig(), whole, f"recipe {name}"))
-            recipes[name] = _difference(own, {**recipe, "name": own["name"]})
+            recipes[name] = difference(own, {**recipe, "name": own["name"]})
     if twice := sorted(name for name in recipes if name in given and given[name] != recipes[name]):
         error = UserError(
             f"sweep.variants.{twice[0]} and sweep.recipes={twice[0]}", "one of them", "rename the variant"
         )
         mistakes.add(error, "sweep.variants")
     plain["sweep"]["variants"] = recipes | given
-
-
-def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """What must change in nested settings, section by section, to make them others of the same schema.
-
-    Raises:
-        UserError: a name would have to go, which changes cannot say.
-    """
-    if gone := sorted(set(old) - set(new)):
-        raise UserError(
-            f"sweep.recipes beside a recipe that sets '{gone[0]}'", "recipes that can replace it", "set it in a variant"
-        )
-    return {
-        name: _difference(old[name], value) if isinstance(value, dict) and name in old else value
-        for name, value in new.items()
-        if name not in old or old[name] != value
-    }
 
 
 def to_public_dict(config: Any) -> dict[str, Any]:
@@ -158,7 +142,7 @@ def help_text(job: type[Any], summary: str, *, has_plan: bool = False) -> str:
     places = "".join(f"[{key.removeprefix(own)}] " for key in positional(job))
     files = (*groups_of(job), *(("experiment",) if has_experiments(job) else ()))
     groups = [f"{group + '=':12} {', '.join(members(group))}" for group in files]
-    options = f"[--print-config]{' [--dry-run]' if has_plan else ''} [--help]"
+    options = f"[--print-config]{' [--dry-run]' if has_plan else ''} [--help] [--version]"
     lines = [
         summary.strip(),
         "",

@@ -66,16 +66,12 @@ def _keyed(job: type[Any], word: str) -> str | None:
     key = found[1]
     if key in own:
         return f"{own_section(job)}.{word}"
-    if not own or job_name(job) in known_keys().get(key, []) or (" " not in word and _is_foreign(key)):
+    section = key.partition(".")[0] if "." in key else None
+    if not own or section in known_keys() or (" " not in word and key in known_keys()):
         return word  # a setting of another job is refused later
     if " " not in word and get_close_matches(key, own, 1, NEARLY):
         raise _no_setting(job, word, key)
     return None if " " in word or "text" in own else word  # where there are no texts, it can only be a key
-
-
-def _is_foreign(key: str) -> bool:
-    """Whether a key is one of some job, or would lie in a section of one."""
-    return key in known_keys() or ("." in key and key.partition(".")[0] in known_keys())
 
 
 def _no_setting(job: type[Any], word: str, meant: str) -> UserError:

@@ -5,14 +5,14 @@ import dataclasses
 import sys
 import typing
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
+from repository import ROOT
 
 from pipeline.config.build import describe
-from pipeline.config.job import groups_of, job_name
+from pipeline.config.job import all_jobs, groups_of, job_name
 from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.jobs.compare import CompareJob
 from pipeline.config.jobs.dq_sweep import SweepJob
@@ -25,7 +25,6 @@ from pipeline.stages.sweep import job as sweep_job
 from pipeline.stages.teacher import job as teacher_job
 from pipeline.stages.use import export_job, generate_job
 
-ROOT = Path(__file__).parents[2]
 # Copying, naming and checking a setting is no use of it.
 NO_USE = ("dataclasses", "copy", "pipeline.config.build", "pipeline.config.keys", "pipeline.config.load")
 NO_USE += ("pipeline.config.option", "pipeline.config.layers", "importlib")
@@ -140,7 +139,13 @@ def unread(monkeypatch, job):
 
 def is_read_in(key, module):
     tree = ast.parse((ROOT / "pipeline" / module).read_text())
-    return any(isinstance(node, ast.Attribute) and node.attr == key.rpartition(".")[2] for node in ast.walk(tree))
+    end = ".".join(key.split(".")[-2:])  # of the section, and of it alone
+    return any(isinstance(node, ast.Attribute) and ast.unparse(node).endswith(end) for node in ast.walk(tree))
+
+
+def test_every_job_is_looked_at_here():
+    """A new one needs a run of its own."""
+    assert {*all_jobs()} == {BenchmarkJob, CompareJob, SweepJob, ExportJob, TeacherJob, GenerateJob}
 
 
 def test_what_needs_a_cluster_or_a_hub_is_read_where_that_is():
@@ -183,6 +188,5 @@ def test_benchmarks_read_what_they_accept(unread, tmp_path):
         ["runtime", "benchmark.runtime={depths: [2-1], batches: [1], threads: [1], schemes: [2-2-8], rounds: 1}"],
     ]
     assert unread(BenchmarkJob, benchmark_job.run, *([*words, *tiny] for words in kinds), base=False) == [
-        "benchmark.shapes",  # conf/benchmark.yaml reads it
-        "cluster.zero_stage",
+        "benchmark.shapes"  # conf/benchmark.yaml reads it
     ]

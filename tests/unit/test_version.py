@@ -6,9 +6,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from pipeline import WRITTEN_BY, __version__
 from pipeline.config.job import job_of
@@ -17,7 +17,6 @@ from pipeline.runtime.manifest import MANIFEST, read_manifest
 from pipeline.stages.command import main
 from pipeline.tracking.lineage import lineage
 
-ROOT = Path(__file__).parents[2]
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
 
 

@@ -82,7 +82,7 @@ class BenchmarkJob:
         ClusterConfig,
         "where it runs: in one process",
         is_group=True,
-        without=["address", "cpus_per_worker", "max_failures", "wait_seconds", "lost_node_seconds"],
+        without=["address", "cpus_per_worker", "zero_stage", "max_failures", "wait_seconds", "lost_node_seconds"],
     )
     student: TrainConfig = section(
         TrainConfig,

@@ -22,7 +22,7 @@ def check_benchmark(config: BenchmarkJob, mistakes: Mistakes | None = None) -> N
         "cohort": settings.depths,
         "runtime": settings.runtime.depths,
         "parity": [settings.parity.depth],
-    }[settings.kind]
+    }.get(settings.kind, [])
     if not (mistakes.concern("benchmark") or mistakes.concern("model")):
         with mistakes.noted():
             if (start := starting_point(config.model)) is not None:

@@ -36,7 +36,7 @@ class ModelFiles:
 
     Args:
         config: the job's; the teacher's shape and seed, the recipe.
-        shape: the teacher's configuration.
+        model_config: the teacher's configuration.
         folder: where the files lie.
     """
 

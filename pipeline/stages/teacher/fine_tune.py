@@ -248,7 +248,7 @@ def _start_run(work: TeacherWork) -> Run:
         name=f"teacher {config.task.name} {config.model.name}",
         key=work.key,
         kind="teacher",
-        params=common_params(config, without=("sweep", "student")),
+        params=common_params(config, without=("sweep", "student", "recipe")),
         config=to_yaml(config),
         tags={**common_tags(config), "dq.data": work.task.fingerprint},
     )

@@ -21,7 +21,15 @@ WRONG_TYPES = ["seed=abc", "seed=1.5", "seed=true", "seed=", "seed=null", "stude
 WRONG_TYPES += ["recipe.quantization.attention=1", "seed.x=3"]
 WRONG_TYPES += ["sweep.seeds=null", "sweep.students=3", "sweep.students=null", "evaluation.max_examples=all"]
 NO_SECTIONS = ["student=3", "student=null", "student=[1]", "sweep=[]", "task.decoding=[1]", "task.corpus.files=[a]"]
-NO_SECTIONS += ["sweep.students=[3]", "sweep.students[0].scheme=2-2-8", "sweep.students.0.scheme=2-2-8", "storage=/x"]
+NO_SECTIONS += [
+    "sweep=3",
+    "recipe=[]",
+    "recipe.distillation=2",
+    "sweep.students=[3]",
+    "sweep.students[0].scheme=2-2-8",
+    "sweep.students.0.scheme=2-2-8",
+    "storage=/x",
+]
 OUT_OF_RANGE = ["seed=-1", "student.dropout=0.91", "student.dropout=-0.1", "student.learning_rate=nan"]
 OUT_OF_RANGE += ["teacher.beta2=1", "student.learning_rate=.inf", "student.batch_tokens=15", "cluster.zero_stage=4"]
 OUT_OF_RANGE += ["recipe.quantization.position_bits=5", "task.decoding.num_beams=0", "evaluation.split=train"]

@@ -5,12 +5,12 @@ import random
 import subprocess
 import sys
 from dataclasses import MISSING, fields, replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
 
 import pytest
 from datasets import Dataset
+from repository import ROOT
 
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
@@ -24,7 +24,6 @@ from pipeline.evaluation.metrics import HEADLINES
 from pipeline.models.starting_point import families_of_kind
 from pipeline.stages.fitting import OTHER_MODELS
 
-ROOT = Path(__file__).parents[3]
 TABLE = ROOT / "pipeline" / "config" / "objectives.py"
 MASK = SimpleNamespace(mask_token_id=4)
 entries = pytest.mark.parametrize("name", OBJECTIVES)

@@ -4,9 +4,9 @@ import logging
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from pipeline.cluster.ray_train import _call_logged
 from pipeline.config.errors import UserError
@@ -15,7 +15,6 @@ from pipeline.console.log import LOG_LEVEL, log_environment, log_to_stderr
 from pipeline.console.progress import ProgressBar
 from pipeline.stages.command import main
 
-ROOT = Path(__file__).parents[3]
 log = logging.getLogger("pipeline.stages.somewhere")
 
 

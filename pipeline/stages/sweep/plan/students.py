@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.config.build import difference, to_dict
 from pipeline.config.jobs import TrainsStudents
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash, decisions
@@ -141,7 +142,8 @@ def plan_students(job: OpenedJob[SweepJob], teacher_key: str) -> list[StudentPla
         UserError: a depth or layer map that the teacher does not have, or as `plan_student` says.
     """
     sweep, config = sweep_key(job.config, teacher_key), job.config
-    points, seeds = config.sweep.points(), config.sweep.seed_list(config.seed)
+    points = [as_decided(student, config.recipe) for student in config.sweep.points()]
+    seeds = config.sweep.seed_list(config.seed)
     all_maps, folder = layer_maps(points, job.model_config), job.storage.sweep(sweep) / "students"
     plans = []
     for seed in seeds:
@@ -151,3 +153,9 @@ def plan_students(job: OpenedJob[SweepJob], teacher_key: str) -> list[StudentPla
                 plan_student(config, student, maps, key=key, seed=seed, shows_seed=shows_seed, folder=folder / key)
             )
     return plans
+
+
+def as_decided(student: StudentConfig, recipe: RecipeConfig) -> StudentConfig:
+    """The student whose recipe says what differs from the sweep's and nothing else, however that was written."""
+    own = student.recipe_under(recipe)
+    return replace(student, recipe=difference(to_dict(recipe), to_dict(own)))
