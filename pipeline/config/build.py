@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
-import logging
 import math
 import types
 import typing
@@ -13,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.option import check_relations, left_out_of
+from pipeline.config.former_names import dotted, with_todays_names
+from pipeline.config.option import check_relations, default_of, left_out_of
 
 Schema = TypeVar("Schema")
-log = logging.getLogger(__name__)
 
 
 def build(schema: type[Schema], values: Any, key: str = "", mistakes: Mistakes | None = None) -> Schema:
@@ -25,7 +23,7 @@ def build(schema: type[Schema], values: Any, key: str = "", mistakes: Mistakes |
     Args:
         schema: a dataclass of `schema.py`.
         values: its values as plain data.
-        key: dotted name of this section, for messages.
+        key: whole name of this section, for messages.
         mistakes: what is known to be wrong already; told together with what is found here.
 
     Raises:
@@ -61,16 +59,16 @@ def _section(
     fields = {f.name: f for f in dataclasses.fields(schema) if f.name not in without}
     arguments: dict[str, Any] = {}
     for name, value in values.items():
-        dotted = _join(key, str(name))
+        whole = dotted(key, str(name))
         if name not in fields:
-            meant = _join(key, nearest(str(name), list(fields)))
+            meant = dotted(key, nearest(str(name), list(fields)))
             allowed = f"in this section: {', '.join(fields)}"
-            mistakes.add(UserError(f"unknown key '{dotted}'", allowed, f"did you mean '{meant}'?"), meant)
+            mistakes.add(UserError(f"unknown key '{whole}'", allowed, f"did you mean '{meant}'?"), meant)
         else:
-            with mistakes.noted(dotted):
-                converted = _converted(fields[name], hints[name], value, dotted, mistakes)
-                arguments[name] = _checked(converted, fields[name].metadata, dotted)
-    unknown = {name for name in fields if mistakes.concern(_join(key, name))}
+            with mistakes.noted(whole):
+                converted = _converted(fields[name], hints[name], value, whole, mistakes)
+                arguments[name] = _checked(converted, fields[name].metadata, whole)
+    unknown = {name for name in fields if mistakes.concern(dotted(key, name))}
     with mistakes.noted(key):
         if not unknown:
             return schema(**arguments)
@@ -88,56 +86,8 @@ def _in_part(schema: type[Any], arguments: dict[str, Any]) -> Any:
     """A schema dataclass that nothing has checked, with defaults in place of what is missing."""
     part = object.__new__(schema)
     for setting in dataclasses.fields(schema):
-        object.__setattr__(part, setting.name, arguments.get(setting.name, _default(setting)))
+        object.__setattr__(part, setting.name, arguments.get(setting.name, default_of(setting)))
     return part
-
-
-def changed(config: Schema, changes: dict[str, Any], key: str) -> Schema:
-    """A copy of a schema dataclass with some of its settings changed; sections may be given in part.
-
-    Args:
-        config: the settings to start from.
-        changes: nested dictionary of what differs.
-        key: dotted name, for messages.
-
-    Raises:
-        UserError: unknown key, wrong type, value outside the allowed ones.
-    """
-
-    def merged(known: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-        both = {
-            n: merged(known[n], v) for n, v in new.items() if isinstance(v, dict) and isinstance(known.get(n), dict)
-        }
-        return {**known, **new, **both}
-
-    return build(type(config), merged(to_dict(config), with_todays_names(changes, type(config), key)), key)
-
-
-def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """What must change in nested settings, section by section, to make them others of the same schema.
-
-    Raises:
-        UserError: a name would have to go, which changes cannot say.
-    """
-    if gone := sorted(set(old) - set(new)):
-        raise UserError(
-            f"sweep.recipes beside a recipe that sets '{gone[0]}'", "recipes that can replace it", "set it in a variant"
-        )
-    return {
-        name: difference(old[name], value) if isinstance(value, dict) and name in old else value
-        for name, value in new.items()
-        if name not in old or old[name] != value
-    }
-
-
-def with_sections(config: Schema, **sections: Any) -> Schema:
-    """A copy of a job's configuration with other sections; for jobs of which only their protocol is known.
-
-    Args:
-        config: the root dataclass of a job.
-        sections: its sections by name.
-    """
-    return typing.cast(Schema, dataclasses.replace(typing.cast(Any, config), **sections))
 
 
 def to_dict(config: Any, without: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -159,49 +109,20 @@ def _plain(value: Any, without: frozenset[str]) -> Any:
     return value
 
 
-def with_todays_names(values: Any, schema: Any, key: str = "") -> Any:
-    """Values of a section whose settings may bear the names of earlier versions; each old name is told once.
-
-    Args:
-        values: plain data; what is no section is returned as it is.
-        schema: the section's dataclass.
-        key: its dotted name, for the warning.
-    """
-    if not isinstance(values, dict) or not dataclasses.is_dataclass(schema):
-        return values
-    hints = typing.get_type_hints(schema)
-    formerly = {f.name: f.metadata.get("formerly") for f in dataclasses.fields(schema)}
-    todays: dict[Any, str] = {old: name for name, old in formerly.items() if old is not None}
-    renamed: dict[Any, Any] = {}
-    for given, value in values.items():
-        name = str(todays.get(given, given))
-        if name != given and name in values:
-            name = given  # both: the old one is refused as unknown
-        if name != given:
-            _say_renamed(_join(key, given), _join(key, name))
-        renamed[name] = with_todays_names(value, hints.get(name), _join(key, str(name)))
-    return renamed
-
-
-@functools.cache
-def _say_renamed(old: str, new: str) -> None:
-    log.warning("'%s' is called '%s' now: the old name is understood for the time being", old, new)
-
-
 def describe(schema: type[Any], key: str = "", without: frozenset[str] = frozenset()) -> Iterator[tuple[str, str, str]]:
-    """Every leaf setting as (dotted key, default, meaning with allowed values)."""
+    """Every leaf setting as (whole key, default, meaning with allowed values)."""
     hints = typing.get_type_hints(schema)
     for setting in dataclasses.fields(schema):
         if setting.name in without:
             continue
-        name, hint = _join(key, setting.name), hints[setting.name]
+        name, hint = dotted(key, setting.name), hints[setting.name]
         if dataclasses.is_dataclass(hint):
             yield from describe(typing.cast(type[Any], hint), name, left_out_of(setting))
             continue
         meaning = str(setting.metadata["meaning"])
         if setting.metadata["allowed"] is not None:
             meaning += f" (allowed: {', '.join(map(str, setting.metadata['allowed']))})"
-        yield name, _shown(_default(setting)), meaning
+        yield name, _shown(default_of(setting)), meaning
         inner = typing.get_args(hint)
         if typing.get_origin(hint) is list and dataclasses.is_dataclass(inner[0]):
             yield from describe(typing.cast(type[Any], inner[0]), f"{name}[i]")
@@ -215,14 +136,6 @@ def nearest(name: str, names: list[str]) -> str:
 
 def _names(schema: Any) -> list[str]:
     return [f.name for f in dataclasses.fields(schema)]
-
-
-def _join(key: str, name: str) -> str:
-    return f"{key}.{name}" if key else name
-
-
-def _default(setting: dataclasses.Field[Any]) -> Any:
-    return setting.default if setting.default_factory is dataclasses.MISSING else setting.default_factory()
 
 
 def _shown(default: Any) -> str:
@@ -272,7 +185,7 @@ def _convert(hint: Any, value: Any, key: str, mistakes: Mistakes) -> Any:
 
 
 def _convert_all(hint: Any, values: dict[str, Any], mistakes: Mistakes) -> dict[str, Any]:
-    """Values by their dotted names; nothing in place of those that are wrong."""
+    """Values by their whole names; nothing in place of those that are wrong."""
     converted = dict.fromkeys(values)
     for key, value in values.items():
         with mistakes.noted(key):

@@ -15,6 +15,8 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from pipeline.config.option import default_of
+
 
 def config_hash(*parts: Any, length: int = 10) -> str:
     """A stable name for plain data: the first hex digits of the SHA-256 of its canonical JSON."""
@@ -45,7 +47,7 @@ def decisions(settings: Any, *, without: Collection[str] = (), only: Collection[
         if dataclasses.is_dataclass(value):
             if inner := decisions(value):
                 decided[setting.name] = inner
-        elif value != _default(setting):
+        elif value != default_of(setting):
             decided[setting.name] = _plain(value)
     return decided
 
@@ -54,7 +56,3 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return decisions(value)
     return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def _default(setting: dataclasses.Field[Any]) -> Any:
-    return setting.default if setting.default_factory is dataclasses.MISSING else setting.default_factory()

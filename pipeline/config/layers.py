@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from pipeline.config.build import describe, nearest, to_dict, with_todays_names
+from pipeline.config.build import describe, nearest, to_dict
 from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.former_names import with_todays_names
 from pipeline.config.job import all_jobs, groups_of, has_experiments, job_name, known_keys
 from pipeline.config.written import as_word, as_written
 

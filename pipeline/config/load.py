@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast
 
 from omegaconf import OmegaConf
 
-from pipeline.config.build import build, build_known, changed, describe, difference, to_dict
+from pipeline.config.build import build, build_known, describe, to_dict
+from pipeline.config.changes import changed, difference
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.job import groups_of, has_experiments, job_name, literal, own_section, positional
 from pipeline.config.layers import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import field, fields
+from dataclasses import MISSING, Field, field, fields
 from typing import Any, TypeVar
 
 from pipeline.config.errors import Mistakes
@@ -78,6 +78,11 @@ def left_out_of(setting: Any) -> frozenset[str]:
         setting: the field that `section` or `option` made.
     """
     return frozenset(setting.metadata.get("without", ()))
+
+
+def default_of(setting: Field[Any]) -> Any:
+    """The default of a setting, made anew where it can change."""
+    return setting.default if setting.default_factory is MISSING else setting.default_factory()
 
 
 def relation(*names: str) -> Callable[[Check], Check]:

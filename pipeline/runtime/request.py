@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.config.build import changed
+from pipeline.config.changes import changed
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import DecodingConfig
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import datasets
 
-from pipeline.config.build import with_sections
+from pipeline.config.changes import with_sections
 from pipeline.config.jobs import TrainsTeacher
 from pipeline.console.progress import ProgressBar
 from pipeline.evaluation.generate import generate_split

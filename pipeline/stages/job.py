@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pipeline.cluster.ray_train import connect
-from pipeline.config.build import with_sections
+from pipeline.config.changes import with_sections
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs import HasRuns, TrainsTeacher
 from pipeline.config.load import without_login

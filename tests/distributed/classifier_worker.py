@@ -12,7 +12,7 @@ import datasets
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from pipeline.config.build import changed
+from pipeline.config.changes import changed
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
 from pipeline.config.sections.training import TrainConfig

@@ -4,7 +4,7 @@ import pytest
 import torch
 from teachers import maps, random_teacher
 
-from pipeline.config.build import changed
+from pipeline.config.changes import changed
 from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.losses_as_published import PublishedObjective

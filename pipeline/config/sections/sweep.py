@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config.build import build, changed
+from pipeline.config.build import build
+from pipeline.config.changes import changed
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.recipe import ACTIVATION_BITS, WEIGHT_BITS, RecipeConfig

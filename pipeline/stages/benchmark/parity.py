@@ -28,7 +28,7 @@ from pipeline.benchmarking.engines.engine import Graphs, installed
 from pipeline.benchmarking.engines.ort_engine import OrtGraphs
 from pipeline.benchmarking.engines.packed_steps import PackedSteps
 from pipeline.benchmarking.engines.parity import answers, difference, ragged
-from pipeline.config.build import changed
+from pipeline.config.changes import changed
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.sections.export import VARIANTS

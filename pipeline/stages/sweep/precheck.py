@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.config.build import changed
+from pipeline.config.changes import changed
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.objectives import OBJECTIVES

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.config import build as build_module
+from pipeline.config import former_names
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.jobs.compare import CompareJob
@@ -207,7 +207,7 @@ def test_a_file_that_several_jobs_read_may_set_what_one_of_them_has_no_use_for(c
 
 def test_an_old_name_is_understood_and_told_once(caplog):
     """On the command line, in the recipe of a student, in files; beside the new one it is a mistake."""
-    build_module._say_renamed.cache_clear()
+    former_names._say_renamed.cache_clear()
     old, new = (
         load_config(
             SweepJob,

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import BartConfig, MBartConfig, T5Config
 
-from pipeline.config.build import changed
+from pipeline.config.changes import changed
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.model import ArchitectureConfig

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config.build import difference, to_dict
+from pipeline.config.build import to_dict
+from pipeline.config.changes import difference
 from pipeline.config.jobs import TrainsStudents
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash, decisions

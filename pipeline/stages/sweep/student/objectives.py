@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pipeline.config.build import changed
+from pipeline.config.changes import changed
 from pipeline.config.errors import UserError
 from pipeline.config.sections.recipe import DECODER_TERMS
 from pipeline.data.batch import Batch

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from pipeline.config.build import changed, to_dict
+from pipeline.config.build import to_dict
+from pipeline.config.changes import changed
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
