@@ -94,7 +94,7 @@ def joined(key: str, name: str) -> str:
 
 
 HALF = "sweep.students=[{scheme: 2-2-8, depth: 2-1, heads: 0.5, label: half, encoder_map: [0, 1], decoder_map: [0]}]"
-TWO = ("sweep.schemes=[8-8-8]", "sweep.depths=[2-1,1-1]", "sweep.seeds=2", "sweep.stopping.rule=halving")
+TWO = ("sweep.schemes=[8-8-8]", "sweep.depths=[2-1,1-1]", "sweep.stopping.rule=halving")
 SWEEPS = [  # between them they use every part of a recipe
     [
         *TWO,
@@ -102,6 +102,7 @@ SWEEPS = [  # between them they use every part of a recipe
         *("recipe.distillation.encoder_relations=1", "recipe.distillation.decoder_relations=1"),
         *("recipe.distillation.contrastive=1", "recipe.quantization.bits=['model.encoder.layers.0.*=8']"),
         *("recipe.schedule=['0.5=8-8-8']", "evaluation.score_exported=true", "tracking.register=all"),
+        "sweep.seeds=2",
     ],
     [HALF, "recipe.pruning.method=gates"],
     [HALF],
