@@ -18,8 +18,9 @@ from pipeline.config.load import load_config
 from pipeline.stages.command import with_keys
 
 # Lowest first; a package may import from itself and from those before it.
-ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "models", "training", "evaluation"]
-ORDER += ["distillation", "runtime", "export", "report", "tracking", "serving", "benchmarking", "cluster", "stages"]
+ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "search", "models", "training"]
+ORDER += ["evaluation", "distillation", "runtime", "export", "report", "tracking", "serving", "benchmarking"]
+ORDER += ["cluster", "stages"]
 DOORS = {
     "omegaconf": {"config"},
     "mlflow": {"tracking", "serving"},
