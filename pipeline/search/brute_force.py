@@ -9,6 +9,8 @@ from typing import Generic
 from pipeline.search.cover import Architecture
 from pipeline.search.fptas import HyperParameters, Result, Trial, trials_of
 
+ROUNDING = 1e-12  # of the division by the largest rise; without rises the bound is exact
+
 
 @dataclass(frozen=True, kw_only=True)
 class Distance(Generic[Architecture, HyperParameters]):
@@ -18,7 +20,8 @@ class Distance(Generic[Architecture, HyperParameters]):
         optimum: the best trial of all.
         relative: what the answer lacks of the optimum's W, as a part of it; 0 where both have W = 0.
         places: how many places of the order lie between the two.
-        within_bound: whether the optimum is at most what the guarantee allowed; none where it allowed anything.
+        within_bound: whether the optimum is at most what the guarantee allowed, up to rounding; none where it allowed
+            anything.
     """
 
     optimum: Trial[Architecture, HyperParameters]
@@ -45,5 +48,5 @@ def brute_force(
         optimum=optimum,
         relative=1 - found.best.w / optimum.w if optimum.w > 0 else 0.0,
         places=abs(optimum.candidate.rank - found.best.candidate.rank),
-        within_bound=None if bound is None else optimum.w <= bound,
+        within_bound=None if bound is None else optimum.w <= bound * (1 + ROUNDING),
     )

@@ -101,10 +101,10 @@ def search(
     for candidate in candidates:  # before anything is trained
         saving(candidate.cost, maximum)
     trials = trials_of(cover, maximum, error, hyper_parameters)
-    least = {
-        candidate.rank: min(trial.error for trial in trials if trial.candidate.rank == candidate.rank)
-        for candidate in cover
-    }
+    least: dict[int, float] = {}
+    for trial in trials:
+        rank = trial.candidate.rank
+        least[rank] = min(trial.error, least.get(rank, trial.error))
     return Result(
         best=max(trials, key=lambda trial: trial.w),
         trials=trials,

@@ -1,10 +1,10 @@
 """How good an answer is, in words and numbers: what the theorem promises and which of its assumptions hold here.
 
 Published (arXiv 2010.08512, abstract): within |1 - ε| of the optimum for networks with the AB^nC property, an FPTAS
-where the objective is strongly convex besides. W is never negative, so no answer can be further away than 1: from ε =
-2 on the published bound excludes nothing. The upper bound beside it is ours and uses one assumption alone, that errors
-do not rise along the order: the error of a candidate that was not tried is at least that of the next tried one behind
-it, and what it saves is known exactly.
+where the objective is strongly convex besides. W is never negative, so no answer can be further away than 1: from
+ε = 2 on the published bound excludes nothing. The upper bound beside it is ours and uses one assumption alone, that
+errors rise along the order by no larger factor than those rise that were tried; the theorem has them not rise at all.
+What a candidate saves is known exactly, trained or not.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ import numpy as np
 
 from pipeline.config.errors import UserError
 from pipeline.search.cover import Candidate, Cost, eps_cover, saving, w_coefficient
-
-RISING = "as errors of neighbours that were tried rise"
-NOTHING_KNOWN = "as nothing is known of the errors behind the last candidate that was tried"
 
 
 class Standing(StrEnum):
@@ -57,17 +54,17 @@ class Guarantee:
         eps: the interval.
         published_bound: |1 - ε|, the part of the optimum's W that may be missing.
         best_w: W of the answer.
-        upper_bound: what no candidate's W exceeds if errors do not rise along the order; none where the tried ones
-            contradict that or where nothing is known of the candidates behind the last tried one.
-        no_bound_because: which of the two; empty where there is a bound.
+        rise: the largest factor by which a tried error is above one before it in the order; 1 where none is.
+        upper_bound: what no candidate's W exceeds if no error rises by a larger factor; none where nothing is known of
+            the candidates behind the last tried one, or where training diverged behind one that did not.
         assumptions: those of AB^nC and of the bound.
     """
 
     eps: int
     published_bound: float
     best_w: float
+    rise: float
     upper_bound: float | None
-    no_bound_because: str
     assumptions: tuple[Assumption, ...]
 
     @property
@@ -83,11 +80,12 @@ class Guarantee:
         lines = [f"published bound: at most {self.published_bound:g} times the optimum's W is missing"]
         lines[0] += ": every candidate was tried" if self.eps == 1 else "; W is never negative: this excludes nothing"
         if self.upper_bound is None:
-            lines.append(f"upper bound: none, {self.no_bound_because}")
+            lines.append("upper bound: none, as too little is known of the errors of candidates that were not tried")
         else:
             lines.append(
                 f"upper bound: no candidate has W above {self.upper_bound:.6g}, the answer has {self.best_w:.6g}: "
-                f"at most {self.at_most_lost:.1%} is missing, if errors do not rise along the order"
+                f"at most {self.at_most_lost:.1%} is missing, if no error rises along the order by more than a factor "
+                f"of {self.rise:.3g}, the largest that was seen"
             )
         return "\n".join([*lines, *(f"{one.name}: {one.standing} ({one.evidence})" for one in self.assumptions)])
 
@@ -117,18 +115,17 @@ def guarantee_of(
         raise UserError(given, "an error that no candidate falls below", "change the least error, or hand in none")
     cover = eps_cover(candidates, eps)
     tried = [errors[candidate.rank] for candidate in cover]
-    num_rises = sum(later > earlier for earlier, later in itertools.pairwise(tried))
-    bound = None if num_rises else _upper_bound(candidates, maximum, eps, [*tried, least_error])
+    rise = largest_rise(tried)
     return Guarantee(
         eps=eps,
         published_bound=float(abs(1 - eps)),
         best_w=max(w_coefficient(one.cost, maximum, error) for one, error in zip(cover, tried, strict=True)),
-        upper_bound=bound,
-        no_bound_because="" if bound is not None else RISING if num_rises else NOTHING_KNOWN,
+        rise=rise,
+        upper_bound=_upper_bound(candidates, maximum, eps, tried=tried, rise=rise, least_error=least_error),
         assumptions=(
             _ends_cost_less(candidates),
             _one_order(candidates),
-            _errors_fall(num_rises, len(cover), len(candidates)),
+            _errors_fall(tried, len(candidates)),
             Assumption(
                 name="the objective is smooth, its gradients bounded, its weights compact",
                 standing=Standing.FAITH,
@@ -154,14 +151,32 @@ def num_inversions(values: Sequence[float]) -> int:
     return int(sum(np.count_nonzero(row[:index] > row[index]) for index in range(1, len(row))))
 
 
+def largest_rise(errors: Sequence[float]) -> float:
+    """The largest factor by which an error is above an earlier one, at least 1."""
+    rise, least = 1.0, math.inf
+    for error in errors:
+        if error > least:
+            rise = max(rise, error / least)
+        least = min(least, error)
+    return rise
+
+
 def _upper_bound(
-    candidates: Sequence[Candidate[Any]], maximum: Cost, eps: int, tried_and_least: Sequence[float]
+    candidates: Sequence[Candidate[Any]],
+    maximum: Cost,
+    eps: int,
+    *,
+    tried: Sequence[float],
+    rise: float,
+    least_error: float,
 ) -> float | None:
     """The largest W that any candidate may have; none where that is without limit."""
-    bound = 0.0
+    bound, largest_behind = 0.0, list(itertools.accumulate([0.0, *reversed(tried)], max))[::-1]
     for candidate in candidates:
-        behind, is_tried = candidate.rank // eps, candidate.rank % eps == 0
-        error = tried_and_least[behind] if is_tried else tried_and_least[behind + 1]
+        place, is_between = divmod(candidate.rank, eps)
+        error = tried[place]
+        if is_between:
+            error = max(least_error, largest_behind[place + 1] / rise if math.isfinite(rise) else 0.0)
         saved = saving(candidate.cost, maximum)
         if saved > 0:
             bound = max(bound, saved / error if error > 0 else math.inf)
@@ -194,7 +209,8 @@ def _one_order(candidates: Sequence[Candidate[Any]]) -> Assumption:
     )
 
 
-def _errors_fall(num_rises: int, num_tried: int, num_candidates: int) -> Assumption:
+def _errors_fall(tried: Sequence[float], num_candidates: int) -> Assumption:
+    num_rises, num_tried = sum(later > earlier for earlier, later in itertools.pairwise(tried)), len(tried)
     standing = Standing.FAILS if num_rises else Standing.HOLDS if num_tried == num_candidates else Standing.PARTLY
     evidence = f"{num_rises} of {max(0, num_tried - 1)} steps between neighbours that were tried rise"
     untried = num_candidates - num_tried

@@ -11,7 +11,7 @@ from search_tables import tables
 from pipeline.config.errors import UserError
 from pipeline.search.cover import Cost
 from pipeline.search.fptas import search
-from pipeline.search.guarantee import Standing, num_inversions
+from pipeline.search.guarantee import Standing, largest_rise, num_inversions
 
 COSTS = [Cost(size=1 + index, inference=1 + index) for index in range(5)]
 
@@ -45,15 +45,20 @@ def test_trying_everything_leaves_nothing_open():
     assert standing(found, "errors do not rise") is Standing.HOLDS
 
 
-def test_errors_that_rise_give_no_bound():
-    """One step is enough; the words say which assumption fails."""
+def test_errors_that_rise_weaken_the_bound():
+    """By the largest factor that was seen, over all pairs that were tried; the words say which assumption fails."""
     found = found_of([1, 9, 2, 9, 3], 2)
-    assert found.guarantee.upper_bound is None and found.guarantee.at_most_lost is None
+    assert found.guarantee.rise == 3
+    assert found.guarantee.upper_bound == (4 / 5) ** 2  # of the first; behind it no error is below 3 / 3
     assert standing(found, "errors do not rise") is Standing.FAILS
-    assert (
-        "2 of 2 steps" in found.guarantee.words
-        and "upper bound: none, as errors of neighbours that" in found.guarantee.words
-    )
+    assert "2 of 2 steps" in found.guarantee.words and "a factor of 3, the largest that" in found.guarantee.words
+
+
+def test_training_that_diverges_behind_one_that_did_not_leaves_no_bound():
+    """Unless a least error is known; where it diverges first nothing is lost."""
+    assert found_of([4, 3, math.inf, 2, 1], 2).guarantee.upper_bound is None
+    assert found_of([4, 3, math.inf, 2, 1], 2, least_error=1).guarantee.upper_bound == (3 / 5) ** 2
+    assert found_of([math.inf, 3, 3, 2, 1], 2).guarantee.upper_bound == (3 / 5) ** 2 / 3
 
 
 def test_nothing_is_known_behind_the_last_tried_candidate_but_what_the_caller_knows():
@@ -61,7 +66,7 @@ def test_nothing_is_known_behind_the_last_tried_candidate_but_what_the_caller_kn
     assert found_of([8, 4, 4, 2, 1], 3).guarantee.upper_bound is not None  # T itself saves nothing
     assert found_of([8, 4, 4, 2, 1], 4).guarantee.upper_bound is not None
     assert found_of([8, 4, 4, 2, 1], 5).guarantee.upper_bound is None
-    assert "none, as nothing is known of the errors behind" in found_of([8, 4, 4, 2, 1], 5).guarantee.words
+    assert "upper bound: none" in found_of([8, 4, 4, 2, 1], 5).guarantee.words
     assert found_of([8, 4, 4, 2, 1], 5, least_error=1).guarantee.upper_bound == (3 / 5) ** 2
     with pytest.raises(UserError, match="least error of 9"):
         found_of([8, 4, 4, 2, 1], 5, least_error=9)
@@ -85,6 +90,13 @@ def test_the_assumptions_are_looked_at_where_they_can_be():
 def test_inversions_are_counted(values):
     """Pairs of which the earlier is the larger; equal ones are none."""
     assert num_inversions(values) == sum(one > other for one, other in itertools.combinations(values, 2))
+
+
+@given(st.lists(st.integers(1, 9), max_size=12))
+def test_the_largest_rise_is_over_all_pairs(errors):
+    """Not of neighbours alone."""
+    rises = [later / earlier for earlier, later in itertools.combinations(errors, 2)]
+    assert largest_rise(errors) == max([1, *rises])
 
 
 @given(tables())
