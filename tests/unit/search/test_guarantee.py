@@ -50,6 +50,7 @@ def test_errors_that_rise_weaken_the_bound():
     found = found_of([1, 9, 2, 9, 3], 2)
     assert found.guarantee.rise == 3
     assert found.guarantee.upper_bound == (4 / 5) ** 2  # of the first; behind it no error is below 3 / 3
+    assert found_of([40, 2, 2, 3, 4], 2).guarantee.upper_bound == (3 / 5) ** 2 / (4 / 2)  # what the second really has
     assert standing(found, "errors do not rise") is Standing.FAILS
     assert "2 of 2 steps" in found.guarantee.words and "a factor of 3, the largest that" in found.guarantee.words
 
