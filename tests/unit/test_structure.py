@@ -18,8 +18,9 @@ from pipeline.config.load import load_config
 from pipeline.stages.command import with_keys
 
 # Lowest first; a package may import from itself and from those before it.
-ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "models", "training", "evaluation"]
-ORDER += ["distillation", "runtime", "export", "report", "tracking", "serving", "benchmarking", "cluster", "stages"]
+ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "search", "models", "training"]
+ORDER += ["evaluation", "distillation", "runtime", "export", "report", "tracking", "serving", "benchmarking"]
+ORDER += ["cluster", "stages"]
 DOORS = {
     "omegaconf": {"config"},
     "mlflow": {"tracking", "serving"},
@@ -62,6 +63,13 @@ def test_imports_point_downwards_and_use_the_doors(path):
             assert ORDER.index(rest[0]) <= ORDER.index(package), f"{package} imports {name}"
         if top in DOORS:
             assert package in DOORS[top], f"{name} in {package}; its door is {DOORS[top]}"
+
+
+def test_the_search_knows_numbers_alone():
+    """Costs and errors are handed in: neither a model nor a cluster, no configuration but its errors."""
+    names = {name for path in (ROOT / "pipeline" / "search").glob("*.py") for name in imported(path)}
+    others = {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
+    assert {name for name in others if not name.startswith("pipeline.search.")} == {"numpy", "pipeline.config.errors"}
 
 
 def test_jobs_use_what_all_share_and_not_each_other_in_a_circle():

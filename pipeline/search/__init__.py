@@ -1,0 +1,1 @@
+"""Optimal sub-architecture extraction: which architecture to train. Knows numbers alone: no model, no cluster."""
