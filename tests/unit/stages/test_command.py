@@ -126,6 +126,22 @@ def test_decoding_that_is_not_given_is_that_of_the_evaluation():
     }
 
 
+@pytest.mark.parametrize("word", ["storage.pth=/my runs", "tracking.url=sqlite:///my x.db", "teacher.epochs=3"])
+@pytest.mark.parametrize("job", ["compare", "export", "generate"])
+def test_a_key_of_a_section_is_no_text_whatever_its_value(job, word):
+    """Else a mistyped storage folder would be a text, and the default one would be used."""
+    root = job_of(job)
+    with pytest.raises(UserError, match="unknown key"):
+        load_config(root, with_keys(root, ["M", word]))
+
+
+def test_the_bare_name_of_a_section_may_begin_a_text():
+    """With spaces behind it; alone with a number it is a section that is no section."""
+    assert loaded("generate", "M", "evaluation=the process of it").text == "evaluation=the process of it"
+    with pytest.raises(UserError, match="generate = 3"):
+        loaded("generate", "M", "generate=3")
+
+
 @pytest.mark.parametrize("job", ["compare", "export", "generate"])
 def test_help_of_a_job_with_a_section_of_its_own_is_short(job, monkeypatch, capsys):
     """Its own settings by their short names, storage and tracking; no groups, nothing of training."""
