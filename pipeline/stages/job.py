@@ -33,7 +33,7 @@ from pipeline.stages.prepare_data import PreparedTask, prepare_task, with_local_
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.storage.layout import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
 from pipeline.storage.lease import lease
-from pipeline.tracking.tracker import check_reachable
+from pipeline.tracking.store import check_reachable
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase

@@ -11,7 +11,8 @@ from pipeline.storage.layout import open_storage
 from pipeline.tracking.lineage import lineage
 from pipeline.tracking.retry import RETRY_SECONDS
 from pipeline.tracking.run import NoOpRun, Run
-from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
+from pipeline.tracking.store import local_tracking_uri
+from pipeline.tracking.tracker import RunSpec, Tracker
 from pipeline.training.collective import alone
 
 

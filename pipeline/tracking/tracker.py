@@ -7,16 +7,12 @@ import logging
 import os
 import re
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
-from pipeline.config.load import without_login
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.lifecycle import deleted_experiment, deleted_run, is_deleted, told_if_deleted
 from pipeline.tracking.retry import RETRY_SECONDS, reason_of, with_retries
@@ -66,49 +62,6 @@ class FoundRun:
     def state(self) -> str:
         """How it ended, for people."""
         return "stopped early" if self.stopped else self.status.lower()
-
-
-def local_tracking_uri(storage: Path) -> str:
-    """The tracking store inside the storage folder."""
-    return f"sqlite:///{storage / 'mlflow.db'}"
-
-
-def check_reachable(uri: str) -> None:
-    """Fail in seconds where no MLflow answers, instead of after minutes of retries.
-
-    Raises:
-        UserError: nothing answers at an http(s) address.
-    """
-    if not uri.startswith(("http://", "https://")):
-        return
-    parts = urllib.parse.urlsplit(uri)
-    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # urllib takes no login in an address
-    uri = without_login(uri)
-    try:
-        urllib.request.urlopen(f"{plain.geturl().rstrip('/')}/health", timeout=5).close()
-    except urllib.error.HTTPError as error:
-        if error.code not in (401, 403):  # a login is in front of it
-            raise UserError(
-                f"{uri} answers with {error.code}", "an MLflow server", "set tracking.uri or MLFLOW_TRACKING_URI"
-            ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"no MLflow server at {uri} ({getattr(error, 'reason', error)})",
-            "the address of a running server, or empty for the store in the storage folder",
-            "set tracking.uri or MLFLOW_TRACKING_URI",
-        ) from None
-
-
-def check_store_exists(uri: str) -> None:
-    """Before reading: a server that answers, or a local database that is there, so that none is made by looking.
-
-    Raises:
-        UserError: neither.
-    """
-    check_reachable(uri)
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not path.is_file():
-        raise UserError(f"no runs at {path}", "the storage folder of finished runs", "set storage.path or tracking.uri")
 
 
 class Tracker:

@@ -7,7 +7,8 @@ import pytest
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.stages.sweep.job import run
 from pipeline.stages.use import generate_job
-from pipeline.tracking.tracker import Tracker, local_tracking_uri
+from pipeline.tracking.store import local_tracking_uri
+from pipeline.tracking.tracker import Tracker
 
 CASES = {
     "unknown key": (["student.learnig_rate=1"], "student.learning_rate"),

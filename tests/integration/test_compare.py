@@ -12,7 +12,8 @@ from pipeline.stages.compare import job as compare_job
 from pipeline.stages.evaluate import references_of
 from pipeline.stages.sweep.job import run
 from pipeline.stages.sweep.student import score
-from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
+from pipeline.tracking.store import local_tracking_uri
+from pipeline.tracking.tracker import RunSpec, Tracker
 
 
 @pytest.fixture(scope="module")

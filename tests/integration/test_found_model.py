@@ -13,7 +13,8 @@ from pipeline.config.load import load_config
 from pipeline.runtime.manifest import sha256_of
 from pipeline.serving.logged_models import model_name
 from pipeline.stages.use.find_student import find_model
-from pipeline.tracking.tracker import RunSpec, Tracker, local_tracking_uri
+from pipeline.tracking.store import local_tracking_uri
+from pipeline.tracking.tracker import RunSpec, Tracker
 
 
 @pytest.fixture

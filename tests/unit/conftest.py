@@ -6,7 +6,8 @@ import pytest
 from handmade import write_exported
 
 from pipeline.runtime.answer import OnnxAnswerer
-from pipeline.tracking.tracker import Tracker, local_tracking_uri
+from pipeline.tracking.store import local_tracking_uri
+from pipeline.tracking.tracker import Tracker
 
 
 @pytest.fixture

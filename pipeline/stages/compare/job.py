@@ -10,7 +10,7 @@ from pipeline.stages.compare.precheck import check_comparison
 from pipeline.stages.compare.runs import compare_runs
 from pipeline.stages.compare.sweeps import compare_sweeps
 from pipeline.stages.runs import open_tracker, tracking_uri
-from pipeline.tracking.tracker import check_store_exists
+from pipeline.tracking.store import check_store_exists
 
 
 def run(config: CompareJob) -> dict[str, Any]:

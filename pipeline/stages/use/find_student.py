@@ -22,7 +22,8 @@ from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.student_path import WAYS, student_path
 from pipeline.storage.atomic import atomic_folder
 from pipeline.storage.layout import open_storage
-from pipeline.tracking.tracker import FoundRun, Tracker, check_store_exists
+from pipeline.tracking.store import check_store_exists
+from pipeline.tracking.tracker import FoundRun, Tracker
 
 log = logging.getLogger(__name__)
 
