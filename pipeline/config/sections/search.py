@@ -55,9 +55,8 @@ class StudentSpaceConfig:
         mistakes.tell()
         with mistakes.noted():
             check_students("search.students.heads", "heads", self.heads)
-        depths = [_depth(layers) for layers in itertools.product(self.encoder_layers, self.decoder_layers or [None])]
         with mistakes.noted():
-            check_students("search.students.encoder_layers and decoder_layers", "depth", depths)
+            check_students("search.students.encoder_layers and decoder_layers", "depth", self._depths())
         with mistakes.noted():
             check_students("search.students: weight, embedding and activation bits", "scheme", self._schemes())
         mistakes.tell()
@@ -67,19 +66,24 @@ class StudentSpaceConfig:
         return [
             StudentConfig(
                 scheme=scheme,
-                depth=_depth((encoder, decoder)),
+                depth=depth,
                 heads=heads,
                 label=label,
                 recipe={"quantization": {"bits": bits}} if bits else {},
             )
-            for encoder, decoder, heads, scheme, (label, bits) in itertools.product(
-                self.encoder_layers,
-                self.decoder_layers or [None],
+            for depth, heads, scheme, (label, bits) in itertools.product(
+                self._depths(),
                 self.heads,
                 self._schemes(),
                 self.bits.items() or [("", [])],
             )
         ]
+
+    def _depths(self) -> list[str]:
+        if not self.decoder_layers:
+            return [str(layers) for layers in self.encoder_layers]
+        pairs = itertools.product(self.encoder_layers, self.decoder_layers)
+        return [f"{encoder}-{decoder}" for encoder, decoder in pairs]
 
     def _schemes(self) -> list[str]:
         pairs = itertools.product(self.weight_bits, self.embedding_bits)
@@ -185,7 +189,9 @@ class MixedBitsConfig:
 class SearchConfig:
     """What is searched, how its points are tried, and which one is the answer."""
 
-    name: str = option("", "what a sweep calls it (sweep.search=<name>); empty: its key", is_literal=True)
+    name: str = option(
+        "", "what a sweep calls it (sweep.search=<name>); empty: its key", is_literal=True, changes_results=False
+    )
     kind: str = option(
         "students",
         "students: cut from the teacher and quantized; models: from scratch; mixed_bits: the bits of every module of "
@@ -226,11 +232,19 @@ class SearchConfig:
     max_mib: float | None = option(None, "most MiB on disk of the answer; the least error within is then the best")
     max_ms: float | None = option(None, "most milliseconds of the answer on this machine; likewise")
     brute_force_points: int = option(
-        0, "spaces of at most so many points are tried whole, besides, and the answer is put beside the optimum", minimum=0
+        0,
+        "spaces of at most so many points are tried whole, besides, and the answer is put beside the optimum",
+        minimum=0,
     )
     num_chosen: int = option(1, "how many points a sweep trains: the answer and the next best", minimum=1)
     group_size: int | None = option(
-        None, "most candidates that share a teacher pass; none: as many as a worker's memory holds", minimum=1
+        None,
+        "most candidates that share a teacher pass; none: as many as a worker's memory holds and leave no worker idle",
+        minimum=1,
+        changes_results=False,
+    )
+    max_hours: float = option(
+        24.0, "a search whose training would take longer, as estimated, is refused", minimum=0.0, changes_results=False
     )
 
     def __post_init__(self) -> None:
@@ -281,7 +295,6 @@ class SearchConfig:
             if (limit := getattr(self, name)) is not None and limit <= 0:
                 raise UserError(f"search.{name}={limit}", "a number above 0", f"set search.{name}=null, or higher")
 
-
     @property
     def limits(self) -> dict[str, float]:
         """Name of a cost -> the most that the answer may have of it, in the unit of the cost."""
@@ -297,10 +310,6 @@ class SearchConfig:
         if isinstance(self.seeds, int):
             return list(range(first, first + self.seeds))
         return self.seeds or [first]
-
-
-def _depth(layers: tuple[Any, ...]) -> str:
-    return "-".join(str(number) for number in layers if number is not None)
 
 
 def _check_values(key: str, values: list[Any], may_be_empty: bool = False) -> None:

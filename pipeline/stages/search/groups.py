@@ -68,9 +68,7 @@ class Grouping:
         self.job, self.config, self.folder = job, job.config, folder
         self.known = {trial.key: trial for trial in trials}
         lengths, cluster = job.task.split("train").lengths(), job.config.cluster
-        self.batches: set[MicroBatch] = micro_batches(
-            lengths, job.config.student, cluster.num_workers, job.config.seed
-        )
+        self.batches: set[MicroBatch] = micro_batches(lengths, job.config.student, cluster.num_workers, job.config.seed)
         most = job.config.evaluation.max_validation_examples
         self.validation = job.task.split("validation").lengths()[:most]
         self.teacher = num_parameters(job.model_config) if with_teacher else 0
@@ -134,9 +132,7 @@ class Grouping:
         keys = [trial.key for trial in trials]
         checkpoints = self.folder / f"{config_hash(keys)}-{self.config.cluster.layout}"
         atomic_json(checkpoints / TRIALS, keys)
-        return Group(
-            trials=trials, waiting=frozenset(), memory_bytes=self.memory(trials), checkpoints=checkpoints
-        )
+        return Group(trials=trials, waiting=frozenset(), memory_bytes=self.memory(trials), checkpoints=checkpoints)
 
     def memory(self, trials: Sequence[TrialPlan]) -> float:
         """Of one worker that trains them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import shutil
@@ -14,11 +15,10 @@ from pipeline.cluster.groups import run_side_by_side
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash
-from pipeline.config.sections.recipe import SequenceConfig
 from pipeline.search.cover import Cost, w_coefficient
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.runs import open_tracker
-from pipeline.stages.search.groups import Group, Grouping
+from pipeline.stages.search.groups import TRIALS, Group, Grouping
 from pipeline.stages.search.seen import errors_of, is_open, mean_error
 from pipeline.stages.search.space import TrialPlan, needs_teacher
 from pipeline.stages.search.try_candidates import TrialsWork, trial_run, try_candidates
@@ -26,6 +26,8 @@ from pipeline.stages.sweep.train import prune_heads, pseudo_labels
 from pipeline.stages.sweep.train.early_stopping import to_stop
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.tracking.tracker import Tracker
+
+CHECKPOINTS = "checkpoints"
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +91,7 @@ def train_until(trying: Trying, trials: Sequence[TrialPlan], step: int) -> None:
             log.error(f"{name} failed: {type(error).__name__}: {error}")
             errors.append(error)
 
-    grouping = Grouping(
-        trying.job, trying.folder / "checkpoints", trials, with_teacher=needs_teacher(config)
-    )
+    grouping = Grouping(trying.job, trying.folder / CHECKPOINTS, trials, with_teacher=needs_teacher(config))
     groups, calls = grouping.groups(left), dict[str, Callable[[], None]]()
     for number, group in enumerate(groups, 1):
         name = f"group {number} of {len(groups)}"
@@ -104,23 +104,30 @@ def train_until(trying: Trying, trials: Sequence[TrialPlan], step: int) -> None:
     run_side_by_side(calls, config.cluster, ended)
     if errors:
         raise errors[0]
-    if step == config.search.steps[-1]:
-        shutil.rmtree(trying.folder / "checkpoints", ignore_errors=True)
+
+
+def clear(trying: Trying, trials: Sequence[TrialPlan]) -> None:
+    """Remove the checkpoints of trials whose errors are all known; those that another search has left stay."""
+    keys = {trial.key for trial in trials}
+    for record in (trying.folder / CHECKPOINTS).glob(f"*/{TRIALS}"):
+        if set(json.loads(record.read_text())) <= keys:
+            shutil.rmtree(record.parent, ignore_errors=True)
+
+
+def adopt(trying: Trying, trials: Sequence[TrialPlan]) -> None:
+    """Put the runs of trials that an earlier search made below the run of this one."""
+    tracker = open_tracker(trying.job.config)
+    for trial in trials:
+        if (found := tracker.find("candidate", trial.key)) is not None:
+            tracker.adopt(found, trying.parent_run_id)
 
 
 def _tokens(trying: Trying) -> Path:
     """Folder of the split that candidates are trained on: with the teacher's texts where the recipe wants them."""
     config = trying.job.config
     if trying.teacher is None or not config.search.distil:
-        return pseudo_labels_folder(trying, SequenceConfig())
-    return pseudo_labels_folder(trying, config.recipe.sequence)
-
-
-def pseudo_labels_folder(trying: Trying, settings: SequenceConfig) -> Path:
-    """The folder of tokenised splits that these settings name."""
-    if trying.teacher is None:
         return Path(trying.job.task.tokens_folder)
-    return pseudo_labels.run(trying.job, trying.teacher, settings)
+    return pseudo_labels.run(trying.job, trying.teacher, config.recipe.sequence)
 
 
 def _prepare(trying: Trying, group: Group) -> None:
@@ -167,13 +174,17 @@ def _survivors(trying: Trying, trials: Sequence[TrialPlan], points: list[str], s
     config = trying.job.config
     search = config.search
     least = {
-        point: min(map(mean_error, rates.values())) for point, rates in errors_of(trials, step).items() if point in points
+        point: min(map(mean_error, rates.values()))
+        for point, rates in errors_of(trials, step).items()
+        if point in points
     }
     standings = {point: _standing(trying, point, error) for point, error in least.items()}
     gone = to_stop([-standings[point] for point in points], "halving", search.keep)
     left = [point for point, is_gone in zip(points, gone, strict=True) if not is_gone]
     what = "error" if search.limits else "W"
-    reason = f"given up after {step} of {search.steps[-1]} steps by halving: {len(left)} of {len(points)} by {what} go on"
+    reason = (
+        f"given up after {step} of {search.steps[-1]} steps by halving: {len(left)} of {len(points)} by {what} go on"
+    )
     log.info(reason)
     tracker = open_tracker(config)
     for trial in trials:

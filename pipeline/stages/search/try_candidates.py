@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 FULL_ERROR = 100.0  # of which a score in percent is taken away
+LEAST_ERROR = {"loss": 1e-6, "score": 0.01}  # W divides by errors; less cannot be told from nothing
 # What compares layers, which models of other shapes do not have.
 LAYER_TERMS = ("encoder_attention", "encoder_hidden", "encoder_relations", *DECODER_TERMS)
 
@@ -161,12 +162,10 @@ class _LookAtErrors(NoHooks):
             with_scores = config.search.measure == "score"
             found = validate(one.model_after(step), self.work.task, config, with_scores=with_scores)
             error = FULL_ERROR - found["score"] if with_scores else found["loss"]
-            error = error if math.isfinite(error) else math.inf
-            costs, maximum = self.work.costs[one.plan.point], self.work.maximum
-            values = {f"validation_{name}": value for name, value in found.items()} | {"error": error}
-            if error > 0:  # a score of 100 leaves no error, and W no value
-                values["w"] = w_coefficient(costs, maximum, error)
-            one.learner.listener.metrics(values, step)
+            error = max(error, LEAST_ERROR[config.search.measure]) if math.isfinite(error) else math.inf
+            w = w_coefficient(self.work.costs[one.plan.point], self.work.maximum, error)
+            values = {f"validation_{name}": value for name, value in found.items()}
+            one.learner.listener.metrics({**values, "error": error, "w": w}, step)
             if rank() == 0:
                 add_error(one.plan.folder, step, error)
 

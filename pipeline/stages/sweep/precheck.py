@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.config.changes import changed
 from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.jobs import DistilsStudents
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.objectives import OBJECTIVES
 from pipeline.config.sections.recipe import DECODER_TERMS, RecipeConfig
@@ -37,7 +38,7 @@ def check_sweep(config: SweepJob, mistakes: Mistakes | None = None) -> None:
     mistakes.tell()
 
 
-def check_student(config: SweepJob, student: StudentConfig) -> None:
+def check_student(config: DistilsStudents, student: StudentConfig) -> None:
     """Refuse settings of a student that do not go together.
 
     Raises:
@@ -57,7 +58,7 @@ def check_student(config: SweepJob, student: StudentConfig) -> None:
     mistakes.tell()
 
 
-def _check_heads(config: SweepJob, student: StudentConfig, recipe: RecipeConfig) -> None:
+def _check_heads(config: DistilsStudents, student: StudentConfig, recipe: RecipeConfig) -> None:
     if student.heads == 1:
         if "pruning" in student.recipe:
             raise UserError(
@@ -84,7 +85,7 @@ def _check_heads(config: SweepJob, student: StudentConfig, recipe: RecipeConfig)
         )
 
 
-def _check_encoder_alone(config: SweepJob, student: StudentConfig, recipe: RecipeConfig) -> None:
+def _check_encoder_alone(config: DistilsStudents, student: StudentConfig, recipe: RecipeConfig) -> None:
     """What a model without a decoder cannot be asked for."""
     facts = config.task.facts
     if facts.has_decoder or not student.distil:

@@ -170,7 +170,11 @@ class GatedObjective:
 
 
 def _train_gates(
-    config: DistilsStudents, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel, batches: TrainingBatches
+    config: DistilsStudents,
+    plan: StudentPlan,
+    student: PreTrainedModel,
+    teacher: PreTrainedModel,
+    batches: TrainingBatches,
 ) -> tuple[PreTrainedModel | None, str | None]:
     """Train gates and weights together in full precision.
 
