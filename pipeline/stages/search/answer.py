@@ -85,7 +85,7 @@ def answer_of(
     Raises:
         UserError: nothing was tried, or all training diverged.
     """
-    errors = {point: rates for point, rates in errors_of(trials, search.steps[-1]).items()}
+    errors = errors_of(trials, search.steps[-1])
     by_name = {candidate.architecture.name: candidate for candidate in candidates}
     known = [name for name in tried if name in errors and name in by_name]
     if not known:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 FP32_BYTES = 4
+NO_SHAPE = ("transformers_version", "_name_or_path")  # what a configuration says that no weight depends on
 
 log = logging.getLogger(__name__)
 
@@ -163,12 +164,10 @@ def packed_bytes(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[
     students = [as_decided(point.student, config.recipe) for point in points if point.student is not None]
     maps = layer_maps(students, job.model_config)
     teacher = functools.cache(lambda: _any_teacher(job.model_config))
+    shape = {name: value for name, value in job.model_config.to_dict().items() if name not in NO_SHAPE}
     bar = ProgressBar("sizes", len(points))
     for number, (point, student, layers) in enumerate(zip(points, students, maps, strict=True), 1):
         scheme = scheme_of(student.scheme, student.recipe_under(config.recipe).quantization)
-        shape = {
-            k: v for k, v in job.model_config.to_dict().items() if k not in ("transformers_version", "_name_or_path")
-        }
         key = config_hash("packed bytes", shape, layers, student.heads, scheme.name, to_dict(scheme.quantization))
         file = job.storage.cache / "packed_bytes" / f"{key}.json"
         if not file.is_file():

@@ -1,4 +1,4 @@
-"""Which trials are trained together: on the same batches, as many as a worker's memory holds, spread over the cluster."""
+"""Which trials are trained together: on the same batches, as many as memory holds, spread over the cluster."""
 
 from __future__ import annotations
 

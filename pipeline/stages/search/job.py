@@ -97,7 +97,7 @@ def resolve(config: OseSearchJob) -> dict[str, Any]:
     alone = replace(config.cluster, launcher="process", num_workers=1, gpus_per_worker=0)
     job = open_job(with_sections(config, cluster=alone), check_possible, copies_model=False)
     plan = plan_search(job, measures=False)
-    step, trials = job.config.search.steps[-1], plan.trials
+    step = job.config.search.steps[-1]
     tried = [one.architecture.name for one in plan.candidates]
     tried = [name for name in tried if not any(is_open(trial, step) for trial in plan.trials_of([name]))]
     log.info(f"{len(tried)} of {len(plan.candidates)} candidates were tried for {step} steps")

@@ -109,7 +109,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
         named=named,
         costs=costs,
         latencies=latencies,
-        maximum=_maximum(config, points, all_costs),
+        maximum=_maximum(points, all_costs),
         candidates=candidates,
         cover=[candidate.architecture.name for candidate in eps_cover(candidates, search.eps)],
         trials=trials,
@@ -125,7 +125,7 @@ def _named(config: OseSearchJob) -> list[Point]:
     return [Point(name=name, architecture=architecture_of(values, base)) for name, values in given.items()]
 
 
-def _maximum(config: OseSearchJob, points: Sequence[Point], costs: Mapping[str, Cost]) -> Cost:
+def _maximum(points: Sequence[Point], costs: Mapping[str, Cost]) -> Cost:
     """T: the architecture that is given, or the largest costs of the space, whatever the limits are."""
     if MAXIMUM in costs:
         return costs[MAXIMUM]

@@ -30,7 +30,7 @@ def answer_table(plan: SearchPlan, answer: Answer, search: Any) -> list[list[str
     """Header and a line a candidate that was tried, the answer first."""
     step = search.steps[-1]
     lines = [["candidate", "parameters", "operations", "MiB on disk", "ms", f"error after {step}", "W", "note"]]
-    on_front = set(front_names(plan, answer, step))
+    on_front = set(front_names(plan, step))
     for name in answer.ranking:
         error = _error(plan, name, step)
         assert error is not None
@@ -64,7 +64,7 @@ def _w(plan: SearchPlan, name: str, error: float) -> float:
     return w_coefficient(cost, plan.maximum, error)
 
 
-def front_names(plan: SearchPlan, answer: Answer, step: int) -> list[str]:
+def front_names(plan: SearchPlan, step: int) -> list[str]:
     """The points that were tried and that no other beats in bytes, milliseconds and error, cheapest first."""
     known = [one.architecture.name for one in plan.candidates]
     known = [name for name in known if _error(plan, name, step) is not None]
@@ -95,7 +95,7 @@ def document_of(plan: SearchPlan, answer: Answer, config: OseSearchJob) -> dict[
             "assumptions": [{**asdict(one), "standing": str(one.standing)} for one in guarantee.assumptions],
         },
         "brute_force": None if answer.optimum is None else asdict(answer.optimum),
-        "front": [described(plan, name, step) for name in front_names(plan, answer, step)],
+        "front": [described(plan, name, step) for name in front_names(plan, step)],
         "named": {point.name: plan.values(point.name) for point in plan.named},
         "latency_model": None if plan.latencies.model is None else dict(plan.latencies.model),
     }

@@ -173,18 +173,12 @@ def _survivors(trying: Trying, trials: Sequence[TrialPlan], points: list[str], s
     """Those that go on: the best by what decides in the end; the others' runs say why they do not."""
     config = trying.job.config
     search = config.search
-    least = {
-        point: min(map(mean_error, rates.values()))
-        for point, rates in errors_of(trials, step).items()
-        if point in points
-    }
-    standings = {point: _standing(trying, point, error) for point, error in least.items()}
+    errors = errors_of(trials, step)
+    standings = {point: _standing(trying, point, min(map(mean_error, errors[point].values()))) for point in points}
     gone = to_stop([-standings[point] for point in points], "halving", search.keep)
     left = [point for point, is_gone in zip(points, gone, strict=True) if not is_gone]
     what = "error" if search.limits else "W"
-    reason = (
-        f"given up after {step} of {search.steps[-1]} steps by halving: {len(left)} of {len(points)} by {what} go on"
-    )
+    reason = f"given up after {step} of {search.steps[-1]} steps: {len(left)} of {len(points)} go on, by {what}"
     log.info(reason)
     tracker = open_tracker(config)
     for trial in trials:

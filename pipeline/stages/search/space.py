@@ -134,13 +134,13 @@ def plan_trials(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> list[T
                 else:
                     student = plan_student(
                         config,
-                        replace(students[point.name], distil=config.search.distil, learning_rate=rate),
+                        replace(students[point.name], distil=config.search.distil),
                         maps[point.name],
                         key=trial_key,
                         seed=seed,
                         shows_seed=len(seeds) > 1,
                         folder=plan.folder,
                     )
-                    plan = replace(plan, student=student)
+                    plan = replace(plan, student=replace(student, learning_rate=rate))
                 trials.append(plan)
     return trials

@@ -12,6 +12,7 @@ from pipeline.config.sections.sweep import StudentConfig
 from pipeline.quantization.settings import check_settings, schedule_entries
 from pipeline.stages.fitting import for_each
 from pipeline.stages.precheck import check_model, check_surroundings
+from pipeline.stages.sweep.plan.found_students import with_found_students
 
 
 def check_sweep(config: SweepJob, mistakes: Mistakes | None = None) -> None:
@@ -21,6 +22,8 @@ def check_sweep(config: SweepJob, mistakes: Mistakes | None = None) -> None:
         UserError: whatever settings, paths and the model's own configuration tell.
     """
     mistakes = mistakes or Mistakes()
+    with mistakes.noted("sweep"):
+        config = with_found_students(config)
     students = [] if mistakes.concern("sweep") or mistakes.concern("recipe") else config.sweep.points()
     objective, has_students = config.task.objective, config.task.facts.has_students
     if not has_students:
