@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.benchmarking.engines.engine import Array, Engine, GreedyEngine
+from pipeline.benchmarking.engines.engine import Array, ClassifierEngine, Engine, GreedyEngine
 from pipeline.runtime.answer import OnnxAnswerer
 
 
 class OrtGraphs:
-    """An exported model; see `Graphs`."""
+    """An exported model that generates, open; see `Graphs`."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        answerer = OnnxAnswerer(folder, num_threads=threads, check=False)
+    def __init__(self, answerer: OnnxAnswerer) -> None:
         assert answerer.info.tokens.decoder_start is not None
         self.model, self.start = answerer.model, answerer.info.tokens.decoder_start
 
@@ -29,5 +28,8 @@ class OrtGraphs:
 
 def load(path: Path, threads: int) -> Engine:
     """An exported folder that runs on so many threads."""
-    graphs = OrtGraphs(path, threads)
+    answerer = OnnxAnswerer(path, num_threads=threads, check=False)
+    if answerer.labels is not None:
+        return ClassifierEngine(lambda source: answerer.model.classify(source.tolist()))
+    graphs = OrtGraphs(answerer)
     return GreedyEngine(graphs, graphs.start)

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSeq2SeqLM, GenerationConfig
+from transformers import AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.benchmarking.engines.engine import Array, Engine, Sample
@@ -18,10 +18,14 @@ import_module("transformers.models.bart.modeling_bart")  # else its import would
 
 
 class TorchEngine:
-    """A model in the precision of its file."""
+    """A model that generates.
 
-    def __init__(self, path: Path) -> None:
-        self.model = AutoModelForSeq2SeqLM.from_pretrained(path, dtype="auto").requires_grad_(False).eval()
+    Args:
+        model: in evaluation mode.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
 
     @torch.inference_mode()
     def sample(self, source: Array, num_tokens: int) -> Sample:
@@ -50,6 +54,6 @@ class TorchEngine:
 
 
 def load(path: Path, threads: int) -> Engine:
-    """A model that runs on so many threads."""
+    """A model in the precision of its file that runs on so many threads."""
     torch.set_num_threads(threads)
-    return TorchEngine(path)
+    return TorchEngine(AutoModelForSeq2SeqLM.from_pretrained(path, dtype="auto").requires_grad_(False).eval())

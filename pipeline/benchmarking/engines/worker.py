@@ -1,7 +1,8 @@
-"""A process that holds one model and takes a sample whenever it is asked: one JSON line in, one out.
+"""A process that holds models of one runtime and takes a sample whenever it is asked: one JSON line in, one out.
 
-It is told on its command line which model (JSON: engine, path, threads, options). Its first line says how long loading
-took; after that a line {source, new_tokens, seconds} asks for a sample, and the end of its input ends it.
+It is told on its command line which models (JSON: engine, paths by name, threads, options). Its first lines say how
+long loading each of them took; after that a line {model, source, new_tokens, seconds} asks for a sample of one, and the
+end of its input ends it.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ def main() -> int:
 
     try:
         request = json.loads(sys.argv[1])
-        load = load_engine(request["engine"], Path(request["path"]), request["threads"], request["options"])
-        start = time.perf_counter()
-        engine = load()
-        answer({"load_ms": 1000.0 * (time.perf_counter() - start)})
+        engines: dict[str, Engine] = {}
+        for name, path in request["paths"].items():
+            load = load_engine(request["engine"], Path(path), request["threads"], request["options"])
+            start = time.perf_counter()
+            engines[name] = load()
+            answer({"load_ms": 1000.0 * (time.perf_counter() - start)})
         for line in sys.stdin:
-            answer(sampled(engine, **json.loads(line)))
+            asked = json.loads(line)
+            answer(sampled(engines[asked.pop("model")], **asked))
     except BaseException as error:  # the parent must hear of it, whatever it is
         traceback.print_exc()
         answer({"error": f"{type(error).__name__}: {error}"})

@@ -9,10 +9,12 @@ from typing import Any
 
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, option, relation
+from pipeline.config.sections.export import VARIANTS
 from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.config.sections.recipe import WEIGHT_BITS
 from pipeline.config.sections.sweep import StudentConfig, check_students
 
+TORCH = "torch"  # among the runtimes; the others are exported variants, which ONNX Runtime runs
 SIZES = ("size_bytes", "parameters")
 INFERENCES = ("operations", "latency_ms")
 # A setting of a space of models -> the same of an architecture.
@@ -186,6 +188,45 @@ class MixedBitsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LatencyConfig:
+    """How the milliseconds of candidates are measured."""
+
+    source_tokens: int = option(128, "source tokens of a sequence", minimum=1)
+    new_tokens: int = option(32, "greedy tokens generated for each; a classifier generates none", minimum=2)
+    batch: int = option(1, "sequences at once", minimum=1)
+    threads: int = option(1, "threads of a model", minimum=1)
+    runtimes: list[str] = option(
+        lambda: ["fast", TORCH],
+        f"what runs them: {TORCH}: the package; {', '.join(VARIANTS)}: its graphs of that variant in ONNX Runtime",
+    )
+    rounds: int = option(7, "samples of every candidate that count", minimum=1)
+    sample_seconds: float = option(0.2, "a sample repeats what it times for at least so long", minimum=0.0)
+    chunk: int = option(
+        6, "candidates that take turns; beside them always the same one, by whose times chunks are compared", minimum=1
+    )
+    max_measured: int = option(
+        24, "most candidates that are measured; a model fitted to them tells the others' times", minimum=2
+    )
+    max_other_load: float = option(
+        0.15, "cores that other processes may use during a sample beyond those that the threads leave free", minimum=0.0
+    )
+    timeout_seconds: float = option(600.0, "how long a model may be silent before it counts as lost", minimum=1.0)
+
+    def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("runtimes")
+    def _runtimes_are_known(self) -> None:
+        allowed = (TORCH, *VARIANTS)
+        if not self.runtimes or len(set(self.runtimes)) < len(self.runtimes) or set(self.runtimes) - set(allowed):
+            raise UserError(
+                f"search.latency.runtimes={self.runtimes}",
+                f"one or more of {', '.join(allowed)}, each once",
+                "set search.latency.runtimes",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchConfig:
     """What is searched, how its points are tried, and which one is the answer."""
 
@@ -236,6 +277,7 @@ class SearchConfig:
         "spaces of at most so many points are tried whole, besides, and the answer is put beside the optimum",
         minimum=0,
     )
+    latency: LatencyConfig = option(LatencyConfig, "milliseconds of candidates")
     num_chosen: int = option(1, "how many points a sweep trains: the answer and the next best", minimum=1)
     group_size: int | None = option(
         None,
@@ -294,6 +336,16 @@ class SearchConfig:
         for name in ("max_mib", "max_ms"):
             if (limit := getattr(self, name)) is not None and limit <= 0:
                 raise UserError(f"search.{name}={limit}", "a number above 0", f"set search.{name}=null, or higher")
+
+    @relation("inference", "max_ms", "latency", "kind")
+    def _times_that_decide_are_taken(self) -> None:
+        needs = "search.inference=latency_ms" if self.inference == "latency_ms" else f"search.max_ms={self.max_ms}"
+        if (self.inference == "latency_ms" or self.max_ms is not None) and not self.latency.max_measured:
+            raise UserError(
+                f"{needs} with search.latency.max_measured=0",
+                "2 or more candidates that are measured",
+                "set search.latency.max_measured, e.g. to 24",
+            )
 
     @property
     def limits(self) -> dict[str, float]:

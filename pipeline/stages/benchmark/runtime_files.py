@@ -13,15 +13,12 @@ import torch
 from pipeline.benchmarking.contenders import Contender
 from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.sections.sweep import StudentConfig
-from pipeline.config.sections.task import TaskConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.onnx.export import export_package
 from pipeline.export.package import file_bytes
-from pipeline.models.load import load_teacher
 from pipeline.models.student import build_student
 from pipeline.runtime.manifest import model_bytes
-from pipeline.stages.benchmark.random_students import write_random_package
-from pipeline.stages.benchmark.random_tokens import Vocabulary
+from pipeline.stages.random_students import random_model, write_random_package
 from pipeline.stages.sweep.plan.students import LayerMaps, layer_maps
 from pipeline.storage.atomic import atomic_folder
 
@@ -59,13 +56,7 @@ class ModelFiles:
     @cached_property
     def teacher(self) -> Any:
         """The teacher in fp32."""
-        vocabulary = Vocabulary(size=self.config.model.vocab_size)
-        teacher = load_teacher(self.config.model, vocabulary, TaskConfig(), self.config.seed).eval()
-        generator = torch.Generator().manual_seed(self.config.seed)
-        with torch.no_grad():  # norms and biases all alike would be stored once, which no trained model's are
-            for vector in (parameter for parameter in teacher.parameters() if parameter.ndim == 1):
-                vector.add_(torch.randn(vector.shape, generator=generator), alpha=0.01)
-        return teacher
+        return random_model(self.config.model, self.config.seed)
 
     def maps(self, depth: str) -> LayerMaps:
         """Which layers of the teacher a student of a depth has.

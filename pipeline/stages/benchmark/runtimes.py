@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import random
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -30,25 +29,24 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from pipeline import runtime
+from pipeline.benchmarking.conditions import export_sources, machine_name
 from pipeline.benchmarking.contenders import Contender, contenders_of, weight_bytes_per_token
 from pipeline.benchmarking.engines.engine import releases
 from pipeline.benchmarking.memory_bandwidth import floors, read_bandwidth
 from pipeline.benchmarking.results import Cell, append_cell, cell_text, ratio, read_cells
 from pipeline.benchmarking.rounds import Sampling, take_rounds, times_of
-from pipeline.benchmarking.workers import LiveWorker, WorkerError
+from pipeline.benchmarking.workers import LiveModel, LiveWorker, WorkerError
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.console.progress import ProgressBar
-from pipeline.export import onnx
 from pipeline.models.families import family_of
 from pipeline.models.load import read_model_config
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.benchmark.random_tokens import Vocabulary, check_generates, random_rows
 from pipeline.stages.benchmark.runtime_files import ModelFiles, bytes_on_disk
 from pipeline.stages.memory import num_parameters
+from pipeline.stages.random_tokens import Vocabulary, check_generates, random_rows
 from pipeline.storage.layout import check_free, open_storage
 
 if TYPE_CHECKING:
@@ -121,7 +119,7 @@ def _measure(config: BenchmarkJob, model_config: PretrainedConfig, files: ModelF
         **{name: getattr(settings, name) for name in ("source_tokens", "new_tokens", "rounds", "sample_seconds")},
         "max_other_load": sampling.max_other_load,
         "load_before": os.getloadavg()[0],
-        "machine": _machine(),
+        "machine": machine_name(),
         "releases": releases(),
         "memory_bytes_per_second": read_bandwidth(),
         "left_out": left_out,
@@ -143,24 +141,24 @@ def _asked(
     contenders: list[Contender], paths: dict[str, Path], threads: int, sampling: Sampling, timeout: float, cell: str
 ) -> dict[str, dict[str, Any]]:
     """Times, memory and mistakes of every contender."""
-    workers: dict[str, LiveWorker] = {}
+    workers: dict[str, LiveModel] = {}
     loaded: dict[str, float] = {}
     failed: dict[str, str] = {}
     with ExitStack() as open_workers:
         for contender in contenders:  # one after the other: loading is timed, too
-            path = paths[contender.name]
+            path = {contender.name: paths[contender.name]}
             started = LiveWorker(contender.engine, path, threads, contender.options, timeout_seconds=timeout)
             worker = open_workers.enter_context(started)
             try:
-                loaded[contender.name] = worker.loaded()
-                workers[contender.name] = worker
+                loaded |= worker.loaded()
+                workers[contender.name] = LiveModel(worker, contender.name)
             except WorkerError as error:
                 failed[contender.name] = str(error)
         bar = ProgressBar(cell, sampling.rounds)
         samples, lost = take_rounds(workers, sampling, lambda n: bar.update(n, total=max(n, sampling.rounds)))
         bar.close()
         failed |= lost
-        resident = {name: worker.resident_bytes() for name, worker in workers.items() if name not in failed}
+        resident = {name: model.worker.resident_bytes() for name, model in workers.items() if name not in failed}
     return {
         contender.name: {
             "times": asdict(times_of(samples.get(contender.name, []), sampling)),
@@ -186,29 +184,11 @@ def _summary(record: dict[str, Any]) -> dict[str, Any]:
 
 def _files_key(config: BenchmarkJob, model_config: PretrainedConfig) -> str:
     """The name of everything that decides about the models' files, the code that exports among it."""
-    code = [path.read_text(encoding="utf-8") for path in _sources()]
-    return config_hash(model_config.to_dict(), config.seed, decisions(config.recipe.quantization), code)
+    return config_hash(model_config.to_dict(), config.seed, decisions(config.recipe.quantization), export_sources())
 
 
 def _results_key(config: BenchmarkJob, files_key: str) -> str:
     """The name of everything that the cells of one file have in common; how often they are sampled they say."""
     settings = config.benchmark.runtime
     common = ("schemes", "variants", "baselines", "source_tokens", "new_tokens")
-    return config_hash(files_key, {name: getattr(settings, name) for name in common}, _machine(), releases())
-
-
-def _sources() -> list[Path]:
-    """The code that makes exported files, and that decides what the runtime does with them."""
-    packages = [Path(str(package.__file__)).parent for package in (onnx, runtime)]
-    sources = sorted(path for package in packages for path in package.rglob("*.py"))
-    assert len(sources) > 2 * len(packages), "a package was moved, and the files' key would not notice its code"
-    return sources
-
-
-def _machine() -> str:
-    """Name of the processor, as far as it can be known, and its cores."""
-    cpuinfo = Path("/proc/cpuinfo")  # Linux only
-    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
-    lines = [line for line in text.splitlines() if line.startswith("model name")]
-    name = lines[0].partition(":")[2].strip() if lines else platform.processor() or platform.machine()
-    return f"{name}, {psutil.cpu_count()} cores"
+    return config_hash(files_key, {name: getattr(settings, name) for name in common}, machine_name(), releases())

@@ -152,24 +152,27 @@ def test_the_table_of_a_cell_names_who_was_left_out_and_who_failed():
 )
 def test_a_worker_that_cannot_load_says_why(tmp_path, engine, says):
     """And is not waited for."""
-    with LiveWorker(engine, tmp_path, 1, {}, timeout_seconds=120.0) as worker, pytest.raises(WorkerError, match=says):
+    with (
+        LiveWorker(engine, {"one": tmp_path}, 1, {}, timeout_seconds=120.0) as worker,
+        pytest.raises(WorkerError, match=says),
+    ):
         worker.loaded()
 
 
 def test_a_worker_that_was_killed_is_reported(tmp_path):
     """With its exit code."""
-    with LiveWorker("foo", tmp_path, 1, {}, timeout_seconds=120.0) as worker:
+    with LiveWorker("foo", {"one": tmp_path}, 1, {}, timeout_seconds=120.0) as worker:
         worker.process.kill()
         worker.process.wait()
         with pytest.raises(WorkerError, match="exit code -9"):
             worker.loaded()
         with pytest.raises(WorkerError):
-            worker.sample([[5]], 2, 0.0)
+            worker.sample("one", [[5]], 2, 0.0)
 
 
 def test_a_worker_that_is_silent_is_given_up(tmp_path):
     """After the time that it is given."""
-    with LiveWorker("torch", tmp_path, 1, {}, timeout_seconds=0.01) as worker:
+    with LiveWorker("torch", {"one": tmp_path}, 1, {}, timeout_seconds=0.01) as worker:
         with pytest.raises(WorkerError, match=r"silent for 0\.01 seconds"):
             worker.loaded()
         assert worker.process.wait(timeout=60) == -9
