@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from pipeline.config.sections.task import DecodingConfig, TaskConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.package import PackageInfo, write_package
 from pipeline.models.load import load_teacher
-from pipeline.models.student import build_student, prepare_student, sites_of
+from pipeline.models.student import build_student, empty_model, prepare_student, sites_of
 from pipeline.pruning.heads import count_heads
 from pipeline.pruning.importance import heads_to_keep
 from pipeline.pruning.removal import remove_heads
@@ -22,7 +23,7 @@ from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.random_tokens import Vocabulary
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 def random_model(model: ModelConfig, seed: int) -> PreTrainedModel:
@@ -35,7 +36,22 @@ def random_model(model: ModelConfig, seed: int) -> PreTrainedModel:
     Raises:
         UserError: no such family, or a shape that it cannot have.
     """
-    made = load_teacher(model, Vocabulary(size=model.vocab_size), TaskConfig(), seed).eval()
+    return _all_different(load_teacher(model, Vocabulary(size=model.vocab_size), TaskConfig(), seed).eval(), seed)
+
+
+def random_weights(model_config: PretrainedConfig, seed: int = 0) -> PreTrainedModel:
+    """A model of a configuration with weights of no meaning, in fp32, all different, too; dice stay as they are.
+
+    Args:
+        model_config: of any model.
+        seed: of its weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _all_different(empty_model(copy.deepcopy(model_config)).eval(), seed)
+
+
+def _all_different(made: PreTrainedModel, seed: int) -> PreTrainedModel:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():  # norms and biases all alike would be stored once, which no trained model's are
         for vector in (parameter for parameter in made.parameters() if parameter.ndim == 1):

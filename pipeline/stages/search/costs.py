@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import torch
-
-from pipeline.config.build import to_dict
 from pipeline.config.jobs.ose_search import OseSearchJob
-from pipeline.config.keys import config_hash
 from pipeline.console.progress import ProgressBar
-from pipeline.export.package import PackageInfo, file_bytes, write_package
 from pipeline.models.load import read_model_config
-from pipeline.models.student import build_student, empty_model, prepare_student, sites_of
 from pipeline.models.teacher_shape import teacher_shape
-from pipeline.pruning.heads import count_heads
-from pipeline.pruning.importance import heads_to_keep
-from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import scheme_of
 from pipeline.search.cover import Cost
 from pipeline.search.sizes import Operations, Parts
@@ -31,15 +20,11 @@ from pipeline.search.space import StudentArchitecture
 from pipeline.search.student_sizes import student_operations, student_parameters
 from pipeline.search.teacher_shape import TeacherShape
 from pipeline.stages.job import OpenedJob
+from pipeline.stages.search.candidate_packages import CandidatePackages
 from pipeline.stages.search.space import Point
-from pipeline.stages.sweep.plan.students import as_decided, layer_maps
 from pipeline.storage.atomic import atomic_json
 
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
-
 FP32_BYTES = 4
-NO_SHAPE = ("transformers_version", "_name_or_path")  # what a configuration says that no weight depends on
 
 log = logging.getLogger(__name__)
 
@@ -160,52 +145,15 @@ def packed_bytes(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[
     Raises:
         UserError: as `costs_of` says.
     """
-    config, found = job.config, dict[str, int]()
-    students = [as_decided(point.student, config.recipe) for point in points if point.student is not None]
-    maps = layer_maps(students, job.model_config)
-    teacher = functools.cache(lambda: _any_teacher(job.model_config))
-    shape = {name: value for name, value in job.model_config.to_dict().items() if name not in NO_SHAPE}
-    bar = ProgressBar("sizes", len(points))
-    for number, (point, student, layers) in enumerate(zip(points, students, maps, strict=True), 1):
-        scheme = scheme_of(student.scheme, student.recipe_under(config.recipe).quantization)
-        key = config_hash("packed bytes", shape, layers, student.heads, scheme.name, to_dict(scheme.quantization))
-        file = job.storage.cache / "packed_bytes" / f"{key}.json"
-        if not file.is_file():
-            model = build_student(teacher(), *layers, dropout=0.0, heads=_any_heads(teacher(), layers, student.heads))
-            prepare_student(model, scheme)
-            convert(model.eval(), sites_of(model), scheme)
-            info = PackageInfo(
-                scheme=scheme,
-                encoder_map=layers[0],
-                decoder_map=layers[1],
-                heads={},
-                decoding=config.task.decoding,
-                source_prefix="",
-                source_language=None,
-                target_language=None,
-                max_source_tokens=config.task.max_source_tokens,
-            )
-            with tempfile.TemporaryDirectory() as folder:
-                write_package(Path(folder), model, job.task.tokenizer(), info)
-                atomic_json(file, file_bytes(Path(folder)))
-        found[point.name] = json.loads(file.read_text())
-        bar.update(number)
+    packages, found = CandidatePackages(job), dict[str, int]()
+    files = {point.name: job.storage.cache / "packed_bytes" / f"{packages.key(point)}.json" for point in points}
+    missing = [point for point in points if not files[point.name].is_file()]
+    bar = ProgressBar("candidates packed", len(points), done=len(points) - len(missing), shown=bool(missing))
+    for number, point in enumerate(missing, 1):
+        with tempfile.TemporaryDirectory() as folder:
+            atomic_json(files[point.name], packages.write(point, Path(folder) / "packed"))
+        bar.update(len(points) - len(missing) + number)
     bar.close()
+    for point in points:
+        found[point.name] = json.loads(files[point.name].read_text())
     return found
-
-
-def _any_teacher(model_config: PretrainedConfig) -> PreTrainedModel:
-    """A teacher with weights of no meaning."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return empty_model(model_config).eval()
-
-
-def _any_heads(teacher: PreTrainedModel, layers: tuple[list[int], list[int]], part: float) -> dict[str, list[int]]:
-    """So many heads as a student keeps; which ones they are changes no size."""
-    if part == 1:
-        return {}
-    student = build_student(teacher, *layers, dropout=0.0)
-    return heads_to_keep(
-        {site.module: torch.zeros(count_heads(student, site)) for site in sites_of(student).attentions}, part
-    )

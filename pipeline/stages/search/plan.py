@@ -91,7 +91,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
             "lower search.steps, or raise student.epochs and student.max_steps",
         )
     costs = costs_of(job, [*points, *named])
-    latencies = latencies_of(job, [*points, *named], costs, measures=measures)
+    latencies = latencies_of(job, points, named, costs, measures=measures)
     all_costs = {
         name: one.cost(search.size, search.inference, latencies.milliseconds(name)) for name, one in costs.items()
     }

@@ -97,7 +97,21 @@ def document_of(plan: SearchPlan, answer: Answer, config: OseSearchJob) -> dict[
         "brute_force": None if answer.optimum is None else asdict(answer.optimum),
         "front": [described(plan, name, step) for name in front_names(plan, step)],
         "named": {point.name: plan.values(point.name) for point in plan.named},
-        "latency_model": None if plan.latencies.model is None else dict(plan.latencies.model),
+        "latency_model": latency_model_of(plan),
+    }
+
+
+def latency_model_of(plan: SearchPlan) -> dict[str, Any] | None:
+    """What times were fitted by, and how well; none where nothing was fitted."""
+    model = plan.latencies.model
+    if model is None:
+        return None
+    return {
+        "num_measured": len(plan.latencies.errors),
+        "median_error": model.median_error,
+        "max_error": model.max_error,
+        "coefficients": dict(model.coefficients),
+        "left_out": dict(model.left_out),
     }
 
 
@@ -115,6 +129,8 @@ def described(plan: SearchPlan, name: str, step: int) -> dict[str, Any]:
         "ms": None if latency is None else latency.milliseconds,
         "ms_interval": None if latency is None else [latency.low, latency.high],
         "ms_is_measured": latency is not None and latency.is_measured,
+        "ms_by_runtime": {} if latency is None else dict(latency.by_runtime),
+        "ms_model_error": plan.latencies.errors.get(name),
         "error": error,
         "W": None if error is None else _w(plan, name, error),
     }
