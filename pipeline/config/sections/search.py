@@ -205,7 +205,7 @@ class LatencyConfig:
         6, "candidates that take turns; beside them always the same one, by whose times chunks are compared", minimum=1
     )
     max_measured: int = option(
-        24, "most candidates that are measured; a model fitted to them tells the others' times", minimum=2
+        0, "most candidates that are measured; a model fitted to them tells the others' times; 0: no times", minimum=0
     )
     max_other_load: float = option(
         0.15, "cores that other processes may use during a sample beyond those that the threads leave free", minimum=0.0

@@ -168,8 +168,8 @@ def num_open(plan: SearchPlan, search: SearchConfig) -> int:
 
 
 def tries_all(plan: SearchPlan, search: SearchConfig) -> bool:
-    """Whether every candidate is tried, so that the optimum is known."""
-    return len(plan.candidates) <= search.brute_force_points or len(plan.cover) == len(plan.candidates)
+    """Whether every candidate is tried, whatever the rule gives up, so that the optimum is known."""
+    return len(plan.candidates) <= search.brute_force_points
 
 
 def check_hours(job: OpenedJob[OseSearchJob], plan: SearchPlan) -> float:
