@@ -20,7 +20,7 @@ from pipeline.config.errors import UserError
 from pipeline.search.sizes import linear
 from pipeline.search.table import TableRow
 
-UNIT = "fine-tuned GLUE tasks"
+GLUE_TASKS = "fine-tuned GLUE tasks"
 GROUP = "glue"
 TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst", "sts")
 NUM_TASKS = (1, 2, 4, 8)
@@ -70,12 +70,12 @@ class Count:
         )
 
 
-def is_row(record: Mapping[str, Any]) -> bool:
+def is_encoder_row(record: Mapping[str, Any]) -> bool:
     """Whether a line looks like one of that file."""
     return {"scores", "layers", "hidden_size"} <= set(record)
 
 
-def row_of(place: str, record: Mapping[str, Any]) -> TableRow:
+def encoder_row(place: str, record: Mapping[str, Any]) -> TableRow:
     """A line of architectures.jsonl.
 
     Args:

@@ -61,9 +61,7 @@ class TableRow:
             if not errors or not all(type(steps) is int and steps > 0 for steps in errors):
                 raise _wrong(self, f"errors of '{group}' after {list(errors)} steps", "numbers of steps from 1 on")
             if not all(_is_number(error) and error > 0 for error in errors.values()):
-                raise _wrong(
-                    self, f"errors {dict(errors)} of '{group}'", "errors above 0, null where training diverged"
-                )
+                raise _wrong(self, f"errors {dict(errors)} of '{group}'", "numbers above 0, null where it diverged")
         if self.final not in self.errors:
             raise _wrong(self, f"the final group '{self.final}'", f"one of the groups {list(self.errors)}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.search import nas_bench_bert
+from pipeline.search.nas_bench_bert import GLUE_TASKS, encoder_row, is_encoder_row
 from pipeline.search.table import OPTIMISER_STEPS, SearchTable, TableRow, tables_of
 
 FIELDS = {"name": str, "seed": int, "costs": dict, "errors": dict, "final": str}
@@ -26,21 +26,23 @@ def read_tables(path: Path) -> tuple[SearchTable, ...]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip():
             records.append((f"{path}, line {number}", _record(f"{path}, line {number}", line)))
-    is_bench = bool(records) and nas_bench_bert.is_row(records[0][1])
-    read: Callable[[str, Mapping[str, Any]], TableRow] = nas_bench_bert.row_of if is_bench else row_of
+    is_bench = bool(records) and is_encoder_row(records[0][1])
+    read: Callable[[str, Mapping[str, Any]], TableRow] = encoder_row if is_bench else row_of
     rows = [read(place, record) for place, record in records]
-    return tables_of(rows, nas_bench_bert.UNIT if is_bench else OPTIMISER_STEPS)
+    return tables_of(rows, GLUE_TASKS if is_bench else OPTIMISER_STEPS)
 
 
 def check_is_table(path: Path) -> None:
-    """Refuse what is no file.
+    """Refuse what is no file; an empty path is no table.
 
     Raises:
         UserError: as said.
     """
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is not there"
-        raise UserError(f"the table '{path}' {what}", "a JSONL file, a row a candidate", "set benchmark.search.table")
+        what = f"the table '{path}' {'is a folder' if path.is_dir() else 'is not there'}"
+        raise UserError(
+            "no table" if path == Path() else what, "a JSONL file, a row a candidate", "set benchmark.search.table"
+        )
 
 
 def row_of(place: str, record: Mapping[str, Any]) -> TableRow:

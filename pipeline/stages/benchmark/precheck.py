@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.errors import Mistakes
 from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.distillation.layer_map import student_maps
@@ -33,7 +33,5 @@ def check_benchmark(config: BenchmarkJob, mistakes: Mistakes | None = None) -> N
                 for_each(students, lambda one: student_maps(one, start.num_layers))
     if settings.kind == "search" and not mistakes.concern("benchmark.search.table"):
         with mistakes.noted("benchmark.search.table"):
-            if not settings.search.table:
-                raise UserError("no table", "a JSONL file, a row a candidate", "set benchmark.search.table")
             check_is_table(Path(settings.search.table))
     mistakes.tell()

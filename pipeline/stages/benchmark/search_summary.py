@@ -68,7 +68,10 @@ def between_seeds(tables: Sequence[SearchTable]) -> float | None:
 
 
 def summaries(trials: Sequence[Trial]) -> list[dict[str, Any]]:
-    """A row per goal, loop and budget, over all draws; how often it did better and worse than random search."""
+    """A row per goal, loop and budget, over the draws in which the budget paid for an answer.
+
+    It says in how many that was, and how often the loop did better and worse than random search, which always answers.
+    """
     by_cell: dict[tuple[str, str, int], list[Trial]] = {}
     for trial in trials:
         by_cell.setdefault((trial.goal, trial.loop, trial.budget), []).append(trial)
@@ -83,7 +86,8 @@ def summaries(trials: Sequence[Trial]) -> list[dict[str, Any]]:
                 "is_w": cell[0].is_w,
                 "loop": loop,
                 "budget": budget,
-                "num_draws": len(cell),
+                "num_draws": len(at_random),
+                "num_answers": len(cell),
                 "regret": _finite(regrets.mean()),
                 "deviation": float(regrets.std(ddof=1)) if has_spread else None,
                 "lowest": _finite(regrets.min()),
@@ -120,7 +124,7 @@ def ranker_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def regret_tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Regrets, a table per goal, for a terminal; a stroke where the budget pays for no answer."""
+    """Regrets, a table per goal, for a terminal; in brackets how many draws had an answer where not all had one."""
     budgets = sorted({row["budget"] for row in rows})
     cells = {(row["goal"], row["loop"], row["budget"]): row for row in rows}
     for goal in dict.fromkeys(row["goal"] for row in rows):
@@ -136,4 +140,5 @@ def _regret(row: Mapping[str, Any] | None) -> str:
     if row["regret"] is None:
         return "diverged"
     factor = PERCENT if row["is_w"] else 1
-    return f"{factor * row['regret']:.2f} ± {factor * (row['deviation'] or 0):.2f}"
+    answers = "" if row["num_answers"] == row["num_draws"] else f" ({row['num_answers']} of {row['num_draws']})"
+    return f"{factor * row['regret']:.2f} ± {factor * (row['deviation'] or 0):.2f}{answers}"
