@@ -64,7 +64,7 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     bar, trials = ProgressBar("draws", len(tables) * settings.num_seeds), list[Trial]()
     for table in tables:
         for seed in range(config.seed, config.seed + settings.num_seeds):
-            offered = table.offered(np.random.default_rng(seed).permutation(len(table.names))[:num_offered])
+            offered = table.offered(np.random.default_rng((seed, 0)).permutation(len(table.names))[:num_offered])
             trials += _trials(settings, offered, columns.maximum(table), columns, limits, seed)
             bar.update(bar.done + 1, f"seed {seed}")
     bar.close()
@@ -96,7 +96,7 @@ def _trials(
     for goal in goals:
         for name, loop in _loops(table, goal, settings.eta).items():
             for budget in sorted(set(settings.budgets)):
-                answer = loop(table, goal, budget * table.end, np.random.default_rng((seed, budget)))
+                answer = loop(table, goal, budget * table.end, np.random.default_rng((seed, 1)))
                 if answer is not None:
                     yield Trial(
                         goal=goal.name,
