@@ -23,7 +23,7 @@ def read_tables(path: Path) -> tuple[SearchTable, ...]:
     """
     check_is_table(path)
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
             records.append((f"{path}, line {number}", _record(f"{path}, line {number}", line)))
     is_bench = bool(records) and is_encoder_row(records[0][1])
@@ -81,6 +81,13 @@ def _errors(place: str, group: str, errors: Any) -> dict[int, Any]:
     if not isinstance(errors, dict) or not all(str(steps).isdecimal() for steps in errors):
         raise _wrong(place, f"errors of '{group}' = {errors!r}")
     return {int(steps): math.inf if error is None else error for steps, error in errors.items()}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _wrong(str(path), f"no text in UTF-8 ({error.reason} at byte {error.start})") from None
 
 
 def _record(place: str, line: str) -> dict[str, Any]:

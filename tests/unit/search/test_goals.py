@@ -45,6 +45,7 @@ def test_a_limit_allows_all_that_meet_it_cheapest_first(table):
         limit, sizes = COLUMNS.limit(table, part), table.costs["parameters"]
         allowed = least_error(table, COLUMNS, limit).allowed
         assert set(allowed) == set(np.flatnonzero(sizes <= limit)) and len(allowed) >= part * len(sizes)
+        assert limit == np.sort(sizes)[math.ceil((len(sizes) - 1) * part)]
         assert (np.diff(sizes[allowed]) >= 0).all() and limit in sizes
 
 

@@ -71,3 +71,6 @@ def test_a_file_that_is_not_there_is_said(tmp_path):
             read_tables(tmp_path / path)
     with pytest.raises(UserError, match="no table"):
         read_tables(Path())
+    (tmp_path / "packed.jsonl").write_bytes(b"\x1f\x8b\x08")
+    with pytest.raises(UserError, match="no text in UTF-8"):
+        read_tables(tmp_path / "packed.jsonl")
