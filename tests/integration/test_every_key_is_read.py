@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from repository import ROOT
+from search_tables import written_table
 
 from pipeline.config.build import describe
 from pipeline.config.job import all_jobs, groups_of, job_name
@@ -187,6 +188,7 @@ def test_benchmarks_read_what_they_accept(unread, tmp_path):
         ["cohort", *cohort, "recipe=dqbart"],
         ["parity", "benchmark.parity={schemes: [2-2-8], depth: 2-1, num_seeds: 1, num_steps: 4, source_tokens: 8}"],
         ["runtime", "benchmark.runtime={depths: [2-1], batches: [1], threads: [1], schemes: [2-2-8], rounds: 1}"],
+        ["search", f"benchmark.search={{table: {written_table(tmp_path)}, budgets: [1], num_seeds: 1}}"],
     ]
     assert unread(BenchmarkJob, benchmark_job.run, *([*words, *tiny] for words in kinds), base=False) == [
         "benchmark.shapes"  # conf/benchmark.yaml reads it

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation, section
-from pipeline.config.sections.benchmark import ParityBenchmarkConfig, RuntimeBenchmarkConfig
+from pipeline.config.sections.benchmark import ParityBenchmarkConfig, RuntimeBenchmarkConfig, SearchBenchmarkConfig
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.evaluation import EvaluationConfig
 from pipeline.config.sections.model import ModelConfig
@@ -23,8 +23,9 @@ class BenchmarkConfig:
     kind: str = option(
         "generation",
         "generation: weights quantized once or at every step; cohort: one teacher pass for all students, or one each; "
-        "runtime: exported students beside other runtimes; parity: what they say beside what the trained ones say",
-        allowed=("generation", "cohort", "runtime", "parity"),
+        "runtime: exported students beside other runtimes; parity: what they say beside what the trained ones say; "
+        "search: rankers and search loops on a table of trained architectures",
+        allowed=("generation", "cohort", "runtime", "parity", "search"),
         place=0,
     )
     shapes: dict[str, dict[str, int]] = option(
@@ -45,6 +46,7 @@ class BenchmarkConfig:
     num_steps: int = option(4, "cohort: optimiser steps that are timed, of either kind", minimum=1)
     runtime: RuntimeBenchmarkConfig = option(RuntimeBenchmarkConfig, "kind runtime")
     parity: ParityBenchmarkConfig = option(ParityBenchmarkConfig, "kind parity")
+    search: SearchBenchmarkConfig = option(SearchBenchmarkConfig, "kind search")
 
     def __post_init__(self) -> None:
         check_relations(self)
