@@ -62,7 +62,7 @@ class Told:
         if model == self.fails:
             raise WorkerError("gone")
         self.asked.append((self.engine, model, tuple(map(tuple, source)), new_tokens))
-        return {"encode_ms": 1.0, "decode_ms": 2.0 + len(model)}
+        return {"encode_ms": 1.0, "decode_ms": 2.0 + len(model), "processor_ms": 2.5}
 
     def processor_seconds(self):
         return 0.0
@@ -184,6 +184,7 @@ def test_students_are_timed_in_live_processes(packages, tmp_path):
     for name, by_runtime in found.items():
         assert set(by_runtime) == {"torch", "fast"}
         assert all(timing.median_ms > timing.encode_ms > 0 for timing in by_runtime.values())
+        assert all(timing.processor_ms > 0 for timing in by_runtime.values())
         record = read_record(tmp_path / "records", name)
         assert record.seconds > 0 and all(entry.file_bytes > 0 for entry in record.runtimes.values())
     assert not (tmp_path / "records" / "graphs").exists()

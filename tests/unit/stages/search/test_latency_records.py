@@ -16,7 +16,8 @@ from pipeline.stages.search.latency_records import (
 
 
 def samples(*totals, other_load=0.0):
-    return [TimedSample(encode_ms=total / 4, decode_ms=3 * total / 4, other_load=other_load) for total in totals]
+    parts = [{"encode_ms": total / 4, "decode_ms": 3 * total / 4, "processor_ms": total / 2} for total in totals]
+    return [TimedSample(**part, other_load=other_load) for part in parts]
 
 
 def record(own, reference, **changes):
@@ -39,6 +40,7 @@ def test_a_chunk_on_a_slower_machine_is_brought_to_the_speed_of_all():
     assert [found[name].drift for name in records] == [1.0, 1.0, 2.0]
     assert (found["late"].lower_ms, found["late"].upper_ms, found["late"].spread_ms) == (4.5, 5.5, 0.5)
     assert found["late"].encode_ms == 1.25
+    assert found["late"].processor_ms == 5.0  # it is what was used
 
 
 def test_disturbed_samples_do_not_count():
