@@ -7,12 +7,11 @@ import pytest
 
 from pipeline.benchmarking.workers import WorkerError
 from pipeline.config.errors import UserError
-from pipeline.config.sections.recipe import RecipeConfig
+from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
+from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.config.sections.search import LatencyConfig
-from pipeline.config.sections.sweep import StudentConfig
-from pipeline.search.space import EncoderArchitecture
+from pipeline.stages.random_students import random_model, write_random_package
 from pipeline.stages.search import latency
-from pipeline.stages.search.candidate_packages import write_encoder_package, write_student_package
 from pipeline.stages.search.latency import time_packages
 from pipeline.stages.search.latency_records import read_record, record_path
 
@@ -29,13 +28,25 @@ SMALL = LatencyConfig(
 NAMES = ["2-1", "3-3", "1-1", "3-1", "2-2"]  # the reference first
 
 
+def write_student(folder, teacher, depth, scheme="8-8-8"):
+    """The first layers of a teacher, packed."""
+    maps = tuple(list(range(int(layers))) for layers in depth.split("-"))
+    write_random_package(folder, teacher, maps, scheme, QuantizationConfig(), 32)
+
+
+def write_classifier(folder, layers):
+    """An encoder with a head, packed as it is."""
+    shape = ArchitectureConfig(d_model=16, ffn_dim=24, num_heads=2, encoder_layers=layers, max_positions=32)
+    model = random_model(ModelConfig(family="bert", vocab_size=300, architecture=shape), 0)
+    write_random_package(folder, model, (list(range(layers)), []), "32-32-32", QuantizationConfig(), 32)
+
+
 @pytest.fixture
 def packages(make_bart, tmp_path):
     """Students of a 3-3 teacher by their depths."""
     teacher = make_bart(3, 3)
     for depth in NAMES:
-        student = StudentConfig(scheme="8-8-8", depth=depth)
-        write_student_package(tmp_path / "packages" / depth, teacher, student, RecipeConfig(), 32)
+        write_student(tmp_path / "packages" / depth, teacher, depth)
     return {depth: tmp_path / "packages" / depth for depth in NAMES}
 
 
@@ -145,11 +156,11 @@ def test_other_conditions_are_measured_anew(packages, told, tmp_path, changes):
 
 def test_a_package_that_has_changed_is_measured_anew(packages, told, tmp_path, make_bart):
     """And all of them where it is the reference."""
-    some, other = {name: packages[name] for name in NAMES[:3]}, StudentConfig(scheme="2-2-8", depth="1-1")
+    some = {name: packages[name] for name in NAMES[:3]}
     time_packages(some, "2-1", SMALL, tmp_path / "records")
     for changed, expected in (("3-3", ["2-1", "3-3"]), ("2-1", ["2-1", "3-3", "1-1"])):
         told.started.clear()
-        write_student_package(packages[changed], make_bart(3, 3), other, RecipeConfig(), 32)
+        write_student(packages[changed], make_bart(3, 3), "1-1", "2-2-8")
         time_packages(some, "2-1", SMALL, tmp_path / "records")
         assert [names for _, names, _ in told.started] == [expected]
 
@@ -192,11 +203,9 @@ def test_students_are_timed_in_live_processes(packages, tmp_path):
 
 def test_classifiers_are_timed_by_one_pass(tmp_path):
     """They generate nothing, and all of their time is the encoder's."""
-    packages = {}
-    for layers in (1, 2):
-        packages[f"L{layers}"] = tmp_path / f"L{layers}"
-        shape = EncoderArchitecture(layers=layers, heads=2, hidden=16, intermediate=24)
-        write_encoder_package(packages[f"L{layers}"], shape, RecipeConfig(), vocab_size=300, max_positions=32)
+    packages = {f"L{layers}": tmp_path / f"L{layers}" for layers in (1, 2)}
+    for layers, folder in enumerate(packages.values(), start=1):
+        write_classifier(folder, layers)
     settings = replace(SMALL, runtimes=["fast"], rounds=1)
     found = time_packages(packages, "L1", settings, tmp_path / "records")
     for by_runtime in found.values():
@@ -225,8 +234,7 @@ def test_what_cannot_be_timed_is_refused(packages, told, tmp_path, settings, cha
 
 def test_students_and_classifiers_are_not_timed_together(packages, told, tmp_path):
     """Nor is a folder that holds no package."""
-    shape = EncoderArchitecture(layers=1, heads=2, hidden=16, intermediate=24)
-    write_encoder_package(tmp_path / "L1", shape, RecipeConfig(), vocab_size=300, max_positions=32)
+    write_classifier(tmp_path / "L1", 1)
     mixed = {"2-1": packages["2-1"], "L1": tmp_path / "L1"}
     with pytest.raises(UserError, match="1 candidates that generate and 1 that classify"):
         time_packages(mixed, "2-1", SMALL, tmp_path / "records")
