@@ -1,1 +1,1 @@
-"""The job `ose_search`."""
+"""Architecture search: a space, its costs, the first steps of its candidates, the answer."""
