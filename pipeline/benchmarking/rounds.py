@@ -52,6 +52,7 @@ class TimedSample:
 
     encode_ms: float
     decode_ms: float
+    processor_ms: float  # processor time of a run, of all threads
     other_load: float  # cores
 
 
@@ -106,7 +107,7 @@ def take_rounds(
         except WorkerError as error:
             failed[name] = str(error)
             return
-        times = {key: float(answer[key]) for key in ("encode_ms", "decode_ms")}
+        times = {key: float(answer[key]) for key in ("encode_ms", "decode_ms", "processor_ms")}
         samples[name].append(TimedSample(**times, other_load=meanwhile()))
 
     for name in workers:

@@ -55,15 +55,17 @@ def sampled(engine: Engine, source: list[list[int]], new_tokens: int, seconds: f
     """
     array = np.array(source, dtype=np.int64)
     engine.sample(array, WARM_UP_TOKENS)
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     samples = [engine.sample(array, new_tokens)]
     while time.perf_counter() - start < seconds:
         samples.append(engine.sample(array, new_tokens))
+    used = time.process_time() - used
     if (shape := samples[-1].tokens.shape) != (wanted := (len(source), new_tokens)):
         raise ValueError(f"{shape} tokens decoded, {wanted} wanted")
     return {
         "encode_ms": sum(sample.encode_ms for sample in samples) / len(samples),
         "decode_ms": sum(sample.decode_ms for sample in samples) / len(samples),
+        "processor_ms": 1000.0 * used / len(samples),
     }
 
 

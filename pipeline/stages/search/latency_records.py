@@ -67,6 +67,8 @@ class Timing:
         lower_ms: first quartile.
         upper_ms: third quartile.
         encode_ms: median of the encoder's part; of a classifier it is all.
+        processor_ms: median of the processor time that all threads used, as it was: on a machine that is never left
+            alone it says more about one thread than the time that passed.
         num_samples: samples that these numbers are of.
         num_disturbed: samples beside which other processes used more of the processors than they might.
         is_disturbed: whether disturbed samples count here, because there were not enough others.
@@ -79,6 +81,7 @@ class Timing:
     lower_ms: float
     upper_ms: float
     encode_ms: float
+    processor_ms: float
     num_samples: int
     num_disturbed: int
     is_disturbed: bool
@@ -158,6 +161,7 @@ def _timing(found: RuntimeSamples, max_other_load: float, reference_ms: float) -
         lower_ms=float(lower / drift),
         upper_ms=float(upper / drift),
         encode_ms=float(np.median([sample.encode_ms for sample in counted]) / drift),
+        processor_ms=float(np.median([sample.processor_ms for sample in counted])),
         num_samples=len(counted),
         num_disturbed=len(found.samples) - len(kept(found.samples, max_other_load)),
         is_disturbed=is_disturbed,

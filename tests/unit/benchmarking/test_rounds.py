@@ -25,7 +25,7 @@ class Told:
         self.asked.append((self.name, seconds))
         if self.count == self.fails:
             raise WorkerError("gone")
-        return {"encode_ms": 1.0, "decode_ms": 8.0 * self.count}
+        return {"encode_ms": 1.0, "decode_ms": 8.0 * self.count, "processor_ms": 9.0}
 
     def processor_seconds(self):
         return 0.0
@@ -36,7 +36,7 @@ def quiet(worker):
 
 
 def timed(other_load, encode_ms=1.0, decode_ms=8.0):
-    return TimedSample(encode_ms=encode_ms, decode_ms=decode_ms, other_load=other_load)
+    return TimedSample(encode_ms=encode_ms, decode_ms=decode_ms, processor_ms=9.0, other_load=other_load)
 
 
 def test_every_worker_is_asked_once_a_round_and_nobody_is_always_first():
@@ -48,6 +48,7 @@ def test_every_worker_is_asked_once_a_round_and_nobody_is_always_first():
     assert [seconds for _, seconds in asked] == [0.0] * 3 + [0.5] * 9
     for found in samples.values():
         assert [sample.decode_ms for sample in found] == [16.0, 24.0, 32.0]
+        assert {sample.processor_ms for sample in found} == {9.0}
     assert (failed, rounds) == ({}, [1, 2, 3])
     assert rotated([], 3) == []
 
