@@ -85,6 +85,12 @@ def prepare_student(student: PreTrainedModel, scheme: Scheme) -> None:
     _use_quantized_attention(student, scheme)
 
 
+def prepare_inputs(student: PreTrainedModel, scheme: Scheme) -> None:
+    """Fake-quantize what a student's layers read, and none of its weights."""
+    prepare_activations(student, sites_of(student), scheme)
+    _use_quantized_attention(student, scheme)
+
+
 def assemble_packed(
     config: PretrainedConfig, scheme: Scheme, weights: dict[str, PackedWeight], heads: dict[str, list[int]]
 ) -> PreTrainedModel:
