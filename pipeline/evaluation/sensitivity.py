@@ -7,7 +7,6 @@ of several groups need not add up.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pipeline.config.errors import UserError
-from pipeline.models.student import prepare_inputs, sites_of
+from pipeline.models.student import prepare_inputs, sharing_copy, sites_of
 from pipeline.quantization.fake_quantize import calibration, learns_activations
 from pipeline.quantization.one_at_a_time import weights_quantized
 from pipeline.quantization.prepare import weight_modules
@@ -93,9 +92,3 @@ def sensitivities(
         found.append(Sensitivity(modules=modules, losses=losses, loss_before=loss_before))
         on_measured(found[-1])
     return found
-
-
-def sharing_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """A model with modules of its own around the same tensors: what is done to its layers, the other does not see."""
-    tensors = [*model.parameters(), *model.buffers()]
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})

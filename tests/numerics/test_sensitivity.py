@@ -10,9 +10,9 @@ from teachers import RECIPES, maps, random_teacher
 from pipeline.config.errors import UserError
 from pipeline.config.sections.recipe import QuantizationConfig, QuantizersConfig
 from pipeline.distillation.calibration_loss import CalibrationLoss, target_logits
-from pipeline.evaluation.sensitivity import sensitivities, sharing_copy
+from pipeline.evaluation.sensitivity import sensitivities
 from pipeline.models.families import families, family_named
-from pipeline.models.student import build_student, prepare_student, sites_of
+from pipeline.models.student import build_student, prepare_student, sharing_copy, sites_of
 from pipeline.quantization.bit_patterns import patterns_for
 from pipeline.quantization.fake_quantize import calibration, learns_activations
 from pipeline.quantization.one_at_a_time import block_parts, single_modules
@@ -106,8 +106,7 @@ def test_at_32_bits_the_loss_is_the_models_own(model, batches, activations):
     assert all(one.rises == {32: 0.0} for one in found)
 
 
-@pytest.mark.parametrize("settings", ["best", "dqbart", "lsq", "seq"])
-@pytest.mark.parametrize("bits", [2, 8])
+@pytest.mark.parametrize(("settings", "bits"), [("best", 1), ("dqbart", 8), ("lsq", 3), ("seq", 2)])
 def test_losses_are_those_of_a_student_with_these_bits(model, batches, settings, bits):
     """One module, two of them, all: as a recipe with their patterns prepares it before its first step."""
     quantization = QuantizationConfig(**SETTINGS[settings])
