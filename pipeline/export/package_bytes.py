@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from pipeline.evaluation.sensitivity import Sensitivity
 from pipeline.export.package import plain_tensors
 from pipeline.models.student import prepare_inputs, sharing_copy, sites_of
 from pipeline.quantization.fake_quantize import WeightFakeQuantize
@@ -24,6 +25,7 @@ from pipeline.quantization.packing import packed_size
 from pipeline.quantization.prepare import module_bits, weight_modules
 from pipeline.quantization.quantizers import Quantizer
 from pipeline.quantization.scheme import NOT_QUANTIZED, Scheme
+from pipeline.search.mixed_bits import BitChoice, BitOption
 
 ALIGNMENT = 8  # of the header's end
 # Later ones come first in a file.
@@ -100,6 +102,23 @@ def bytes_by_bits(model: PreTrainedModel, scheme: Scheme, bits: Sequence[float])
     rest = [StoredTensor(name, tensor.dtype, tuple(tensor.shape)) for name, tensor in plain.items()]
     fixed = 8 + len("{}") + ALIGNMENT - 1
     return PackageBytes(modules=modules, rest=fixed + sum(_line(one, largest) + one.num_bytes for one in rest))
+
+
+def bit_choices(found: Sequence[Sensitivity], sizes: PackageBytes) -> list[BitChoice]:
+    """What an assignment of bits chooses from: the measured groups with their losses, and the bytes of their modules.
+
+    Of a budget for the whole file, `sizes.rest` is spent already.
+    """
+    return [
+        BitChoice(
+            modules=one.modules,
+            options=tuple(
+                BitOption(bits=bits, num_bytes=sum(sizes.modules[name][bits] for name in one.modules), loss=rise)
+                for bits, rise in one.rises.items()
+            ),
+        )
+        for one in found
+    ]
 
 
 def _stored(model: PreTrainedModel, scheme: Scheme, bits: dict[str, float]) -> list[StoredTensor]:

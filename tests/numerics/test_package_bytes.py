@@ -13,7 +13,7 @@ from pipeline.config.sections.task import DecodingConfig
 from pipeline.distillation.calibration_loss import CalibrationLoss
 from pipeline.evaluation.sensitivity import sensitivities
 from pipeline.export.package import PackageInfo, file_bytes, write_package
-from pipeline.export.package_bytes import bytes_by_bits, package_bytes
+from pipeline.export.package_bytes import bit_choices, bytes_by_bits, package_bytes
 from pipeline.models.families import families, family_named
 from pipeline.models.student import build_student, empty_model, prepare_student, sharing_copy, sites_of
 from pipeline.quantization.bit_patterns import patterns_for
@@ -21,7 +21,7 @@ from pipeline.quantization.one_at_a_time import block_parts
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.prepare import module_bits
 from pipeline.quantization.scheme import scheme_of
-from pipeline.search.mixed_bits import BitChoice, BitOption, best_assignment
+from pipeline.search.mixed_bits import best_assignment
 
 ALLOWED = {f.name: f.metadata["allowed"] for f in dataclasses.fields(QuantizersConfig)}
 
@@ -172,12 +172,8 @@ def test_bits_go_where_they_matter(make_student, packed_size, family, tiny_batch
     found = sensitivities(student, scheme, groups, bits, CalibrationLoss(batches=[batch]))
     sizes = bytes_by_bits(student, scheme, bits)
 
-    def option(one, count):
-        num_bytes = sum(sizes.modules[name][count] for name in one.modules)
-        return BitOption(bits=count, num_bytes=num_bytes, loss=one.rises[count])
-
-    choices = [BitChoice(modules=one.modules, options=tuple(option(one, b) for b in bits)) for one in found]
-    uniform = [option(one, 2) for one in found]
+    choices = bit_choices(found, sizes)
+    uniform = [next(option for option in choice.options if option.bits == 2) for choice in choices]
     budget = sum(one.num_bytes for one in uniform)
     answer = best_assignment(choices, budget)
     assert answer.loss <= sum(one.loss for one in uniform) and answer.gap == 0

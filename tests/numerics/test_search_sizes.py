@@ -18,7 +18,13 @@ from pipeline.quantization.prepare import quantized_weights
 from pipeline.quantization.scheme import scheme_of
 from pipeline.search.sizes import EncoderEnds, encoder_operations, encoder_parameters
 from pipeline.search.space import EncoderArchitecture, EncoderSpace, StudentArchitecture
-from pipeline.search.student_sizes import student_bytes, student_operations, student_parameters
+from pipeline.search.student_sizes import (
+    student_bytes,
+    student_operations,
+    student_parameters,
+    teacher_operations,
+    teacher_parameters,
+)
 
 ENCODERS = EncoderSpace(layers=(1, 3), heads=(2, 3), hidden=(12, 16), intermediate=(8, 20)).points()
 DEPTHS_AND_HEADS = [((1, 1), 1), ((3, 1), 2), ((1, 2), 4), ((3, 2), 3)]
@@ -141,6 +147,15 @@ def test_students_run_the_products_of_the_closed_form(student, teacher, lengths)
     assert products.total == counted(model, **inputs)
     layers = [model.get_submodule(stack.prefix) for stack in family_of(teacher.config).stacks]
     assert products.blocks == products_inside(model, layers, inputs)
+
+
+def test_teachers_have_the_parameters_and_products_of_the_built_model(teacher):
+    """All layers and heads, also where encoder and decoder have different ones."""
+    shape, inputs = teacher_shape(teacher.config), {"input_ids": tokens(9)}
+    if family_of(teacher.config).decoder:
+        inputs |= {"decoder_input_ids": tokens(4), "use_cache": False}
+    assert teacher_parameters(shape).total == trained(teacher)
+    assert teacher_operations(shape, 9, 4).products.total == counted(teacher, **inputs)
 
 
 def products_inside(model, lists, inputs):
