@@ -96,9 +96,19 @@ def student_operations(
     Raises:
         UserError: a student that would keep more than its teacher has.
     """
+    return _operations(teacher, teacher.kept_by(student), num_source_tokens, num_target_tokens)
+
+
+def teacher_operations(teacher: TeacherShape, num_source_tokens: int, num_target_tokens: int) -> Operations:
+    """The same of a teacher, all layers and heads; its stacks may have different heads."""
+    return _operations(teacher, teacher.whole, num_source_tokens, num_target_tokens)
+
+
+def _operations(
+    teacher: TeacherShape, kept: Sequence[KeptStack], num_source_tokens: int, num_target_tokens: int
+) -> Operations:
     products, others = Parts(ends=0, blocks=0), _head_others(teacher, num_target_tokens)
-    lengths = (num_source_tokens, num_target_tokens)
-    for (stack, layers, heads), tokens in zip(teacher.kept_by(student), lengths, strict=False):
+    for (stack, layers, heads), tokens in zip(kept, (num_source_tokens, num_target_tokens), strict=False):
         counts = (heads, tokens, num_source_tokens)
         products += Parts(ends=0, blocks=layers * _layer_products(stack, *counts))
         others += Parts(

@@ -4,69 +4,33 @@ from dataclasses import replace
 
 import pytest
 import torch
-from teachers import SHAPE, Words
+from teachers import PUBLISHED, config_named
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BartConfig, BertConfig, BertModel, MarianConfig, MT5Config, T5Config
+from transformers import BartConfig, BertConfig, BertModel
 
 from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.models.families import families, family_of
 from pipeline.models.student import build_student, empty_model, meta_model, sites_of
 from pipeline.models.teacher_shape import teacher_shape
-from pipeline.models.token_tables import remember_tables
 from pipeline.pruning.removal import remove_heads
 from pipeline.quantization.footprint import paper_bytes
 from pipeline.quantization.prepare import quantized_weights
 from pipeline.quantization.scheme import scheme_of
 from pipeline.search.sizes import EncoderEnds, encoder_operations, encoder_parameters
 from pipeline.search.space import EncoderArchitecture, EncoderSpace, StudentArchitecture
-from pipeline.search.student_sizes import student_bytes, student_operations, student_parameters
+from pipeline.search.student_sizes import (
+    student_bytes,
+    student_operations,
+    student_parameters,
+    teacher_operations,
+    teacher_parameters,
+)
 
 ENCODERS = EncoderSpace(layers=(1, 3), heads=(2, 3), hidden=(12, 16), intermediate=(8, 20)).points()
-WORDS = Words(bos_token_id=0, pad_token_id=1, eos_token_id=2)
-BART_LIKE = {"vocab_size": 31, "d_model": 16, "encoder_layers": 3, "decoder_layers": 2, "pad_token_id": 1}
-T5_LIKE = {"vocab_size": 31, "d_model": 16, "d_kv": 6, "d_ff": 20, "num_layers": 3, "num_decoder_layers": 2}
 DEPTHS_AND_HEADS = [((1, 1), 1), ((3, 1), 2), ((1, 2), 4), ((3, 2), 3)]
 
 
-def with_tables(config, **owners):
-    """A configuration in which some users of token matrices have one of their own."""
-    remember_tables(config, family_of(config).usual_tables(config) | {user: user for user in owners.values()})
-    return config
-
-
-def config_named(name):
-    """Every family as it is made from scratch, and what published models of it are like."""
-    special = {
-        "bart, stacks that differ": lambda: BartConfig(
-            **BART_LIKE,
-            max_position_embeddings=64,
-            encoder_attention_heads=4,
-            decoder_attention_heads=8,
-            encoder_ffn_dim=20,
-            decoder_ffn_dim=24,
-        ),
-        "marian, two vocabularies": lambda: MarianConfig(
-            **BART_LIKE,
-            decoder_vocab_size=37,
-            share_encoder_decoder_embeddings=False,
-            encoder_attention_heads=4,
-            decoder_attention_heads=4,
-            activation_function="swish",
-        ),
-        "t5, heads that do not divide": lambda: T5Config(**T5_LIKE, num_heads=4, relative_attention_num_buckets=10),
-        "t5, gates and a head of its own": lambda: with_tables(
-            T5Config(**T5_LIKE, num_heads=4, feed_forward_proj="gated-gelu"), head="lm_head"
-        ),
-        "mt5, a head of its own": lambda: with_tables(MT5Config(**T5_LIKE, num_heads=4), head="lm_head"),
-    }
-    config = special[name]() if name in special else families()[name].from_scratch(SHAPE, WORDS)
-    config._attn_implementation = "eager"
-    return config
-
-
-FAMILIES = sorted(families())
-CASES = [*FAMILIES, "bart, stacks that differ", "marian, two vocabularies", "t5, heads that do not divide"]
-CASES += ["t5, gates and a head of its own", "mt5, a head of its own"]
+CASES = [*sorted(families()), *PUBLISHED]
 
 
 def trained(model):
@@ -183,6 +147,15 @@ def test_students_run_the_products_of_the_closed_form(student, teacher, lengths)
     assert products.total == counted(model, **inputs)
     layers = [model.get_submodule(stack.prefix) for stack in family_of(teacher.config).stacks]
     assert products.blocks == products_inside(model, layers, inputs)
+
+
+def test_teachers_have_the_parameters_and_products_of_the_built_model(teacher):
+    """All layers and heads, also where encoder and decoder have different ones."""
+    shape, inputs = teacher_shape(teacher.config), {"input_ids": tokens(9)}
+    if family_of(teacher.config).decoder:
+        inputs |= {"decoder_input_ids": tokens(4), "use_cache": False}
+    assert teacher_parameters(shape).total == trained(teacher)
+    assert teacher_operations(shape, 9, 4).products.total == counted(teacher, **inputs)
 
 
 def products_inside(model, lists, inputs):

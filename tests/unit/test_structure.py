@@ -69,7 +69,7 @@ def test_the_search_knows_numbers_alone():
     """Costs and errors are handed in: neither a model nor a cluster, no configuration but its errors."""
     names = {name for path in (ROOT / "pipeline" / "search").glob("*.py") for name in imported(path)}
     others = {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
-    known = {"numpy", "numpy.typing", "pipeline.config.errors"}
+    known = {"numpy", "numpy.typing", "scipy.optimize", "pipeline.config.errors"}
     assert {name for name in others if not name.startswith("pipeline.search.")} == known
 
 
