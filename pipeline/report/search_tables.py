@@ -1,0 +1,274 @@
+"""Tables of a search: all candidates, the Pareto front, what is marked in the plots, the assumptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from pipeline.console.tables import markdown_table
+from pipeline.report.columns import Column, number_column
+from pipeline.report.results import MIB, write_csv
+from pipeline.report.search_costs import BYTES_KEY, LATENCY_KEY, Front, candidate_of, known_costs, pareto_front_of
+from pipeline.report.search_numbers import counted, significant
+from pipeline.report.search_results import SearchPoint, SearchResults
+
+STATES = ("tried", "given up", "diverged", "not tried")  # in the order in which a table sorts them
+
+
+def cost_columns(results: SearchResults) -> list[Column[SearchPoint]]:
+    """Every cost that any candidate has, and its time."""
+    keys = list(dict.fromkeys(key for point in results.points for key in point.costs))
+    columns = [_cost_column(key) for key in keys]
+    if any(point.latency_ms is not None for point in results.points):
+        meaning = (
+            "median time of one sequence; in brackets quartiles, or where it is predicted (~) the model's interval"
+        )
+        columns.append(Column(title="ms", meaning=meaning, value=lambda point: point.latency_ms, text=latency_text))
+    return columns
+
+
+def _cost_column(key: str) -> Column[SearchPoint]:
+    def cost(point: SearchPoint) -> float | None:
+        return point.costs.get(key)
+
+    def mib(point: SearchPoint) -> float | None:
+        return None if key not in point.costs else point.costs[key] / MIB
+
+    def operations(point: SearchPoint) -> str:
+        return "-" if key not in point.costs else counted(point.costs[key])
+
+    if key == BYTES_KEY:
+        text = "size of the weights; the csv has the bytes"
+        return number_column("MiB on disk", text, mib, "{:,.3f}")
+    if key == "operations":
+        return Column(title=key, meaning="of one forward pass", value=cost, text=operations)
+    return number_column(key, "of the network", cost, "{:,.0f}")
+
+
+def latency_text(point: SearchPoint) -> str:
+    """The time with its interval; a prediction is marked."""
+    if point.latency_ms is None:
+        return "-"
+    ends = point.latency_interval_ms
+    interval = "" if ends is None else f" ({significant(ends[0], 3)} to {significant(ends[1], 3)})"
+    return f"{'' if point.is_measured else '~ '}{significant(point.latency_ms, 3)}{interval}"
+
+
+def error_text(point: SearchPoint) -> str:
+    """The error at the last step, with the spread over seeds; at which step where it was given up."""
+    if not point.errors:
+        return "-"
+    step = max(point.errors)
+    spread = "" if point.error_spread is None else f" ± {significant(point.error_spread, 2)}"
+    at = "" if point.state == "tried" else f" at step {step:,}"
+    return f"{significant(point.errors[step])}{spread}{at}"
+
+
+def w_text(point: SearchPoint) -> str:
+    """W; that of a candidate that was not tried to the end is in brackets."""
+    if point.w is None:
+        return "-"
+    return significant(point.w) if point.state == "tried" else f"({significant(point.w)})"
+
+
+def ranks_by_w(results: SearchResults) -> dict[str, int]:
+    """Place by W of every candidate that was tried to the end, from 1; equal ones share the better place."""
+    known = {point.name: point.w for point in results.points if point.state == "tried" and point.w is not None}
+    return {name: 1 + sum(other > w for other in known.values()) for name, w in known.items()}
+
+
+def saved(key: str, results: SearchResults, costs: Mapping[str, float]) -> float | None:
+    """What is saved of T's cost, in percent; none where either is not known."""
+    maximum, cost = results.maximum.get(key), costs.get(key)
+    return None if not maximum or cost is None else 100 * (1 - cost / maximum)
+
+
+def saving_columns(results: SearchResults) -> list[Column[SearchPoint]]:
+    """The two factors of W that need no training."""
+
+    def value(key: str, point: SearchPoint) -> float | None:
+        return saved(key, results, known_costs(point))
+
+    parts = (("size saved", results.size_cost), ("inference saved", results.inference_cost))
+    return [number_column(title, f"of T's {key}", partial(value, key), "{:.1f}%") for title, key in parts]
+
+
+def quality_columns(results: SearchResults) -> list[Column[SearchPoint]]:
+    """Error, W, and the place by W."""
+    ranks = ranks_by_w(results)
+
+    def rank(point: SearchPoint) -> float | None:
+        return ranks.get(point.name)
+
+    return [
+        Column(
+            title="error",
+            meaning=f"{results.error_name}, ± standard deviation over seeds",
+            value=lambda point: point.error,
+            text=error_text,
+        ),
+        Column(
+            title="W",
+            meaning="size saved times inference saved over the error; in brackets that of an earlier step",
+            value=lambda point: point.w if point.state == "tried" else None,
+            text=w_text,
+        ),
+        number_column("rank by W", "among those that were tried to the end", rank, "{:.0f}"),
+    ]
+
+
+def roles(point: SearchPoint, results: SearchResults) -> list[str]:
+    """What a candidate is besides."""
+    named = {name: candidate_of(name, costs, results.points) for name, costs in results.named.items()}
+    return [
+        *(["answer"] if point.name == results.best else []),
+        *(["optimum"] if point.name == results.optimum else []),
+        *(name for name, candidate in named.items() if candidate is point),
+        *(["for a sweep"] if point.name in results.chosen else []),
+    ]
+
+
+def place_column(results: SearchResults) -> Column[SearchPoint]:
+    """The place in the order of the search."""
+    places = {point.name: float(place) for place, point in enumerate(results.points, 1)}
+    return number_column("place", "in the order of the search, cheapest first", lambda p: places[p.name], "{:.0f}")
+
+
+def role_column(results: SearchResults) -> Column[SearchPoint]:
+    """What a candidate is besides; sorts by how much that is."""
+    texts = {point.name: ", ".join(roles(point, results)) for point in results.points}
+    return Column(
+        title="marked",
+        meaning="the answer, the brute-force optimum, architectures with a name, what a sweep would train",
+        value=lambda point: float(bool(texts[point.name])),
+        text=lambda point: texts[point.name],
+    )
+
+
+def candidate_columns(results: SearchResults, front: Front) -> list[Column[SearchPoint]]:
+    """The columns of the table of all candidates."""
+    numbers = front.numbers
+    state = Column[SearchPoint](
+        title="state",
+        meaning="what became of it",
+        value=lambda point: float(-STATES.index(point.state)),
+        text=lambda point: point.state,
+    )
+    cover = Column[SearchPoint](
+        title="cover",
+        meaning="whether it is in the eps-cover",
+        value=lambda point: float(point.in_cover),
+        text=lambda point: "yes" if point.in_cover else "",
+    )
+    on_front = Column[SearchPoint](
+        title="front",
+        meaning="its number on the Pareto front",
+        value=lambda point: numbers.get(point.name),
+        text=lambda point: str(numbers.get(point.name, "")),
+    )
+    return [
+        place_column(results),
+        state,
+        cover,
+        *cost_columns(results),
+        *saving_columns(results),
+        *quality_columns(results),
+        on_front,
+        role_column(results),
+    ]
+
+
+def front_columns(results: SearchResults, front: Front) -> list[Column[SearchPoint]]:
+    """The columns of the table of the Pareto front."""
+    numbers = front.numbers
+    number: Column[SearchPoint] = number_column("no.", "as in the plots", lambda p: float(numbers[p.name]), "{:.0f}")
+    return [number, *cost_columns(results), *quality_columns(results), place_column(results), role_column(results)]
+
+
+def marked_rows(results: SearchResults, front: Front) -> list[list[str]]:
+    """Head and lines: answer, optimum, what a sweep would train, T, and architectures with a name of their own."""
+    by_name = {point.name: point for point in results.points}
+    costs, others = cost_columns(results), [*saving_columns(results), *quality_columns(results), place_column(results)]
+    lines = [["", "architecture", *(column.title for column in [*costs, *others]), "front"]]
+
+    def add(what: str, point: SearchPoint) -> None:
+        number = front.numbers.get(point.name)
+        texts = [column.text(point) for column in [*costs, *others]]
+        lines.append([what, point.name, *texts, "-" if number is None else str(number)])
+
+    def add_costs(what: str, about: str, known: Mapping[str, float]) -> None:
+        stand_in = SearchPoint(
+            name=about,
+            costs={key: value for key, value in known.items() if key != LATENCY_KEY},
+            latency_ms=known.get(LATENCY_KEY),
+            latency_interval_ms=None,
+            is_measured=True,
+            errors={},
+            error_spread=None,
+            w=None,
+            state="not tried",
+            in_cover=False,
+        )
+        savings = [column.text(stand_in) for column in saving_columns(results)]
+        empty = ["-"] * (len(others) - len(savings) + 1)
+        lines.append([what, about, *(column.text(stand_in) for column in costs), *savings, *empty])
+
+    add("answer", by_name[results.best])
+    if results.optimum is not None:
+        add("brute-force optimum", by_name[results.optimum])
+    for name in results.chosen:
+        if name != results.best:
+            add("for a sweep", by_name[name])
+    for name, known in results.named.items():
+        candidate = candidate_of(name, known, results.points)
+        if candidate is None:
+            add_costs(name, "no candidate", known)
+        else:
+            add(name, candidate)
+    add_costs("T", "the largest of each cost", results.maximum)
+    return lines
+
+
+def assumption_rows(results: SearchResults) -> list[list[str]]:
+    """Head and lines."""
+    lines = [["assumption", "standing here", "evidence"]]
+    return lines + [[one.name, str(one.standing), one.evidence] for one in results.guarantee.assumptions]
+
+
+def rows(points: Sequence[SearchPoint], columns: Sequence[Column[SearchPoint]]) -> list[list[str]]:
+    """Head and lines as text."""
+    head = ["candidate", *(column.title for column in columns)]
+    return [head, *([point.name, *(column.text(point) for column in columns)] for point in points)]
+
+
+def search_records(results: SearchResults, front: Front) -> list[dict[str, str | float]]:
+    """What the csv holds of every candidate: every number to the last digit, under names that bear units."""
+    ranks, numbers, lines = ranks_by_w(results), front.numbers, []
+    for place, point in enumerate(results.points, 1):
+        line: dict[str, str | float | None] = {"candidate": point.name, "place": place, "state": point.state}
+        line |= {"in_cover": str(point.in_cover).lower(), **point.costs, "latency_ms": point.latency_ms}
+        ends = point.latency_interval_ms or (None, None)
+        line |= {"latency_low_ms": ends[0], "latency_high_ms": ends[1]}
+        line["latency_is"] = None if point.latency_ms is None else "measured" if point.is_measured else "predicted"
+        line |= {"error": point.error, "error_spread": point.error_spread, "w": point.w}
+        line |= {"rank_by_w": ranks.get(point.name), "front_number": numbers.get(point.name)}
+        line["marked"] = ", ".join(roles(point, results))
+        line |= {f"error_at_step_{step}": error for step, error in sorted(point.errors.items())}
+        lines.append({name: value for name, value in line.items() if value is not None})
+    return lines
+
+
+def write_search_tables(results: SearchResults, folder: Path) -> None:
+    """`results.csv` and `results.md` in a folder."""
+    front = pareto_front_of(results)
+    write_csv(search_records(results, front), folder / "results.csv")
+    pages = {
+        "Marked": marked_rows(results, front),
+        "Pareto front": rows(front.points, front_columns(results, front)),
+        "Assumptions": assumption_rows(results),
+        "All candidates": rows(results.points, candidate_columns(results, front)),
+    }
+    texts = [f"## {title}\n\n{markdown_table(lines)}" for title, lines in pages.items()]
+    words = "\n\n".join([f"# {results.title}", results.rule, *texts])
+    (folder / "results.md").write_text(f"{words}\n", encoding="utf-8")
