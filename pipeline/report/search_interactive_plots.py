@@ -94,7 +94,9 @@ def _log(scale: Scale) -> str:
 
 def _axis(scale: Scale, key: str = "") -> dict[str, Any]:
     """Range and ticks; counts with the letters of their powers, other numbers as they are."""
-    ticks = {"type": "log"} if scale.is_log else {}
+    span = scale.high - scale.low  # plotly's own ticks are good below a decade and crowded above
+    steps = {} if span < 0.7 else {"dtick": "D2" if span < 2 else 1}
+    ticks = {"type": "log", **steps} if scale.is_log else {}
     form = "~s" if key not in ("", BYTES_KEY, "latency_ms") else "~g"
     return {"range": [scale.low, scale.high], "tickformat": form, "automargin": True, **ticks}
 
@@ -120,7 +122,7 @@ def _dots(group: str, dots: Sequence[Dot], results: SearchResults, scatter: Sear
     """Candidates whose other cost is known, or those where it is not, which have the colour of their group."""
     front = group == "front"
     colours: dict[str, Any] = {"color": LOOKS[group].colour}
-    if dots and dots[0].shade is not None:
+    if scatter.shade is not None and dots and dots[0].shade is not None:
         scale = scatter.shades
         places = [scale.place(dot.shade) for dot in dots if dot.shade is not None]
         colours = {"color": [rounded(place) for place in places], "coloraxis": "coloraxis"}
@@ -172,7 +174,7 @@ def _ring(group: str, dots: Sequence[Dot], results: SearchResults) -> dict[str, 
 
 def hover(point: SearchPoint, results: SearchResults) -> str:
     """Name, what became of it, costs, time, error, W."""
-    place = 1 + [other.name for other in results.points].index(point.name)
+    place = 1 + next(index for index, other in enumerate(results.points) if other is point)
     lines = [f"<b>{escape(point.name)}</b>", f"{point.state}, place {place} of {len(results.points)}"]
     lines += [f"{value:,.0f} {escape(name.replace('size_', ''))}" for name, value in point.costs.items()]
     if point.latency_ms is not None:

@@ -9,6 +9,8 @@ def significant(value: float, digits: int = 4) -> str:
     """With so many significant digits and no exponent where it is not needed; more before the point stay."""
     if not math.isfinite(value):
         return f"{value:g}"
+    if value == 0:
+        return "0"
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
     return f"{value:#.{digits}g}".rstrip(".")
@@ -31,12 +33,13 @@ def axis_ticks(low: float, high: float, is_log: bool) -> tuple[list[float], list
     step = 10.0 ** math.floor(math.log10(high - low))
     step *= next(factor for factor in (1, 0.5, 0.2, 0.1) if (high - low) / (step * factor) >= 3)
     kept = [step * index for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    return kept, [counted(value) for value in kept]
+    digits = max(4, math.ceil(math.log10(max(abs(low), abs(high)) / step)) + 1)  # of neighbours that differ by a step
+    return kept, [counted(value, digits) for value in kept]
 
 
-def counted(value: float) -> str:
-    """A number with at most four significant digits, and from ten thousand on with the letter of its power."""
+def counted(value: float, digits: int = 4) -> str:
+    """A number with at most so many significant digits, and from ten thousand on with the letter of its power."""
     for power, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= max(power, 1e4):
-            return f"{value / power:.4g}{letter}"
-    return f"{value:.4g}"
+            return f"{value / power:.{digits}g}{letter}"
+    return f"{value:.{digits}g}"

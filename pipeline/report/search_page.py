@@ -15,7 +15,7 @@ from pipeline.report.search_looks import LOOKS, group_of
 from pipeline.report.search_results import SearchPoint, SearchResults
 from pipeline.report.search_scatter import SearchScatter, search_scatters
 from pipeline.report.search_static_plots import write_search_plots
-from pipeline.report.search_summary import bounds, search_summary
+from pipeline.report.search_summary import guarantee_numbers, search_summary
 from pipeline.report.search_tables import (
     assumption_rows,
     candidate_columns,
@@ -43,7 +43,6 @@ def write_search_page(results: SearchResults, folder: Path) -> Path:
     values: dict[str, Any] = {
         "results": results,
         "summary": search_summary(results, front),
-        "bounds": bounds(results),
         "costs": costs,
         "course": course,
         "looks": {key: look for key, look in LOOKS.items() if key in _drawn([*costs, *course])},
@@ -54,7 +53,7 @@ def write_search_page(results: SearchResults, folder: Path) -> Path:
         "num_left_out": front.num_left_out,
         "has_times": any(point.latency_ms is not None for point in results.points),
         "marked": marked_rows(results, front),
-        "distance": {name.replace("_", " "): f"{value:.6g}" for name, value in (results.distance or {}).items()},
+        "guarantee": guarantee_numbers(results),
         "assumptions": assumption_rows(results),
         "header": header,
         "lines": _lines(results.points, header, results, front),

@@ -124,7 +124,7 @@ class SearchScatter:
 
     Args:
         axis: the cost.
-        shade: the cost that colours stand for; none where no candidate has it.
+        shade: the cost that colours stand for; none where candidates do not differ in it.
         dots: the candidates, those of the front last.
         labels: as many as there is room for.
         rings: group of `search_looks.LOOKS` -> the dots that have a sign of their own, the most important group last.
@@ -184,7 +184,7 @@ def search_scatter(results: SearchResults, front: Front, axis: CostAxis, shade: 
     y = _scale(errors if is_wide else ends, room=0.1, is_log=is_wide)
     return SearchScatter(
         axis=axis,
-        shade=shade if any(dot.shade is not None for dot in dots) else None,
+        shade=shade if len({dot.shade for dot in dots} - {None}) > 1 else None,
         dots=dots,
         labels=_labels(results, front, dots, x, y),
         rings=_rings(results, dots),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,26 +37,13 @@ def write_search_plots(results: SearchResults, folder: Path) -> None:
 
 def scatter_plot(results: SearchResults, scatter: SearchScatter) -> Any:
     """Error against a cost, coloured by another; the front outlined and numbered, T and the limits as lines."""
-    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
 
     figure = Figure(figsize=(9, 5.6), layout="constrained")
-    axes, colours = figure.subplots(), LinearSegmentedColormap.from_list("costs", list(COLOUR_SCALE))
-    for dot in scatter.with_bars:
-        _draw_bars(axes, dot)
-    for dot in scatter.dots:
-        shade = colours(scatter.shades.place(dot.shade)) if scatter.shade and dot.shade is not None else None
-        axes.scatter(
-            dot.x,
-            dot.error,
-            s=48 if dot.is_front else 30,
-            color=[shade or LOOKS["front" if dot.is_front else "dominated"].colour],
-            marker="D" if dot.is_predicted else "o",
-            alpha=1.0 if dot.is_front else 0.75,
-            edgecolors="#111111" if dot.is_front else "#ffffff",
-            linewidths=1.1 if dot.is_front else 0.4,
-            zorder=3,
-        )
+    axes = figure.subplots()
+    _draw_bars(axes, scatter.with_bars)
+    for is_front, is_predicted in itertools.product((False, True), (False, True)):
+        _draw_dots(axes, [d for d in scatter.dots if (d.is_front, d.is_predicted) == (is_front, is_predicted)], scatter)
     for group, dots in scatter.rings.items():
         _draw_sign(axes, group, [(dot.x, dot.error) for dot in dots])
     for label in scatter.labels:
@@ -81,15 +70,44 @@ def scatter_plot(results: SearchResults, scatter: SearchScatter) -> Any:
     axes.grid(alpha=0.25)
     axes.set_title(results.title, fontsize=11, pad=6 + 11 * num_rows)
     if scatter.shade is not None:
-        _colour_bar(figure, axes, colours, scatter.shades, scatter.shade.short)
+        _colour_bar(figure, axes, scatter.shades, scatter.shade.short)
     _legend(figure, scatter)
     return figure
 
 
-def _draw_bars(axes: Any, dot: Dot) -> None:
-    x_bar = None if dot.x_bar is None else [[end] for end in dot.x_bar]
-    if x_bar is not None or dot.spread is not None:
-        axes.errorbar(dot.x, dot.error, xerr=x_bar, yerr=dot.spread, fmt="none", ecolor="#b4bac3", elinewidth=0.8)
+def _colours() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("costs", list(COLOUR_SCALE))
+
+
+def _draw_bars(axes: Any, dots: Sequence[Dot]) -> None:
+    """How sure times and errors are, beneath the points."""
+    bars, spreads = [dot.x_bar or (0.0, 0.0) for dot in dots], [dot.spread or 0.0 for dot in dots]
+    ends = [[bar[0] for bar in bars], [bar[1] for bar in bars]]
+    where = [dot.x for dot in dots], [dot.error for dot in dots]
+    axes.errorbar(*where, xerr=ends, yerr=spreads, fmt="none", ecolor="#b4bac3", elinewidth=0.8, zorder=2)
+
+
+def _draw_dots(axes: Any, dots: Sequence[Dot], scatter: SearchScatter) -> None:
+    """Candidates that look alike but for the colour, which stands for the other cost."""
+    if not dots:
+        return
+    is_front, colours = dots[0].is_front, _colours()
+    plain = LOOKS["front" if is_front else "dominated"].colour
+    is_coloured = scatter.shade is not None
+    shades = [colours(scatter.shades.place(d.shade)) if is_coloured and d.shade is not None else plain for d in dots]
+    axes.scatter(
+        [dot.x for dot in dots],
+        [dot.error for dot in dots],
+        s=48 if is_front else 30,
+        color=shades,
+        marker="D" if dots[0].is_predicted else "o",
+        alpha=1.0 if is_front else 0.75,
+        edgecolors="#111111" if is_front else "#ffffff",
+        linewidths=1.1 if is_front else 0.4,
+        zorder=3,
+    )
 
 
 def _draw_sign(axes: Any, group: str, places: Sequence[tuple[float, float]]) -> None:
@@ -143,12 +161,12 @@ def _ticks(axis: Any, scale: Scale) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _colour_bar(figure: Any, axes: Any, colours: Any, scale: Scale, title: str) -> None:
+def _colour_bar(figure: Any, axes: Any, scale: Scale, title: str) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     values, texts = axis_ticks(*scale.ends, scale.is_log)
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), colours), ax=axes, fraction=0.03, pad=0.015)
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), _colours()), ax=axes, fraction=0.03, pad=0.015)
     bar.set_ticks([scale.place(value) for value in values], labels=texts)
     bar.ax.tick_params(labelsize=8)
     bar.ax.set_title(title, fontsize=8)
@@ -178,24 +196,25 @@ def curves_plot(results: SearchResults, curves: Sequence[Curve]) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5.2), layout="constrained")
-    axes, named = figure.subplots(), set[str]()
-    for curve in curves:
-        look, strong = LOOKS[curve.group], curve.group in ("answer", "optimum")
-        steps, values = zip(*curve.points, strict=True)
+    axes, groups = figure.subplots(), list(dict.fromkeys(curve.group for curve in curves))
+    for group in groups:
+        mine, strong = [curve for curve in curves if curve.group == group], group in ("answer", "optimum")
+        gap = [(math.nan, math.nan)]
+        steps, values = zip(*[point for curve in mine for point in [*curve.points, *gap]], strict=True)
         axes.plot(
             steps,
             values,
-            color=look.colour,
+            color=LOOKS[group].colour,
             linewidth=2 if strong else 0.9,
-            linestyle="--" if curve.group == "optimum" else "-",
-            alpha=1.0 if strong else 0.7,
+            linestyle="--" if group == "optimum" else "-",
+            alpha=1.0 if strong else 0.4 if group == "given up" else 0.7,
             marker="o",
             markersize=3,
-            label=None if curve.group in named else look.label,
+            label=LOOKS[group].label,
         )
-        named.add(curve.group)
-        if curve.group in ("given up", "diverged"):
-            axes.plot(steps[-1], values[-1], marker="x", markersize=5, color=look.colour)
+        if group in ("given up", "diverged"):
+            steps, values = zip(*[curve.points[-1] for curve in mine], strict=True)
+            axes.plot(steps, values, marker="x", linestyle="none", markersize=5, color=LOOKS[group].colour)
     if steps_want_log(curves):
         axes.set_xscale("log")
     ticks = step_ticks(curves)
@@ -208,7 +227,7 @@ def curves_plot(results: SearchResults, curves: Sequence[Curve]) -> Any:
     axes.set_ylabel("error")
     axes.grid(alpha=0.25)
     axes.set_title(results.title, fontsize=11)
-    figure.legend(loc="outside lower center", ncols=len(named), fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=len(groups), fontsize=8, frameon=False)
     return figure
 
 

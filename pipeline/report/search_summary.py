@@ -94,7 +94,7 @@ def limit_texts(results: SearchResults) -> list[str]:
 def beside_optimum(results: SearchResults) -> str:
     """How far the answer is from the brute-force optimum; empty where that is not known."""
     if results.optimum is None:
-        return "The optimum is not known: not every candidate was tried."
+        return "The brute-force optimum is not known."
     if results.optimum == results.best:
         return "The answer is the brute-force optimum: no candidate has a higher W."
     distance = results.distance or {}
@@ -132,6 +132,21 @@ def bounds(results: SearchResults) -> str:
         f"was seen; the highest W of the cover is {significant(guarantee.best_w)}, so at most "
         f"{guarantee.at_most_lost:.1%} is missing.{own}"
     )
+
+
+def guarantee_numbers(results: SearchResults) -> dict[str, str]:
+    """The numbers of the guarantee, and those of the answer beside the brute-force optimum, as name -> text."""
+    guarantee = results.guarantee
+    numbers = {
+        "ε": float(guarantee.eps),
+        "published bound": guarantee.published_bound,
+        "highest W of the cover": guarantee.best_w,
+        "upper bound of W": guarantee.upper_bound,
+        "part that may be missing by it": guarantee.at_most_lost,
+        "largest rise of an error": guarantee.rise,
+        **{f"beside the optimum: {name.replace('_', ' ')}": value for name, value in (results.distance or {}).items()},
+    }
+    return {name: "none" if value is None else f"{value:.6g}" for name, value in numbers.items()}
 
 
 def times(results: SearchResults) -> str:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pipeline.console.tables import markdown_table
 from pipeline.report.columns import Column, number_column
 from pipeline.report.results import MIB, write_csv
-from pipeline.report.search_costs import BYTES_KEY, LATENCY_KEY, Front, candidate_of, known_costs, pareto_front_of
+from pipeline.report.search_costs import (
+    BYTES_KEY,
+    LATENCY_KEY,
+    Front,
+    candidate_of,
+    known_costs,
+    marked,
+    pareto_front_of,
+)
 from pipeline.report.search_numbers import counted, significant
 from pipeline.report.search_results import SearchPoint, SearchResults
 
@@ -39,8 +49,8 @@ def _cost_column(key: str) -> Column[SearchPoint]:
         return "-" if key not in point.costs else counted(point.costs[key])
 
     if key == BYTES_KEY:
-        text = "size of the weights; the csv has the bytes"
-        return number_column("MiB on disk", text, mib, "{:,.3f}")
+        text = "weights on disk; the csv has the bytes"
+        return number_column("MiB", text, mib, "{:,.3f}")
     if key == "operations":
         return Column(title=key, meaning="of one forward pass", value=cost, text=operations)
     return number_column(key, "of the network", cost, "{:,.0f}")
@@ -62,6 +72,8 @@ def error_text(point: SearchPoint) -> str:
     step = max(point.errors)
     spread = "" if point.error_spread is None else f" ± {significant(point.error_spread, 2)}"
     at = "" if point.state == "tried" else f" at step {step:,}"
+    if not math.isfinite(point.errors[step]):
+        return f"diverged by step {step:,}"
     return f"{significant(point.errors[step])}{spread}{at}"
 
 
@@ -114,19 +126,16 @@ def quality_columns(results: SearchResults) -> list[Column[SearchPoint]]:
             value=lambda point: point.w if point.state == "tried" else None,
             text=w_text,
         ),
-        number_column("rank by W", "among those that were tried to the end", rank, "{:.0f}"),
+        number_column("W rank", "among those that were tried to the end", rank, "{:.0f}"),
     ]
 
 
-def roles(point: SearchPoint, results: SearchResults) -> list[str]:
-    """What a candidate is besides."""
-    named = {name: candidate_of(name, costs, results.points) for name, costs in results.named.items()}
-    return [
-        *(["answer"] if point.name == results.best else []),
-        *(["optimum"] if point.name == results.optimum else []),
-        *(name for name, candidate in named.items() if candidate is point),
-        *(["for a sweep"] if point.name in results.chosen else []),
-    ]
+def roles(results: SearchResults) -> dict[str, str]:
+    """Name of a candidate -> what it is besides, in words; only those that are anything."""
+    found = marked(results)
+    for name in results.chosen:
+        found.setdefault(name, []).append("for a sweep")
+    return {name: ", ".join(words) for name, words in found.items()}
 
 
 def place_column(results: SearchResults) -> Column[SearchPoint]:
@@ -137,12 +146,12 @@ def place_column(results: SearchResults) -> Column[SearchPoint]:
 
 def role_column(results: SearchResults) -> Column[SearchPoint]:
     """What a candidate is besides; sorts by how much that is."""
-    texts = {point.name: ", ".join(roles(point, results)) for point in results.points}
+    words = roles(results)
     return Column(
         title="marked",
         meaning="the answer, the brute-force optimum, architectures with a name, what a sweep would train",
-        value=lambda point: float(bool(texts[point.name])),
-        text=lambda point: texts[point.name],
+        value=lambda point: float(point.name in words),
+        text=lambda point: words.get(point.name, ""),
     )
 
 
@@ -187,47 +196,50 @@ def front_columns(results: SearchResults, front: Front) -> list[Column[SearchPoi
 
 
 def marked_rows(results: SearchResults, front: Front) -> list[list[str]]:
-    """Head and lines: answer, optimum, what a sweep would train, T, and architectures with a name of their own."""
+    """Head and lines: answer, optimum, architectures with a name of their own, what a sweep would train, and T."""
     by_name = {point.name: point for point in results.points}
-    costs, others = cost_columns(results), [*saving_columns(results), *quality_columns(results), place_column(results)]
-    lines = [["", "architecture", *(column.title for column in [*costs, *others]), "front"]]
-
-    def add(what: str, point: SearchPoint) -> None:
-        number = front.numbers.get(point.name)
-        texts = [column.text(point) for column in [*costs, *others]]
-        lines.append([what, point.name, *texts, "-" if number is None else str(number)])
-
-    def add_costs(what: str, about: str, known: Mapping[str, float]) -> None:
-        stand_in = SearchPoint(
-            name=about,
-            costs={key: value for key, value in known.items() if key != LATENCY_KEY},
-            latency_ms=known.get(LATENCY_KEY),
-            latency_interval_ms=None,
-            is_measured=True,
-            errors={},
-            error_spread=None,
-            w=None,
-            state="not tried",
-            in_cover=False,
-        )
-        savings = [column.text(stand_in) for column in saving_columns(results)]
-        empty = ["-"] * (len(others) - len(savings) + 1)
-        lines.append([what, about, *(column.text(stand_in) for column in costs), *savings, *empty])
-
-    add("answer", by_name[results.best])
-    if results.optimum is not None:
-        add("brute-force optimum", by_name[results.optimum])
-    for name in results.chosen:
-        if name != results.best:
-            add("for a sweep", by_name[name])
-    for name, known in results.named.items():
-        candidate = candidate_of(name, known, results.points)
-        if candidate is None:
-            add_costs(name, "no candidate", known)
-        else:
-            add(name, candidate)
-    add_costs("T", "the largest of each cost", results.maximum)
+    costs, savings = [_without_interval(column) for column in cost_columns(results)], saving_columns(results)
+    earned = [*quality_columns(results), place_column(results)]
+    columns = [*costs, *savings, *earned]
+    lines = [["", "architecture", *(column.title for column in columns), "front"]]
+    for name, words in roles(results).items():
+        point, number = by_name[name], front.numbers.get(name)
+        texts = [column.text(point) for column in columns]
+        lines.append([words, name, *texts, "-" if number is None else str(number)])
+    strangers = {
+        name: known for name, known in results.named.items() if candidate_of(name, known, results.points) is None
+    }
+    about = dict.fromkeys(strangers, "no candidate") | {"T": "the largest of each cost"}
+    for name, known in {**strangers, "T": results.maximum}.items():
+        stranger = _of_costs_alone(name, known)
+        texts = [column.text(stranger) for column in [*costs, *savings]]
+        lines.append([name, about[name], *texts, *["-"] * (len(earned) + 1)])
     return lines
+
+
+def _without_interval(column: Column[SearchPoint]) -> Column[SearchPoint]:
+    """Times alone: a table of few has many columns."""
+
+    def text(point: SearchPoint) -> str:
+        return column.text(replace(point, latency_interval_ms=None))
+
+    return replace(column, text=text)
+
+
+def _of_costs_alone(name: str, costs: Mapping[str, float]) -> SearchPoint:
+    """An architecture outside of the space, so that the columns of a candidate can be read from it."""
+    return SearchPoint(
+        name=name,
+        costs={key: value for key, value in costs.items() if key != LATENCY_KEY},
+        latency_ms=costs.get(LATENCY_KEY),
+        latency_interval_ms=None,
+        is_measured=True,
+        errors={},
+        error_spread=None,
+        w=None,
+        state="not tried",
+        in_cover=False,
+    )
 
 
 def assumption_rows(results: SearchResults) -> list[list[str]]:
@@ -244,18 +256,31 @@ def rows(points: Sequence[SearchPoint], columns: Sequence[Column[SearchPoint]]) 
 
 def search_records(results: SearchResults, front: Front) -> list[dict[str, str | float]]:
     """What the csv holds of every candidate: every number to the last digit, under names that bear units."""
-    ranks, numbers, lines = ranks_by_w(results), front.numbers, []
+    ranks, numbers, words, lines = ranks_by_w(results), front.numbers, roles(results), []
+    costs = list(dict.fromkeys(key for point in results.points for key in point.costs))
+    steps = sorted({step for point in results.points for step in point.errors})
     for place, point in enumerate(results.points, 1):
-        line: dict[str, str | float | None] = {"candidate": point.name, "place": place, "state": point.state}
-        line |= {"in_cover": str(point.in_cover).lower(), **point.costs, "latency_ms": point.latency_ms}
-        ends = point.latency_interval_ms or (None, None)
-        line |= {"latency_low_ms": ends[0], "latency_high_ms": ends[1]}
-        line["latency_is"] = None if point.latency_ms is None else "measured" if point.is_measured else "predicted"
-        line |= {"error": point.error, "error_spread": point.error_spread, "w": point.w}
-        line |= {"rank_by_w": ranks.get(point.name), "front_number": numbers.get(point.name)}
-        line["marked"] = ", ".join(roles(point, results))
-        line |= {f"error_at_step_{step}": error for step, error in sorted(point.errors.items())}
-        lines.append({name: value for name, value in line.items() if value is not None})
+        low, high = point.latency_interval_ms or (None, None)
+        kind = None if point.latency_ms is None else "measured" if point.is_measured else "predicted"
+        line: dict[str, str | float | None] = {
+            "candidate": point.name,
+            "place": place,
+            "state": point.state,
+            "in_cover": str(point.in_cover).lower(),
+            **{key: point.costs.get(key) for key in costs},
+            "latency_ms": point.latency_ms,
+            "latency_low_ms": low,
+            "latency_high_ms": high,
+            "latency_is": kind,
+            "error": point.error,
+            "error_spread": point.error_spread,
+            "w": point.w,
+            "rank_by_w": ranks.get(point.name),
+            "front_number": numbers.get(point.name),
+            "marked": words.get(point.name),
+            **{f"error_at_step_{step}": point.errors.get(step) for step in steps},
+        }
+        lines.append({name: "" if value is None else value for name, value in line.items()})
     return lines
 
 
