@@ -31,9 +31,7 @@ def cost_columns(results: SearchResults) -> list[Column[SearchPoint]]:
     keys = list(dict.fromkeys(key for point in results.points for key in point.costs))
     columns = [_cost_column(key) for key in keys]
     if any(point.latency_ms is not None for point in results.points):
-        meaning = (
-            "median time of one sequence; in brackets quartiles, or where it is predicted (~) the model's interval"
-        )
+        meaning = "median time of one sequence; ~ where the latency model predicts it"
         columns.append(Column(title="ms", meaning=meaning, value=lambda point: point.latency_ms, text=latency_text))
     return columns
 
@@ -42,15 +40,15 @@ def _cost_column(key: str) -> Column[SearchPoint]:
     def cost(point: SearchPoint) -> float | None:
         return point.costs.get(key)
 
-    def mib(point: SearchPoint) -> float | None:
-        return None if key not in point.costs else point.costs[key] / MIB
+    def mib(point: SearchPoint) -> str:
+        return "-" if key not in point.costs else significant(point.costs[key] / MIB)
 
     def operations(point: SearchPoint) -> str:
         return "-" if key not in point.costs else counted(point.costs[key])
 
     if key == BYTES_KEY:
         text = "weights on disk; the csv has the bytes"
-        return number_column("MiB", text, mib, "{:,.3f}")
+        return Column(title="MiB", meaning=text, value=cost, text=mib)
     if key == "operations":
         return Column(title=key, meaning="of one forward pass", value=cost, text=operations)
     return number_column(key, "of the network", cost, "{:,.0f}")
@@ -180,10 +178,10 @@ def candidate_columns(results: SearchResults, front: Front) -> list[Column[Searc
         place_column(results),
         state,
         cover,
-        *cost_columns(results),
-        *saving_columns(results),
+        *(_without_interval(column) for column in cost_columns(results)),
         *quality_columns(results),
         on_front,
+        *saving_columns(results),
         role_column(results),
     ]
 
@@ -218,7 +216,7 @@ def marked_rows(results: SearchResults, front: Front) -> list[list[str]]:
 
 
 def _without_interval(column: Column[SearchPoint]) -> Column[SearchPoint]:
-    """Times alone: a table of few has many columns."""
+    """Times alone, where a table has many columns."""
 
     def text(point: SearchPoint) -> str:
         return column.text(replace(point, latency_interval_ms=None))
