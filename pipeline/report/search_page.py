@@ -120,7 +120,7 @@ def _notes(scatters: Sequence[SearchScatter]) -> list[str]:
             len(scatter.with_bars) < len(scatter.dots) for scatter in scatters
         ),
         "Numbers for which there is no room are left out; the mouse shows all.": labels < wanted,
-        "Vertical dashed lines: the largest cost of the space (T), and architectures that have no error here.": any(
+        "Vertical dashed lines: T, the maximum point, and architectures that have no error here.": any(
             not rule.is_limit for rule in rules
         ),
         "Tinted: what the limit excludes.": any(rule.is_limit and not rule.arrow for rule in rules),

@@ -207,7 +207,7 @@ def marked_rows(results: SearchResults, front: Front) -> list[list[str]]:
     strangers = {
         name: known for name, known in results.named.items() if candidate_of(name, known, results.points) is None
     }
-    about = dict.fromkeys(strangers, "no candidate") | {"T": "the largest of each cost"}
+    about = dict.fromkeys(strangers, "no candidate") | {"T": "the maximum point"}
     for name, known in {**strangers, "T": results.maximum}.items():
         stranger = _of_costs_alone(name, known)
         texts = [column.text(stranger) for column in [*costs, *savings]]
@@ -287,7 +287,7 @@ def write_search_tables(results: SearchResults, folder: Path) -> None:
     front = pareto_front_of(results)
     write_csv(search_records(results, front), folder / "results.csv")
     pages = {
-        "Marked": marked_rows(results, front),
+        "Answer and marked points": marked_rows(results, front),
         "Pareto front": rows(front.points, front_columns(results, front)),
         "Assumptions": assumption_rows(results),
         "All candidates": rows(results.points, candidate_columns(results, front)),

@@ -41,7 +41,14 @@ def test_a_report_holds_everything(written):
     said = " ".join(page.texts)
     for text in ("a space", "ab12cd34", "2.13.0", "seed: 28", "at most 0.0200 MiB", "no candidate", "T", "Bort"):
         assert text in said
-    for title in ("Error and cost", "Pareto front", "Marked", "Course of the search", "Guarantee", "All candidates"):
+    for title in (
+        "Error and cost",
+        "Pareto front",
+        "Answer and marked points",
+        "Course of the search",
+        "Guarantee",
+        "All candidates",
+    ):
         assert page.texts.count(title) == 2  # in the navigation, and above its section
     assert all(point.name in page.texts for point in results.points)
     assert all(one.name in page.texts and one.evidence in page.texts for one in results.guarantee.assumptions)

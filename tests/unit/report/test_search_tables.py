@@ -50,7 +50,9 @@ def test_the_csv_holds_every_number(tmp_path):
             assert (line[name] == "") if value is None else (float(line[name]) == value)
     assert list(lines[0])[:3] == ["candidate", "place", "state"] and list(lines[0])[-1] == "error_at_step_30"
     text = (tmp_path / "results.md").read_text()
-    assert all(f"## {title}" in text for title in ("Marked", "Pareto front", "Assumptions", "All candidates"))
+    assert all(
+        f"## {title}" in text for title in ("Answer and marked points", "Pareto front", "Assumptions", "All candidates")
+    )
     assert text.count("| candidate 5 |") == 1
 
 
