@@ -8,21 +8,17 @@ from typing import Any
 
 from pipeline.report.columns import Column, cells
 from pipeline.report.document import Chart, Line, document, picture
+from pipeline.report.search_columns import candidate_columns, front_columns
 from pipeline.report.search_costs import Front, marked, pareto_front_of
 from pipeline.report.search_curves import error_curves, w_plot
-from pipeline.report.search_interactive_plots import curves_figure, scatter_figure, w_figure
+from pipeline.report.search_interactive_course import curves_figure, w_figure
+from pipeline.report.search_interactive_plots import scatter_figure
 from pipeline.report.search_looks import LOOKS, group_of
 from pipeline.report.search_results import SearchPoint, SearchResults
 from pipeline.report.search_scatter import SearchScatter, search_scatters
 from pipeline.report.search_static_plots import write_search_plots
 from pipeline.report.search_summary import guarantee_numbers, search_summary
-from pipeline.report.search_tables import (
-    assumption_rows,
-    candidate_columns,
-    front_columns,
-    marked_rows,
-    write_search_tables,
-)
+from pipeline.report.search_tables import assumption_rows, marked_rows, write_search_tables
 
 
 def write_search_report(results: SearchResults, folder: Path) -> None:

@@ -7,7 +7,9 @@ import pytest
 from made_up_search import search_results
 
 from pipeline.report.search_costs import inference_axis, pareto_front_of, size_axis
-from pipeline.report.search_scatter import _box, anchor, search_scatter, search_scatters
+from pipeline.report.search_label_places import box_of
+from pipeline.report.search_rules import anchor
+from pipeline.report.search_scatter import search_scatter, search_scatters
 
 
 def scatters_of(results):
@@ -16,7 +18,7 @@ def scatters_of(results):
 
 def boxes(scatter):
     return {
-        label.text: _box(label.text, (scatter.x.place(label.dot.x), scatter.y.place(label.dot.error)), label.position)
+        label.text: box_of(label.text, (scatter.x.place(label.dot.x), scatter.y.place(label.dot.error)), label.position)
         for label in scatter.labels
     }
 

@@ -6,19 +6,16 @@ from dataclasses import replace
 import pytest
 from made_up_search import search_results
 
-from pipeline.report.search_costs import pareto_front_of
-from pipeline.report.search_tables import (
+from pipeline.report.search_columns import (
     candidate_columns,
     error_text,
     latency_text,
-    marked_rows,
     ranks_by_w,
-    rows,
     saved,
-    search_records,
     w_text,
-    write_search_tables,
 )
+from pipeline.report.search_costs import pareto_front_of
+from pipeline.report.search_tables import marked_rows, rows, search_records, write_search_tables
 
 
 def test_w_is_what_is_saved_over_the_error():
