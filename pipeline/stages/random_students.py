@@ -86,9 +86,7 @@ def write_random_package(
         UserError: a scheme that the recipe cannot have, or a part of the heads that is none.
     """
     scheme = scheme_of(scheme_name, quantization)
-    student = build_student(teacher, *maps, dropout=0.0).eval()
-    kept = {} if heads == 1 else _first_heads(student, heads)
-    remove_heads(student, sites_of(student), kept)
+    student, kept = cut_student(teacher, maps, heads)
     prepare_student(student, scheme)
     convert(student, sites_of(student), scheme)
     info = PackageInfo(
@@ -103,6 +101,22 @@ def write_random_package(
         max_source_tokens=max_tokens,
     )
     return write_package(folder, student, numbered_tokenizer(teacher.config.vocab_size), info)
+
+
+def cut_student(
+    teacher: PreTrainedModel, maps: tuple[list[int], list[int]], heads: float
+) -> tuple[PreTrainedModel, dict[str, list[int]]]:
+    """A student before it is quantized, and the heads that its attentions keep, where they do not keep all.
+
+    Args:
+        teacher: see `write_random_package`, as the others.
+        maps: likewise.
+        heads: likewise.
+    """
+    student = build_student(teacher, *maps, dropout=0.0).eval()
+    kept = {} if heads == 1 else _first_heads(student, heads)
+    remove_heads(student, sites_of(student), kept)
+    return student, kept
 
 
 def _first_heads(student: PreTrainedModel, part: float) -> dict[str, list[int]]:

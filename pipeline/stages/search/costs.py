@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.console.progress import ProgressBar
@@ -138,9 +136,7 @@ def _student_costs(
 
 
 def packed_bytes(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[str, int]:
-    """Name of a student -> bytes of its packed weights: it is packed, with whatever weights, and looked at.
-
-    What was packed once is remembered.
+    """Name of a student -> bytes of its packed weights, to the last one; what was counted once is remembered.
 
     Raises:
         UserError: as `costs_of` says.
@@ -148,10 +144,9 @@ def packed_bytes(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[
     packages, found = CandidatePackages(job), dict[str, int]()
     files = {point.name: job.storage.cache / "packed_bytes" / f"{packages.key(point)}.json" for point in points}
     missing = [point for point in points if not files[point.name].is_file()]
-    bar = ProgressBar("candidates packed", len(points), done=len(points) - len(missing), shown=bool(missing))
+    bar = ProgressBar("bytes of candidates", len(points), done=len(points) - len(missing), shown=bool(missing))
     for number, point in enumerate(missing, 1):
-        with tempfile.TemporaryDirectory() as folder:
-            atomic_json(files[point.name], packages.write(point, Path(folder) / "packed"))
+        atomic_json(files[point.name], packages.num_bytes(point))
         bar.update(len(points) - len(missing) + number)
     bar.close()
     for point in points:
