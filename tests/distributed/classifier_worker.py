@@ -18,7 +18,7 @@ from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, Q
 from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
-from pipeline.evaluation.predict import mean_loss, predict_labels
+from pipeline.evaluation.predict import predict_labels, token_scores
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.training import make_engine
@@ -102,7 +102,7 @@ def main():
         seen[name] = losses
     shares = {"batch_tokens": 24, "rank": rank, "num_ranks": world_size, "gather": gather_objects}
     seen["labels"] = predict_labels(teacher, examples, ["a", "b", "c"], **shares)
-    seen["mean_loss"] = mean_loss(teacher, examples, **shares)
+    seen["mean_loss"] = token_scores(teacher, examples, **shares).loss
     few = examples.select([0])  # one rank has nothing to do
     seen["few"] = predict_labels(teacher, few, ["a", "b", "c"], **shares)
     if rank == 0:

@@ -18,7 +18,7 @@ from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, Q
 from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
-from pipeline.evaluation.predict import mean_loss
+from pipeline.evaluation.predict import token_scores
 from pipeline.models.families import family_named
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
@@ -191,7 +191,9 @@ def test_a_validation_loss_needs_its_logits(make_bart):
     rows = {"source_tokens": [s for s, _ in lengths], "target_tokens": [t for _, t in lengths]}
     rows |= {"input_ids": [[5] * s for s, _ in lengths], "labels": [[6] * t for _, t in lengths]}
     with LiveBytes() as counted:
-        mean_loss(model, Dataset.from_dict(rows), batch_tokens=120, rank=0, num_ranks=1, gather=lambda value: [value])
+        token_scores(
+            model, Dataset.from_dict(rows), batch_tokens=120, rank=0, num_ranks=1, gather=lambda value: [value]
+        )
     estimated = evaluation_bytes(work_of(model.config), lengths, 120)
     assert estimated / 2 < counted.peak < 1.1 * estimated
 
