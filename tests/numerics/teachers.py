@@ -5,7 +5,13 @@ from types import SimpleNamespace
 import torch
 
 from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.models.families import families
 from pipeline.models.load import set_dropout
+
+# Every family as every kind of model that it can be: name -> adapter.
+ADAPTERS = families() | {
+    f"{name} as a {one.kind}": one for name, usual in families().items() for one in usual.other_kinds
+}
 
 SHAPE = ArchitectureConfig(
     d_model=32, ffn_dim=64, num_heads=4, encoder_layers=3, decoder_layers=3, max_positions=48, init_std=0.1
