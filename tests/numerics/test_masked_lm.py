@@ -7,6 +7,8 @@ import datasets
 import pytest
 import torch
 import transformers
+from hub_folders.bert_like import bert, bert_without_pooler, roberta
+from hub_folders.files import ENGLISH
 from teachers import ADAPTERS, Words, random_teacher
 
 from pipeline.config.errors import UserError
@@ -18,6 +20,7 @@ from pipeline.data.batch import collate, collate_rows
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.data.masking import Masking
 from pipeline.data.noise import held_out, noised
+from pipeline.data.tokenise import load_tokenizer
 from pipeline.distillation.losses import logits_kl_sum
 from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
 from pipeline.evaluation.predict import token_scores
@@ -354,6 +357,22 @@ def test_an_encoder_alone_gets_a_head(name, tmp_path):
     assert not loaded.get_submodule(family_named(name, "masked LM").lm_head).bias.any()
     encoder = whole.base_model.state_dict()
     assert all(torch.equal(tensor, loaded.base_model.state_dict()[key]) for key, tensor in encoder.items())
+
+
+@pytest.mark.parametrize("make", [bert, bert_without_pooler, roberta], ids=lambda make: make.__name__)
+def test_folders_of_the_hub_are_read_whole(make, tmp_path):
+    """Old names of norms, no output projection, heads of other tasks: logits are those of transformers, bit for bit."""
+    folder = make(tmp_path / "hub")
+    model = ModelConfig(pretrained=str(folder))
+    account = check_checkpoint(model, None, "masked LM")
+    assert (account.drawn, account.unused) == ([], [])
+    tokenizer = load_tokenizer(model)
+    loaded = load_teacher(model, tokenizer, TASK, seed=0).eval()
+    plain = transformers.AutoModelForMaskedLM.from_pretrained(folder, attn_implementation="eager").eval()
+    inputs = dict(tokenizer(ENGLISH, padding=True, return_tensors="pt"))
+    with torch.no_grad():
+        assert torch.equal(loaded(**inputs).logits, plain(**inputs).logits)
+    assert not check_checkpoint(model, None, "classifier").unused
 
 
 @pytest.mark.parametrize("name", ENCODERS)
