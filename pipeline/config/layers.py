@@ -136,7 +136,7 @@ def read_member(
     change = f"did you mean {group}={nearest(str(name), names)}?"
     if group == "task" and not difflib.get_close_matches(str(name), names):  # most likely somebody's own data
         change = (
-            "for data of your own set task=summarization, question_answering, translation, classification or plain_text, "
+            "for data of your own set task=summarization, question_answering, translation or classification, "
             "data.root=<folder>, and where it has no train.jsonl, validation.jsonl and test.jsonl "
             "task.corpus.files.train=<file>, ..."
         )

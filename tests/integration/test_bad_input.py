@@ -21,7 +21,7 @@ CASES = {
     "unknown task": (["task=xsumm"], "did you mean task=xsum?"),
     "a task that is somebody's own": (
         ["task=dialogsum"],
-        "set task=summarization, question_answering, translation, classif",
+        "set task=summarization, question_answering, translation or",
     ),
     "missing data files": (
         ["task.corpus.files={train: a.jsonl, validation: b.jsonl, test: c.jsonl}", "data.root=nowhere"],
