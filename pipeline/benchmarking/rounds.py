@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import psutil
 
 from pipeline.benchmarking.workers import WorkerError
+
+Quantities = Mapping[str, Callable[[Mapping[str, float]], float]]  # name -> of the milliseconds of a sample's stages
 
 MAX_ROUNDS = 2  # times the wanted number of samples, on a machine that is busy
 
@@ -19,7 +21,7 @@ class Worker(Protocol):
     """What a round asks of a worker; see `LiveWorker`."""
 
     def sample(self, source: list[list[int]], new_tokens: int, seconds: float) -> dict[str, Any]:
-        """Times and tokens of one sample."""
+        """Times of one sample."""
         ...
 
     def processor_seconds(self) -> float:
@@ -33,7 +35,7 @@ class Sampling:
 
     Args:
         source: (rows, source tokens), the same for all.
-        new_tokens: decoding steps.
+        new_tokens: decoding steps; 0 of encoders that classify.
         rounds: samples of every worker that count.
         seconds: what a sample repeats its run for.
         max_other_load: cores that other processes may use during a sample.
@@ -50,8 +52,7 @@ class Sampling:
 class TimedSample:
     """One sample and what else happened meanwhile."""
 
-    encode_ms: float
-    decode_ms: float
+    ms: dict[str, float]  # by stage, as `engines.engine.Sample`
     other_load: float  # cores
 
 
@@ -68,12 +69,27 @@ class Spread:
 class Times:
     """The samples of one worker; no times where none counts."""
 
-    encode_ms: Spread | None
-    token_ms: Spread | None  # of a step, which gives a token of every row
-    total_ms: Spread | None
+    spreads: dict[str, Spread | None]  # by quantity
     num_kept: int
     num_dropped: int
     other_load: float | None  # median of all samples, in cores
+
+    def record(self) -> dict[str, Any]:
+        """As it is written down: quantities beside the numbers of samples."""
+        whole = asdict(self)
+        return {**whole.pop("spreads"), **whole}
+
+
+def generation_ms(new_tokens: int) -> Quantities:
+    """What is told of a generation; a token is a step, which gives one of every row."""
+    return {
+        "encode_ms": lambda ms: ms["encode"],
+        "token_ms": lambda ms: ms["decode"] / new_tokens,
+        "total_ms": lambda ms: ms["encode"] + ms["decode"],
+    }
+
+
+FORWARD_MS: Quantities = {"forward_ms": lambda ms: ms["forward"]}
 
 
 def take_rounds(
@@ -106,8 +122,7 @@ def take_rounds(
         except WorkerError as error:
             failed[name] = str(error)
             return
-        times = {key: float(answer[key]) for key in ("encode_ms", "decode_ms")}
-        samples[name].append(TimedSample(**times, other_load=meanwhile()))
+        samples[name].append(TimedSample(ms=answer["ms"], other_load=meanwhile()))
 
     for name in workers:
         ask(name, 0.0)  # first calls allocate
@@ -150,13 +165,17 @@ def kept(samples: Sequence[TimedSample], max_other_load: float) -> list[TimedSam
     return [sample for sample in samples if sample.other_load <= max_other_load]
 
 
-def times_of(samples: Sequence[TimedSample], sampling: Sampling) -> Times:
-    """Medians and spread of the samples that count."""
-    good = kept(samples, sampling.max_other_load)
+def times_of(samples: Sequence[TimedSample], max_other_load: float, quantities: Quantities) -> Times:
+    """Medians and spread of the samples that count.
+
+    Args:
+        samples: all of one worker.
+        max_other_load: as of `Sampling`.
+        quantities: name -> what is computed of a sample's stages.
+    """
+    good = kept(samples, max_other_load)
     return Times(
-        encode_ms=spread([sample.encode_ms for sample in good]),
-        token_ms=spread([sample.decode_ms / sampling.new_tokens for sample in good]),
-        total_ms=spread([sample.encode_ms + sample.decode_ms for sample in good]),
+        spreads={name: spread([quantity(sample.ms) for sample in good]) for name, quantity in quantities.items()},
         num_kept=len(good),
         num_dropped=len(samples) - len(good),
         other_load=float(np.median([sample.other_load for sample in samples])) if samples else None,
@@ -175,3 +194,9 @@ def rotated(names: Sequence[str], by: int) -> list[str]:
     """Nobody is always first."""
     start = by % len(names) if names else 0
     return [*names[start:], *names[:start]]
+
+
+def samples_text(times: Mapping[str, Any]) -> str:
+    """How many samples of a record count, and of how many where some do not."""
+    num_kept, num_dropped = times["num_kept"], times["num_dropped"]
+    return f"{num_kept} of {num_kept + num_dropped}" if num_dropped else f"{num_kept}"

@@ -27,22 +27,26 @@ MODULES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One timed generation."""
+    """One timed run of a model.
 
-    encode_ms: float
-    decode_ms: float
-    tokens: Array  # (rows, new tokens) int64
+    Args:
+        ms: milliseconds by stage: `encode` and `decode` of a generation, `forward` of an encoder that classifies.
+        answer: tokens (rows, new tokens) int64, or logits (rows, labels).
+    """
+
+    ms: dict[str, float]
+    answer: Array
 
 
 class Engine(Protocol):
     """A loaded model."""
 
     def sample(self, source: Array, num_tokens: int) -> Sample:
-        """Encode a batch, then decode so many greedy tokens, whatever they are.
+        """Encode a batch, then decode so many greedy tokens, whatever they are; or classify it.
 
         Args:
             source: (rows, source tokens) int64, without padding.
-            num_tokens: decoding steps.
+            num_tokens: decoding steps; an encoder that classifies has none.
         """
         ...
 
@@ -81,9 +85,8 @@ class GreedyEngine:
             found.append(tokens)
         end = time.perf_counter()
         return Sample(
-            encode_ms=1000.0 * (encoded - begin),
-            decode_ms=1000.0 * (end - encoded),
-            tokens=np.concatenate(found, axis=1),
+            ms={"encode": 1000.0 * (encoded - begin), "decode": 1000.0 * (end - encoded)},
+            answer=np.concatenate(found, axis=1),
         )
 
 

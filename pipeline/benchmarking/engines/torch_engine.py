@@ -1,4 +1,4 @@
-"""transformers as people use it: `generate` on a folder that `save_pretrained` has written."""
+"""transformers as people use it: `generate`, or a classifier's forward pass, on what `save_pretrained` has written."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSeq2SeqLM, GenerationConfig
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, GenerationConfig
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.benchmarking.engines.engine import Array, Engine, Sample
 from pipeline.models.special_tokens import special_tokens
 
 disable_progress_bar()
-import_module("transformers.models.bart.modeling_bart")  # else its import would count as loading
+for family in ("bart", "bert", "roberta"):  # else their import would count as loading
+    import_module(f"transformers.models.{family}.modeling_{family}")
 
 
 class TorchEngine:
@@ -43,13 +44,35 @@ class TorchEngine:
         tokens = self.model.generate(encoder_outputs=encoded, attention_mask=mask, generation_config=decoding)
         end = time.perf_counter()
         return Sample(
-            encode_ms=1000.0 * (between - begin),
-            decode_ms=1000.0 * (end - between),
-            tokens=tokens[:, 1:].numpy(),
+            ms={"encode": 1000.0 * (between - begin), "decode": 1000.0 * (end - between)},
+            answer=tokens[:, 1:].numpy(),
         )
 
 
-def load(path: Path, threads: int) -> Engine:
-    """A model that runs on so many threads."""
+class TorchEncoder:
+    """An encoder that classifies, in the precision of its file.
+
+    Args:
+        path: its folder.
+        attention: sdpa or eager; none for the default of transformers.
+    """
+
+    def __init__(self, path: Path, attention: str | None) -> None:
+        model = AutoModelForSequenceClassification.from_pretrained(path, dtype="auto", attn_implementation=attention)
+        self.model = model.requires_grad_(False).eval()
+
+    @torch.inference_mode()
+    def sample(self, source: Array, num_tokens: int) -> Sample:
+        """See `Engine.sample`."""
+        ids = torch.from_numpy(source)
+        mask, begin = torch.ones_like(ids), time.perf_counter()
+        logits = self.model(input_ids=ids, attention_mask=mask).logits
+        return Sample(ms={"forward": 1000.0 * (time.perf_counter() - begin)}, answer=logits.numpy())
+
+
+def load(path: Path, threads: int, attention: str | None = None) -> Engine:
+    """A model that runs on so many threads; an encoder may have another attention than by default."""
     torch.set_num_threads(threads)
-    return TorchEngine(path)
+    if AutoConfig.from_pretrained(path).is_encoder_decoder:
+        return TorchEngine(path)
+    return TorchEncoder(path, attention)

@@ -45,22 +45,32 @@ def main() -> int:
 
 
 def sampled(engine: Engine, source: list[list[int]], new_tokens: int, seconds: float) -> dict[str, Any]:
-    """Mean times of as many runs as begin within so many seconds, one at least.
+    """Mean times by stage of as many runs as begin within so many seconds, one at least.
 
-    A short run before them does not count: while others were asked, caches and memory have gone to them.
+    A run before them, short where it generates, does not count: while others were asked, caches and memory have gone to
+    them.
+
+    Args:
+        engine: the model.
+        source: token ids, all rows of one length.
+        new_tokens: decoding steps; 0 of an encoder that classifies.
+        seconds: as said.
+
+    Raises:
+        ValueError: an answer of another shape, or one that is no number.
     """
     array = np.array(source, dtype=np.int64)
-    engine.sample(array, WARM_UP_TOKENS)
+    engine.sample(array, min(WARM_UP_TOKENS, new_tokens))
     start = time.perf_counter()
     samples = [engine.sample(array, new_tokens)]
     while time.perf_counter() - start < seconds:
         samples.append(engine.sample(array, new_tokens))
-    if (shape := samples[-1].tokens.shape) != (wanted := (len(source), new_tokens)):
-        raise ValueError(f"{shape} tokens decoded, {wanted} wanted")
-    return {
-        "encode_ms": sum(sample.encode_ms for sample in samples) / len(samples),
-        "decode_ms": sum(sample.decode_ms for sample in samples) / len(samples),
-    }
+    answer = samples[-1].answer
+    if answer.shape != (wanted := (len(source), new_tokens or answer.shape[-1])):
+        raise ValueError(f"an answer of {answer.shape}, {wanted} wanted")
+    if not np.isfinite(answer).all():
+        raise ValueError("an answer that is not finite")
+    return {"ms": {stage: sum(sample.ms[stage] for sample in samples) / len(samples) for stage in samples[-1].ms}}
 
 
 if __name__ == "__main__":

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.config.jobs.benchmark import BenchmarkJob
-from pipeline.stages.benchmark import cohort, generation, parity, runtimes
+from pipeline.stages.benchmark import cohort, encoders, generation, parity, runtimes
 
-BENCHMARKS = {"generation": generation.run, "cohort": cohort.run, "runtime": runtimes.run, "parity": parity.run}
+BENCHMARKS = {
+    "generation": generation.run,
+    "cohort": cohort.run,
+    "runtime": runtimes.run,
+    "parity": parity.run,
+    "encoder": encoders.run,
+}
 
 
 def run(config: BenchmarkJob) -> dict[str, Any]:

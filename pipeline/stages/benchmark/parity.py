@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from pipeline.benchmarking.engines.engine import Graphs, installed
-from pipeline.benchmarking.engines.ort_engine import OrtGraphs
+from pipeline.benchmarking.engines.ort_engine import OrtGraphs, opened
 from pipeline.benchmarking.engines.packed_steps import PackedSteps
 from pipeline.benchmarking.engines.parity import answers, difference, ragged
 from pipeline.config.changes import changed
@@ -135,7 +135,7 @@ def _runtimes(packed: Path, folder: Path) -> dict[str, Callable[[], Graphs]]:
 
     made: dict[str, Callable[[], Graphs]] = {FLOOR: lambda: PackedSteps(packed, torch.float64)}
     for variant in VARIANTS:
-        made[variant] = functools.partial(lambda name: OrtGraphs(exported(name), threads=1), variant)
+        made[variant] = functools.partial(lambda name: OrtGraphs(opened(exported(name), threads=1).model), variant)
     if installed("openvino"):
         from pipeline.benchmarking.engines.openvino_engine import OpenVinoGraphs  # an extra
 

@@ -21,33 +21,26 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import random
-from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
-from pipeline import runtime
-from pipeline.benchmarking.contenders import Contender, contenders_of, weight_bytes_per_token
+from pipeline.benchmarking.contenders import contenders_of, weight_bytes_per_token
 from pipeline.benchmarking.engines.engine import releases
+from pipeline.benchmarking.machine import allowed_load, check_threads, machine_name
 from pipeline.benchmarking.memory_bandwidth import floors, read_bandwidth
-from pipeline.benchmarking.results import Cell, append_cell, cell_text, ratio, read_cells
-from pipeline.benchmarking.rounds import Sampling, take_rounds, times_of
-from pipeline.benchmarking.workers import LiveWorker, WorkerError
-from pipeline.config.errors import UserError
+from pipeline.benchmarking.results import Cell, append_cell, read_cells
+from pipeline.benchmarking.rounds import Sampling, generation_ms
+from pipeline.benchmarking.runtime_table import CELL, cell_text, ratio
+from pipeline.benchmarking.side_by_side import measure_side_by_side
 from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.keys import config_hash, decisions
-from pipeline.console.progress import ProgressBar
-from pipeline.export import onnx
 from pipeline.models.families import family_of
 from pipeline.models.load import read_model_config
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
+from pipeline.stages.benchmark.model_files import ModelFiles, bytes_on_disk, code_that_decides_about_files
 from pipeline.stages.benchmark.random_tokens import Vocabulary, check_generates, random_rows
-from pipeline.stages.benchmark.runtime_files import ModelFiles, bytes_on_disk
 from pipeline.stages.memory import num_parameters
 from pipeline.storage.layout import check_free, open_storage
 
@@ -70,19 +63,19 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     model_config = read_model_config(config.model, vocabulary)
     length = max(settings.source_tokens, settings.new_tokens + 1)  # the first one is given
     check_generates(model_config, length, "set benchmark.runtime.source_tokens and new_tokens")
-    if max(settings.threads) > (cores := psutil.cpu_count() or 1):
-        raise UserError(f"{max(settings.threads)} threads", f"at most {cores} here", "set benchmark.runtime.threads")
+    check_threads(settings.threads, "benchmark.runtime.threads")
     for scheme in settings.schemes:
         check_scheme(model_config, scheme_of(scheme, config.recipe.quantization))
     storage = open_storage(config.storage.path)
     key = _files_key(config, model_config)
     folder = storage.root / "benchmarks" / f"runtime-{key}"
-    files, results = ModelFiles(config, model_config, folder / "models"), folder / f"{_results_key(config, key)}.jsonl"
+    files = ModelFiles(config.model, model_config, config.recipe.quantization, config.seed, folder / "models")
+    results = folder / f"{_results_key(config, key)}.jsonl"
     for depth in settings.depths:
         files.maps(depth)
     check_free(storage.root, DISK_FACTOR * 4.0 * num_parameters(model_config) * len(settings.depths))
     cells: list[Cell] = [(d, b, t) for d in settings.depths for t in settings.threads for b in settings.batches]
-    done = read_cells(results)
+    done = read_cells(results, CELL)
     log.info(f"{len(cells)} cells, {len(set(cells) & set(done))} of them measured before; results: {results}")
     for cell in cells:
         if cell not in done:
@@ -100,12 +93,8 @@ def _measure(config: BenchmarkJob, model_config: PretrainedConfig, files: ModelF
         "-".join(map(str, family_of(model_config).num_layers(model_config))),
     )
     contenders, left_out = contenders_of(settings, depth, teacher_depth, family.name)
-    paths: dict[str, Path] = {}
-    for contender in contenders:
-        try:
-            paths[contender.name] = files.path(contender)
-        except UserError as error:  # the others can be measured
-            left_out[contender.name] = str(error)
+    paths, refused = files.paths(contenders)
+    left_out |= refused
     contenders = [contender for contender in contenders if contender.name in paths]
     sampling = Sampling(
         source=random_rows(
@@ -114,20 +103,24 @@ def _measure(config: BenchmarkJob, model_config: PretrainedConfig, files: ModelF
         new_tokens=settings.new_tokens,
         rounds=settings.rounds,
         seconds=settings.sample_seconds,
-        max_other_load=max(0, (psutil.cpu_count() or 1) - threads) + settings.max_other_load,
+        max_other_load=allowed_load(threads, settings.max_other_load),
     )
     record = {
-        **dict(zip(("depth", "batch", "threads"), cell, strict=True)),
+        **dict(zip(CELL, cell, strict=True)),
         **{name: getattr(settings, name) for name in ("source_tokens", "new_tokens", "rounds", "sample_seconds")},
         "max_other_load": sampling.max_other_load,
         "load_before": os.getloadavg()[0],
-        "machine": _machine(),
+        "machine": machine_name(),
         "releases": releases(),
         "memory_bytes_per_second": read_bandwidth(),
         "left_out": left_out,
     }
     name = f"{depth}, batch {batch}, {threads} threads"
-    measured = _asked(contenders, paths, threads, sampling, settings.timeout_seconds, name)
+    measured = measure_side_by_side(
+        *(contenders, paths, threads, sampling, generation_ms(settings.new_tokens)),
+        timeout_seconds=settings.timeout_seconds,
+        title=name,
+    )
     weights = {c.name: weight_bytes_per_token(c, model_config, config.recipe.quantization) for c in contenders}
     floor_of = floors(weights.values())
     rows = []
@@ -139,40 +132,6 @@ def _measure(config: BenchmarkJob, model_config: PretrainedConfig, files: ModelF
     return {**record, "contenders": rows}
 
 
-def _asked(
-    contenders: list[Contender], paths: dict[str, Path], threads: int, sampling: Sampling, timeout: float, cell: str
-) -> dict[str, dict[str, Any]]:
-    """Times, memory and mistakes of every contender."""
-    workers: dict[str, LiveWorker] = {}
-    loaded: dict[str, float] = {}
-    failed: dict[str, str] = {}
-    with ExitStack() as open_workers:
-        for contender in contenders:  # one after the other: loading is timed, too
-            path = paths[contender.name]
-            started = LiveWorker(contender.engine, path, threads, contender.options, timeout_seconds=timeout)
-            worker = open_workers.enter_context(started)
-            try:
-                loaded[contender.name] = worker.loaded()
-                workers[contender.name] = worker
-            except WorkerError as error:
-                failed[contender.name] = str(error)
-        bar = ProgressBar(cell, sampling.rounds)
-        samples, lost = take_rounds(workers, sampling, lambda n: bar.update(n, total=max(n, sampling.rounds)))
-        bar.close()
-        failed |= lost
-        resident = {name: worker.resident_bytes() for name, worker in workers.items() if name not in failed}
-    return {
-        contender.name: {
-            "times": asdict(times_of(samples.get(contender.name, []), sampling)),
-            "samples": [asdict(sample) for sample in samples.get(contender.name, [])],
-            "load_ms": loaded.get(contender.name),
-            "resident_bytes": resident.get(contender.name),
-            "error": failed.get(contender.name),
-        }
-        for contender in contenders
-    }
-
-
 def _summary(record: dict[str, Any]) -> dict[str, Any]:
     """A cell without details: what a program may want to know."""
     teacher, *_ = record["contenders"]
@@ -181,34 +140,18 @@ def _summary(record: dict[str, Any]) -> dict[str, Any]:
         total = row["times"]["total_ms"]
         numbers = {"total_ms": total and total["median"], "faster_than_teacher": ratio(teacher, row)}
         rows[row["name"]] = {**numbers, "file_bytes": row["file_bytes"], "error": row["error"]}
-    return {**{name: record[name] for name in ("depth", "batch", "threads", "left_out")}, "contenders": rows}
+    return {**{name: record[name] for name in (*CELL, "left_out")}, "contenders": rows}
 
 
 def _files_key(config: BenchmarkJob, model_config: PretrainedConfig) -> str:
     """The name of everything that decides about the models' files, the code that exports among it."""
-    code = [path.read_text(encoding="utf-8") for path in _sources()]
-    return config_hash(model_config.to_dict(), config.seed, decisions(config.recipe.quantization), code)
+    return config_hash(
+        model_config.to_dict(), config.seed, decisions(config.recipe.quantization), code_that_decides_about_files()
+    )
 
 
 def _results_key(config: BenchmarkJob, files_key: str) -> str:
     """The name of everything that the cells of one file have in common; how often they are sampled they say."""
     settings = config.benchmark.runtime
     common = ("schemes", "variants", "baselines", "source_tokens", "new_tokens")
-    return config_hash(files_key, {name: getattr(settings, name) for name in common}, _machine(), releases())
-
-
-def _sources() -> list[Path]:
-    """The code that makes exported files, and that decides what the runtime does with them."""
-    packages = [Path(str(package.__file__)).parent for package in (onnx, runtime)]
-    sources = sorted(path for package in packages for path in package.rglob("*.py"))
-    assert len(sources) > 2 * len(packages), "a package was moved, and the files' key would not notice its code"
-    return sources
-
-
-def _machine() -> str:
-    """Name of the processor, as far as it can be known, and its cores."""
-    cpuinfo = Path("/proc/cpuinfo")  # Linux only
-    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
-    lines = [line for line in text.splitlines() if line.startswith("model name")]
-    name = lines[0].partition(":")[2].strip() if lines else platform.processor() or platform.machine()
-    return f"{name}, {psutil.cpu_count()} cores"
+    return config_hash(files_key, {name: getattr(settings, name) for name in common}, machine_name(), releases())
