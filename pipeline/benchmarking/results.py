@@ -29,6 +29,18 @@ def read_cells(path: Path, names: Sequence[str]) -> dict[Cell, dict[str, Any]]:
     return cells
 
 
+def is_measured(record: dict[str, Any] | None, rounds: int) -> bool:
+    """Whether enough samples of every contender of a cell count; of one that failed there are none to wait for.
+
+    Args:
+        record: the cell; none where nothing is written down.
+        rounds: samples that are asked for.
+    """
+    return record is not None and all(
+        row["error"] is not None or row["times"]["num_kept"] >= rounds for row in record["contenders"]
+    )
+
+
 def append_cell(path: Path, record: dict[str, Any]) -> None:
     """Add one cell; after a line that was cut off a new one begins."""
     path.parent.mkdir(parents=True, exist_ok=True)

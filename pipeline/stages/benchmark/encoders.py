@@ -3,8 +3,8 @@
 A cell is a length, a batch and a number of threads. Every shape is a live process in every runtime: transformers in
 fp32, our export of a student of 32-32-32 in ONNX Runtime, and as it is packed; all are asked in turns for one sample a
 round. Medians are of the samples beside which other processes left enough cores free (`max_other_load`). A finished
-cell is appended to a file in the storage folder, and a cell that stands there is not measured again, so that an
-interrupted benchmark goes on.
+cell is appended to a file in the storage folder, and a cell that stands there with as many samples that count is not
+measured again, so that an interrupted benchmark goes on, and one that others disturbed is made up for.
 
     ms                      of one forward pass: token ids in, logits of two labels out
     NAME: arithmetic        multiplications of the shape NAME by this one's: weights, and attention, which grows with
@@ -34,7 +34,7 @@ from pipeline.benchmarking.encoder_table import CELL, all_lines, cell_text, mill
 from pipeline.benchmarking.engines.engine import releases
 from pipeline.benchmarking.machine import allowed_load, check_threads, machine_name
 from pipeline.benchmarking.memory_bandwidth import read_bandwidth
-from pipeline.benchmarking.results import Cell, append_cell, read_cells
+from pipeline.benchmarking.results import Cell, append_cell, is_measured, read_cells
 from pipeline.benchmarking.rounds import FORWARD_MS, Sampling
 from pipeline.benchmarking.side_by_side import measure_side_by_side
 from pipeline.config.errors import Mistakes, UserError
@@ -69,16 +69,17 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     storage = open_storage(config.storage.path)
     root = storage.root / "benchmarks" / "encoder"
     folders = {shape.name: root / f"{shape.name}-{_files_key(config, shape)}" for shape in settings.shapes}
-    missing = [shape for shape in settings.shapes if not folders[shape.name].is_dir()]
-    check_free(storage.root, DISK_BYTES_PER_PARAMETER * sum(num_parameters(shape) for shape in missing))
+    not_made = [shape for shape in settings.shapes if not folders[shape.name].is_dir()]
+    check_free(storage.root, DISK_BYTES_PER_PARAMETER * sum(num_parameters(shape) for shape in not_made))
     results = root / f"{_results_key(settings, folders)}.jsonl"
     cells: list[Cell] = [(n, b, t) for t in settings.threads for b in settings.batches for n in settings.lengths]
     done = read_cells(results, CELL)
-    log.info(f"{len(cells)} cells, {len(set(cells) & set(done))} of them measured before; results: {results}")
-    if to_measure := [cell for cell in cells if cell not in done]:
+    missing = [cell for cell in cells if not is_measured(done.get(cell), settings.rounds)]
+    log.info(f"{len(cells)} cells, {len(cells) - len(missing)} of them measured before; results: {results}")
+    if missing:
         paths, left_out = _files(config, folders)
         _check_memory(paths)
-        for cell in to_measure:
+        for cell in missing:
             done[cell] = _measure(settings, paths, left_out, cell, config.seed)
             append_cell(results, done[cell])
             log.info(f"\n{cell_text(done[cell], settings.references)}\n")

@@ -3,8 +3,8 @@
 A cell is a depth, a batch and a number of threads. Every contender of a cell is a live process with one model; they are
 asked in turns for one sample a round: encode the same sources, then decode greedy tokens, always as many. Medians are
 of the samples beside which other processes left enough cores free (`max_other_load`). A finished cell is appended to
-a file in the storage folder, and a cell that stands there is not measured again, so that an interrupted benchmark goes
-on.
+a file in the storage folder, and a cell that stands there with as many samples that count is not measured again, so
+that an interrupted benchmark goes on, and one that others disturbed is made up for.
 
     encoder ms, ms per token    a token of every row of the batch; CTranslate2's are differences of 1 and all tokens
     faster, than teacher        whole time of the fp32 student, and of the fp32 teacher, in transformers, by this one's
@@ -29,7 +29,7 @@ from pipeline.benchmarking.contenders import contenders_of, weight_bytes_per_tok
 from pipeline.benchmarking.engines.engine import releases
 from pipeline.benchmarking.machine import allowed_load, check_threads, machine_name
 from pipeline.benchmarking.memory_bandwidth import floors, read_bandwidth
-from pipeline.benchmarking.results import Cell, append_cell, read_cells
+from pipeline.benchmarking.results import Cell, append_cell, is_measured, read_cells
 from pipeline.benchmarking.rounds import Sampling, generation_ms
 from pipeline.benchmarking.runtime_table import CELL, cell_text, ratio
 from pipeline.benchmarking.side_by_side import measure_side_by_side
@@ -76,9 +76,10 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     check_free(storage.root, DISK_FACTOR * 4.0 * num_parameters(model_config) * len(settings.depths))
     cells: list[Cell] = [(d, b, t) for d in settings.depths for t in settings.threads for b in settings.batches]
     done = read_cells(results, CELL)
-    log.info(f"{len(cells)} cells, {len(set(cells) & set(done))} of them measured before; results: {results}")
+    missing = [cell for cell in cells if not is_measured(done.get(cell), settings.rounds)]
+    log.info(f"{len(cells)} cells, {len(cells) - len(missing)} of them measured before; results: {results}")
     for cell in cells:
-        if cell not in done:
+        if cell in missing:
             done[cell] = _measure(config, model_config, files, cell)
             append_cell(results, done[cell])
         log.info(f"\n{cell_text(done[cell])}\n")
