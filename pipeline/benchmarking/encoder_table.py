@@ -66,13 +66,30 @@ def cell_text(record: dict[str, Any], references: Sequence[str]) -> str:
     return "\n".join([about, text_table(lines), *notes_of(record)])
 
 
-def all_lines(records: Sequence[dict[str, Any]], references: Sequence[str]) -> list[list[str]]:
-    """Every contender of every cell on a line, the head first."""
-    lines = [["", "tokens", "batch", "threads", *_head(references)]]
-    for record in records:
-        cell = [str(record[name]) for name in CELL]
-        lines += [[row["name"], *cell, *_beside(references, row, record)] for row in record["contenders"]]
+def ratio_lines(records: Sequence[dict[str, Any]], references: Sequence[str]) -> list[list[str]]:
+    """How much faster than a reference every other shape is: arithmetic beside what was measured, the head first.
+
+    Args:
+        records: cells with the same contenders.
+        references: names of the shapes that others are compared to.
+    """
+    shapes = dict.fromkeys(row["shape"] for record in records for row in record["contenders"])
+    forms = dict.fromkeys(_form(row) for record in records for row in record["contenders"])
+    lines = [["faster", *CELL, "arithmetic", *forms]]
+    for shape, reference in ((shape, reference) for shape in shapes for reference in references if reference != shape):
+        for record in records:
+            rows = [row for row in record["contenders"] if row["shape"] == shape]
+            ratios = {_form(row): ratio for row in rows if (ratio := ratio_to(reference, row, record))}
+            arithmetic = {ratio.multiplications for ratio in ratios.values()}  # one: of shape and length alone
+            lines.append([f"{shape} than {reference}", *(str(record[name]) for name in CELL)])
+            lines[-1] += [number_text(next(iter(arithmetic), None), ".2f", "x")]
+            lines[-1] += [number_text(ratios[form].measured if form in ratios else None, ".2f", "x") for form in forms]
     return lines
+
+
+def _form(row: dict[str, Any]) -> str:
+    """What a contender is called beside its shape."""
+    return str(row["name"]).removeprefix(f"{row['shape']}, ")
 
 
 def _head(references: Sequence[str]) -> list[str]:

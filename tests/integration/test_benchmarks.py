@@ -192,7 +192,7 @@ def test_the_encoder_benchmark_measures_every_shape_beside_arithmetic(job, tmp_p
     assert "making" in few[2] and "1 cells, 0 of them measured before" in more[2]
     code, out, err = job("benchmark", benchmark_job.run, *ENCODER, storage, base=False)
     assert code == 0, err
-    assert "2 cells, 1 of them measured before" in err and "making" not in err and "large: arithmetic" in err
+    assert "2 cells, 1 of them measured before" in err and "making" not in err and "small than large" in err
     document = json.loads(out.splitlines()[-1])
     first, second = document["cells"]
     assert first == json.loads(more[1].splitlines()[-1])["cells"][0]

@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 
 from pipeline.benchmarking.contenders import FLOAT, encoder_contenders
-from pipeline.benchmarking.encoder_table import CELL, all_lines, cell_text, milliseconds, ratio_to
+from pipeline.benchmarking.encoder_table import CELL, cell_text, milliseconds, ratio_lines, ratio_to
 from pipeline.benchmarking.engines.engine import releases
 from pipeline.benchmarking.machine import allowed_load, check_threads, machine_name
 from pipeline.benchmarking.memory_bandwidth import read_bandwidth
@@ -52,7 +52,7 @@ from pipeline.storage.layout import check_free, open_storage
 # Bytes of a parameter on disk: transformers' file, the package in fp32, the export in fp32, and the packed ones.
 DISK_BYTES_PER_PARAMETER = 16.0
 # Of a worker: interpreter and libraries; of a file that it holds: what lies beside the mapped one.
-WORKER_BYTES, FILE_FACTOR = 0.4 * 2**30, 1.2
+WORKER_BYTES, FILE_FACTOR = 0.3 * 2**30, 1.1
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
             append_cell(results, done[cell])
             log.info(f"\n{cell_text(done[cell], settings.references)}\n")
     records = [done[cell] for cell in cells]
-    log.info(f"\n{text_table(all_lines(records, settings.references))}")
+    log.info(f"\n{text_table(ratio_lines(records, settings.references))}")
     return {"results": str(results), "cells": [_summary(record, settings.references) for record in records]}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.benchmarking.encoder_table import all_lines, cell_text, milliseconds, ratio_to
+from pipeline.benchmarking.encoder_table import cell_text, milliseconds, ratio_lines, ratio_to
 
 SDPA, EAGER = {"attention": "sdpa"}, {"attention": "eager"}
 
@@ -10,7 +10,7 @@ SDPA, EAGER = {"attention": "sdpa"}, {"attention": "eager"}
 def row(shape, engine, ms, multiplications, options=None, is_fp32=True):
     spread = None if ms is None else {"median": ms, "p10": ms - 1.0, "p90": ms + 1.0}
     times = {"forward_ms": spread, "num_kept": 3, "num_dropped": 1, "other_load": 0.1}
-    name = f"{shape}, {engine}" + ("" if is_fp32 else " 2-2-8")
+    name = " ".join([f"{shape}, {engine}", *(options or {}).values(), *([] if is_fp32 else ["2-2-8"])])
     about = {"name": name, "shape": shape, "engine": engine, "options": options or {}, "is_fp32": is_fp32}
     sizes = {"multiplications": multiplications, "file_bytes": 1 << 20, "resident_bytes": 1 << 21, "load_ms": 1.0}
     return {**about, **sizes, "times": times, "error": None if ms else "it has ended"}
@@ -56,12 +56,22 @@ def test_a_line_says_what_arithmetic_explains_and_what_was_measured():
     assert line.split()[3:] == [
         *["6.0", "5.0", "to", "7.0", "4.00x", "10.00x", "1.7", "2", "1.0", "1", "0.10", "3", "of", "4"]
     ]
-    assert "lost, torch: it has ended" in text
+    assert "lost, torch sdpa: it has ended" in text
 
 
-def test_all_cells_stand_in_one_table():
-    """Every line says of which cell it is."""
-    head, *lines = all_lines([CELL, record(*CELL["contenders"], length=32, threads=2)], ["big", "small"])
-    assert head[1:4] == ["tokens", "batch", "threads"]
-    assert [line[1:4] for line in lines] == [["128", "1", "1"]] * 7 + [["32", "1", "2"]] * 7
-    assert {len(line) for line in [head, *lines]} == {10}
+def test_what_arithmetic_explains_and_every_measured_ratio_stand_in_one_line():
+    """Of every cell; a shape is not compared to itself, and a form that a shape lacks is a dash."""
+    again = record(*CELL["contenders"], length=32, threads=2)
+    head, *lines = ratio_lines([CELL, again], ["big", "huge"])
+    forms = ["torch sdpa", "torch eager", "onnxruntime", "onnxruntime 2-2-8"]
+    assert head == ["faster", "length", "batch", "threads", "arithmetic", *forms]
+    measured = ["4.00x", "4.00x", "3.00x", "5.00x", "10.00x"]
+    nothing = ["-"] * 5
+    cells = (["128", "1", "1"], ["32", "1", "2"])
+    assert lines == [
+        *(["big than huge", *cell, *nothing] for cell in cells),
+        *(["small than big", *cell, *measured] for cell in cells),
+        *(["small than huge", *cell, *nothing] for cell in cells),
+    ]
+    [_, of_big, *_] = ratio_lines([CELL], ["small"])
+    assert of_big == ["big than small", "128", "1", "1", "0.25x", "0.25x", "0.33x", "0.20x", "-"]
