@@ -147,7 +147,7 @@ def test_the_torch_runtime_samples_whatever_is_named(make_folder, name, ends):
     """transformers on a folder that names no first token, and perhaps several ends."""
     model = make_folder(name, "bos_token_id", eos_token_id=ends)
     sample = TorchEngine(Path(model.pretrained)).sample(np.array([[5, 6, END]]), 4)
-    assert sample.tokens.shape == (1, 4) and not np.isin(sample.tokens[:, :-1], ends).any()
+    assert sample.answer.shape == (1, 4) and not np.isin(sample.answer[:, :-1], ends).any()
 
 
 @pytest.mark.parametrize("name", ["bart", "t5"])
