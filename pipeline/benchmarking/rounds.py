@@ -12,8 +12,6 @@ import psutil
 
 from pipeline.benchmarking.workers import WorkerError
 
-Quantities = Mapping[str, Callable[[Mapping[str, float]], float]]  # name -> of the milliseconds of a sample's stages
-
 MAX_ROUNDS = 2  # times the wanted number of samples, on a machine that is busy
 
 
@@ -52,8 +50,13 @@ class Sampling:
 class TimedSample:
     """One sample and what else happened meanwhile."""
 
-    ms: dict[str, float]  # by stage, as `engines.engine.Sample`
+    encode_ms: float
+    decode_ms: float
+    processor_ms: float  # processor time of a run, of all threads
     other_load: float  # cores
+
+
+Quantities = Mapping[str, Callable[[TimedSample], float]]  # name -> milliseconds of a sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +86,13 @@ class Times:
 def generation_ms(new_tokens: int) -> Quantities:
     """What is told of a generation; a token is a step, which gives one of every row."""
     return {
-        "encode_ms": lambda ms: ms["encode"],
-        "token_ms": lambda ms: ms["decode"] / new_tokens,
-        "total_ms": lambda ms: ms["encode"] + ms["decode"],
+        "encode_ms": lambda sample: sample.encode_ms,
+        "token_ms": lambda sample: sample.decode_ms / new_tokens,
+        "total_ms": lambda sample: sample.encode_ms + sample.decode_ms,
     }
 
 
-FORWARD_MS: Quantities = {"forward_ms": lambda ms: ms["forward"]}
+FORWARD_MS: Quantities = {"forward_ms": lambda sample: sample.encode_ms}  # a classifier decodes nothing
 
 
 def take_rounds(
@@ -122,7 +125,8 @@ def take_rounds(
         except WorkerError as error:
             failed[name] = str(error)
             return
-        samples[name].append(TimedSample(ms=answer["ms"], other_load=meanwhile()))
+        times = {key: float(answer[key]) for key in ("encode_ms", "decode_ms", "processor_ms")}
+        samples[name].append(TimedSample(**times, other_load=meanwhile()))
 
     for name in workers:
         ask(name, 0.0)  # first calls allocate
@@ -171,11 +175,11 @@ def times_of(samples: Sequence[TimedSample], max_other_load: float, quantities: 
     Args:
         samples: all of one worker.
         max_other_load: as of `Sampling`.
-        quantities: name -> what is computed of a sample's stages.
+        quantities: name -> what is computed of a sample.
     """
     good = kept(samples, max_other_load)
     return Times(
-        spreads={name: spread([quantity(sample.ms) for sample in good]) for name, quantity in quantities.items()},
+        spreads={name: spread([quantity(sample) for sample in good]) for name, quantity in quantities.items()},
         num_kept=len(good),
         num_dropped=len(samples) - len(good),
         other_load=float(np.median([sample.other_load for sample in samples])) if samples else None,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.benchmarking.contenders import Contender
 from pipeline.benchmarking.rounds import Quantities, Sampling, take_rounds, times_of
-from pipeline.benchmarking.workers import LiveWorker, WorkerError
+from pipeline.benchmarking.workers import LiveModel, LiveWorker, WorkerError
 from pipeline.console.progress import ProgressBar
 
 
@@ -35,24 +35,24 @@ def measure_side_by_side(
         timeout_seconds: longest silence of a worker.
         title: of the progress bar.
     """
-    workers: dict[str, LiveWorker] = {}
+    models: dict[str, LiveModel] = {}
     loaded: dict[str, float] = {}
     failed: dict[str, str] = {}
     with ExitStack() as open_workers:
         for contender in contenders:  # one after the other: loading is timed, too
-            path = paths[contender.name]
+            path = {contender.name: paths[contender.name]}
             started = LiveWorker(contender.engine, path, threads, contender.options, timeout_seconds=timeout_seconds)
             worker = open_workers.enter_context(started)
             try:
-                loaded[contender.name] = worker.loaded()
-                workers[contender.name] = worker
+                loaded |= worker.loaded()
+                models[contender.name] = LiveModel(worker, contender.name)
             except WorkerError as error:
                 failed[contender.name] = str(error)
         bar = ProgressBar(title, sampling.rounds)
-        samples, lost = take_rounds(workers, sampling, lambda n: bar.update(n, total=max(n, sampling.rounds)))
+        samples, lost = take_rounds(models, sampling, lambda n: bar.update(n, total=max(n, sampling.rounds)))
         bar.close()
         failed |= lost
-        resident = {name: worker.resident_bytes() for name, worker in workers.items() if name not in failed}
+        resident = {name: model.worker.resident_bytes() for name, model in models.items() if name not in failed}
     return {
         contender.name: {
             "times": times_of(samples.get(contender.name, []), sampling.max_other_load, quantities).record(),

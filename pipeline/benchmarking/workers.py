@@ -1,4 +1,4 @@
-"""Live processes that hold one model each, seen from the benchmark that asks them."""
+"""Live processes that hold models of one runtime each, seen from whoever asks them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,20 +27,22 @@ class WorkerError(Exception):
 
 
 class LiveWorker:
-    """One process with one model; a context manager that ends it.
+    """One process with models; a context manager that ends it.
 
     Args:
         engine: runtime.
-        path: of the model.
+        paths: of its models, by name.
         threads: that it may use.
         options: of the runtime.
         timeout_seconds: longest silence.
     """
 
     def __init__(
-        self, engine: str, path: Path, threads: int, options: dict[str, Any], *, timeout_seconds: float
+        self, engine: str, paths: Mapping[str, Path], threads: int, options: dict[str, Any], *, timeout_seconds: float
     ) -> None:
-        request = {"engine": engine, "path": str(path), "threads": threads, "options": options}
+        named = {name: str(path) for name, path in paths.items()}
+        request = {"engine": engine, "paths": named, "threads": threads, "options": options}
+        self.names = list(named)
         inherited = os.environ.get("PYTHONPATH")
         self.folder = tempfile.TemporaryDirectory()
         self.log = Path(self.folder.name) / "stderr"
@@ -64,22 +68,22 @@ class LiveWorker:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def loaded(self) -> float:
-        """Milliseconds that loading took; waits for it.
+    def loaded(self) -> dict[str, float]:
+        """Milliseconds that loading each model took; waits for it.
 
         Raises:
             WorkerError: it did not.
         """
-        return float(self._answer()["load_ms"])
+        return {name: float(self._answer()["load_ms"]) for name in self.names}
 
-    def sample(self, source: list[list[int]], new_tokens: int, seconds: float) -> dict[str, Any]:
-        """What `engines.worker.sampled` measures.
+    def sample(self, model: str, source: list[list[int]], new_tokens: int, seconds: float) -> dict[str, Any]:
+        """What `engines.worker.sampled` measures of one of its models.
 
         Raises:
             WorkerError: it did not.
         """
         assert self.process.stdin is not None
-        line = json.dumps({"source": source, "new_tokens": new_tokens, "seconds": seconds})
+        line = json.dumps({"model": model, "source": source, "new_tokens": new_tokens, "seconds": seconds})
         try:
             self.process.stdin.write(line.encode() + b"\n")
             self.process.stdin.flush()
@@ -140,3 +144,19 @@ class LiveWorker:
             self.process.wait(timeout=5)
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return f"exit code {self.process.returncode}" + (f", {lines[-1][:200]}" if lines else "")
+
+
+@dataclass(frozen=True)
+class LiveModel:
+    """One model of a process; see `rounds.Worker`. The others of its process rest while it is asked."""
+
+    worker: LiveWorker
+    name: str
+
+    def sample(self, source: list[list[int]], new_tokens: int, seconds: float) -> dict[str, Any]:
+        """See `LiveWorker.sample`."""
+        return self.worker.sample(self.name, source, new_tokens, seconds)
+
+    def processor_seconds(self) -> float:
+        """Of its process."""
+        return self.worker.processor_seconds()

@@ -7,6 +7,7 @@ values, then the command line. Base file and experiment choose groups under `def
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -129,13 +130,13 @@ def to_yaml(config: Any) -> str:
     return str(OmegaConf.to_yaml(OmegaConf.create(public)))
 
 
-def help_text(job: type[Any], summary: str, *, has_plan: bool = False) -> str:
+def help_text(job: type[Any], summary: str, *, options: Sequence[str] = ()) -> str:
     """What `--help` prints: usage, groups, and every key of the job with default and meaning.
 
     Args:
         job: its root dataclass.
         summary: what it does.
-        has_plan: whether it knows `--dry-run`.
+        options: those that it knows beside the common ones.
     """
     own = f"{own_section(job)}."
     rows = [(name.removeprefix(own), default, meaning) for name, default, meaning in describe(job)]
@@ -143,11 +144,11 @@ def help_text(job: type[Any], summary: str, *, has_plan: bool = False) -> str:
     places = "".join(f"[{key.removeprefix(own)}] " for key in positional(job))
     files = (*groups_of(job), *(("experiment",) if has_experiments(job) else ()))
     groups = [f"{group + '=':12} {', '.join(members(group))}" for group in files]
-    options = f"[--print-config]{' [--dry-run]' if has_plan else ''} [--help] [--version]"
+    shown = " ".join(f"[{option}]" for option in ("--print-config", *options, "--help", "--version"))
     lines = [
         summary.strip(),
         "",
-        f"usage: python jobs/{job_name(job)}.py {places}[key=value ...] {options}",
+        f"usage: python jobs/{job_name(job)}.py {places}[key=value ...] {shown}",
         "",
         *([*groups, ""] if groups else []),
         "Every key, its schema default (conf/ may set another; see --print-config) and its meaning:",

@@ -11,6 +11,7 @@ What is evaluated is this folder, loaded; its `model.safetensors` is the size th
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def write_package(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTok
     first_name: dict[int, str] = {}
     for name, weight in packed.items():
         first_name.setdefault(id(weight), name)
-    tensors = _plain_tensors(model, packed)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in plain_tensors(model, packed).items()}
     for name, weight in packed.items():
         if first_name[id(weight)] == name:
             for part, tensor in weight.named_buffers():
@@ -132,7 +133,7 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
         weights[name] = shared[stored]
     model = assemble_packed(AutoConfig.from_pretrained(folder), info.scheme, weights, info.heads)
     model.load_state_dict(tensors, strict=False)
-    missing = set(_plain_tensors(model, weights)) - set(tensors)
+    missing = set(plain_tensors(model, weights)) - set(tensors)
     if missing:
         raise UserError(f"{folder} lacks {sorted(missing)[0]}", "a complete package", "export the student again")
     if family_of(model.config).decoder is not None:
@@ -163,8 +164,15 @@ def _info(folder: Path, manifest: dict[str, Any]) -> PackageInfo:
         ) from None
 
 
-def _plain_tensors(model: PreTrainedModel, packed: dict[str, PackedWeight]) -> dict[str, Tensor]:
-    """Tensors that are not packed, each once; an all-zero logits bias is what a new model has, so it is left out."""
+def plain_tensors(model: PreTrainedModel, packed: Collection[str]) -> dict[str, Tensor]:
+    """Tensors that are not packed, each once, where they lie.
+
+    An all-zero logits bias is what a new model has, so it is left out.
+
+    Args:
+        model: a packed model.
+        packed: names of its packed modules.
+    """
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
     inside = tuple(f"{name}.packed." for name in packed)
@@ -175,7 +183,7 @@ def _plain_tensors(model: PreTrainedModel, packed: dict[str, PackedWeight]) -> d
         if name == "final_logits_bias" and not tensor.any():
             continue
         seen.add(tensor.data_ptr())
-        tensors[name] = tensor.detach().cpu().contiguous()
+        tensors[name] = tensor
     return tensors
 
 

@@ -85,6 +85,18 @@ def prepare_student(student: PreTrainedModel, scheme: Scheme) -> None:
     _use_quantized_attention(student, scheme)
 
 
+def sharing_copy(model: PreTrainedModel) -> PreTrainedModel:
+    """A model with modules of its own around the same tensors: what is done to its layers, the other does not see."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+
+
+def prepare_inputs(student: PreTrainedModel, scheme: Scheme) -> None:
+    """Fake-quantize what a student's layers read, and none of its weights."""
+    prepare_activations(student, sites_of(student), scheme)
+    _use_quantized_attention(student, scheme)
+
+
 def assemble_packed(
     config: PretrainedConfig, scheme: Scheme, weights: dict[str, PackedWeight], heads: dict[str, list[int]]
 ) -> PreTrainedModel:

@@ -44,14 +44,30 @@ def quantized_tables(sites: Sites, scheme: Scheme) -> tuple[str, ...]:
     return (*sites.embeddings, *head)
 
 
+def weight_modules(sites: Sites, scheme: Scheme) -> dict[str, tuple[str, ...]]:
+    """Every module whose weight the scheme may quantize, as patterns know it -> the modules that read that weight.
+
+    Users of one token matrix go by its first name.
+    """
+    modules: dict[str, tuple[str, ...]] = {name: (name,) for name in sites.linears}
+    for name in quantized_tables(sites, scheme):
+        owner = sites.matrix_of[name]
+        modules[owner] = (*modules.get(owner, ()), name)
+    return modules | {name: (name,) for name in sites.positions}
+
+
+def module_bits(sites: Sites, scheme: Scheme) -> dict[str, float]:
+    """Bits of every module of `weight_modules`; 32 is not quantized."""
+    tables = {sites.matrix_of[name] for name in quantized_tables(sites, scheme)}
+    kinds = dict.fromkeys(tables, scheme.embedding_bits) | dict.fromkeys(sites.positions, scheme.position_bits)
+    return {name: scheme.bits_of(name, kinds.get(name, scheme.weight_bits)) for name in weight_modules(sites, scheme)}
+
+
 def quantized_weights(sites: Sites, scheme: Scheme) -> dict[str, float]:
     """Module name -> bits of every module whose weight the scheme quantizes."""
-    bits = {name: scheme.bits_of(name, scheme.weight_bits) for name in sites.linears}
-    # Users of one token matrix go by its first name.
-    tables = quantized_tables(sites, scheme)
-    bits |= {name: scheme.bits_of(sites.matrix_of[name], scheme.embedding_bits) for name in tables}
-    bits |= {name: scheme.bits_of(name, scheme.position_bits) for name in sites.positions}
-    return {name: count for name, count in bits.items() if count != NOT_QUANTIZED}
+    bits = module_bits(sites, scheme)
+    users = {user: bits[name] for name, readers in weight_modules(sites, scheme).items() for user in readers}
+    return {user: count for user, count in users.items() if count != NOT_QUANTIZED}
 
 
 def quantized_inputs(sites: Sites, scheme: Scheme) -> tuple[str, ...]:

@@ -9,11 +9,10 @@ from typing import Any
 
 from pipeline.report.curves import by_metric, rounded, wants_log_axis
 from pipeline.report.pareto import GREY, TEACHER_COLOUR, Axis, Point, styles
+from pipeline.report.plotly_look import GRID, described, frame
 from pipeline.report.results import MIB, Results
 from pipeline.report.scatter_layout import Level, Neighbour, ScatterLayout
 
-FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12, "color": "#22262b"}
-GRID = {"gridcolor": "#e7e9ec", "zeroline": False, "linecolor": "#c8ccd2", "ticks": "outside", "tickcolor": "#c8ccd2"}
 QUALITY_HEIGHT, PANEL_HEIGHT = 430, 250  # pixels
 CURVE_COLUMNS = 3
 
@@ -41,7 +40,7 @@ def quality_figure(results: Results, layout: ScatterLayout) -> dict[str, Any]:
     for level in layout.levels:
         _draw_level(figure, level, layout)
     figure.update_layout(
-        **_frame(QUALITY_HEIGHT),
+        **frame(QUALITY_HEIGHT),
         xaxis={**GRID, "title": {"text": layout.axis.title + (" (log)" if layout.axis.log else "")}, **_x_axis(layout)},
         yaxis={
             **GRID,
@@ -50,7 +49,7 @@ def quality_figure(results: Results, layout: ScatterLayout) -> dict[str, Any]:
             "automargin": True,
         },
     )
-    return _plain(figure)
+    return described(figure)
 
 
 def _draw_level(figure: Any, level: Level, layout: ScatterLayout) -> None:
@@ -69,23 +68,6 @@ def _draw_level(figure: Any, level: Level, layout: ScatterLayout) -> None:
             showarrow=False,
             font={"size": 11, "color": "#6b7078"},
         )
-
-
-def _plain(figure: Any) -> dict[str, Any]:
-    described: dict[str, Any] = figure.to_plotly_json()
-    return described
-
-
-def _frame(height: int) -> dict[str, Any]:
-    return {
-        "height": height,
-        "autosize": True,
-        "template": "none",
-        "font": FONT,
-        "showlegend": False,
-        "margin": {"l": 56, "r": 16, "t": 36, "b": 48},
-        "hoverlabel": {"align": "left", "bgcolor": "#ffffff"},
-    }
 
 
 def _x_axis(layout: ScatterLayout) -> dict[str, Any]:
@@ -220,5 +202,5 @@ def curves_figure(results: Results) -> dict[str, Any]:
             tickformat="~g" if 1e-3 <= largest < 1e6 or largest == 0 else "~e",  # what has room beside a panel
         )
     figure.update_annotations(font={"size": 12, "color": "#22262b"})
-    figure.update_layout(**_frame(PANEL_HEIGHT * num_rows + 30), hovermode="closest")
-    return _plain(figure)
+    figure.update_layout(**frame(PANEL_HEIGHT * num_rows + 30), hovermode="closest")
+    return described(figure)

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pipeline.report.columns import Column, cells, number_column
+from pipeline.report.document import Chart, Line, document, picture
 from pipeline.report.interactive_plots import curves_figure, quality_figure
 from pipeline.report.pareto import LATENCY, SIZE, TEACHER_COLOUR, pareto_front, points, styles
-from pipeline.report.results import (
-    SIZE_COLUMNS,
-    Column,
-    Results,
-    Row,
-    Sample,
-    number_column,
-    score_columns,
-    seed_rows,
-)
+from pipeline.report.results import SIZE_COLUMNS, Results, Row, Sample, score_columns, seed_rows
 from pipeline.report.scatter_layout import scatter_layout_of
 
-HERE = Path(__file__).parent
 SHOWN_SAMPLES = 10  # the others are in samples.json
 # What a failure's reason holds -> what a person can do about it.
 REMEDIES = {
@@ -34,68 +22,37 @@ REMEDIES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """An interactive figure and the picture that stands for it without scripts and on paper."""
-
-    name: str
-    caption: str
-    figure: dict[str, Any]
-    picture: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """What a cell of the table shows, and the number it is sorted by."""
-
-    text: str
-    number: float | None = None
-
-
 def write_page(results: Results, folder: Path) -> Path:
     """`report.html` in the folder that holds the pictures of `write_plots` already."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
-    templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    script = (HERE / "report.js").read_text(encoding="utf-8")
     quality, training = _charts(results, folder)
-    header = columns(results)
-    library = get_plotlyjs() if quality or training else ""
-    page = templates.get_template("report.html.j2").render(
-        results=results,
-        summary=summary(results),
-        header=header,
-        explained=[column for column in header if column.title not in results.columns.values()],
-        lines=[
-            (row, _colour(row, results), cells(row, header)) for row in results.rows if not (row.failure or row.stopped)
-        ],
-        failures=[(row, remedy(row.failure or "")) for row in results.failed],
-        seeds=seed_rows(results),
-        looks={key: look for key, look in styles(results).items() if key in _drawn([*quality, *training])},
-        quality=quality,
-        training=training,
-        shown=[(sample, outputs(sample)) for sample in results.samples[:SHOWN_SAMPLES]],
-        style=(HERE / "report.css").read_text(encoding="utf-8"),
-        scripts=[text for text in (library, script) if text],
-        policy=_policy([text for text in (library, script) if text]),
-    )
+    header, charts = columns(results), [*quality, *training]
+    values = {
+        "results": results,
+        "summary": summary(results),
+        "header": header,
+        "explained": [column for column in header if column.title not in results.columns.values()],
+        "lines": [_line(row, header, results) for row in results.rows if not (row.failure or row.stopped)],
+        "failures": [(row, remedy(row.failure or "")) for row in results.failed],
+        "seeds": seed_rows(results),
+        "looks": {key: look for key, look in styles(results).items() if key in _drawn(charts)},
+        "quality": quality,
+        "training": training,
+        "shown": [(sample, outputs(sample)) for sample in results.samples[:SHOWN_SAMPLES]],
+    }
     path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
+    path.write_text(document("report.html.j2", charts=charts, styles=(), values=values), encoding="utf-8")
     return path
+
+
+def _line(row: Row, header: Sequence[Column[Row]], results: Results) -> Line:
+    hint = f"run {row.run_id}" if row.run_id else ""
+    return Line(name=row.name, kind=row.kind, hint=hint, colour=_colour(row, results), cells=cells(row, header))
 
 
 def _drawn(charts: Sequence[Chart]) -> set[str]:
     """The keys of the students that some figure shows."""
     traces = (trace for chart in charts for trace in chart.figure["data"])
     return {trace["meta"]["key"] for trace in traces if "meta" in trace}
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    """Lets a browser run these scripts and no other, and load nothing."""
-    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
 
 
 def _charts(results: Results, folder: Path) -> tuple[list[Chart], list[Chart]]:
@@ -109,7 +66,7 @@ def _charts(results: Results, folder: Path) -> tuple[list[Chart], list[Chart]]:
             name=f"quality_vs_{axis.name}",
             caption=captions[axis.name],
             figure=quality_figure(results, layout),
-            picture=_picture(folder / f"quality_vs_{axis.name}.png"),
+            picture=picture(folder / f"quality_vs_{axis.name}.png"),
         )
         for axis in (SIZE, LATENCY)
         if (layout := scatter_layout_of(results, axis)) is not None
@@ -120,13 +77,9 @@ def _charts(results: Results, folder: Path) -> tuple[list[Chart], list[Chart]]:
         name="curves",
         caption="By optimiser step; loss terms without their weights, gradient norms before clipping.",
         figure=curves_figure(results),
-        picture=_picture(folder / "curves.png"),
+        picture=picture(folder / "curves.png"),
     )
     return quality, [curves]
-
-
-def _picture(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _colour(row: Row, results: Results) -> str:
@@ -136,7 +89,7 @@ def _colour(row: Row, results: Results) -> str:
     return TEACHER_COLOUR if row.kind == "teacher" else ""
 
 
-def columns(results: Results) -> list[Column]:
+def columns(results: Results) -> list[Column[Row]]:
     """Those of the console, and what there is room for on a page."""
     headline = results.columns[results.headline]
     teachers = results.of_kind("teacher")
@@ -146,25 +99,22 @@ def columns(results: Results) -> list[Column]:
             return None
         return teachers[0].scores[results.headline] - row.scores[results.headline]
 
-    loss = number_column("lost", f"{headline} of the teacher less that of the student", lost, "{:.2f}")
-    time = number_column("ms", "median time of one sequence, batch size 1", lambda row: row.latency_p50_ms, "{:.1f}")
+    loss: Column[Row] = number_column("lost", f"{headline} of the teacher less that of the student", lost, "{:.2f}")
+    time: Column[Row] = number_column(
+        "ms", "median time of one sequence, batch size 1", lambda row: row.latency_p50_ms, "{:.1f}"
+    )
     front: dict[str, list[str]] = {row.name: [] for row in results.rows}
     for axis in (SIZE, LATENCY):
         for point in pareto_front(points(results, axis)):
             for row in point.rows:
                 front[row.name].append(axis.name)
-    best = Column(
+    best: Column[Row] = Column(
         title="front",
         meaning="on the Pareto front of size or of latency: no other model here is as good at its cost",
         value=lambda row: float(len(front[row.name])),
         text=lambda row: ", ".join(front[row.name]),
     )
     return [*score_columns(results), loss, *SIZE_COLUMNS[:-2], time, *SIZE_COLUMNS[-2:], best]
-
-
-def cells(row: Row, shown: Sequence[Column]) -> list[Cell]:
-    """The cells of a model."""
-    return [Cell(text=column.text(row), number=column.value(row)) for column in shown]
 
 
 def outputs(sample: Sample) -> list[tuple[str, list[str], bool]]:

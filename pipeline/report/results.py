@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pipeline.console.tables import markdown_table, text_table
+from pipeline.report.columns import Column, number_column
 from pipeline.report.curves import Curve
 from pipeline.report.results_of_papers import PublishedPoint
 
@@ -111,27 +112,7 @@ class Results:
         return [row for row in self.rows if row.stopped is not None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """A column of the table of models: its number, how it is written, what it means."""
-
-    title: str
-    meaning: str
-    value: Callable[[Row], float | None]
-    text: Callable[[Row], str]
-
-
-def number_column(title: str, meaning: str, value: Callable[[Row], float | None], form: str) -> Column:
-    """A column whose text is its number in a format."""
-
-    def text(row: Row) -> str:
-        number = value(row)
-        return "-" if number is None else form.format(number)
-
-    return Column(title=title, meaning=meaning, value=value, text=text)
-
-
-def score_columns(results: Results) -> list[Column]:
+def score_columns(results: Results) -> list[Column[Row]]:
     """The scores, and the bootstrap interval of the headline."""
 
     def low(row: Row) -> float | None:
@@ -150,7 +131,7 @@ def score_columns(results: Results) -> list[Column]:
     return [*columns, Column(title="95 %", meaning=meaning, value=low, text=interval)]
 
 
-SIZE_COLUMNS = [
+SIZE_COLUMNS: list[Column[Row]] = [
     number_column(
         "MiB on disk",
         "size of model.safetensors",
@@ -235,14 +216,18 @@ def sample_table(results: Results) -> dict[str, list[str]]:
     }
 
 
-def write_tables(results: Results, folder: Path) -> None:
-    """`results.csv`, `results.md`, and where there are any `samples.json` and `plan.txt`, in a folder."""
-    lines = records(results)
+def write_csv(lines: Sequence[Mapping[str, str | float]], path: Path) -> None:
+    """Lines under the names that any of them has, in the order in which they come up; what a line has not is empty."""
     names = list(dict.fromkeys(name for line in lines for name in line))
-    with (folder / "results.csv").open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names, restval="")
         writer.writeheader()
         writer.writerows(lines)
+
+
+def write_tables(results: Results, folder: Path) -> None:
+    """`results.csv`, `results.md`, and where there are any `samples.json` and `plan.txt`, in a folder."""
+    write_csv(records(results), folder / "results.csv")
     pages = "\n\n".join(markdown_table(table) for table in tables(results))
     (folder / "results.md").write_text(f"# {results.title}\n\n{pages}\n", encoding="utf-8")
     if results.samples:

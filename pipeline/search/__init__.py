@@ -1,1 +1,1 @@
-"""Optimal sub-architecture extraction: which architecture to train. Knows numbers alone: no model, no cluster."""
+"""Optimal sub-architecture extraction: which architecture and bits to train. Numbers alone: no model, no cluster."""

@@ -100,15 +100,43 @@ def search(
     cover = eps_cover(candidates, eps)
     for candidate in candidates:  # before anything is trained
         saving(candidate.cost, maximum)
-    trials = trials_of(cover, maximum, error, hyper_parameters)
+    return result_of(
+        trials_of(cover, maximum, error, hyper_parameters),
+        candidates,
+        hyper_parameters=hyper_parameters,
+        eps=eps,
+        maximum=maximum,
+        least_error=least_error,
+    )
+
+
+def result_of(
+    trials: Sequence[Trial[Architecture, HyperParameters]],
+    candidates: Sequence[Candidate[Architecture]],
+    *,
+    hyper_parameters: Sequence[HyperParameters],
+    eps: int,
+    maximum: Cost,
+    least_error: float = 0.0,
+) -> Result[Architecture, HyperParameters]:
+    """What trials amount to, whoever made them: one that is given up on the way is none.
+
+    Args:
+        trials: at least one.
+        candidates: all of them, in order.
+        hyper_parameters: see `search`, as the others.
+        eps: likewise.
+        maximum: likewise.
+        least_error: likewise.
+    """
     least: dict[int, float] = {}
     for trial in trials:
         rank = trial.candidate.rank
         least[rank] = min(trial.error, least.get(rank, trial.error))
     return Result(
         best=max(trials, key=lambda trial: trial.w),
-        trials=trials,
-        candidates=candidates,
+        trials=tuple(trials),
+        candidates=tuple(candidates),
         hyper_parameters=tuple(hyper_parameters),
         maximum=maximum,
         eps=eps,

@@ -104,7 +104,7 @@ def guarantee_of(
         candidates: all of them, in order.
         maximum: the costs of T.
         eps: the interval.
-        errors: rank of each tried candidate -> its least error over the hyper-parameters.
+        errors: rank of each candidate that was tried to the end -> its least error over the hyper-parameters.
         least_error: an error below which no candidate can come; 0: none is known.
 
     Raises:
@@ -113,19 +113,19 @@ def guarantee_of(
     if least_error > min(errors.values()):
         given = f"a least error of {least_error:g} beside a candidate with {min(errors.values()):g}"
         raise UserError(given, "an error that no candidate falls below", "change the least error, or hand in none")
-    cover = eps_cover(candidates, eps)
-    tried = [errors[candidate.rank] for candidate in cover]
+    tried = [errors[candidate.rank] for candidate in candidates if candidate.rank in errors]
     rise = largest_rise(tried)
     return Guarantee(
         eps=eps,
         published_bound=float(abs(1 - eps)),
-        best_w=max(w_coefficient(one.cost, maximum, error) for one, error in zip(cover, tried, strict=True)),
+        best_w=max(w_coefficient(candidates[rank].cost, maximum, error) for rank, error in errors.items()),
         rise=rise,
-        upper_bound=_upper_bound(candidates, maximum, eps, tried=tried, rise=rise, least_error=least_error),
+        upper_bound=_upper_bound(candidates, maximum, errors=errors, rise=rise, least_error=least_error),
         assumptions=(
             _ends_cost_less(candidates),
             _one_order(candidates),
             _errors_fall(tried, len(candidates)),
+            _cover_is_tried(eps_cover(candidates, eps), errors),
             Assumption(
                 name="the objective is smooth, its gradients bounded, its weights compact",
                 standing=Standing.FAITH,
@@ -164,19 +164,19 @@ def largest_rise(errors: Sequence[float]) -> float:
 def _upper_bound(
     candidates: Sequence[Candidate[Any]],
     maximum: Cost,
-    eps: int,
     *,
-    tried: Sequence[float],
+    errors: Mapping[int, float],
     rise: float,
     least_error: float,
 ) -> float | None:
     """The largest W that any candidate may have; none where that is without limit."""
-    bound, largest_behind = 0.0, list(itertools.accumulate([0.0, *reversed(tried)], max))[::-1]
-    for candidate in candidates:
-        place, is_between = divmod(candidate.rank, eps)
-        error = tried[place]
-        if is_between:
-            error = max(least_error, largest_behind[place + 1] / rise if math.isfinite(rise) else 0.0)
+    bound, largest_behind = 0.0, 0.0
+    for candidate in reversed(candidates):
+        error = errors.get(candidate.rank)
+        if error is None:
+            error = max(least_error, largest_behind / rise if math.isfinite(rise) else 0.0)
+        else:
+            largest_behind = max(largest_behind, error)
         saved = saving(candidate.cost, maximum)
         if saved > 0:
             bound = max(bound, saved / error if error > 0 else math.inf)
@@ -218,4 +218,14 @@ def _errors_fall(tried: Sequence[float], num_candidates: int) -> Assumption:
         name="errors do not rise along the order",
         standing=standing,
         evidence=evidence + (f"; {untried} candidates were not tried" if untried else ""),
+    )
+
+
+def _cover_is_tried(cover: Sequence[Candidate[Any]], errors: Mapping[int, float]) -> Assumption:
+    """The theorem is about a search that gives nothing up."""
+    num_tried = sum(candidate.rank in errors for candidate in cover)
+    return Assumption(
+        name="every candidate of the cover is tried to the end",
+        standing=Standing.HOLDS if num_tried == len(cover) else Standing.FAILS,
+        evidence=f"{num_tried} of {len(cover)} were",
     )

@@ -15,6 +15,7 @@ from pipeline.search.space import EncoderArchitecture
 GELU = 5  # x * 0.5 * (1 + erf(x / sqrt 2))
 SOFTMAX = 6  # scale, maximum, subtract, exp, sum, divide
 NORM = 8  # sum, subtract, square, sum, root and division together, multiply, scale, shift
+RMS_NORM = 5  # square, sum, root and division together, multiply, scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,10 @@ class Parts:
         """Of the whole network."""
         return self.ends + self.blocks
 
+    def __add__(self, other: Parts) -> Parts:
+        """Ends to ends, blocks to blocks."""
+        return Parts(ends=self.ends + other.ends, blocks=self.blocks + other.blocks)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operations:
@@ -50,10 +55,7 @@ class Operations:
     @property
     def total(self) -> Parts:
         """All of them, at the ends and in the blocks."""
-        return Parts(
-            ends=self.products.ends + self.others.ends,
-            blocks=self.products.blocks + self.others.blocks,
-        )
+        return self.products + self.others
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,11 +79,11 @@ class EncoderSpace:
 
 @dataclass(frozen=True, kw_only=True)
 class StudentArchitecture:
-    """What a sequence-to-sequence student keeps of its teacher.
+    """What a student keeps of its teacher.
 
     Args:
         encoder_layers: depth of the encoder.
-        decoder_layers: depth of the decoder.
+        decoder_layers: depth of the decoder; 0: an encoder alone.
         heads: heads that every attention keeps.
         weight_bits: bits of the matrices of its layers.
         embedding_bits: bits of the token table.
@@ -138,9 +138,13 @@ class StudentSpace:
 
 def _check_positive(architecture: EncoderArchitecture | StudentArchitecture) -> None:
     for field in fields(architecture):
-        if not getattr(architecture, field.name) > 0:
+        if not _is_possible(field.name, getattr(architecture, field.name)):
             given = f"{field.name.replace('_', ' ')} = {getattr(architecture, field.name)}"
             raise UserError(given, "positive numbers", CHANGE)
+
+
+def _is_possible(parameter: str, value: float) -> bool:
+    return value > 0 or (value == 0 and parameter == "decoder_layers")  # an encoder alone has none
 
 
 def _check_lists(space: EncoderSpace | StudentSpace) -> None:
@@ -150,7 +154,7 @@ def _check_lists(space: EncoderSpace | StudentSpace) -> None:
             raise UserError(f"an empty space: no value for {name}", "one or more values per parameter", CHANGE)
         if len(set(values)) < len(values):
             raise UserError(f"{name} = {values}, some twice", "every value once", CHANGE)
-        if not all(value > 0 for value in values):
+        if not all(_is_possible(field.name, value) for value in values):
             raise UserError(f"{name} = {values}", "positive numbers", CHANGE)
 
 

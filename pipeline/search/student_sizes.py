@@ -1,73 +1,16 @@
-"""Parameters, bits and operations of sequence-to-sequence students in closed form.
+"""Parameters, bits and operations of students of every family in closed form.
 
-Of BART's kind: positions learned, normalisation after each part, one token table for both sides and the head. Nothing
-here is published for the search; the bits are counted by the rule of the papers on quantized students.
+Nothing here is published for the search; bytes are counted by the rule of the papers on quantized students.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 
-from pipeline.config.errors import UserError
-from pipeline.search.sizes import (
-    NORM,
-    Operations,
-    Parts,
-    attention_others,
-    attention_parameters,
-    attention_products,
-    feed_forward_others,
-    feed_forward_parameters,
-)
+from pipeline.search.sizes import NORM, RMS_NORM, SOFTMAX, Operations, Parts
 from pipeline.search.space import NOT_QUANTIZED, StudentArchitecture
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeacherShape:
-    """What students take over from their teacher unchanged, and how many layers and heads there are to keep.
-
-    Args:
-        encoder_layers: of the teacher.
-        decoder_layers: of the teacher.
-        heads: of each of its attentions.
-        hidden: the model's width.
-        encoder_intermediate: width between the matrices of a feed-forward layer of the encoder.
-        decoder_intermediate: of the decoder.
-        vocabulary: rows of the token table.
-        position_rows: rows of each table of positions (BART: two more than positions).
-    """
-
-    encoder_layers: int
-    decoder_layers: int
-    heads: int
-    hidden: int
-    encoder_intermediate: int
-    decoder_intermediate: int
-    vocabulary: int
-    position_rows: int
-
-    @property
-    def head_width(self) -> int:
-        """Values per head of a query, key or value."""
-        return self.hidden // self.heads
-
-    def check(self, student: StudentArchitecture) -> None:
-        """Refuse a student that would keep more than there is.
-
-        Raises:
-            UserError: more layers or heads than the teacher has, or a teacher whose heads do not divide its width.
-        """
-        if self.hidden % self.heads:
-            given = f"a teacher with {self.heads} heads in a width of {self.hidden}"
-            raise UserError(given, f"heads that divide {self.hidden}", "change the teacher")
-        for name in ("encoder_layers", "decoder_layers", "heads"):
-            kept, there = getattr(student, name), getattr(self, name)
-            if kept > there:
-                raise UserError(
-                    f"a student with {name.replace('_', ' ')} = {kept}; its teacher has {there}",
-                    f"at most {there}",
-                    "change the space or the teacher",
-                )
+from pipeline.search.teacher_shape import KeptStack, StackShape, TeacherShape
 
 
 def student_parameters(student: StudentArchitecture, teacher: TeacherShape) -> Parts:
@@ -76,26 +19,65 @@ def student_parameters(student: StudentArchitecture, teacher: TeacherShape) -> P
     Raises:
         UserError: a student that would keep more than its teacher has.
     """
-    tables = (teacher.vocabulary + 2 * teacher.position_rows) * teacher.hidden
-    norms = student.encoder_layers * 2 + student.decoder_layers * 3
-    return Parts(
-        ends=tables + 2 * 2 * teacher.hidden,
-        blocks=_linear_parameters(student, teacher) + norms * 2 * teacher.hidden,
-    )
+    return _parameters(teacher, teacher.kept_by(student))
 
 
-def student_bytes(student: StudentArchitecture, teacher: TeacherShape) -> float:
+def teacher_parameters(teacher: TeacherShape) -> Parts:
+    """The same of a teacher, all layers and heads; its stacks may have different heads."""
+    return _parameters(teacher, teacher.whole)
+
+
+def _parameters(teacher: TeacherShape, kept: Sequence[KeptStack]) -> Parts:
+    tables = sum(table.rows for table in (*teacher.tables, *teacher.positions)) + teacher.token_types
+    ends = tables * teacher.hidden + sum(one.weights(0) + one.biases(0) for one in teacher.classifier)
+    blocks = sum(_linear_parameters(kept).values())
+    for stack, layers, _ in kept:
+        ends += stack.num_outer_norms * teacher.norm_parameters
+        blocks += layers * stack.num_norms * teacher.norm_parameters + stack.relative_positions
+    return Parts(ends=ends, blocks=blocks)
+
+
+def _linear_parameters(kept: Sequence[KeptStack]) -> dict[str, int]:
+    """Name of every linear layer of the blocks -> its weights and biases."""
+    return {
+        f"{stack.prefix}.{layer}.{one.name}": one.weights(heads) + one.biases(heads)
+        for stack, layers, heads in kept
+        for layer in range(layers)
+        for one in stack.linears
+    }
+
+
+def student_bytes(
+    student: StudentArchitecture, teacher: TeacherShape, patterns: Sequence[tuple[str, float]] = ()
+) -> float:
     """Bytes of a student by the rule of the papers; what a packed folder really takes is measured, not computed.
 
-    The token table at the embedding bits; weights and biases of linear layers at the weight bits; positions and norms
-    at 32 bits; no scales.
+    Token tables at the embedding bits, the output projection among them where it is a matrix of its own; weights and
+    biases of linear layers at the weight bits; positions, norms and what is left at 32 bits; no scales.
+
+    Args:
+        student: what is kept.
+        teacher: of whom.
+        patterns: bits of single modules by patterns of their names, as in a recipe; the last match counts.
 
     Raises:
         UserError: a student that would keep more than its teacher has.
     """
-    table, linears = teacher.vocabulary * teacher.hidden, _linear_parameters(student, teacher)
-    rest = student_parameters(student, teacher).total - table - linears
-    return (table * student.embedding_bits + linears * student.weight_bits + rest * NOT_QUANTIZED) / 8
+    num_bits, left = 0.0, student_parameters(student, teacher).total
+    for name, count, usual in _modules(student, teacher):
+        special = [bits for pattern, bits in patterns if fnmatchcase(name, pattern)]
+        num_bits += count * (special[-1] if special else usual)
+        left -= count
+    return (num_bits + left * NOT_QUANTIZED) / 8
+
+
+def _modules(student: StudentArchitecture, teacher: TeacherShape) -> Iterator[tuple[str, int, float]]:
+    """Every module that can be quantized: name, parameters, bits of its kind."""
+    for name, count in _linear_parameters(teacher.kept_by(student)).items():
+        yield name, count, student.weight_bits
+    for tables, bits in ((teacher.tables, student.embedding_bits), (teacher.positions, NOT_QUANTIZED)):
+        for table in tables:
+            yield table.name, table.rows * teacher.hidden, bits
 
 
 def student_operations(
@@ -105,37 +87,75 @@ def student_operations(
 
     Bits change nothing here: what they do to time depends on kernels and is measured.
 
+    Args:
+        student: what is kept.
+        teacher: of whom.
+        num_source_tokens: length of the source.
+        num_target_tokens: length of the target; an encoder alone has none.
+
     Raises:
         UserError: a student that would keep more than its teacher has.
     """
-    teacher.check(student)
-    hidden, inner, heads = teacher.hidden, student.heads * teacher.head_width, student.heads
-    source, target = num_source_tokens, num_target_tokens
-    encoder = attention_products(hidden, inner, source, source) + 4 * source * hidden * teacher.encoder_intermediate
-    decoder = attention_products(hidden, inner, target, target) + attention_products(hidden, inner, target, source)
-    decoder += 4 * target * hidden * teacher.decoder_intermediate
-    encoder_others = attention_others(hidden, inner, heads, source, source)
-    encoder_others += feed_forward_others(hidden, teacher.encoder_intermediate, source)
-    decoder_others = attention_others(hidden, inner, heads, target, target)
-    decoder_others += attention_others(hidden, inner, heads, target, source)
-    decoder_others += feed_forward_others(hidden, teacher.decoder_intermediate, target)
-    return Operations(
-        products=Parts(
-            ends=2 * target * hidden * teacher.vocabulary,
-            blocks=student.encoder_layers * encoder + student.decoder_layers * decoder,
-        ),
-        others=Parts(
-            ends=(source + target) * hidden * (1 + NORM),
-            blocks=student.encoder_layers * encoder_others + student.decoder_layers * decoder_others,
-        ),
-    )
+    return _operations(teacher, teacher.kept_by(student), num_source_tokens, num_target_tokens)
 
 
-def _linear_parameters(student: StudentArchitecture, teacher: TeacherShape) -> int:
-    """Weights and biases of all linear layers of the blocks."""
-    teacher.check(student)
-    hidden = teacher.hidden
-    attention = attention_parameters(hidden, student.heads * teacher.head_width)
-    encoder = attention + feed_forward_parameters(hidden, teacher.encoder_intermediate)
-    decoder = 2 * attention + feed_forward_parameters(hidden, teacher.decoder_intermediate)
-    return student.encoder_layers * encoder + student.decoder_layers * decoder
+def teacher_operations(teacher: TeacherShape, num_source_tokens: int, num_target_tokens: int) -> Operations:
+    """The same of a teacher, all layers and heads; its stacks may have different heads."""
+    return _operations(teacher, teacher.whole, num_source_tokens, num_target_tokens)
+
+
+def _operations(
+    teacher: TeacherShape, kept: Sequence[KeptStack], num_source_tokens: int, num_target_tokens: int
+) -> Operations:
+    products, others = Parts(ends=0, blocks=0), _head_others(teacher, num_target_tokens)
+    for (stack, layers, heads), tokens in zip(kept, (num_source_tokens, num_target_tokens), strict=False):
+        counts = (heads, tokens, num_source_tokens)
+        products += Parts(ends=0, blocks=layers * _layer_products(stack, *counts))
+        others += Parts(
+            ends=_outer_others(stack, teacher, tokens), blocks=layers * _layer_others(stack, teacher, *counts)
+        )
+    head = teacher.hidden * teacher.num_logits * num_target_tokens
+    head += sum(one.weights(0) for one in teacher.classifier)
+    return Operations(products=products + Parts(ends=2 * head, blocks=0), others=others)
+
+
+def _layer_products(stack: StackShape, heads: int, num_tokens: int, num_source_tokens: int) -> int:
+    """Multiplications and additions of a layer's matrix products."""
+    linears = sum(one.weights(heads) * (num_source_tokens if one.reads_source else num_tokens) for one in stack.linears)
+    scores_and_values = 2 * num_tokens * sum(_keys(stack, num_tokens, num_source_tokens)) * heads * stack.head_width
+    return 2 * (linears + scores_and_values)
+
+
+def _layer_others(stack: StackShape, teacher: TeacherShape, heads: int, num_tokens: int, num_source_tokens: int) -> int:
+    """Other operations of a layer: biases, softmax, activation function, residuals, norms."""
+    biases = sum(one.biases(heads) * (num_source_tokens if one.reads_source else num_tokens) for one in stack.linears)
+    softmax = SOFTMAX - (not teacher.scales_scores)
+    num_keys = _keys(stack, num_tokens, num_source_tokens)
+    scores = softmax * sum(num_keys) + (num_keys[0] if stack.relative_positions else 0)  # those are added to scores
+    activation = stack.intermediate * (teacher.activation + stack.gated)
+    residuals = (stack.num_attentions + 1) * teacher.hidden
+    norms = stack.num_norms * _norm(teacher)
+    return biases + num_tokens * (heads * scores + activation + residuals + norms)
+
+
+def _outer_others(stack: StackShape, teacher: TeacherShape, num_tokens: int) -> int:
+    """Other operations before and behind a stack's layers."""
+    sums = (stack.num_added_tables + teacher.scales_embeddings) * teacher.hidden
+    return num_tokens * (sums + stack.num_outer_norms * _norm(teacher))
+
+
+def _head_others(teacher: TeacherShape, num_target_tokens: int) -> Parts:
+    """Other operations of the output projection or the classifier."""
+    target = num_target_tokens * (teacher.scales_output * teacher.hidden + teacher.logits_bias * teacher.num_logits)
+    tanh = sum(one.outputs for one in teacher.classifier[:-1])
+    return Parts(ends=target + tanh + sum(one.biases(0) for one in teacher.classifier), blocks=0)
+
+
+def _norm(teacher: TeacherShape) -> int:
+    """Operations of a norm for one position."""
+    return (NORM if teacher.norm_shifts else RMS_NORM) * teacher.hidden
+
+
+def _keys(stack: StackShape, num_tokens: int, num_source_tokens: int) -> tuple[int, ...]:
+    """How many keys each attention of a layer has: its own tokens first, then the source's."""
+    return (num_tokens, num_source_tokens)[: stack.num_attentions]

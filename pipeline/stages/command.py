@@ -24,6 +24,7 @@ from pipeline.stages.document import document_line
 from pipeline.training.allocator import keep_memory
 
 Job = TypeVar("Job", bound=StoresResults)
+JOBS_WITH = {"--dry-run": "dq_sweep, ose_search", "--resolve": "ose_search"}
 NEARLY = 0.8  # how much alike a mistyped key and a key are
 
 
@@ -95,6 +96,7 @@ def main(
     summary: str | None,
     run: Callable[[Job], dict[str, Any]],
     dry_run: Callable[[Job], dict[str, Any]] | None = None,
+    resolve: Callable[[Job], dict[str, Any]] | None = None,
     has_document: Callable[[Job | None], bool] = lambda _: True,
     check: Callable[[Job, Mistakes], None] | None = None,
 ) -> int:
@@ -105,6 +107,7 @@ def main(
         summary: one line for `--help`.
         run: what it does.
         dry_run: what it does under `--dry-run`; none if it knows no such thing.
+        resolve: what it does under `--resolve`, likewise.
         has_document: whether stdout gets the document, by configuration (none: it could not be read).
         check: refuses what is known to be wrong without torch, before `run` imports it, together with what was found
             already; settings that are concerned have their defaults.
@@ -113,9 +116,10 @@ def main(
         0: done; 1: done, but a student failed; 2: the user can mend it, stderr says how; 3: a crash.
     """
     arguments, name, mistakes = sys.argv[1:], job_name(job), Mistakes()
+    modes = {"--dry-run": dry_run, "--resolve": resolve}
     config: Job | None = None
     if {"--help", "-h"} & set(arguments):
-        print(help_text(job, summary or name, has_plan=dry_run is not None))
+        print(help_text(job, summary or name, options=[option for option, call in modes.items() if call is not None]))
         return 0
     if "--version" in arguments:
         print(WRITTEN_BY)
@@ -123,7 +127,7 @@ def main(
     try:
         with mistakes.noted(LOG_LEVEL):
             log_to_stderr()
-        words = [word for word in arguments if word not in ("--print-config", "--dry-run")]
+        words = [word for word in arguments if word not in ("--print-config", *modes)]
         known = known_config(job, with_keys(job, words, mistakes), mistakes)
         if "--print-config" in arguments:
             mistakes.tell()
@@ -131,12 +135,9 @@ def main(
             return 0
         config = None if mistakes.errors else known
         warnings.filterwarnings("ignore", category=FutureWarning)
-        if "--dry-run" in arguments:
-            if dry_run is None:
-                mistakes.add(
-                    UserError(f"--dry-run of {name}", "a job that has a plan: dq_sweep", "leave it out"), "--dry-run"
-                )
-            run = dry_run or run
+        for option in modes.keys() & set(arguments):
+            with mistakes.noted(option):
+                run = _mode(name, option, modes[option])
         if check is not None:
             check(known, mistakes)
         mistakes.tell()
@@ -156,6 +157,17 @@ def main(
     if has_document(config):
         print(document_line(name, result, Path(config.storage.path)), flush=True)
     return 0 if result["status"] in ("finished", "planned") else 1
+
+
+def _mode(job: str, option: str, call: Callable[[Job], dict[str, Any]] | None) -> Callable[[Job], dict[str, Any]]:
+    """What a job does under an option.
+
+    Raises:
+        UserError: it knows no such thing.
+    """
+    if call is None:
+        raise UserError(f"{option} of {job}", f"a job that has it: {JOBS_WITH[option]}", "leave it out")
+    return call
 
 
 def _paragraph(job: str, error: UserError) -> str:

@@ -40,6 +40,14 @@ class Storage:
         """The folder of one sweep."""
         return self.root / "sweeps" / key
 
+    def trials(self, key: str) -> Path:
+        """The folder of what searches have seen of candidates that were trained alike."""
+        return self.root / "searches" / "trials" / key
+
+    def search(self, name: str) -> Path:
+        """The folder of one finished search."""
+        return self.root / "searches" / "finished" / name
+
 
 def check_path(path: str) -> None:
     """Refuse a storage folder that cannot be, without making it.

@@ -73,7 +73,7 @@ class Checkpointer:
                 learner.fail(failure)
             elif reason is not None:
                 learner.stop(reason)
-            else:
+            elif learner.active:  # one that was taken out beforehand stays out
                 learner.engine.load(source / f"learner-{index}")
         return Progress(**summary)
 

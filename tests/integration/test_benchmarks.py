@@ -4,6 +4,7 @@ import json
 
 import psutil
 import pytest
+from search_tables import written_table
 
 from pipeline.stages.benchmark import job as benchmark_job
 
@@ -241,3 +242,65 @@ def test_encoders_that_do_not_fit_into_memory_side_by_side_are_refused(job, tmp_
     code, _, err = job("benchmark", benchmark_job.run, *ENCODER, f"storage.path={tmp_path}", base=False)
     assert (code, "6 models side by side need about" in " ".join(err.split())) == (2, True), err
     assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_the_search_benchmark_judges_rankers_and_loops(job, tmp_path):
+    """Where early errors and sizes tell the truth they rank perfectly; run twice it says the same."""
+    words = [
+        "search",
+        f"benchmark.search.table={written_table(tmp_path, 12, num_seeds=2)}",
+        "benchmark.search.num_seeds=3",
+    ]
+    words += ["benchmark.search.budgets=[1, 6]", f"storage.path={tmp_path}"]
+    code, out, err = job("benchmark", benchmark_job.run, *words, base=False)
+    assert code == 0, err
+    document = json.loads(out.splitlines()[-1])
+    assert (document["num_candidates"], document["num_offered"], document["training_seeds"]) == (12, 6, [0, 1])
+    assert (document["between_training_seeds"], document["unit"]) == (pytest.approx(1), "optimiser steps")
+    assert {row["ranker"] for row in document["rankers"]} == {
+        *("parameters", "operations", "confidence", "error after 1", "error after 2")
+    }
+    assert all(row["spearman"] == row["kendall"] == pytest.approx(1) for row in document["rankers"])
+    cells = {(row["goal"], row["loop"], row["budget"]): row for row in document["regrets"]}
+    for (goal, loop, budget), row in cells.items():
+        assert (
+            1 <= row["num_answers"] <= row["num_draws"] == 6 and 0 <= row["lowest"] <= row["regret"] <= row["highest"]
+        )
+        assert row["mean_steps_spent"] <= 8 * budget
+        assert row["better_than_random"] + row["worse_than_random"] <= 6
+        if loop == "random search":
+            assert budget == 1 or row["regret"] == 0
+        if loop == "first by parameters":
+            assert row["regret"] == 0 and goal.startswith("least error")
+    assert sum(goal == "highest W" for goal, *_ in cells) == sum(goal.endswith("<= 21") for goal, *_ in cells) - 2
+    for shown in ("ranker", "regret: highest W", "parameters <= 21", "OSE, error after 1", "successive halving, eta 2"):
+        assert shown in err
+    assert job("benchmark", benchmark_job.run, *words, base=False)[1] == out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no table"),
+        (["benchmark.search.table=nowhere.jsonl"], "'nowhere.jsonl' is not there"),
+        (["benchmark.search.table={broken}"], "line 1: no field 'costs'"),
+        (
+            ["benchmark.search.table={table}", "benchmark.search.budgets=[7]"],
+            "a budget of 7 whole trainings where 6 of 12",
+        ),
+        (["benchmark.search.table={table}", "benchmark.search.budgets=[]"], "benchmark.search.budgets=[]"),
+        (["benchmark.search.table={table}", "benchmark.search.limits=[0.5, 0]"], "benchmark.search.limits=[0.5, 0.0]"),
+        (
+            ["benchmark.search.table={table}", "benchmark.search.size=bytes"],
+            "the costs of the table: parameters, operations",
+        ),
+    ],
+)
+def test_what_the_search_benchmark_cannot_judge_is_refused(job, tmp_path, words, message):
+    """With what is allowed."""
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"name": "a", "seed": 0}')
+    table = written_table(tmp_path, 12)
+    settings = ["benchmark.search.budgets=[1]", *(word.format(broken=broken, table=table) for word in words)]
+    code, _, err = job("benchmark", benchmark_job.run, "search", *settings, base=False)
+    assert (code, message in " ".join(err.split())) == (2, True), err

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from repository import ROOT
+from search_tables import written_table
 
 from pipeline.config.build import describe
 from pipeline.config.job import all_jobs, groups_of, job_name
@@ -194,6 +195,7 @@ def test_benchmarks_read_what_they_accept(unread, tmp_path):
             "benchmark.encoder.threads=[1]",
             f"benchmark.encoder={{shapes: [{small}], references: [], lengths: [8], rounds: 1}}",
         ],
+        ["search", f"benchmark.search={{table: {written_table(tmp_path)}, budgets: [1], num_seeds: 1}}"],
     ]
     assert unread(BenchmarkJob, benchmark_job.run, *([*words, *tiny] for words in kinds), base=False) == [
         "benchmark.shapes"  # conf/benchmark.yaml reads it

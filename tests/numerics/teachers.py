@@ -1,11 +1,14 @@
-"""Random teachers of every family, and the recipes that their students are packed with."""
+"""Random teachers of every family, configurations like published ones, and recipes that students are packed with."""
 
 from types import SimpleNamespace
 
 import torch
+from transformers import BartConfig, MarianConfig, MT5Config, T5Config
 
 from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.models.families import families, family_of
 from pipeline.models.load import set_dropout
+from pipeline.models.token_tables import remember_tables
 
 SHAPE = ArchitectureConfig(
     d_model=32, ffn_dim=64, num_heads=4, encoder_layers=3, decoder_layers=3, max_positions=48, init_std=0.1
@@ -53,3 +56,45 @@ def random_teacher(family, tokenizer=None):
 def maps(family, *layers):
     """The same layers in every stack of the family."""
     return [list(layers), list(layers) if family.decoder else []]
+
+
+def with_own_tables(config, *users):
+    """A configuration in which some users of token matrices have one of their own."""
+    remember_tables(config, family_of(config).usual_tables(config) | {user: user for user in users})
+    return config
+
+
+BART_LIKE = {"vocab_size": 31, "d_model": 16, "encoder_layers": 3, "decoder_layers": 2, "pad_token_id": 1}
+T5_LIKE = {"vocab_size": 31, "d_model": 16, "d_kv": 6, "d_ff": 20, "num_layers": 3, "num_decoder_layers": 2}
+T5_LIKE |= {"num_heads": 4}
+PUBLISHED = {
+    "bart, stacks that differ": lambda: BartConfig(
+        **BART_LIKE,
+        max_position_embeddings=64,
+        encoder_attention_heads=4,
+        decoder_attention_heads=8,
+        encoder_ffn_dim=20,
+        decoder_ffn_dim=24,
+    ),
+    "marian, two vocabularies": lambda: MarianConfig(
+        **BART_LIKE,
+        decoder_vocab_size=37,
+        share_encoder_decoder_embeddings=False,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        activation_function="swish",
+    ),
+    "t5, heads that do not divide": lambda: T5Config(**T5_LIKE, relative_attention_num_buckets=10),
+    "t5, gates and a head of its own": lambda: with_own_tables(
+        T5Config(**T5_LIKE, feed_forward_proj="gated-gelu"), "lm_head"
+    ),
+    "mt5, a head of its own": lambda: with_own_tables(MT5Config(**T5_LIKE), "lm_head"),
+}
+
+
+def config_named(name):
+    """A small configuration: of a family as it is made from scratch, or like published ones."""
+    words = Words(bos_token_id=0, pad_token_id=1, eos_token_id=2)
+    config = PUBLISHED[name]() if name in PUBLISHED else families()[name].from_scratch(SHAPE, words)
+    config._attn_implementation = "eager"
+    return config

@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from pipeline.benchmarking.engines.torch_engine import TorchEngine
+from pipeline.benchmarking.engines.torch_engine import load
 from pipeline.config.errors import UserError
 from pipeline.config.sections.model import ModelConfig
 from pipeline.config.sections.task import DecodingConfig, TaskConfig
@@ -146,8 +146,8 @@ def test_each_of_several_ends_ends_a_text(make_folder, name, num_beams):
 def test_the_torch_runtime_samples_whatever_is_named(make_folder, name, ends):
     """transformers on a folder that names no first token, and perhaps several ends."""
     model = make_folder(name, "bos_token_id", eos_token_id=ends)
-    sample = TorchEngine(Path(model.pretrained)).sample(np.array([[5, 6, END]]), 4)
-    assert sample.answer.shape == (1, 4) and not np.isin(sample.answer[:, :-1], ends).any()
+    sample = load(Path(model.pretrained), 1).sample(np.array([[5, 6, END]]), 4)
+    assert sample.tokens.shape == (1, 4) and not np.isin(sample.tokens[:, :-1], ends).any()
 
 
 @pytest.mark.parametrize("name", ["bart", "t5"])

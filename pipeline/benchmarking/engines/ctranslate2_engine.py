@@ -38,7 +38,7 @@ class CTranslate2Engine:
         one, _ = self._translated(rows, 1)
         whole, tokens = self._translated(rows, num_tokens)
         each = (whole - one) / (num_tokens - 1)
-        return Sample(ms={"encode": one - each, "decode": num_tokens * each}, answer=tokens)
+        return Sample(encode_ms=one - each, decode_ms=num_tokens * each, tokens=tokens)
 
     def _translated(self, rows: list[list[str]], num_tokens: int) -> tuple[float, Array]:
         """Milliseconds and tokens."""

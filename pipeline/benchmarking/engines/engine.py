@@ -19,6 +19,7 @@ RUNTIMES = ("torch", "transformers", "onnxruntime", "openvino", "ctranslate2")
 # Engine -> module with `load(path, threads, **options)`; a worker imports only its own, so that its memory is its own.
 MODULES = {
     "torch": "pipeline.benchmarking.engines.torch_engine",
+    "package": "pipeline.benchmarking.engines.package_engine",
     "onnxruntime": "pipeline.benchmarking.engines.ort_engine",
     "openvino": "pipeline.benchmarking.engines.openvino_engine",
     "ctranslate2": "pipeline.benchmarking.engines.ctranslate2_engine",
@@ -27,26 +28,22 @@ MODULES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One timed run of a model.
+    """One timed generation."""
 
-    Args:
-        ms: milliseconds by stage: `encode` and `decode` of a generation, `forward` of an encoder that classifies.
-        answer: tokens (rows, new tokens) int64, or logits (rows, labels).
-    """
-
-    ms: dict[str, float]
-    answer: Array
+    encode_ms: float
+    decode_ms: float
+    tokens: Array  # (rows, new tokens) int64
 
 
 class Engine(Protocol):
     """A loaded model."""
 
     def sample(self, source: Array, num_tokens: int) -> Sample:
-        """Encode a batch, then decode so many greedy tokens, whatever they are; or classify it.
+        """Encode a batch, then decode so many greedy tokens, whatever they are; a classifier decodes none.
 
         Args:
             source: (rows, source tokens) int64, without padding.
-            num_tokens: decoding steps; an encoder that classifies has none.
+            num_tokens: decoding steps.
         """
         ...
 
@@ -85,9 +82,29 @@ class GreedyEngine:
             found.append(tokens)
         end = time.perf_counter()
         return Sample(
-            ms={"encode": 1000.0 * (encoded - begin), "decode": 1000.0 * (end - encoded)},
-            answer=np.concatenate(found, axis=1),
+            encode_ms=1000.0 * (encoded - begin),
+            decode_ms=1000.0 * (end - encoded),
+            tokens=np.concatenate(found, axis=1),
         )
+
+
+class ClassifierEngine:
+    """One forward pass.
+
+    Args:
+        classify: token ids (rows, source tokens) -> logits (rows, labels).
+    """
+
+    def __init__(self, classify: Callable[[Array], Array]) -> None:
+        self.classify = classify
+
+    def sample(self, source: Array, num_tokens: int) -> Sample:
+        """See `Engine.sample`."""
+        begin = time.perf_counter()
+        self.classify(source).argmax(axis=-1)
+        end = time.perf_counter()
+        no_tokens = np.empty((len(source), 0), dtype=np.int64)
+        return Sample(encode_ms=1000.0 * (end - begin), decode_ms=0.0, tokens=no_tokens)
 
 
 def load_engine(engine: str, path: Path, threads: int, options: dict[str, Any]) -> Callable[[], Engine]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
-from pipeline.benchmarking.engines.engine import Array, Engine, GreedyEngine, Sample
+from pipeline.benchmarking.engines.engine import Array, ClassifierEngine, Engine, GreedyEngine
 from pipeline.runtime.answer import OnnxAnswerer
-from pipeline.runtime.model import Model
 
 
 class OrtGraphs:
-    """An exported model; see `Graphs`."""
+    """An exported model that generates, open; see `Graphs`."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, answerer: OnnxAnswerer) -> None:
+        assert answerer.info.tokens.decoder_start is not None
+        self.model, self.start = answerer.model, answerer.info.tokens.decoder_start
 
     def encode(self, source: Array, mask: Array) -> None:
         """See `Graphs.encode`."""
@@ -27,28 +26,10 @@ class OrtGraphs:
         return logits
 
 
-class OrtEncoder:
-    """An exported encoder that classifies."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-
-    def sample(self, source: Array, num_tokens: int) -> Sample:
-        """See `Engine.sample`."""
-        rows, begin = source.tolist(), time.perf_counter()
-        logits = self.model.classify(rows)
-        return Sample(ms={"forward": 1000.0 * (time.perf_counter() - begin)}, answer=logits)
-
-
-def opened(folder: Path, threads: int) -> OnnxAnswerer:
-    """An exported folder on so many threads, without the self-test."""
-    return OnnxAnswerer(folder, num_threads=threads, check=False)
-
-
 def load(path: Path, threads: int) -> Engine:
     """An exported folder that runs on so many threads."""
-    answerer = opened(path, threads)
+    answerer = OnnxAnswerer(path, num_threads=threads, check=False)
     if answerer.labels is not None:
-        return OrtEncoder(answerer.model)
-    assert answerer.info.tokens.decoder_start is not None
-    return GreedyEngine(OrtGraphs(answerer.model), answerer.info.tokens.decoder_start)
+        return ClassifierEngine(lambda source: answerer.model.classify(source.tolist()))
+    graphs = OrtGraphs(answerer)
+    return GreedyEngine(graphs, graphs.start)

@@ -7,10 +7,16 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, GenerationConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    GenerationConfig,
+    PreTrainedModel,
+)
 from transformers.utils.logging import disable_progress_bar
 
-from pipeline.benchmarking.engines.engine import Array, Engine, Sample
+from pipeline.benchmarking.engines.engine import Array, ClassifierEngine, Engine, Sample
 from pipeline.models.special_tokens import special_tokens
 
 disable_progress_bar()
@@ -19,10 +25,14 @@ for family in ("bart", "bert", "roberta"):  # else their import would count as l
 
 
 class TorchEngine:
-    """A model in the precision of its file."""
+    """A model that generates.
 
-    def __init__(self, path: Path) -> None:
-        self.model = AutoModelForSeq2SeqLM.from_pretrained(path, dtype="auto").requires_grad_(False).eval()
+    Args:
+        model: in evaluation mode.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
 
     @torch.inference_mode()
     def sample(self, source: Array, num_tokens: int) -> Sample:
@@ -44,35 +54,34 @@ class TorchEngine:
         tokens = self.model.generate(encoder_outputs=encoded, attention_mask=mask, generation_config=decoding)
         end = time.perf_counter()
         return Sample(
-            ms={"encode": 1000.0 * (between - begin), "decode": 1000.0 * (end - between)},
-            answer=tokens[:, 1:].numpy(),
+            encode_ms=1000.0 * (between - begin),
+            decode_ms=1000.0 * (end - between),
+            tokens=tokens[:, 1:].numpy(),
         )
 
 
-class TorchEncoder:
-    """An encoder that classifies, in the precision of its file.
-
-    Args:
-        path: its folder.
-        attention: sdpa or eager; none for the default of transformers.
-    """
-
-    def __init__(self, path: Path, attention: str | None) -> None:
-        model = AutoModelForSequenceClassification.from_pretrained(path, dtype="auto", attn_implementation=attention)
-        self.model = model.requires_grad_(False).eval()
+def classifier(model: PreTrainedModel) -> ClassifierEngine:
+    """An encoder that classifies, in evaluation mode."""
 
     @torch.inference_mode()
-    def sample(self, source: Array, num_tokens: int) -> Sample:
-        """See `Engine.sample`."""
+    def classify(source: Array) -> Array:
         ids = torch.from_numpy(source)
-        mask, begin = torch.ones_like(ids), time.perf_counter()
-        logits = self.model(input_ids=ids, attention_mask=mask).logits
-        return Sample(ms={"forward": 1000.0 * (time.perf_counter() - begin)}, answer=logits.numpy())
+        logits: Array = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.numpy()
+        return logits
+
+    return ClassifierEngine(classify)
 
 
 def load(path: Path, threads: int, attention: str | None = None) -> Engine:
-    """A model that runs on so many threads; an encoder may have another attention than by default."""
+    """A model in the precision of its file that runs on so many threads.
+
+    Args:
+        path: its folder.
+        threads: as said.
+        attention: sdpa or eager; none for the default of transformers.
+    """
     torch.set_num_threads(threads)
-    if AutoConfig.from_pretrained(path).is_encoder_decoder:
-        return TorchEngine(path)
-    return TorchEncoder(path, attention)
+    generates = AutoConfig.from_pretrained(path).is_encoder_decoder
+    kind = AutoModelForSeq2SeqLM if generates else AutoModelForSequenceClassification
+    model = kind.from_pretrained(path, dtype="auto", attn_implementation=attention).requires_grad_(False).eval()
+    return TorchEngine(model) if generates else classifier(model)

@@ -1,7 +1,8 @@
-"""A process that holds one model and takes a sample whenever it is asked: one JSON line in, one out.
+"""A process that holds models of one runtime and takes a sample whenever it is asked: one JSON line in, one out.
 
-It is told on its command line which model (JSON: engine, path, threads, options). Its first line says how long loading
-took; after that a line {source, new_tokens, seconds} asks for a sample, and the end of its input ends it.
+It is told on its command line which models (JSON: engine, paths by name, threads, options). Its first lines say how
+long loading each of them took; after that a line {model, source, new_tokens, seconds} asks for a sample of one, and the
+end of its input ends it.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ def main() -> int:
 
     try:
         request = json.loads(sys.argv[1])
-        load = load_engine(request["engine"], Path(request["path"]), request["threads"], request["options"])
-        start = time.perf_counter()
-        engine = load()
-        answer({"load_ms": 1000.0 * (time.perf_counter() - start)})
+        engines: dict[str, Engine] = {}
+        for name, path in request["paths"].items():
+            load = load_engine(request["engine"], Path(path), request["threads"], request["options"])
+            start = time.perf_counter()
+            engines[name] = load()
+            answer({"load_ms": 1000.0 * (time.perf_counter() - start)})
         for line in sys.stdin:
-            answer(sampled(engine, **json.loads(line)))
+            asked = json.loads(line)
+            answer(sampled(engines[asked.pop("model")], **asked))
     except BaseException as error:  # the parent must hear of it, whatever it is
         traceback.print_exc()
         answer({"error": f"{type(error).__name__}: {error}"})
@@ -45,32 +49,24 @@ def main() -> int:
 
 
 def sampled(engine: Engine, source: list[list[int]], new_tokens: int, seconds: float) -> dict[str, Any]:
-    """Mean times by stage of as many runs as begin within so many seconds, one at least.
+    """Mean times of as many runs as begin within so many seconds, one at least.
 
-    A run before them, short where it generates, does not count: while others were asked, caches and memory have gone to
-    them.
-
-    Args:
-        engine: the model.
-        source: token ids, all rows of one length.
-        new_tokens: decoding steps; 0 of an encoder that classifies.
-        seconds: as said.
-
-    Raises:
-        ValueError: an answer of another shape, or one that is no number.
+    A short run before them does not count: while others were asked, caches and memory have gone to them.
     """
     array = np.array(source, dtype=np.int64)
-    engine.sample(array, min(WARM_UP_TOKENS, new_tokens))
-    start = time.perf_counter()
+    engine.sample(array, WARM_UP_TOKENS)
+    start, used = time.perf_counter(), time.process_time()
     samples = [engine.sample(array, new_tokens)]
     while time.perf_counter() - start < seconds:
         samples.append(engine.sample(array, new_tokens))
-    answer = samples[-1].answer
-    if answer.shape != (wanted := (len(source), new_tokens or answer.shape[-1])):
-        raise ValueError(f"an answer of {answer.shape}, {wanted} wanted")
-    if not np.isfinite(answer).all():
-        raise ValueError("an answer that is not finite")
-    return {"ms": {stage: sum(sample.ms[stage] for sample in samples) / len(samples) for stage in samples[-1].ms}}
+    used = time.process_time() - used
+    if (shape := samples[-1].tokens.shape) != (wanted := (len(source), new_tokens)):
+        raise ValueError(f"{shape} tokens decoded, {wanted} wanted")
+    return {
+        "encode_ms": sum(sample.encode_ms for sample in samples) / len(samples),
+        "decode_ms": sum(sample.decode_ms for sample in samples) / len(samples),
+        "processor_ms": 1000.0 * used / len(samples),
+    }
 
 
 if __name__ == "__main__":

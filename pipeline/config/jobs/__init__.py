@@ -84,3 +84,7 @@ class TrainsTeacher(HasRuns, Protocol):
     @property
     def evaluation(self) -> EvaluationConfig:
         """What is measured."""
+
+
+class DistilsStudents(TrainsTeacher, TrainsStudents, Protocol):
+    """A job that fine-tunes a teacher and trains students of it."""

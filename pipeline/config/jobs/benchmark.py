@@ -10,6 +10,7 @@ from pipeline.config.sections.benchmark import (
     EncoderBenchmarkConfig,
     ParityBenchmarkConfig,
     RuntimeBenchmarkConfig,
+    SearchBenchmarkConfig,
 )
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.evaluation import EvaluationConfig
@@ -28,8 +29,9 @@ class BenchmarkConfig:
         "generation",
         "generation: weights quantized once or at every step; cohort: one teacher pass for all students, or one each; "
         "runtime: exported students beside other runtimes; parity: what they say beside what the trained ones say; "
-        "encoder: encoders of several shapes, in fp32 and packed",
-        allowed=("generation", "cohort", "runtime", "parity", "encoder"),
+        "encoder: encoders of several shapes, in fp32 and packed; "
+        "search: rankers and search loops on a table of trained architectures",
+        allowed=("generation", "cohort", "runtime", "parity", "encoder", "search"),
         place=0,
     )
     shapes: dict[str, dict[str, int]] = option(
@@ -51,6 +53,7 @@ class BenchmarkConfig:
     runtime: RuntimeBenchmarkConfig = option(RuntimeBenchmarkConfig, "kind runtime")
     parity: ParityBenchmarkConfig = option(ParityBenchmarkConfig, "kind parity")
     encoder: EncoderBenchmarkConfig = option(EncoderBenchmarkConfig, "kind encoder, whose shapes are its own")
+    search: SearchBenchmarkConfig = option(SearchBenchmarkConfig, "kind search")
 
     def __post_init__(self) -> None:
         check_relations(self)

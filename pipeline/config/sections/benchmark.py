@@ -201,6 +201,38 @@ class ParityBenchmarkConfig:
         check_students("benchmark.parity.depth", "depth", [self.depth])
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchBenchmarkConfig:
+    """How well rankers and search loops do on architectures that were all trained to the end."""
+
+    table: str = option(
+        "", "JSONL file, a row a candidate: what pipeline/search/table.py describes, or nas_bench_bert's"
+    )
+    size: str = option("parameters", "cost of the table that limits and the order of candidates are about")
+    inference: str = option("operations", "the other cost that W counts")
+    limits: list[float] = option(
+        lambda: [0.25, 0.5, 1.0], "parts of the table that a limit on size allows, one goal for each; 1: all of it"
+    )
+    budgets: list[int] = option(lambda: [1, 5, 10, 20, 50], "what a loop may spend, in whole trainings of a candidate")
+    offered: float = option(0.5, "part of the table that a draw offers to all loops", minimum=0.0, maximum=1.0)
+    num_seeds: int = option(20, "draws: with seed, seed+1, ...", minimum=1)
+    eta: int = option(2, "successive halving: one of so many goes on", minimum=2)
+
+    def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("limits")
+    def _limits_are_parts(self) -> None:
+        if not all(0 < part <= 1 for part in self.limits):
+            raise UserError(
+                f"benchmark.search.limits={self.limits}", "parts above 0, at most 1", "set benchmark.search.limits"
+            )
+
+    @relation("budgets")
+    def _budgets_are_counts(self) -> None:
+        _check_counts("benchmark.search.budgets", self.budgets)
+
+
 def _check_counts(key: str, values: list[int]) -> None:
     if not values or min(values) < 1:
         raise UserError(f"{key}={values}", "at least one, numbers from 1 on", f"set {key}")

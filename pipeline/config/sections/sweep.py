@@ -206,6 +206,11 @@ class SweepConfig:
         "train every student once with each of these seeds (batches, dropout), one teacher; a number n: with seed, "
         "seed+1, ... n times; empty: with `seed`",
     )
+    search: str = option(
+        "",
+        "name of a finished search of jobs/ose_search.py: the students that it has chosen, before those of the list",
+        is_literal=True,
+    )
     cohort_size: int | None = option(
         None, "most students that share a teacher pass; none: as many as a worker's memory holds", minimum=1
     )

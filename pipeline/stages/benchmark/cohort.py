@@ -40,8 +40,8 @@ from pipeline.models.load import load_teacher, read_model_config
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.benchmark.cohort_steps import Seconds, StepTimes, num_steps_of_series, time_steps
-from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.memory import MicroBatch, cohort_bytes, num_parameters, pass_bytes, work_of
+from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.sweep.plan.students import LayerMaps, StudentPlan, layer_maps, plan_student
 from pipeline.stages.training import worker_device
 from pipeline.training.memory import peak_memory_bytes

@@ -9,12 +9,11 @@ from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
 from pipeline.models.load import read_model_config
 from pipeline.search.sizes import EncoderEnds, encoder_operations, encoder_parameters
 from pipeline.search.space import EncoderArchitecture
-from pipeline.stages.benchmark.random_tokens import Vocabulary
+from pipeline.stages.random_tokens import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-LABELS = ("no", "yes")
 INIT_STD = 0.02  # BERT's
 
 
@@ -33,7 +32,7 @@ def model_of(shape: EncoderShapeConfig) -> ModelConfig:
 
 def model_config_of(shape: EncoderShapeConfig) -> PretrainedConfig:
     """The configuration of a classifier of two labels."""
-    return read_model_config(model_of(shape), Vocabulary(size=shape.vocabulary), LABELS)
+    return read_model_config(model_of(shape), Vocabulary(size=shape.vocabulary))
 
 
 def multiplications(shape: EncoderShapeConfig, num_tokens: int) -> int:

@@ -6,7 +6,7 @@ round. Medians are of the samples beside which other processes left enough cores
 cell is appended to a file in the storage folder, and a cell that stands there with as many samples that count is not
 measured again, so that an interrupted benchmark goes on, and one that others disturbed is made up for.
 
-    ms                      of one forward pass: token ids in, logits of two labels out
+    ms                      of one forward pass: token ids in, a label out
     NAME: arithmetic        multiplications of the shape NAME by this one's: weights, and attention, which grows with
                             the length; tables are looked up, not multiplied
     NAME: measured          time of the shape NAME, in fp32 in the same runtime, by this one's
@@ -29,10 +29,10 @@ from typing import Any
 
 import psutil
 
+from pipeline.benchmarking.conditions import allowed_load, check_threads, export_sources, machine_name
 from pipeline.benchmarking.contenders import FLOAT, encoder_contenders
 from pipeline.benchmarking.encoder_table import CELL, cell_text, milliseconds, ratio_lines, ratio_to
 from pipeline.benchmarking.engines.engine import releases
-from pipeline.benchmarking.machine import allowed_load, check_threads, machine_name
 from pipeline.benchmarking.memory_bandwidth import read_bandwidth
 from pipeline.benchmarking.results import Cell, append_cell, is_measured, read_cells
 from pipeline.benchmarking.rounds import FORWARD_MS, Sampling
@@ -44,9 +44,9 @@ from pipeline.config.sections.benchmark import EncoderBenchmarkConfig, EncoderSh
 from pipeline.console.tables import text_table
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.benchmark.encoder_shapes import LABELS, model_config_of, model_of, multiplications, num_parameters
-from pipeline.stages.benchmark.model_files import ModelFiles, bytes_on_disk, code_that_decides_about_files
-from pipeline.stages.benchmark.random_tokens import Vocabulary, random_rows
+from pipeline.stages.benchmark.encoder_shapes import model_config_of, model_of, multiplications, num_parameters
+from pipeline.stages.benchmark.model_files import ModelFiles, bytes_on_disk
+from pipeline.stages.random_tokens import Vocabulary, random_rows
 from pipeline.storage.layout import check_free, open_storage
 
 # Bytes of a parameter on disk: transformers' file, the package in fp32, the export in fp32, and the packed ones.
@@ -100,7 +100,7 @@ def _check_schemes(config: BenchmarkJob) -> None:
 def _files_key(config: BenchmarkJob, shape: EncoderShapeConfig) -> str:
     """The name of everything that decides about the files of a shape, the code that exports among it."""
     quantization = decisions(config.recipe.quantization)
-    return config_hash(model_config_of(shape).to_dict(), config.seed, quantization, code_that_decides_about_files())
+    return config_hash(model_config_of(shape).to_dict(), config.seed, quantization, export_sources())
 
 
 def _results_key(settings: EncoderBenchmarkConfig, folders: dict[str, Path]) -> str:
@@ -117,7 +117,7 @@ def _files(config: BenchmarkJob, folders: dict[str, Path]) -> tuple[dict[str, Pa
     settings, quantization = config.benchmark.encoder, config.recipe.quantization
     for shape in settings.shapes:  # one after the other: what files are made of does not stay in memory
         folder = folders[shape.name]
-        files = ModelFiles(model_of(shape), model_config_of(shape), quantization, config.seed, folder, LABELS)
+        files = ModelFiles(model_of(shape), model_config_of(shape), quantization, config.seed, folder)
         found, refused = files.paths(encoder_contenders(settings, shape))
         paths, left_out = paths | found, left_out | refused
     return paths, left_out

@@ -22,7 +22,7 @@ from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.fake_quantize import set_weight_caching
 from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import Scheme, scheme_of
-from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
+from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.sweep.plan.students import LayerMaps, layer_maps
 
 if TYPE_CHECKING:

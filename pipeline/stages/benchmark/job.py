@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.config.jobs.benchmark import BenchmarkJob
-from pipeline.stages.benchmark import cohort, encoders, generation, parity, runtimes
+from pipeline.stages.benchmark import cohort, encoders, generation, parity, runtimes, search
 
 BENCHMARKS = {
     "generation": generation.run,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "runtime": runtimes.run,
     "parity": parity.run,
     "encoder": encoders.run,
+    "search": search.run,
 }
 
 

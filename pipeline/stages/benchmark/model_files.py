@@ -11,22 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pipeline import runtime
 from pipeline.benchmarking.contenders import Contender
 from pipeline.config.errors import UserError
 from pipeline.config.sections.model import ModelConfig
 from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.config.sections.sweep import StudentConfig
-from pipeline.config.sections.task import TaskConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
-from pipeline.export import onnx
 from pipeline.export.onnx.export import export_package
 from pipeline.export.package import file_bytes
-from pipeline.models.load import load_teacher
 from pipeline.models.student import build_student
 from pipeline.runtime.manifest import model_bytes
-from pipeline.stages.benchmark.random_students import write_random_package
-from pipeline.stages.benchmark.random_tokens import Vocabulary
+from pipeline.stages.random_students import random_model, write_random_package
 from pipeline.stages.sweep.plan.students import LayerMaps, layer_maps
 from pipeline.storage.atomic import atomic_folder
 
@@ -45,7 +40,6 @@ class ModelFiles:
         quantization: the recipe's.
         seed: of its weights.
         folder: where the files lie.
-        labels: of an encoder that classifies.
     """
 
     def __init__(
@@ -55,10 +49,9 @@ class ModelFiles:
         quantization: QuantizationConfig,
         seed: int,
         folder: Path,
-        labels: Sequence[str] = (),
     ) -> None:
         self.model, self.model_config, self.quantization = model, model_config, quantization
-        self.seed, self.folder, self.labels = seed, folder, labels
+        self.seed, self.folder = seed, folder
 
     def paths(self, contenders: Sequence[Contender]) -> tuple[dict[str, Path], dict[str, str]]:
         """Name of every contender -> the folder of its file; and of those that can have none why."""
@@ -87,13 +80,7 @@ class ModelFiles:
     @cached_property
     def teacher(self) -> Any:
         """The teacher in fp32."""
-        vocabulary = Vocabulary(size=self.model.vocab_size)
-        teacher = load_teacher(self.model, vocabulary, TaskConfig(), self.seed, self.labels).eval()
-        generator = torch.Generator().manual_seed(self.seed)
-        with torch.no_grad():  # norms and biases all alike would be stored once, which no trained model's are
-            for vector in (parameter for parameter in teacher.parameters() if parameter.ndim == 1):
-                vector.add_(torch.randn(vector.shape, generator=generator), alpha=0.01)
-        return teacher
+        return random_model(self.model, self.seed)
 
     def maps(self, depth: str) -> LayerMaps:
         """Which layers of the teacher a student of a depth has.
@@ -151,11 +138,3 @@ def bytes_on_disk(contender: Contender, path: Path) -> int:
     if contender.engine == "ctranslate2":
         return (path / "model.bin").stat().st_size
     return model_bytes(path)
-
-
-def code_that_decides_about_files() -> list[str]:
-    """The code that makes exported files, and that decides what the runtime does with them."""
-    packages = [Path(str(package.__file__)).parent for package in (onnx, runtime)]
-    sources = sorted(path for package in packages for path in package.rglob("*.py"))
-    assert len(sources) > 2 * len(packages), "a package was moved, and the files' key would not notice its code"
-    return [path.read_text(encoding="utf-8") for path in sources]

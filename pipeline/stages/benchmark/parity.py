@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from pipeline.benchmarking.engines.engine import Graphs, installed
-from pipeline.benchmarking.engines.ort_engine import OrtGraphs, opened
+from pipeline.benchmarking.engines.ort_engine import OrtGraphs
 from pipeline.benchmarking.engines.packed_steps import PackedSteps
 from pipeline.benchmarking.engines.parity import answers, difference, ragged
 from pipeline.config.changes import changed
@@ -40,8 +40,9 @@ from pipeline.console.tables import text_table
 from pipeline.export.onnx.export import export_package
 from pipeline.models.forward import start_token
 from pipeline.models.load import load_teacher, read_model_config
-from pipeline.stages.benchmark.random_students import write_random_package
-from pipeline.stages.benchmark.random_tokens import PAD, Vocabulary, check_generates, random_rows
+from pipeline.runtime.answer import OnnxAnswerer
+from pipeline.stages.random_students import write_random_package
+from pipeline.stages.random_tokens import PAD, Vocabulary, check_generates, random_rows
 from pipeline.stages.sweep.plan.students import LayerMaps, layer_maps
 
 FLOOR, BY_OPENVINO = "torch fp64", "openvino, by OpenVINO"
@@ -135,7 +136,9 @@ def _runtimes(packed: Path, folder: Path) -> dict[str, Callable[[], Graphs]]:
 
     made: dict[str, Callable[[], Graphs]] = {FLOOR: lambda: PackedSteps(packed, torch.float64)}
     for variant in VARIANTS:
-        made[variant] = functools.partial(lambda name: OrtGraphs(opened(exported(name), threads=1).model), variant)
+        made[variant] = functools.partial(
+            lambda name: OrtGraphs(OnnxAnswerer(exported(name), num_threads=1, check=False)), variant
+        )
     if installed("openvino"):
         from pipeline.benchmarking.engines.openvino_engine import OpenVinoGraphs  # an extra
 

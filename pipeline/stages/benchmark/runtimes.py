@@ -25,9 +25,9 @@ import random
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pipeline.benchmarking.conditions import allowed_load, check_threads, export_sources, machine_name
 from pipeline.benchmarking.contenders import contenders_of, weight_bytes_per_token
 from pipeline.benchmarking.engines.engine import releases
-from pipeline.benchmarking.machine import allowed_load, check_threads, machine_name
 from pipeline.benchmarking.memory_bandwidth import floors, read_bandwidth
 from pipeline.benchmarking.results import Cell, append_cell, is_measured, read_cells
 from pipeline.benchmarking.rounds import Sampling, generation_ms
@@ -39,9 +39,9 @@ from pipeline.models.families import family_of
 from pipeline.models.load import read_model_config
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.benchmark.model_files import ModelFiles, bytes_on_disk, code_that_decides_about_files
-from pipeline.stages.benchmark.random_tokens import Vocabulary, check_generates, random_rows
+from pipeline.stages.benchmark.model_files import ModelFiles, bytes_on_disk
 from pipeline.stages.memory import num_parameters
+from pipeline.stages.random_tokens import Vocabulary, check_generates, random_rows
 from pipeline.storage.layout import check_free, open_storage
 
 if TYPE_CHECKING:
@@ -146,9 +146,7 @@ def _summary(record: dict[str, Any]) -> dict[str, Any]:
 
 def _files_key(config: BenchmarkJob, model_config: PretrainedConfig) -> str:
     """The name of everything that decides about the models' files, the code that exports among it."""
-    return config_hash(
-        model_config.to_dict(), config.seed, decisions(config.recipe.quantization), code_that_decides_about_files()
-    )
+    return config_hash(model_config.to_dict(), config.seed, decisions(config.recipe.quantization), export_sources())
 
 
 def _results_key(config: BenchmarkJob, files_key: str) -> str:

@@ -16,6 +16,7 @@ from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.sweep import register
 from pipeline.stages.sweep.plan.checks import check_possible, say_ignored
 from pipeline.stages.sweep.plan.cohorts import SweepPlan, plan_summary, plan_sweep, plan_table
+from pipeline.stages.sweep.plan.found_students import check_found_students, with_found_students
 from pipeline.stages.sweep.precheck import check_sweep
 from pipeline.stages.sweep.report import gather, write_report
 from pipeline.stages.sweep.train import run_cohorts
@@ -118,7 +119,8 @@ def run(config: SweepJob) -> dict[str, Any]:
 def _open(config: SweepJob, *, copies_model: bool = True) -> tuple[OpenedJob[SweepJob], SweepPlan]:
     """Everything that is checked, and the plan that is printed, before anything is trained."""
     check_sweep(config)
-    job = open_job(config, check_possible, copies_model=copies_model)
+    job = open_job(with_found_students(config), check_possible, copies_model=copies_model)
+    check_found_students(job)
     say_ignored(job.config)
     plan = plan_sweep(job)
     log.info(f"\n{plan_summary(plan)}\n\n{text_table(plan_table(plan))}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.config.changes import changed
 from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.jobs import DistilsStudents
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.objectives import OBJECTIVES
 from pipeline.config.sections.recipe import DECODER_TERMS, RecipeConfig
@@ -11,6 +12,7 @@ from pipeline.config.sections.sweep import StudentConfig
 from pipeline.quantization.settings import check_settings, schedule_entries
 from pipeline.stages.fitting import for_each
 from pipeline.stages.precheck import check_model, check_surroundings
+from pipeline.stages.sweep.plan.found_students import with_found_students
 
 
 def check_sweep(config: SweepJob, mistakes: Mistakes | None = None) -> None:
@@ -20,6 +22,8 @@ def check_sweep(config: SweepJob, mistakes: Mistakes | None = None) -> None:
         UserError: whatever settings, paths and the model's own configuration tell.
     """
     mistakes = mistakes or Mistakes()
+    with mistakes.noted("sweep"):
+        config = with_found_students(config)
     students = [] if mistakes.concern("sweep") or mistakes.concern("recipe") else config.sweep.points()
     objective, has_students = config.task.objective, config.task.facts.has_students
     if not has_students:
@@ -37,7 +41,7 @@ def check_sweep(config: SweepJob, mistakes: Mistakes | None = None) -> None:
     mistakes.tell()
 
 
-def check_student(config: SweepJob, student: StudentConfig) -> None:
+def check_student(config: DistilsStudents, student: StudentConfig) -> None:
     """Refuse settings of a student that do not go together.
 
     Raises:
@@ -57,7 +61,7 @@ def check_student(config: SweepJob, student: StudentConfig) -> None:
     mistakes.tell()
 
 
-def _check_heads(config: SweepJob, student: StudentConfig, recipe: RecipeConfig) -> None:
+def _check_heads(config: DistilsStudents, student: StudentConfig, recipe: RecipeConfig) -> None:
     if student.heads == 1:
         if "pruning" in student.recipe:
             raise UserError(
@@ -84,7 +88,7 @@ def _check_heads(config: SweepJob, student: StudentConfig, recipe: RecipeConfig)
         )
 
 
-def _check_encoder_alone(config: SweepJob, student: StudentConfig, recipe: RecipeConfig) -> None:
+def _check_encoder_alone(config: DistilsStudents, student: StudentConfig, recipe: RecipeConfig) -> None:
     """What a model without a decoder cannot be asked for."""
     facts = config.task.facts
     if facts.has_decoder or not student.distil:

@@ -33,7 +33,7 @@ class Told:
         self.asked.append((self.name, seconds))
         if self.count == self.fails:
             raise WorkerError("gone")
-        return {"ms": {"encode": 1.0, "decode": 8.0 * self.count}}
+        return {"encode_ms": 1.0, "decode_ms": 8.0 * self.count, "processor_ms": 9.0}
 
     def processor_seconds(self):
         return 0.0
@@ -44,7 +44,7 @@ def quiet(worker):
 
 
 def timed(other_load, encode_ms=1.0, decode_ms=8.0):
-    return TimedSample(ms={"encode": encode_ms, "decode": decode_ms}, other_load=other_load)
+    return TimedSample(encode_ms=encode_ms, decode_ms=decode_ms, processor_ms=9.0, other_load=other_load)
 
 
 def test_every_worker_is_asked_once_a_round_and_nobody_is_always_first():
@@ -55,7 +55,8 @@ def test_every_worker_is_asked_once_a_round_and_nobody_is_always_first():
     assert [name for name, _ in asked] == [*"abc", *"abc", *"bca", *"cab"]
     assert [seconds for _, seconds in asked] == [0.0] * 3 + [0.5] * 9
     for found in samples.values():
-        assert [sample.ms["decode"] for sample in found] == [16.0, 24.0, 32.0]
+        assert [sample.decode_ms for sample in found] == [16.0, 24.0, 32.0]
+        assert {sample.processor_ms for sample in found} == {9.0}
     assert (failed, rounds) == ({}, [1, 2, 3])
     assert rotated([], 3) == []
 
@@ -96,8 +97,8 @@ def test_medians_and_spread_are_of_the_samples_that_count():
 
 
 def test_a_forward_pass_has_one_stage():
-    """What an encoder's worker says is what is told of it."""
-    samples = [TimedSample(ms={"forward": ms}, other_load=0.0) for ms in (3.0, 1.0, 2.0)]
+    """All that its worker says is of the encoder."""
+    samples = [timed(0.0, encode_ms=ms, decode_ms=0.0) for ms in (3.0, 1.0, 2.0)]
     [(name, found)] = times_of(samples, 0.2, FORWARD_MS).spreads.items()
     assert (name, found.median) == ("forward_ms", 2.0)
 
@@ -127,24 +128,27 @@ def test_other_load_is_what_others_used_of_the_processors(monkeypatch):
 )
 def test_a_worker_that_cannot_load_says_why(tmp_path, engine, says):
     """And is not waited for."""
-    with LiveWorker(engine, tmp_path, 1, {}, timeout_seconds=120.0) as worker, pytest.raises(WorkerError, match=says):
+    with (
+        LiveWorker(engine, {"one": tmp_path}, 1, {}, timeout_seconds=120.0) as worker,
+        pytest.raises(WorkerError, match=says),
+    ):
         worker.loaded()
 
 
 def test_a_worker_that_was_killed_is_reported(tmp_path):
     """With its exit code."""
-    with LiveWorker("foo", tmp_path, 1, {}, timeout_seconds=120.0) as worker:
+    with LiveWorker("foo", {"one": tmp_path}, 1, {}, timeout_seconds=120.0) as worker:
         worker.process.kill()
         worker.process.wait()
         with pytest.raises(WorkerError, match="exit code -9"):
             worker.loaded()
         with pytest.raises(WorkerError):
-            worker.sample([[5]], 2, 0.0)
+            worker.sample("one", [[5]], 2, 0.0)
 
 
 def test_a_worker_that_is_silent_is_given_up(tmp_path):
     """After the time that it is given."""
-    with LiveWorker("torch", tmp_path, 1, {}, timeout_seconds=0.01) as worker:
+    with LiveWorker("torch", {"one": tmp_path}, 1, {}, timeout_seconds=0.01) as worker:
         with pytest.raises(WorkerError, match=r"silent for 0\.01 seconds"):
             worker.loaded()
         assert worker.process.wait(timeout=60) == -9

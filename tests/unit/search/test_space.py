@@ -58,6 +58,8 @@ def test_lists_without_sense_are_errors(space, values, message):
     "make",
     [
         lambda: EncoderArchitecture(layers=0, heads=1, hidden=4, intermediate=4),
+        lambda: StudentArchitecture(encoder_layers=0, decoder_layers=1, heads=1, weight_bits=2, embedding_bits=8),
+        lambda: StudentArchitecture(encoder_layers=1, decoder_layers=-1, heads=1, weight_bits=2, embedding_bits=8),
         lambda: StudentArchitecture(encoder_layers=1, decoder_layers=1, heads=1, weight_bits=0, embedding_bits=8),
         lambda: StudentArchitecture(encoder_layers=1, decoder_layers=1, heads=1, weight_bits=33, embedding_bits=8),
         lambda: EncoderSpace(layers=(2,), heads=(2,), hidden=(), intermediate=(4,)).points(),
@@ -67,3 +69,9 @@ def test_what_cannot_be_built_is_refused(make):
     """No layers, no bits, more bits than there are, no width."""
     with pytest.raises(UserError):
         make()
+
+
+def test_a_student_may_be_an_encoder_alone():
+    """No decoder layers, in a space, too."""
+    space = StudentSpace(encoder_layers=(1, 2), decoder_layers=(0,), heads=(2,), weight_bits=(2,), embedding_bits=(8,))
+    assert [(one.encoder_layers, one.decoder_layers) for one in space.points()] == [(1, 0), (2, 0)]

@@ -5,18 +5,56 @@ from dataclasses import replace
 import pytest
 
 from pipeline.config.errors import UserError
+from pipeline.search.sizes import GELU, NORM, attention_others, feed_forward_others
 from pipeline.search.space import StudentArchitecture
-from pipeline.search.student_sizes import TeacherShape, student_bytes, student_operations, student_parameters
+from pipeline.search.student_sizes import student_bytes, student_operations, student_parameters, teacher_parameters
+from pipeline.search.teacher_shape import LinearShape, StackShape, TableShape, TeacherShape
 
+HIDDEN, WIDTH, INNER = 768, 64, 3072
+
+
+def attention(name, reads_source=False):
+    """Of BART: queries, keys, values, output."""
+    return (
+        LinearShape(name=f"{name}.q_proj", inputs=HIDDEN, outputs_per_head=WIDTH),
+        LinearShape(name=f"{name}.k_proj", inputs=HIDDEN, outputs_per_head=WIDTH, reads_source=reads_source),
+        LinearShape(name=f"{name}.v_proj", inputs=HIDDEN, outputs_per_head=WIDTH, reads_source=reads_source),
+        LinearShape(name=f"{name}.out_proj", inputs_per_head=WIDTH, outputs=HIDDEN),
+    )
+
+
+def stack(name, crosses):
+    """Of BART-base."""
+    feed_forward = (
+        LinearShape(name="fc1", inputs=HIDDEN, outputs=INNER),
+        LinearShape(name="fc2", inputs=INNER, outputs=HIDDEN),
+    )
+    return StackShape(
+        prefix=f"model.{name}.layers",
+        layers=6,
+        heads=12,
+        head_width=WIDTH,
+        linears=(
+            *attention("self_attn"),
+            *(attention("encoder_attn", reads_source=True) if crosses else ()),
+            *feed_forward,
+        ),
+        num_attentions=2 if crosses else 1,
+        num_norms=3 if crosses else 2,
+        intermediate=INNER,
+    )
+
+
+POSITIONS = [TableShape(name=f"model.{name}.embed_positions", rows=1026) for name in ("encoder", "decoder")]
 BART_BASE = TeacherShape(
-    encoder_layers=6,
-    decoder_layers=6,
-    heads=12,
-    hidden=768,
-    encoder_intermediate=3072,
-    decoder_intermediate=3072,
-    vocabulary=50265,
-    position_rows=1026,
+    hidden=HIDDEN,
+    encoder=stack("encoder", crosses=False),
+    decoder=stack("decoder", crosses=True),
+    tables=(TableShape(name="model.shared", rows=50265),),
+    output="model.shared",
+    positions=tuple(POSITIONS),
+    activation=GELU,
+    logits_bias=True,
 )
 WHOLE = StudentArchitecture(encoder_layers=6, decoder_layers=6, heads=12, weight_bits=32, embedding_bits=32)
 
@@ -59,7 +97,46 @@ def test_a_student_keeps_no_more_than_there_is(change):
             of(replace(WHOLE, **change), BART_BASE)
 
 
-def test_a_teacher_without_whole_heads_is_refused():
-    """Heads that do not divide hidden."""
-    with pytest.raises(UserError, match="10 heads in a width of 768"):
-        student_parameters(replace(WHOLE, heads=2), replace(BART_BASE, heads=10))
+@pytest.mark.parametrize(("encoder_alone", "depth"), [(True, 1), (False, 0)])
+def test_a_student_has_a_decoder_where_its_teacher_has_one(encoder_alone, depth):
+    """Neither more nor less."""
+    teacher = replace(BART_BASE, decoder=None) if encoder_alone else BART_BASE
+    with pytest.raises(UserError, match="its teacher has"):
+        student_parameters(replace(WHOLE, decoder_layers=depth), teacher)
+
+
+def test_a_teacher_counts_the_heads_of_each_stack():
+    """A student keeps at most those that every attention has; the teacher has all of both."""
+    wider = replace(BART_BASE, decoder=replace(BART_BASE.decoder, heads=24))
+    assert wider.heads == 12
+    added = 6 * 2 * 12 * WIDTH * (4 * HIDDEN + 3)
+    assert teacher_parameters(wider).total == teacher_parameters(BART_BASE).total + added
+    assert teacher_parameters(BART_BASE) == student_parameters(WHOLE, BART_BASE)
+    assert student_parameters(WHOLE, wider) == student_parameters(WHOLE, BART_BASE)
+
+
+def test_other_operations_are_those_of_attentions_and_feed_forward_layers():
+    """Written out: every layer's by the formulas of encoders; at the ends positions, norms and the bias of logits."""
+    student = replace(WHOLE, encoder_layers=3, decoder_layers=2, heads=5)
+    source, target, inner = 9, 4, 5 * WIDTH
+    encoder = attention_others(HIDDEN, inner, 5, source, source) + feed_forward_others(HIDDEN, INNER, source)
+    decoder = attention_others(HIDDEN, inner, 5, target, target) + attention_others(HIDDEN, inner, 5, target, source)
+    decoder += feed_forward_others(HIDDEN, INNER, target)
+    others = student_operations(student, BART_BASE, source, target).others
+    assert others.blocks == 3 * encoder + 2 * decoder
+    assert others.ends == (source + target) * HIDDEN * (1 + NORM) + target * 50265
+
+
+def test_the_last_pattern_that_names_a_module_decides_its_bits():
+    """Tables of tokens and positions go by their names, too; a pattern that names nothing changes nothing."""
+    student = replace(WHOLE, weight_bits=2, embedding_bits=2)
+    plain = student_bytes(student, BART_BASE)
+    per_layer, positions = 2 * HIDDEN * INNER + HIDDEN + INNER, 1026 * HIDDEN
+    for patterns, added_bits in (
+        ([("*.layers.0.fc1", 8)], 6 * 2 * (HIDDEN * INNER + INNER)),
+        ([("*.fc?", 8), ("model.decoder.*", 2), ("model.decoder.embed_positions", 32)], 6 * 6 * per_layer),
+        ([("model.shared", 8)], 6 * 50265 * HIDDEN),
+        ([("*positions", 8)], -24 * 2 * positions),
+        ([("nothing", 8)], 0),
+    ):
+        assert student_bytes(student, BART_BASE, patterns) == plain + added_bits / 8

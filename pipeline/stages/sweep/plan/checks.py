@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from pipeline.config.errors import Mistakes
+from pipeline.config.jobs import TrainsStudents
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.recipe import DECODER_TERMS
 from pipeline.config.sections.sweep import StudentConfig
@@ -31,6 +33,15 @@ def check_possible(config: SweepJob, model_config: PretrainedConfig) -> None:
     Raises:
         UserError: depths, schemes, schedules or relations that do not fit.
     """
+    check_students(config, config.sweep.points(), model_config)
+
+
+def check_students(config: TrainsStudents, students: Sequence[StudentConfig], model_config: PretrainedConfig) -> None:
+    """The same of students that are given.
+
+    Raises:
+        UserError: as `check_possible` says.
+    """
     layers = family_of(model_config).num_layers(model_config)
     num_layers = dict(zip(("encoder", "decoder"), layers, strict=True))
     model = meta_model(model_config)
@@ -49,7 +60,7 @@ def check_possible(config: SweepJob, model_config: PretrainedConfig) -> None:
             check_relations(recipe.distillation, num_layers, query.out_features)
         mistakes.tell()
 
-    for_each(config.sweep.points(), check)
+    for_each(students, check)
 
 
 def say_ignored(config: SweepJob) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.cluster.room import GIB, check_resources, nodes_alive, num_groups, worker_memory_bytes
 from pipeline.config.errors import UserError
+from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.training import TrainConfig
@@ -128,7 +129,7 @@ def plan_summary(plan: SweepPlan) -> str:
     )
 
 
-def num_steps_of(job: OpenedJob[SweepJob], train: TrainConfig) -> int:
+def num_steps_of(job: OpenedJob[TrainsTeacher], train: TrainConfig) -> int:
     """Optimiser steps of a training run, as the first epoch is long."""
     plan = BatchPlan(
         lengths=job.task.split("train").lengths(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.jobs import DistilsStudents
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
 from pipeline.data.tokenise import load_tokenised
@@ -63,14 +63,14 @@ class PruningWork:
         training_tokens: folder of the split that the student is trained on.
     """
 
-    config: SweepJob
+    config: DistilsStudents
     task: PreparedTask
     student: StudentPlan
     teacher_folder: Path
     training_tokens: Path
 
 
-def run(job: OpenedJob[SweepJob], teacher: TeacherResult, plan: StudentPlan, training_tokens: Path) -> None:
+def run(job: OpenedJob[DistilsStudents], teacher: TeacherResult, plan: StudentPlan, training_tokens: Path) -> None:
     """Choose the heads of a student that does not keep all, or find them chosen."""
     if plan.config.heads == 1 or has_heads(plan.start_folder):
         return
@@ -170,7 +170,11 @@ class GatedObjective:
 
 
 def _train_gates(
-    config: SweepJob, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel, batches: TrainingBatches
+    config: DistilsStudents,
+    plan: StudentPlan,
+    student: PreTrainedModel,
+    teacher: PreTrainedModel,
+    batches: TrainingBatches,
 ) -> tuple[PreTrainedModel | None, str | None]:
     """Train gates and weights together in full precision.
 
@@ -211,7 +215,7 @@ def _train_gates(
 
 
 def _gated_objective(
-    config: SweepJob, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel
+    config: DistilsStudents, plan: StudentPlan, student: PreTrainedModel, teacher: PreTrainedModel
 ) -> GatedObjective:
     """Gates on all heads of a student, and what they and its weights minimise."""
     pruning, sites = plan.recipe.pruning, sites_of(student)

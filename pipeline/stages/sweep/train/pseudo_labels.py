@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import datasets
 
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.jobs import DistilsStudents
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.recipe import SequenceConfig
 from pipeline.config.sections.task import TaskConfig
@@ -49,14 +49,14 @@ class PseudoLabelsWork:
         folder: where the split with its targets is to lie.
     """
 
-    config: SweepJob
+    config: DistilsStudents
     task: PreparedTask
     settings: SequenceConfig
     teacher_folder: Path
     folder: Path
 
 
-def run(job: OpenedJob[SweepJob], teacher: TeacherResult, settings: SequenceConfig) -> Path:
+def run(job: OpenedJob[DistilsStudents], teacher: TeacherResult, settings: SequenceConfig) -> Path:
     """The folder of tokenised splits to train on: the task's own, or one with the teacher's targets.
 
     Raises:
@@ -145,7 +145,7 @@ def _write_split(
     targets: list[Target],
     examples: datasets.Dataset,
     tokenizer: PreTrainedTokenizerBase,
-    config: SweepJob,
+    config: DistilsStudents,
     folder: Path,
 ) -> None:
     texts = [target.text for target in targets]

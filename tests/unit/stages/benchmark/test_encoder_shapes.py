@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.config.sections.benchmark import EncoderShapeConfig, published_shapes
 from pipeline.models.student import meta_model
-from pipeline.stages.benchmark.encoder_shapes import LABELS, model_config_of, multiplications, num_parameters
+from pipeline.stages.benchmark.encoder_shapes import model_config_of, multiplications, num_parameters
 
 BASE, LARGE, BORT = published_shapes()
 TINY = EncoderShapeConfig(name="t", layers=3, heads=2, hidden=16, intermediate=24, vocabulary=300, positions=8)
@@ -14,7 +14,7 @@ TINY = EncoderShapeConfig(name="t", layers=3, heads=2, hidden=16, intermediate=2
 def test_parameters_are_those_of_the_built_model(shape):
     """All but the classifier's last layer; without memory for them."""
     model = meta_model(model_config_of(shape))
-    last = len(LABELS) * (shape.hidden + 1)
+    last = model.config.num_labels * (shape.hidden + 1)
     assert sum(parameter.numel() for parameter in model.parameters()) == num_parameters(shape) + last
 
 

@@ -48,6 +48,15 @@ def check_generates(model_config: PretrainedConfig, num_tokens: int, change: str
     family = family_of(model_config)
     if family.decoder is None:
         raise UserError(f"a {family.name} model, which does not generate", "a model with a decoder", "set model.family")
-    positions = family.num_positions(model_config)
+    check_positions(model_config, num_tokens, change)
+
+
+def check_positions(model_config: PretrainedConfig, num_tokens: int, change: str) -> None:
+    """Refuse sequences that are too long for the model; arguments as of `check_generates`.
+
+    Raises:
+        UserError: as said.
+    """
+    positions = family_of(model_config).num_positions(model_config)
     if positions is not None and num_tokens > positions:
         raise UserError(f"{num_tokens} tokens for a model of {positions} positions", f"at most {positions}", change)

@@ -1,4 +1,4 @@
-"""The machine that measures: its name, its cores, how many of them others may use."""
+"""What times depend on beside model and settings: the machine, what else it does, the code that exports and runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import psutil
 
+from pipeline import runtime
 from pipeline.config.errors import UserError
+from pipeline.export import onnx
 
 
 def machine_name() -> str:
@@ -47,3 +49,11 @@ def allowed_load(threads: int, beyond: float) -> float:
         beyond: cores beyond those that it leaves free.
     """
     return max(0, num_cores() - threads) + beyond
+
+
+def export_sources() -> list[str]:
+    """The code that makes exported files, and that decides what the runtime does with them."""
+    packages = [Path(str(package.__file__)).parent for package in (onnx, runtime)]
+    sources = sorted(path for package in packages for path in package.rglob("*.py"))
+    assert len(sources) > 2 * len(packages), "a package was moved, and keys would not notice its code"
+    return [path.read_text(encoding="utf-8") for path in sources]

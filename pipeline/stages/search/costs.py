@@ -1,0 +1,159 @@
+"""What a point costs, known without training it: parameters, operations, bytes on disk of the packed model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.console.progress import ProgressBar
+from pipeline.models.load import read_model_config
+from pipeline.models.teacher_shape import teacher_shape
+from pipeline.quantization.scheme import scheme_of
+from pipeline.search.cover import Cost
+from pipeline.search.sizes import Operations, Parts
+from pipeline.search.space import StudentArchitecture
+from pipeline.search.student_sizes import student_operations, student_parameters
+from pipeline.search.teacher_shape import TeacherShape
+from pipeline.stages.job import OpenedJob
+from pipeline.stages.search.candidate_packages import CandidatePackages
+from pipeline.stages.search.space import Point
+from pipeline.storage.atomic import atomic_json
+
+FP32_BYTES = 4
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointCosts:
+    """What a point costs.
+
+    Args:
+        parameters: trainable ones, those of the ends apart.
+        operations: of one forward pass over the mean lengths of the training split, likewise.
+        size_bytes: of the packed model's weights on disk; of a model from scratch, which is not packed, in fp32.
+    """
+
+    parameters: Parts
+    operations: Operations
+    size_bytes: int
+
+    @property
+    def values(self) -> dict[str, float]:
+        """By the names that settings and reports use."""
+        return {
+            "size_bytes": float(self.size_bytes),
+            "parameters": float(self.parameters.total),
+            "operations": float(self.operations.total.total),
+        }
+
+    def cost(self, size: str, inference: str, latency_ms: float | None) -> Cost:
+        """The two that W is made of.
+
+        Args:
+            size: `search.size`.
+            inference: `search.inference`.
+            latency_ms: measured or predicted; needed where it is the inference.
+        """
+        whole = self.values | ({} if latency_ms is None else {"latency_ms": latency_ms})
+        of_ends = size == "parameters"
+        return Cost(
+            size=whole[size],
+            inference=whole[inference],
+            end_size=float(self.parameters.ends) if of_ends else None,
+            end_inference=float(self.operations.total.ends) if inference == "operations" else None,
+        )
+
+
+def costs_of(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[str, PointCosts]:
+    """Name of a point -> what it costs.
+
+    Raises:
+        UserError: heads that do not divide, depths that the teacher does not have, a recipe that cannot be.
+    """
+    lengths = job.task.split("train").lengths()
+    mean = tuple(max(1, round(sum(side) / len(side))) for side in zip(*lengths, strict=True))
+    tokens = (mean[0], mean[1] if job.config.task.facts.has_decoder else 0)
+    if job.config.search.kind == "models":
+        return {point.name: _model_costs(job, point, tokens) for point in points}
+    shape, sizes = teacher_shape(job.model_config), packed_bytes(job, points)
+    return {point.name: _student_costs(job, point, shape, tokens, sizes[point.name]) for point in points}
+
+
+def _model_costs(job: OpenedJob[OseSearchJob], point: Point, tokens: tuple[int, int]) -> PointCosts:
+    """What a model from scratch costs.
+
+    Args:
+        job: its family, vocabulary and positions.
+        point: its architecture.
+        tokens: of a source and of a target.
+    """
+    assert point.architecture is not None
+    model = replace(job.config.model, pretrained=None, architecture=point.architecture)
+    shape = teacher_shape(read_model_config(model, job.task.tokenizer(), job.task.labels))
+    whole = _whole(shape)
+    parameters = student_parameters(whole, shape)
+    return PointCosts(
+        parameters=parameters,
+        operations=student_operations(whole, shape, *tokens),
+        size_bytes=FP32_BYTES * parameters.total,
+    )
+
+
+def _whole(shape: TeacherShape) -> StudentArchitecture:
+    """All layers and heads, nothing quantized."""
+    return StudentArchitecture(
+        encoder_layers=shape.encoder.layers,
+        decoder_layers=0 if shape.decoder is None else shape.decoder.layers,
+        heads=shape.encoder.heads,
+        weight_bits=32.0,
+        embedding_bits=32.0,
+    )
+
+
+def _student_costs(
+    job: OpenedJob[OseSearchJob], point: Point, shape: TeacherShape, tokens: tuple[int, int], size_bytes: int
+) -> PointCosts:
+    """Of heads that are removed it is not known yet where: every attention loses its part."""
+    assert point.student is not None
+    encoder, decoder = point.student.num_layers
+    scheme = scheme_of(point.student.scheme, job.config.recipe.quantization)
+    student = StudentArchitecture(
+        encoder_layers=encoder,
+        decoder_layers=decoder or 0,
+        heads=max(1, round(point.student.heads * shape.encoder.heads)),
+        weight_bits=scheme.weight_bits,
+        embedding_bits=scheme.embedding_bits,
+    )
+    return PointCosts(
+        parameters=student_parameters(student, shape),
+        operations=student_operations(student, shape, *tokens),
+        size_bytes=size_bytes,
+    )
+
+
+def packed_bytes(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[str, int]:
+    """Name of a student -> bytes of its packed weights: it is packed, with whatever weights, and looked at.
+
+    What was packed once is remembered.
+
+    Raises:
+        UserError: as `costs_of` says.
+    """
+    packages, found = CandidatePackages(job), dict[str, int]()
+    files = {point.name: job.storage.cache / "packed_bytes" / f"{packages.key(point)}.json" for point in points}
+    missing = [point for point in points if not files[point.name].is_file()]
+    bar = ProgressBar("candidates packed", len(points), done=len(points) - len(missing), shown=bool(missing))
+    for number, point in enumerate(missing, 1):
+        with tempfile.TemporaryDirectory() as folder:
+            atomic_json(files[point.name], packages.write(point, Path(folder) / "packed"))
+        bar.update(len(points) - len(missing) + number)
+    bar.close()
+    for point in points:
+        found[point.name] = json.loads(files[point.name].read_text())
+    return found

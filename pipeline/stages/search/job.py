@@ -1,0 +1,149 @@
+"""The job `ose_search`: a space, its costs, the first steps of its candidates, the answer and how good it can be."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from pipeline.config.changes import with_sections
+from pipeline.config.errors import UserError
+from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.load import to_yaml
+from pipeline.console.tables import markdown_table, text_table
+from pipeline.stages.job import OpenedJob, open_job
+from pipeline.stages.runs import common_params, common_tags, start_run
+from pipeline.stages.search import run_trials
+from pipeline.stages.search.answer import Answer, answer_of
+from pipeline.stages.search.checks import check_possible
+from pipeline.stages.search.plan import SearchPlan, check_hours, num_open, plan_search, tries_all
+from pipeline.stages.search.precheck import check_search
+from pipeline.stages.search.results import answer_table, document_of, plan_table, write_results
+from pipeline.stages.search.run_trials import Trying
+from pipeline.stages.search.seen import is_open
+from pipeline.stages.search.space import needs_teacher
+from pipeline.stages.teacher import fine_tune
+from pipeline.storage.lease import lease
+from pipeline.tracking.run import Run
+from pipeline.tracking.tracker import RunSpec
+
+REPORT_NOTE = "Front, candidates, guarantee and configuration: artifact `report/report.html`."
+
+log = logging.getLogger(__name__)
+
+
+def dry_run(config: OseSearchJob) -> dict[str, Any]:
+    """Say what `run` would do: every candidate with its costs, which are tried, for about how long.
+
+    Returns:
+        the document printed by the job.
+    """
+    check_search(config)
+    job = open_job(config, check_possible, copies_model=False)
+    plan = plan_search(job, measures=False)
+    log.info(f"\n{text_table(plan_table(plan))}\n")
+    return {
+        "status": "planned",
+        "search": plan.name,
+        "candidates": len(plan.candidates),
+        "cover": list(plan.cover),
+        "num_trials": num_open(plan, job.config.search),
+        "hours": check_hours(job, plan),
+    }
+
+
+def run(config: OseSearchJob) -> dict[str, Any]:
+    """Search, or find everything known.
+
+    Returns:
+        the document printed by the job: the answer, its bound, the optimum, the front.
+    """
+    check_search(config)
+    job = open_job(config, check_possible)
+    config, search = job.config, job.config.search
+    plan = plan_search(job)
+    log.info(f"\n{text_table(plan_table(plan))}\n")
+    check_hours(job, plan)
+    teacher = fine_tune.run(config, job.storage, job.task) if needs_teacher(config) else None
+    with lease(plan.trials_folder, f"search {plan.name}"), _start_run(job, plan) as parent:
+        assert parent.run_id is not None
+        trying = Trying(
+            job=job,
+            teacher=teacher,
+            costs={one.architecture.name: one.cost for one in plan.candidates},
+            maximum=plan.maximum,
+            folder=plan.trials_folder,
+            parent_run_id=parent.run_id,
+        )
+        tried = run_trials.run(trying, plan.trials_of(plan.cover))
+        if tries_all(plan, search):
+            run_trials.train_until(trying, plan.trials, search.steps[-1])
+        run_trials.clear(trying, plan.trials)
+        run_trials.adopt(trying, plan.trials)
+        answer = _answer(plan, job, tried)
+        return _finish(job, plan, answer, parent)
+
+
+def resolve(config: OseSearchJob) -> dict[str, Any]:
+    """Answer from what is stored: other limits, another interval, another space, without training or measuring.
+
+    Returns:
+        the document printed by the job.
+
+    Raises:
+        UserError: nothing is stored of such candidates, or their data have changed since.
+    """
+    check_search(config)
+    alone = replace(config.cluster, launcher="process", num_workers=1, gpus_per_worker=0)
+    job = open_job(with_sections(config, cluster=alone), check_possible, copies_model=False)
+    plan = plan_search(job, measures=False)
+    step = job.config.search.steps[-1]
+    tried = [one.architecture.name for one in plan.candidates]
+    tried = [name for name in tried if not any(is_open(trial, step) for trial in plan.trials_of([name]))]
+    log.info(f"{len(tried)} of {len(plan.candidates)} candidates were tried for {step} steps")
+    if not tried:
+        raise UserError(
+            f"none of {len(plan.candidates)} candidates was tried for {step} steps with these data and settings "
+            f"({plan.trials_folder})",
+            "candidates that a search has tried; data that have changed make others of them",
+            "submit the same command without --resolve",
+        )
+    answer = _answer(plan, job, tried)
+    log.info(f"\n{text_table(answer_table(plan, answer, job.config.search))}\n")
+    return {"status": "finished", "tried": len(tried), **document_of(plan, answer, job.config)}
+
+
+def _answer(plan: SearchPlan, job: OpenedJob[OseSearchJob], tried: list[str]) -> Answer:
+    search = job.config.search
+    everything = not any(is_open(trial, search.steps[-1]) for trial in plan.trials)
+    return answer_of(search, plan.candidates, plan.maximum, plan.trials, tried=tried, tries_all=everything)
+
+
+def _start_run(job: OpenedJob[OseSearchJob], plan: SearchPlan) -> Run:
+    config = job.config
+    spec = RunSpec(
+        name=f"search {config.task.name} {config.model.name} {config.search.kind}",
+        key=plan.key,
+        kind="search",
+        params=common_params(config),
+        config=to_yaml(config),
+        tags={**common_tags(config), "dq.recipe": config.recipe.name, "dq.data": job.task.fingerprint},
+    )
+    return start_run(config, spec)
+
+
+def _finish(job: OpenedJob[OseSearchJob], plan: SearchPlan, answer: Answer, parent: Run) -> dict[str, Any]:
+    """Report, run and document of a finished search."""
+    config = job.config
+    document = document_of(plan, answer, config)
+    report = write_results(job, plan, answer, document, parent.run_id or "")
+    parent.artifacts(report, "report")
+    table = answer_table(plan, answer, config.search)
+    parent.tags({"mlflow.note.content": f"{REPORT_NOTE}\n\n{markdown_table(table)}\n\n{answer.result.guarantee.words}"})
+    best = document["best"]
+    parent.metrics({name: float(best[name]) for name in ("bytes", "ms", "error", "W") if best[name] is not None}, 0)
+    log.info(
+        f"\n{text_table(table)}\n\n{answer.result.guarantee.words}\n\nreport: {report / 'report.html'}\n"
+        f"runs: {job.storage.root} (make ui)"
+    )
+    return {"status": "finished", "run_id": parent.run_id, "report": str(report), **document}

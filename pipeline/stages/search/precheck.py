@@ -1,0 +1,69 @@
+"""What of a search is known to be wrong before anything heavy is imported: also of its points."""
+
+from __future__ import annotations
+
+from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.objectives import OBJECTIVES
+from pipeline.stages.fitting import for_each
+from pipeline.stages.precheck import check_model, check_surroundings
+from pipeline.stages.sweep.precheck import check_student
+
+
+def check_search(config: OseSearchJob, mistakes: Mistakes | None = None) -> None:
+    """Refuse a search that cannot be.
+
+    Raises:
+        UserError: whatever settings, paths and the model's own configuration tell.
+    """
+    mistakes = mistakes or Mistakes()
+    is_known = not mistakes.concern("search") and not mistakes.concern("recipe")
+    students = config.search.students.points() if is_known and config.search.kind == "students" else []
+    check_surroundings(config, mistakes)
+    check_model(config, students, mistakes)
+    with mistakes.noted():
+        for_each(students, lambda student: check_student(config, student))
+    if is_known:
+        with mistakes.noted():
+            _check_objective(config)
+        with mistakes.noted():
+            _check_models(config)
+        with mistakes.noted():
+            _check_steps(config)
+    mistakes.tell()
+
+
+def _check_objective(config: OseSearchJob) -> None:
+    search, task = config.search, config.task
+    if not task.facts.has_students and (search.kind != "models" or search.distil):
+        others = [name for name, facts in OBJECTIVES.items() if facts.has_students]
+        raise UserError(
+            f"task.objective={task.objective} with search.kind={search.kind} and search.distil={search.distil}",
+            f"{' or '.join(others)}; {task.objective} is for models from scratch without a teacher",
+            "set search.kind=models and search.distil=false, or choose another task",
+        )
+    if search.measure == "score" and not task.facts.has_references:
+        raise UserError(
+            f"search.measure=score with task.objective={task.objective}, which has no references",
+            "loss",
+            "set search.measure=loss",
+        )
+
+
+def _check_models(config: OseSearchJob) -> None:
+    if config.search.kind == "models" and config.search.distil and config.recipe.distillation.reduction == "tensor":
+        raise UserError(
+            "search.kind=models with recipe.distillation.reduction=tensor",
+            "token; the published losses compare layers, which models of other shapes do not have",
+            "set recipe=best, or search.distil=false",
+        )
+
+
+def _check_steps(config: OseSearchJob) -> None:
+    most, last = config.student.max_steps, config.search.steps[-1]
+    if most is not None and last > most:
+        raise UserError(
+            f"search.steps={config.search.steps} beyond student.max_steps={most}",
+            f"steps up to {most}: candidates see the first steps of that training",
+            "lower search.steps, or raise student.max_steps",
+        )

@@ -1,0 +1,168 @@
+"""What a search leaves behind: its document, its tables, its report, and what a sweep reads of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.build import to_dict
+from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.search.cover import w_coefficient
+from pipeline.search.front import front
+from pipeline.stages.finished_search import FinishedSearch, write_finished
+from pipeline.stages.job import OpenedJob
+from pipeline.stages.search.answer import MIB, Answer, error_curve
+from pipeline.stages.search.plan import SearchPlan
+from pipeline.stages.sweep.plan.students import as_decided
+
+
+def plan_table(plan: SearchPlan) -> list[list[str]]:
+    """Header and a line a candidate: what it costs, and whether it is tried."""
+    lines = [["candidate", "parameters", "operations", "MiB on disk", "ms", "in the cover"]]
+    for candidate in plan.candidates:
+        name = candidate.architecture.name
+        lines.append([name, *_cost_cells(plan, name), "yes" if name in plan.cover else "-"])
+    return lines
+
+
+def answer_table(plan: SearchPlan, answer: Answer, search: Any) -> list[list[str]]:
+    """Header and a line a candidate that was tried, the answer first."""
+    step = search.steps[-1]
+    lines = [["candidate", "parameters", "operations", "MiB on disk", "ms", f"error after {step}", "W", "note"]]
+    on_front = set(front_names(plan, step))
+    for name in answer.ranking:
+        error = _error(plan, name, step)
+        assert error is not None
+        notes = ["answer" if name == answer.best else "", "front" if name in on_front else ""]
+        w = f"{_w(plan, name, error):.4g}"
+        lines.append([name, *_cost_cells(plan, name), f"{error:.4f}", w, ", ".join(filter(None, notes))])
+    if answer.optimum is not None and answer.optimum.name not in answer.ranking:
+        name = answer.optimum.name
+        cells = [f"{answer.optimum.error:.4f}", f"{answer.optimum.w:.4g}", "optimum, outside of the cover"]
+        lines.append([name, *_cost_cells(plan, name), *cells])
+    return lines
+
+
+def _cost_cells(plan: SearchPlan, name: str) -> list[str]:
+    values, latency = plan.values(name), plan.latencies.of.get(name)
+    ms = "-" if latency is None else f"{'' if latency.is_measured else '~'}{latency.milliseconds:.2f}"
+    return [
+        f"{values['parameters']:,.0f}",
+        f"{values['operations']:,.0f}",
+        f"{values['size_bytes'] / MIB:.3f}",
+        ms,
+    ]
+
+
+def _error(plan: SearchPlan, name: str, step: int) -> float | None:
+    return error_curve(plan.trials_of([name]), [step]).get(step)
+
+
+def _w(plan: SearchPlan, name: str, error: float) -> float:
+    cost = next(one.cost for one in plan.candidates if one.architecture.name == name)
+    return w_coefficient(cost, plan.maximum, error)
+
+
+def front_names(plan: SearchPlan, step: int) -> list[str]:
+    """The points that were tried and that no other beats in bytes, milliseconds and error, cheapest first."""
+    known = [one.architecture.name for one in plan.candidates]
+    known = [name for name in known if _error(plan, name, step) is not None]
+    rows = []
+    for name in known:
+        latency = plan.latencies.milliseconds(name)
+        rows.append((plan.values(name)["size_bytes"], latency or 0.0, _error(plan, name, step) or 0.0))
+    return [known[index] for index in front(rows)]
+
+
+def document_of(plan: SearchPlan, answer: Answer, config: OseSearchJob) -> dict[str, Any]:
+    """What the job prints of its answer."""
+    step, guarantee = config.search.steps[-1], answer.result.guarantee
+    chosen = answer.ranking[: config.search.num_chosen]
+    return {
+        "search": plan.name,
+        "candidates": len(plan.candidates),
+        "points": len(plan.points),
+        "tried": len(answer.ranking),
+        "best": described(plan, answer.best, step),
+        "chosen": [described(plan, name, step) for name in chosen],
+        "bound": {
+            "published": guarantee.published_bound,
+            "upper_bound": guarantee.upper_bound,
+            "at_most_lost": guarantee.at_most_lost,
+            "rise": guarantee.rise,
+            "words": guarantee.words,
+            "assumptions": [{**asdict(one), "standing": str(one.standing)} for one in guarantee.assumptions],
+        },
+        "brute_force": None if answer.optimum is None else asdict(answer.optimum),
+        "front": [described(plan, name, step) for name in front_names(plan, step)],
+        "named": {point.name: plan.values(point.name) for point in plan.named},
+        "latency_model": latency_model_of(plan),
+    }
+
+
+def latency_model_of(plan: SearchPlan) -> dict[str, Any] | None:
+    """What times were fitted by, and how well; none where nothing was fitted."""
+    model = plan.latencies.model
+    if model is None:
+        return None
+    return {
+        "num_measured": len(plan.latencies.errors),
+        "median_error": model.median_error,
+        "max_error": model.max_error,
+        "coefficients": dict(model.coefficients),
+        "left_out": dict(model.left_out),
+    }
+
+
+def described(plan: SearchPlan, name: str, step: int) -> dict[str, Any]:
+    """A point in the document."""
+    point = next(one for one in plan.points if one.name == name)
+    values, error, latency = plan.values(name), _error(plan, name, step), plan.latencies.of.get(name)
+    settings = point.student or point.architecture
+    return {
+        "name": name,
+        "architecture": to_dict(settings),
+        "bytes": int(values["size_bytes"]),
+        "parameters": int(values["parameters"]),
+        "operations": int(values["operations"]),
+        "ms": None if latency is None else latency.milliseconds,
+        "ms_interval": None if latency is None else [latency.low, latency.high],
+        "ms_is_measured": latency is not None and latency.is_measured,
+        "ms_by_runtime": {} if latency is None else dict(latency.by_runtime),
+        "ms_model_error": plan.latencies.errors.get(name),
+        "error": error,
+        "W": None if error is None else _w(plan, name, error),
+    }
+
+
+def write_results(
+    job: OpenedJob[OseSearchJob], plan: SearchPlan, answer: Answer, document: dict[str, Any], run_id: str
+) -> Path:
+    """The report's folder, the table of all points, and what a sweep reads.
+
+    Returns:
+        the folder of the report.
+    """
+    report = plan.folder / "report"
+    report.mkdir(parents=True, exist_ok=True)
+    write_finished(plan.folder, finished(job, plan, answer, document))
+    return report
+
+
+def finished(
+    job: OpenedJob[OseSearchJob], plan: SearchPlan, answer: Answer, document: dict[str, Any]
+) -> FinishedSearch:
+    """What a sweep reads of a search."""
+    config, chosen = job.config, answer.ranking[: job.config.search.num_chosen]
+    by_name = {point.name: point for point in plan.points}
+    students = [as_decided(s, config.recipe) for name in chosen if (s := by_name[name].student) is not None]
+    return FinishedSearch(
+        name=plan.name,
+        kind=config.search.kind,
+        data=job.task.fingerprint,
+        task=config.task.name,
+        recipe=config.recipe.name,
+        students=[to_dict(student) for student in students],
+        document=document,
+    )

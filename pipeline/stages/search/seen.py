@@ -1,0 +1,84 @@
+"""What is seen of a trial: its error after some numbers of steps, written as soon as it is known.
+
+A file holds what was seen under one key, whatever search asked for it. So a search that is submitted again, or one with
+another space, interval or limit, trains only what nobody has trained.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.stages.search.space import TrialPlan
+from pipeline.storage.atomic import atomic_json
+
+FILE = "seen.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What is known of a trial.
+
+    Args:
+        errors: optimiser step -> error.
+        failure: why its training ended; none where it did not.
+    """
+
+    errors: dict[int, float] = field(default_factory=dict)
+    failure: str | None = None
+
+    def after(self, step: int) -> float | None:
+        """The error after a step: infinite where training diverged before, none where nobody has looked."""
+        return self.errors.get(step, math.inf if self.failure is not None else None)
+
+
+def read_seen(folder: Path) -> Seen:
+    """What is known of the trial of a folder; nothing where there is no file."""
+    file = folder / FILE
+    if not file.is_file():
+        return Seen()
+    written = json.loads(file.read_text())
+    return Seen(errors={int(step): error for step, error in written["errors"].items()}, failure=written["failure"])
+
+
+def add_error(folder: Path, step: int, error: float) -> None:
+    """Write down an error; those of other steps stay."""
+    seen = read_seen(folder)
+    _write(folder, Seen(errors=seen.errors | {step: error}, failure=None))
+
+
+def add_failure(folder: Path, reason: str) -> None:
+    """Write down why a trial ended early."""
+    _write(folder, Seen(errors=read_seen(folder).errors, failure=reason))
+
+
+def _write(folder: Path, seen: Seen) -> None:
+    errors = {str(step): error for step, error in sorted(seen.errors.items())}
+    atomic_json(folder / FILE, {"errors": errors, "failure": seen.failure})
+
+
+def is_open(trial: TrialPlan, step: int) -> bool:
+    """Whether nobody knows its error after a step."""
+    return read_seen(trial.folder).after(step) is None
+
+
+def errors_of(trials: Iterable[TrialPlan], step: int) -> dict[str, dict[float, list[float]]]:
+    """Point -> learning rate -> errors of its seeds after a step; only assignments all of whose seeds are known."""
+    found: dict[str, dict[float, list[float | None]]] = {}
+    for trial in trials:
+        of_point = found.setdefault(trial.point, {})
+        of_point.setdefault(trial.learning_rate, []).append(read_seen(trial.folder).after(step))
+    known = {
+        point: {rate: [e for e in errors if e is not None] for rate, errors in rates.items() if None not in errors}
+        for point, rates in found.items()
+    }
+    return {point: rates for point, rates in known.items() if rates}
+
+
+def mean_error(errors: Sequence[float]) -> float:
+    """The error over seeds; infinite if one of them diverged."""
+    return statistics.fmean(errors) if all(map(math.isfinite, errors)) else math.inf
