@@ -1,13 +1,15 @@
-"""What times depend on beside model and settings: the machine, and the code that exports and runs."""
+"""What times depend on beside model and settings: the machine, what else it does, the code that exports and runs."""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 from pipeline import runtime
+from pipeline.config.errors import UserError
 from pipeline.export import onnx
 
 
@@ -17,7 +19,36 @@ def machine_name() -> str:
     text = cpuinfo.read_text() if cpuinfo.is_file() else ""
     lines = [line for line in text.splitlines() if line.startswith("model name")]
     name = lines[0].partition(":")[2].strip() if lines else platform.processor() or platform.machine()
-    return f"{name}, {psutil.cpu_count()} cores"
+    return f"{name}, {num_cores()} cores"
+
+
+def num_cores() -> int:
+    """Cores of this machine."""
+    return psutil.cpu_count() or 1
+
+
+def check_threads(threads: Sequence[int], key: str) -> None:
+    """Refuse more threads than there are cores.
+
+    Args:
+        threads: numbers of them, at least one.
+        key: the setting that names them.
+
+    Raises:
+        UserError: as said.
+    """
+    if max(threads) > (cores := num_cores()):
+        raise UserError(f"{max(threads)} threads", f"at most {cores} here", f"set {key}")
+
+
+def allowed_load(threads: int, beyond: float) -> float:
+    """Cores that others may use beside a worker without disturbing it.
+
+    Args:
+        threads: of the worker.
+        beyond: cores beyond those that it leaves free.
+    """
+    return max(0, num_cores() - threads) + beyond
 
 
 def export_sources() -> list[str]:

@@ -1,4 +1,4 @@
-"""Who is measured by the benchmark `runtime`: other runtimes, and ours in every variant."""
+"""Who is measured by the benchmarks `runtime` and `encoder`: other runtimes, and ours in every variant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.benchmarking.engines.engine import installed
-from pipeline.config.sections.benchmark import RuntimeBenchmarkConfig
+from pipeline.config.sections.benchmark import EncoderBenchmarkConfig, EncoderShapeConfig, RuntimeBenchmarkConfig
+from pipeline.config.sections.export import AS_TRAINED
 from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.export.onnx.graphs.nbits import KERNEL_BITS
 from pipeline.models.families import family_of
@@ -27,7 +28,7 @@ class Contender:
 
     Args:
         name: for people.
-        depth: encoder-decoder layers.
+        depth: encoder-decoder layers; of an encoder alone its layers.
         engine: runtime that runs it.
         form: of its file: fp32 and bf16 (transformers), float32 and int8 (CTranslate2), or an exported variant.
         scheme: of the exported ones.
@@ -93,6 +94,29 @@ def contenders_of(
         elif contender.engine == "ctranslate2" and family != "bart":
             left_out[contender.name] = f"its file is made for BART only, not for {family}"
     return [contender for contender in found if contender.name not in left_out], left_out
+
+
+def encoder_contenders(settings: EncoderBenchmarkConfig, shape: EncoderShapeConfig) -> list[Contender]:
+    """One shape in every runtime: transformers and ONNX Runtime in fp32, then as it is packed."""
+    depth = str(shape.layers)
+    found = [
+        Contender(
+            name=f"{shape.name}, transformers {attention}",
+            depth=depth,
+            engine="torch",
+            form="fp32",
+            options={"attention": attention},
+        )
+        for attention in settings.attentions
+    ]
+    found.append(Contender(name=f"{shape.name}, ONNX Runtime fp32", depth=depth, engine="onnxruntime", form=AS_TRAINED))
+    return found + [
+        Contender(
+            name=f"{shape.name}, {scheme} {variant}", depth=depth, engine="onnxruntime", form=variant, scheme=scheme
+        )
+        for scheme in shape.schemes
+        for variant in settings.variants
+    ]
 
 
 def weight_bytes_per_token(

@@ -1,28 +1,22 @@
-"""What the benchmark `runtime` has measured so far: one JSON line per cell, and the tables of cells."""
+"""What a benchmark of live workers has measured so far: one JSON line per cell."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.console.tables import text_table
-
-Cell = tuple[str, int, int]  # depth, batch, threads
-COLUMNS: tuple[str, ...] = (
-    "encoder ms",
-    "ms per token",
-    "total ms",
-    "p10 to p90",
-    "faster",
-    "than teacher",
-    "MiB in memory",
-)
-COLUMNS += ("MiB on disk", "smaller", "load ms", "of the floor", "read from", "other load", "samples")
+Cell = tuple[Any, ...]  # values of what a benchmark's cells are told apart by
 
 
-def read_cells(path: Path) -> dict[Cell, dict[str, Any]]:
-    """The cells that were measured; a line that was cut off is none, and of a cell measured twice the last counts."""
+def read_cells(path: Path, names: Sequence[str]) -> dict[Cell, dict[str, Any]]:
+    """The cells that were measured; a line that was cut off is none, and of a cell measured twice the last counts.
+
+    Args:
+        path: the file; there need be none.
+        names: what tells cells apart, e.g. depth, batch and threads.
+    """
     cells: dict[Cell, dict[str, Any]] = {}
     if not path.is_file():
         return cells
@@ -31,8 +25,20 @@ def read_cells(path: Path) -> dict[Cell, dict[str, Any]]:
             record = json.loads(line)
         except json.JSONDecodeError:
             continue
-        cells[record["depth"], record["batch"], record["threads"]] = record
+        cells[tuple(record[name] for name in names)] = record
     return cells
+
+
+def is_measured(record: dict[str, Any] | None, rounds: int) -> bool:
+    """Whether enough samples of every contender of a cell count; of one that failed there are none to wait for.
+
+    Args:
+        record: the cell; none where nothing is written down.
+        rounds: samples that are asked for.
+    """
+    return record is not None and all(
+        row["error"] is not None or row["times"]["num_kept"] >= rounds for row in record["contenders"]
+    )
 
 
 def append_cell(path: Path, record: dict[str, Any]) -> None:
@@ -46,54 +52,16 @@ def append_cell(path: Path, record: dict[str, Any]) -> None:
         file.write(json.dumps(record, sort_keys=True).encode() + b"\n")
 
 
-def cell_text(record: dict[str, Any]) -> str:
-    """One cell as people read it."""
-    contenders = record["contenders"]
-    teacher = contenders[0]
-    same = next((row for row in contenders if row["depth"] == record["depth"] and row["engine"] == "torch"), teacher)
-    lines = [["", *COLUMNS], *(_line(row, same, teacher) for row in contenders)]
+def notes_of(record: dict[str, Any]) -> list[str]:
+    """Lines about contenders of a cell that have no times."""
     notes = [f"{name}: left out, {reason}" for name, reason in record["left_out"].items()]
-    notes += [f"{row['name']}: {row['error']}" for row in contenders if row["error"]]
-    load = record["load_before"]
-    return "\n".join(
-        [
-            f"{record['depth']}, {record['batch']} x {record['source_tokens']} -> {record['new_tokens']} tokens, "
-            f"{record['threads']} thread{'s' * (record['threads'] > 1)} ({record['machine']}; one core reads memory at "
-            f"{record['memory_bytes_per_second'] / 1e9:.1f} GB/s; before: load average {load:.2f})",
-            text_table(lines),
-            *notes,
-        ]
+    return notes + [f"{row['name']}: {row['error']}" for row in record["contenders"] if row["error"]]
+
+
+def conditions_of(record: dict[str, Any]) -> str:
+    """How many threads, and where."""
+    threads = record["threads"]
+    return (
+        f"{threads} thread{'s' * (threads > 1)} ({record['machine']}; one core reads memory at "
+        f"{record['memory_bytes_per_second'] / 1e9:.1f} GB/s; before: load average {record['load_before']:.2f})"
     )
-
-
-def _line(row: dict[str, Any], same: dict[str, Any], teacher: dict[str, Any]) -> list[str]:
-    times, total = row["times"], row["times"]["total_ms"]
-    token = times["token_ms"]
-    samples = f"{times['num_kept']}" + (f" of {n + times['num_kept']}" if (n := times["num_dropped"]) else "")
-    return [
-        row["name"],
-        _number(times["encode_ms"] and times["encode_ms"]["median"], ".1f"),
-        _number(token and token["median"], ".2f"),
-        _number(total and total["median"], ".0f"),
-        f"{total['p10']:.0f} to {total['p90']:.0f}" if total else "-",
-        _number(ratio(same, row), ".2f", "x"),
-        _number(ratio(teacher, row), ".2f", "x"),
-        _number(row["resident_bytes"] and row["resident_bytes"] / 2**20, ".0f"),
-        _number(row["file_bytes"] / 2**20, ".1f"),
-        _number(teacher["file_bytes"] / row["file_bytes"], ".1f", "x"),
-        _number(row["load_ms"], ".0f"),
-        _number(token and token["median"] / row["floor_ms"], ".1f", "x"),
-        row["floor"],
-        _number(times["other_load"], ".2f"),
-        samples,
-    ]
-
-
-def ratio(slow: dict[str, Any], fast: dict[str, Any]) -> float | None:
-    """How often the whole of one fits into that of the other; nothing where either has no times."""
-    of_slow, of_fast = slow["times"]["total_ms"], fast["times"]["total_ms"]
-    return of_slow["median"] / of_fast["median"] if of_slow and of_fast else None
-
-
-def _number(value: float | None, form: str, unit: str = "") -> str:
-    return "-" if value is None else f"{value:{form}}{unit}"

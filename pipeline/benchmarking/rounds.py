@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ class Worker(Protocol):
     """What a round asks of a worker; see `LiveWorker`."""
 
     def sample(self, source: list[list[int]], new_tokens: int, seconds: float) -> dict[str, Any]:
-        """Times and tokens of one sample."""
+        """Times of one sample."""
         ...
 
     def processor_seconds(self) -> float:
@@ -33,7 +33,7 @@ class Sampling:
 
     Args:
         source: (rows, source tokens), the same for all.
-        new_tokens: decoding steps.
+        new_tokens: decoding steps; 0 of encoders that classify.
         rounds: samples of every worker that count.
         seconds: what a sample repeats its run for.
         max_other_load: cores that other processes may use during a sample.
@@ -56,6 +56,9 @@ class TimedSample:
     other_load: float  # cores
 
 
+Quantities = Mapping[str, Callable[[TimedSample], float]]  # name -> milliseconds of a sample
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spread:
     """Median and the middle four fifths of some numbers."""
@@ -69,12 +72,27 @@ class Spread:
 class Times:
     """The samples of one worker; no times where none counts."""
 
-    encode_ms: Spread | None
-    token_ms: Spread | None  # of a step, which gives a token of every row
-    total_ms: Spread | None
+    spreads: dict[str, Spread | None]  # by quantity
     num_kept: int
     num_dropped: int
     other_load: float | None  # median of all samples, in cores
+
+    def record(self) -> dict[str, Any]:
+        """As it is written down: quantities beside the numbers of samples."""
+        whole = asdict(self)
+        return {**whole.pop("spreads"), **whole}
+
+
+def generation_ms(new_tokens: int) -> Quantities:
+    """What is told of a generation; a token is a step, which gives one of every row."""
+    return {
+        "encode_ms": lambda sample: sample.encode_ms,
+        "token_ms": lambda sample: sample.decode_ms / new_tokens,
+        "total_ms": lambda sample: sample.encode_ms + sample.decode_ms,
+    }
+
+
+FORWARD_MS: Quantities = {"forward_ms": lambda sample: sample.encode_ms}  # a classifier decodes nothing
 
 
 def take_rounds(
@@ -151,13 +169,17 @@ def kept(samples: Sequence[TimedSample], max_other_load: float) -> list[TimedSam
     return [sample for sample in samples if sample.other_load <= max_other_load]
 
 
-def times_of(samples: Sequence[TimedSample], sampling: Sampling) -> Times:
-    """Medians and spread of the samples that count."""
-    good = kept(samples, sampling.max_other_load)
+def times_of(samples: Sequence[TimedSample], max_other_load: float, quantities: Quantities) -> Times:
+    """Medians and spread of the samples that count.
+
+    Args:
+        samples: all of one worker.
+        max_other_load: as of `Sampling`.
+        quantities: name -> what is computed of a sample.
+    """
+    good = kept(samples, max_other_load)
     return Times(
-        encode_ms=spread([sample.encode_ms for sample in good]),
-        token_ms=spread([sample.decode_ms / sampling.new_tokens for sample in good]),
-        total_ms=spread([sample.encode_ms + sample.decode_ms for sample in good]),
+        spreads={name: spread([quantity(sample) for sample in good]) for name, quantity in quantities.items()},
         num_kept=len(good),
         num_dropped=len(samples) - len(good),
         other_load=float(np.median([sample.other_load for sample in samples])) if samples else None,
@@ -176,3 +198,9 @@ def rotated(names: Sequence[str], by: int) -> list[str]:
     """Nobody is always first."""
     start = by % len(names) if names else 0
     return [*names[start:], *names[:start]]
+
+
+def samples_text(times: Mapping[str, Any]) -> str:
+    """How many samples of a record count, and of how many where some do not."""
+    num_kept, num_dropped = times["num_kept"], times["num_dropped"]
+    return f"{num_kept} of {num_kept + num_dropped}" if num_dropped else f"{num_kept}"

@@ -17,6 +17,11 @@ def text_table(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join([shown[0], "-" * len(shown[0]), *shown[1:]])
 
 
+def number_text(value: float | None, form: str, unit: str = "") -> str:
+    """A number in a format, or a dash for none."""
+    return "-" if value is None else f"{value:{form}}{unit}"
+
+
 def markdown_table(lines: Sequence[Sequence[str]]) -> str:
     """A table for a page."""
     shown = ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines]

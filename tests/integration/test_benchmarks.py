@@ -172,6 +172,78 @@ def test_the_parity_benchmark_compares_every_runtime_with_the_floor(job):
             assert row["error"] == row["floor"]
 
 
+ENCODER = [
+    "encoder",
+    "benchmark.encoder.shapes=[{name: large, family: bert, layers: 3, heads: 2, hidden: 64, intermediate: 128, "
+    "vocabulary: 300, positions: 32}, {name: small, layers: 1, heads: 4, hidden: 64, intermediate: 64, "
+    "vocabulary: 400, positions: 32, schemes: [2-2-8]}]",
+    "benchmark.encoder={references: [large], lengths: [8, 32], threads: [1], rounds: 2, sample_seconds: 0}",
+    *("benchmark.encoder.attentions=[eager]", "benchmark.encoder.max_other_load=999"),
+]
+
+
+def test_the_encoder_benchmark_measures_every_shape_beside_arithmetic(job, tmp_path):
+    """In fp32 in two runtimes and packed; again only where samples or cells are missing."""
+    one, storage = [*ENCODER, "benchmark.encoder.lengths=[8]"], f"storage.path={tmp_path}"
+    few, more = (
+        job("benchmark", benchmark_job.run, *one, *words, storage, base=False)
+        for words in (["benchmark.encoder.rounds=1"], [])
+    )
+    assert few[0] == 0, few[2]
+    assert "making" in few[2] and "1 cells, 0 of them measured before" in more[2]
+    code, out, err = job("benchmark", benchmark_job.run, *ENCODER, storage, base=False)
+    assert code == 0, err
+    assert "2 cells, 1 of them measured before" in err and "making" not in err and "small than large" in err
+    document = json.loads(out.splitlines()[-1])
+    first, second = document["cells"]
+    assert first == json.loads(more[1].splitlines()[-1])["cells"][0]
+    assert [(cell["length"], cell["batch"], cell["threads"]) for cell in (first, second)] == [(8, 1, 1), (32, 1, 1)]
+    fp32 = {f"{shape}, {form}" for shape in ("large", "small") for form in ("transformers eager", "ONNX Runtime fp32")}
+    for cell in (first, second):
+        assert cell["left_out"] == {}
+        assert set(cell["contenders"]) == fp32 | {"small, 2-2-8 exact", "small, 2-2-8 openvino"}
+        for name, row in cell["contenders"].items():
+            assert row["error"] is None, f"{name}: {row['error']}"
+            ratio = row["ratios"]["large"]
+            same_runtime = name.replace("small", "large") if "transformers" in name else "large, ONNX Runtime fp32"
+            assert ratio["measured"] == cell["contenders"][same_runtime]["ms"] / row["ms"]
+            assert (ratio["multiplications"] == 1.0) == name.startswith("large")
+            assert row["spread"]["p10"] <= row["ms"] <= row["spread"]["p90"]
+    records = [json.loads(line) for line in (tmp_path / document["results"]).read_text().splitlines()]
+    assert [record["rounds"] for record in records] == [1, 2, 2]
+    for row in (row for record in records[1:] for row in record["contenders"]):
+        assert row["times"]["num_kept"] == len(row["samples"]) == 2
+        assert min(row["resident_bytes"], row["load_ms"], row["file_bytes"], row["multiplications"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["encoder.threads=[0]"], "benchmark.encoder.threads=[0]"),
+        (["encoder.threads=[9999]"], "9999 threads"),
+        (["encoder.lengths=[33]"], "33 tokens for the shape 'large' of 32 positions"),
+        (["encoder.shapes=[{heads: 3}]", "benchmark.encoder.references=[]"], "3 heads in a hidden width of 1024"),
+        (["encoder.shapes=[{schemes: [foo]}]", "benchmark.encoder.references=[]"], "scheme 'foo'"),
+        (["encoder.rounds=1", "recipe.quantization.weight_granularity=group_128"], "group_128 in rows of 64"),
+    ],
+)
+def test_what_the_encoder_benchmark_cannot_measure_is_refused(job, tmp_path, words, message):
+    """Before a file is made."""
+    first, *rest = words
+    arguments = [*ENCODER, f"storage.path={tmp_path}", f"benchmark.{first}", *rest]
+    code, _, err = job("benchmark", benchmark_job.run, *arguments, base=False)
+    assert (code, message in " ".join(err.split())) == (2, True), err
+    assert not (tmp_path / "benchmarks").exists()
+
+
+def test_encoders_that_do_not_fit_into_memory_side_by_side_are_refused(job, tmp_path, monkeypatch):
+    """Before any of them is loaded; nothing is written down as measured."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("memory", (), {"available": 1 << 20})())
+    code, _, err = job("benchmark", benchmark_job.run, *ENCODER, f"storage.path={tmp_path}", base=False)
+    assert (code, "6 models side by side need about" in " ".join(err.split())) == (2, True), err
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
 def test_the_search_benchmark_judges_rankers_and_loops(job, tmp_path):
     """Where early errors and sizes tell the truth they rank perfectly; run twice it says the same."""
     words = [

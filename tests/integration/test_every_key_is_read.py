@@ -182,12 +182,19 @@ def test_benchmarks_read_what_they_accept(unread, tmp_path):
     tiny = ["model.vocab_size=300", "model.architecture={d_model: 16, ffn_dim: 32, num_heads: 2}"]
     tiny += ["model.architecture.encoder_layers=2", "model.architecture.decoder_layers=2", f"storage.path={tmp_path}"]
     cohort = ["benchmark.depths=[1-1]", "benchmark.num_students=1", "benchmark.scaling=[]", "benchmark.num_steps=1"]
+    small = "{layers: 1, heads: 2, hidden: 32, intermediate: 32, vocabulary: 300, schemes: [8-8-8]}"
     kinds = [
         ["generation", "benchmark.depth=2-1", "benchmark.num_examples=1", "benchmark.new_tokens=4"],
         ["cohort", *cohort, *(f"recipe.distillation.{term}=1" for term in TERMS), "sweep.recipes=[]"],
         ["cohort", *cohort, "recipe=dqbart"],
         ["parity", "benchmark.parity={schemes: [2-2-8], depth: 2-1, num_seeds: 1, num_steps: 4, source_tokens: 8}"],
         ["runtime", "benchmark.runtime={depths: [2-1], batches: [1], threads: [1], schemes: [2-2-8], rounds: 1}"],
+        [
+            "encoder",
+            "benchmark.encoder.attentions=[sdpa]",
+            "benchmark.encoder.threads=[1]",
+            f"benchmark.encoder={{shapes: [{small}], references: [], lengths: [8], rounds: 1}}",
+        ],
         ["search", f"benchmark.search={{table: {written_table(tmp_path)}, budgets: [1], num_seeds: 1}}"],
     ]
     assert unread(BenchmarkJob, benchmark_job.run, *([*words, *tiny] for words in kinds), base=False) == [

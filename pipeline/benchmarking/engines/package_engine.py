@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from pipeline.benchmarking.engines.engine import Array, ClassifierEngine, Engine
-from pipeline.benchmarking.engines.torch_engine import TorchEngine
+from pipeline.benchmarking.engines.engine import Engine
+from pipeline.benchmarking.engines.torch_engine import TorchEngine, classifier
 from pipeline.export.package import load_package
 from pipeline.models.families import family_of
 
@@ -16,13 +16,4 @@ def load(path: Path, threads: int) -> Engine:
     """A package that runs on so many threads; its matrices are unpacked when they are first used."""
     torch.set_num_threads(threads)
     model, _ = load_package(path)
-    if family_of(model.config).decoder is not None:
-        return TorchEngine(model)
-
-    @torch.inference_mode()
-    def classify(source: Array) -> Array:
-        ids = torch.from_numpy(source)
-        logits: Array = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.numpy()
-        return logits
-
-    return ClassifierEngine(classify)
+    return classifier(model) if family_of(model.config).decoder is None else TorchEngine(model)

@@ -1,4 +1,4 @@
-"""transformers as people use it: `generate` on a folder that `save_pretrained` has written."""
+"""transformers as people use it: `generate`, or a classifier's forward pass, on what `save_pretrained` has written."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    GenerationConfig,
+    PreTrainedModel,
+)
 from transformers.utils.logging import disable_progress_bar
 
-from pipeline.benchmarking.engines.engine import Array, Engine, Sample
+from pipeline.benchmarking.engines.engine import Array, ClassifierEngine, Engine, Sample
 from pipeline.models.special_tokens import special_tokens
 
 disable_progress_bar()
-import_module("transformers.models.bart.modeling_bart")  # else its import would count as loading
+for family in ("bart", "bert", "roberta"):  # else their import would count as loading
+    import_module(f"transformers.models.{family}.modeling_{family}")
 
 
 class TorchEngine:
@@ -53,7 +60,28 @@ class TorchEngine:
         )
 
 
-def load(path: Path, threads: int) -> Engine:
-    """A model in the precision of its file that runs on so many threads."""
+def classifier(model: PreTrainedModel) -> ClassifierEngine:
+    """An encoder that classifies, in evaluation mode."""
+
+    @torch.inference_mode()
+    def classify(source: Array) -> Array:
+        ids = torch.from_numpy(source)
+        logits: Array = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.numpy()
+        return logits
+
+    return ClassifierEngine(classify)
+
+
+def load(path: Path, threads: int, attention: str | None = None) -> Engine:
+    """A model in the precision of its file that runs on so many threads.
+
+    Args:
+        path: its folder.
+        threads: as said.
+        attention: sdpa or eager; none for the default of transformers.
+    """
     torch.set_num_threads(threads)
-    return TorchEngine(AutoModelForSeq2SeqLM.from_pretrained(path, dtype="auto").requires_grad_(False).eval())
+    generates = AutoConfig.from_pretrained(path).is_encoder_decoder
+    kind = AutoModelForSeq2SeqLM if generates else AutoModelForSequenceClassification
+    model = kind.from_pretrained(path, dtype="auto", attn_implementation=attention).requires_grad_(False).eval()
+    return TorchEngine(model) if generates else classifier(model)

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation, section
-from pipeline.config.sections.benchmark import ParityBenchmarkConfig, RuntimeBenchmarkConfig, SearchBenchmarkConfig
+from pipeline.config.sections.benchmark import (
+    EncoderBenchmarkConfig,
+    ParityBenchmarkConfig,
+    RuntimeBenchmarkConfig,
+    SearchBenchmarkConfig,
+)
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.evaluation import EvaluationConfig
 from pipeline.config.sections.model import ModelConfig
@@ -24,8 +29,9 @@ class BenchmarkConfig:
         "generation",
         "generation: weights quantized once or at every step; cohort: one teacher pass for all students, or one each; "
         "runtime: exported students beside other runtimes; parity: what they say beside what the trained ones say; "
+        "encoder: encoders of several shapes, in fp32 and packed; "
         "search: rankers and search loops on a table of trained architectures",
-        allowed=("generation", "cohort", "runtime", "parity", "search"),
+        allowed=("generation", "cohort", "runtime", "parity", "encoder", "search"),
         place=0,
     )
     shapes: dict[str, dict[str, int]] = option(
@@ -46,6 +52,7 @@ class BenchmarkConfig:
     num_steps: int = option(4, "cohort: optimiser steps that are timed, of either kind", minimum=1)
     runtime: RuntimeBenchmarkConfig = option(RuntimeBenchmarkConfig, "kind runtime")
     parity: ParityBenchmarkConfig = option(ParityBenchmarkConfig, "kind parity")
+    encoder: EncoderBenchmarkConfig = option(EncoderBenchmarkConfig, "kind encoder, whose shapes are its own")
     search: SearchBenchmarkConfig = option(SearchBenchmarkConfig, "kind search")
 
     def __post_init__(self) -> None:
@@ -97,4 +104,4 @@ class BenchmarkJob:
     sweep: SweepConfig = section(SweepConfig, "recipes of the kind parity", only=["recipes", "variants"])
     evaluation: EvaluationConfig = section(EvaluationConfig, "how sequences are batched", only=["batch_tokens"])
     benchmark: BenchmarkConfig = section(BenchmarkConfig, "what is measured")
-    storage: StorageConfig = section(StorageConfig, "where results of the kind runtime lie")
+    storage: StorageConfig = section(StorageConfig, "where results of the kinds runtime and encoder lie")

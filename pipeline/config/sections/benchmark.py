@@ -1,13 +1,16 @@
-"""Settings of the benchmarks that compare runtimes."""
+"""Settings of the benchmarks that compare runtimes and architectures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.export import VARIANTS
 from pipeline.config.sections.sweep import check_students
+
+ATTENTIONS = ("sdpa", "eager")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +53,129 @@ class RuntimeBenchmarkConfig:
 
     @relation("variants")
     def _variants_are_known(self) -> None:
-        if unknown := sorted(set(self.variants) - set(VARIANTS)):
+        _check_known("benchmark.runtime.variants", self.variants, VARIANTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderShapeConfig:
+    """A BERT-like encoder that classifies, with random weights."""
+
+    name: str = option("bort", "what it is called")
+    family: str = option("roberta", "model family", allowed=("bert", "roberta"))
+    layers: int = option(4, "layers", minimum=1)
+    heads: int = option(8, "attention heads of a layer", minimum=1)
+    hidden: int = option(1024, "width of the residual stream", minimum=4)
+    intermediate: int = option(768, "width of the feed-forward layers", minimum=4)
+    vocabulary: int = option(50265, "tokens", minimum=300)
+    positions: int = option(512, "longest sequence in tokens", minimum=8)
+    schemes: list[str] = option(list, "schemes that it is packed in, too, beside fp32")
+
+    def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("name")
+    def _name_is_one_of_a_folder(self) -> None:
+        if not self.name or not all(letter.isalnum() or letter in "._-" for letter in self.name) or self.name[0] == ".":
+            raise UserError(f"the shape '{self.name}'", "letters, digits, hyphens", "set the name of the shape")
+
+    @relation("heads", "hidden")
+    def _heads_divide_the_width(self) -> None:
+        if self.hidden % self.heads:
             raise UserError(
-                f"benchmark.runtime.variants names '{unknown[0]}'",
-                ", ".join(VARIANTS),
-                "set benchmark.runtime.variants",
+                f"shape '{self.name}': {self.heads} heads in a hidden width of {self.hidden}",
+                f"a number of heads that divides {self.hidden}",
+                "change heads or hidden in benchmark.encoder.shapes",
             )
+
+    @relation("schemes")
+    def _schemes_are_possible(self) -> None:
+        if self.schemes:
+            check_students("benchmark.encoder.shapes[i].schemes", "scheme", self.schemes)
+
+
+def published_shapes() -> list[EncoderShapeConfig]:
+    """BERT's two shapes and Bort's (arXiv 2010.10499), of which Bort is packed, too."""
+    return [
+        EncoderShapeConfig(
+            name="bert-base", family="bert", layers=12, heads=12, hidden=768, intermediate=3072, vocabulary=30522
+        ),
+        EncoderShapeConfig(
+            name="bert-large", family="bert", layers=24, heads=16, hidden=1024, intermediate=4096, vocabulary=30522
+        ),
+        EncoderShapeConfig(schemes=["8-8-8", "2-2-8"]),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderBenchmarkConfig:
+    """How long encoders of several shapes take. A cell is a length, a batch and a number of threads."""
+
+    shapes: list[EncoderShapeConfig] = option(published_shapes, "the encoders")
+    references: list[str] = option(
+        lambda: ["bert-base", "bert-large"], "names of shapes that all are compared to, in time and in multiplications"
+    )
+    lengths: list[int] = option(lambda: [32, 128, 512], "tokens of a sequence, one cell for each")
+    batches: list[int] = option(lambda: [1], "sequences of a forward pass, one cell for each")
+    threads: list[int] = option(lambda: [1, 2], "threads of a worker, one cell for each")
+    attentions: list[str] = option(
+        lambda: list(ATTENTIONS), f"attention in transformers, of {', '.join(ATTENTIONS)}; sdpa is its default"
+    )
+    variants: list[str] = option(
+        lambda: ["exact", "openvino"],
+        f"exported variants of packed shapes, of {', '.join(VARIANTS)}; of an encoder `fast` is `exact`",
+    )
+    rounds: int = option(7, "samples of every contender that count", minimum=1)
+    sample_seconds: float = option(0.4, "a sample repeats what it times for at least so long", minimum=0.0)
+    max_other_load: float = option(
+        0.15, "cores that other processes may use during a sample beyond those that the threads leave free", minimum=0.0
+    )
+    timeout_seconds: float = option(600.0, "how long a worker may be silent before it counts as lost", minimum=1.0)
+
+    def __post_init__(self) -> None:
+        check_relations(self)
+
+    @relation("shapes")
+    def _shapes_have_names_of_their_own(self) -> None:
+        names = [shape.name for shape in self.shapes]
+        if not names or len(set(names)) != len(names):
+            raise UserError(
+                f"benchmark.encoder.shapes has the names {names}", "at least one, distinct names", "name the shapes"
+            )
+
+    @relation("shapes", "references")
+    def _references_are_shapes(self) -> None:
+        _check_known("benchmark.encoder.references", self.references, [shape.name for shape in self.shapes])
+
+    @relation("lengths", "shapes")
+    def _lengths_have_positions(self) -> None:
+        _check_counts("benchmark.encoder.lengths", self.lengths)
+        mistakes, longest = Mistakes(), max(self.lengths)
+        for shape in self.shapes:
+            if longest > shape.positions:
+                mistakes.add(
+                    UserError(
+                        f"{longest} tokens for the shape '{shape.name}' of {shape.positions} positions",
+                        f"at most {shape.positions}",
+                        "set benchmark.encoder.lengths, or positions of the shape",
+                    )
+                )
+        mistakes.tell()
+
+    @relation("batches")
+    def _batches_are_counts(self) -> None:
+        _check_counts("benchmark.encoder.batches", self.batches)
+
+    @relation("threads")
+    def _threads_are_counts(self) -> None:
+        _check_counts("benchmark.encoder.threads", self.threads)
+
+    @relation("attentions")
+    def _attentions_are_known(self) -> None:
+        _check_known("benchmark.encoder.attentions", self.attentions, ATTENTIONS)
+
+    @relation("variants")
+    def _variants_are_known(self) -> None:
+        _check_known("benchmark.encoder.variants", self.variants, VARIANTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +236,8 @@ class SearchBenchmarkConfig:
 def _check_counts(key: str, values: list[int]) -> None:
     if not values or min(values) < 1:
         raise UserError(f"{key}={values}", "at least one, numbers from 1 on", f"set {key}")
+
+
+def _check_known(key: str, values: Sequence[str], known: Sequence[str]) -> None:
+    if unknown := sorted(set(values) - set(known)):
+        raise UserError(f"{key} names '{unknown[0]}'", ", ".join(known), f"set {key}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.config.jobs.benchmark import BenchmarkJob
-from pipeline.stages.benchmark import cohort, generation, parity, runtimes, search
+from pipeline.stages.benchmark import cohort, encoders, generation, parity, runtimes, search
 
 BENCHMARKS = {
     "generation": generation.run,
     "cohort": cohort.run,
     "runtime": runtimes.run,
     "parity": parity.run,
+    "encoder": encoders.run,
     "search": search.run,
 }
 

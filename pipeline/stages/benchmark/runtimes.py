@@ -3,8 +3,8 @@
 A cell is a depth, a batch and a number of threads. Every contender of a cell is a live process with one model; they are
 asked in turns for one sample a round: encode the same sources, then decode greedy tokens, always as many. Medians are
 of the samples beside which other processes left enough cores free (`max_other_load`). A finished cell is appended to
-a file in the storage folder, and a cell that stands there is not measured again, so that an interrupted benchmark goes
-on.
+a file in the storage folder, and a cell that stands there with as many samples that count is not measured again, so
+that an interrupted benchmark goes on, and one that others disturbed is made up for.
 
     encoder ms, ms per token    a token of every row of the batch; CTranslate2's are differences of 1 and all tokens
     faster, than teacher        whole time of the fp32 student, and of the fp32 teacher, in transformers, by this one's
@@ -22,29 +22,24 @@ from __future__ import annotations
 import logging
 import os
 import random
-from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
-from pipeline.benchmarking.conditions import export_sources, machine_name
-from pipeline.benchmarking.contenders import Contender, contenders_of, weight_bytes_per_token
+from pipeline.benchmarking.conditions import allowed_load, check_threads, export_sources, machine_name
+from pipeline.benchmarking.contenders import contenders_of, weight_bytes_per_token
 from pipeline.benchmarking.engines.engine import releases
 from pipeline.benchmarking.memory_bandwidth import floors, read_bandwidth
-from pipeline.benchmarking.results import Cell, append_cell, cell_text, ratio, read_cells
-from pipeline.benchmarking.rounds import Sampling, take_rounds, times_of
-from pipeline.benchmarking.workers import LiveModel, LiveWorker, WorkerError
-from pipeline.config.errors import UserError
+from pipeline.benchmarking.results import Cell, append_cell, is_measured, read_cells
+from pipeline.benchmarking.rounds import Sampling, generation_ms
+from pipeline.benchmarking.runtime_table import CELL, cell_text, ratio
+from pipeline.benchmarking.side_by_side import measure_side_by_side
 from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.keys import config_hash, decisions
-from pipeline.console.progress import ProgressBar
 from pipeline.models.families import family_of
 from pipeline.models.load import read_model_config
 from pipeline.models.student import check_scheme
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.benchmark.runtime_files import ModelFiles, bytes_on_disk
+from pipeline.stages.benchmark.model_files import ModelFiles, bytes_on_disk
 from pipeline.stages.memory import num_parameters
 from pipeline.stages.random_tokens import Vocabulary, check_generates, random_rows
 from pipeline.storage.layout import check_free, open_storage
@@ -68,22 +63,23 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     model_config = read_model_config(config.model, vocabulary)
     length = max(settings.source_tokens, settings.new_tokens + 1)  # the first one is given
     check_generates(model_config, length, "set benchmark.runtime.source_tokens and new_tokens")
-    if max(settings.threads) > (cores := psutil.cpu_count() or 1):
-        raise UserError(f"{max(settings.threads)} threads", f"at most {cores} here", "set benchmark.runtime.threads")
+    check_threads(settings.threads, "benchmark.runtime.threads")
     for scheme in settings.schemes:
         check_scheme(model_config, scheme_of(scheme, config.recipe.quantization))
     storage = open_storage(config.storage.path)
     key = _files_key(config, model_config)
     folder = storage.root / "benchmarks" / f"runtime-{key}"
-    files, results = ModelFiles(config, model_config, folder / "models"), folder / f"{_results_key(config, key)}.jsonl"
+    files = ModelFiles(config.model, model_config, config.recipe.quantization, config.seed, folder / "models")
+    results = folder / f"{_results_key(config, key)}.jsonl"
     for depth in settings.depths:
         files.maps(depth)
     check_free(storage.root, DISK_FACTOR * 4.0 * num_parameters(model_config) * len(settings.depths))
     cells: list[Cell] = [(d, b, t) for d in settings.depths for t in settings.threads for b in settings.batches]
-    done = read_cells(results)
-    log.info(f"{len(cells)} cells, {len(set(cells) & set(done))} of them measured before; results: {results}")
+    done = read_cells(results, CELL)
+    missing = [cell for cell in cells if not is_measured(done.get(cell), settings.rounds)]
+    log.info(f"{len(cells)} cells, {len(cells) - len(missing)} of them measured before; results: {results}")
     for cell in cells:
-        if cell not in done:
+        if cell in missing:
             done[cell] = _measure(config, model_config, files, cell)
             append_cell(results, done[cell])
         log.info(f"\n{cell_text(done[cell])}\n")
@@ -98,12 +94,8 @@ def _measure(config: BenchmarkJob, model_config: PretrainedConfig, files: ModelF
         "-".join(map(str, family_of(model_config).num_layers(model_config))),
     )
     contenders, left_out = contenders_of(settings, depth, teacher_depth, family.name)
-    paths: dict[str, Path] = {}
-    for contender in contenders:
-        try:
-            paths[contender.name] = files.path(contender)
-        except UserError as error:  # the others can be measured
-            left_out[contender.name] = str(error)
+    paths, refused = files.paths(contenders)
+    left_out |= refused
     contenders = [contender for contender in contenders if contender.name in paths]
     sampling = Sampling(
         source=random_rows(
@@ -112,10 +104,10 @@ def _measure(config: BenchmarkJob, model_config: PretrainedConfig, files: ModelF
         new_tokens=settings.new_tokens,
         rounds=settings.rounds,
         seconds=settings.sample_seconds,
-        max_other_load=max(0, (psutil.cpu_count() or 1) - threads) + settings.max_other_load,
+        max_other_load=allowed_load(threads, settings.max_other_load),
     )
     record = {
-        **dict(zip(("depth", "batch", "threads"), cell, strict=True)),
+        **dict(zip(CELL, cell, strict=True)),
         **{name: getattr(settings, name) for name in ("source_tokens", "new_tokens", "rounds", "sample_seconds")},
         "max_other_load": sampling.max_other_load,
         "load_before": os.getloadavg()[0],
@@ -125,7 +117,11 @@ def _measure(config: BenchmarkJob, model_config: PretrainedConfig, files: ModelF
         "left_out": left_out,
     }
     name = f"{depth}, batch {batch}, {threads} threads"
-    measured = _asked(contenders, paths, threads, sampling, settings.timeout_seconds, name)
+    measured = measure_side_by_side(
+        *(contenders, paths, threads, sampling, generation_ms(settings.new_tokens)),
+        timeout_seconds=settings.timeout_seconds,
+        title=name,
+    )
     weights = {c.name: weight_bytes_per_token(c, model_config, config.recipe.quantization) for c in contenders}
     floor_of = floors(weights.values())
     rows = []
@@ -137,40 +133,6 @@ def _measure(config: BenchmarkJob, model_config: PretrainedConfig, files: ModelF
     return {**record, "contenders": rows}
 
 
-def _asked(
-    contenders: list[Contender], paths: dict[str, Path], threads: int, sampling: Sampling, timeout: float, cell: str
-) -> dict[str, dict[str, Any]]:
-    """Times, memory and mistakes of every contender."""
-    workers: dict[str, LiveModel] = {}
-    loaded: dict[str, float] = {}
-    failed: dict[str, str] = {}
-    with ExitStack() as open_workers:
-        for contender in contenders:  # one after the other: loading is timed, too
-            path = {contender.name: paths[contender.name]}
-            started = LiveWorker(contender.engine, path, threads, contender.options, timeout_seconds=timeout)
-            worker = open_workers.enter_context(started)
-            try:
-                loaded |= worker.loaded()
-                workers[contender.name] = LiveModel(worker, contender.name)
-            except WorkerError as error:
-                failed[contender.name] = str(error)
-        bar = ProgressBar(cell, sampling.rounds)
-        samples, lost = take_rounds(workers, sampling, lambda n: bar.update(n, total=max(n, sampling.rounds)))
-        bar.close()
-        failed |= lost
-        resident = {name: model.worker.resident_bytes() for name, model in workers.items() if name not in failed}
-    return {
-        contender.name: {
-            "times": asdict(times_of(samples.get(contender.name, []), sampling)),
-            "samples": [asdict(sample) for sample in samples.get(contender.name, [])],
-            "load_ms": loaded.get(contender.name),
-            "resident_bytes": resident.get(contender.name),
-            "error": failed.get(contender.name),
-        }
-        for contender in contenders
-    }
-
-
 def _summary(record: dict[str, Any]) -> dict[str, Any]:
     """A cell without details: what a program may want to know."""
     teacher, *_ = record["contenders"]
@@ -179,7 +141,7 @@ def _summary(record: dict[str, Any]) -> dict[str, Any]:
         total = row["times"]["total_ms"]
         numbers = {"total_ms": total and total["median"], "faster_than_teacher": ratio(teacher, row)}
         rows[row["name"]] = {**numbers, "file_bytes": row["file_bytes"], "error": row["error"]}
-    return {**{name: record[name] for name in ("depth", "batch", "threads", "left_out")}, "contenders": rows}
+    return {**{name: record[name] for name in (*CELL, "left_out")}, "contenders": rows}
 
 
 def _files_key(config: BenchmarkJob, model_config: PretrainedConfig) -> str:

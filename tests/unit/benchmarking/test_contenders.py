@@ -1,10 +1,17 @@
-"""Who is measured by the benchmark `runtime`, and how many bytes of weights a decoding step of each has to read."""
+"""Who is measured by the benchmarks `runtime` and `encoder`, and how many bytes of weights a decoding step reads."""
 
 import pytest
 
 from pipeline.benchmarking import contenders as runtime_contenders
-from pipeline.benchmarking.contenders import STUDENT, TEACHER, contenders_of, weight_bytes_per_token
-from pipeline.config.sections.benchmark import RuntimeBenchmarkConfig
+from pipeline.benchmarking.contenders import (
+    FLOAT,
+    STUDENT,
+    TEACHER,
+    contenders_of,
+    encoder_contenders,
+    weight_bytes_per_token,
+)
+from pipeline.config.sections.benchmark import EncoderBenchmarkConfig, EncoderShapeConfig, RuntimeBenchmarkConfig
 from pipeline.config.sections.recipe import QuantizationConfig
 
 SETTINGS = RuntimeBenchmarkConfig(schemes=["2-4-8", "3-8-8"])
@@ -70,3 +77,15 @@ def test_a_step_reads_its_weights_at_the_bits_that_the_runtime_keeps(make_bart, 
     if contender.scheme != "32-32-32":
         read = weight_bytes_per_token(contender, shape, unquantized)
         assert read == (LAYER * bits + HEAD * 32) / 8
+
+
+def test_an_encoder_is_measured_in_fp32_everywhere_and_packed_where_that_is_asked_for():
+    """Two attentions share one file; names are told apart by the shape."""
+    plain, packed = EncoderShapeConfig(name="a"), EncoderShapeConfig(name="b", layers=2, schemes=["2-2-8"])
+    settings = EncoderBenchmarkConfig(shapes=[plain, packed], references=[])
+    found = encoder_contenders(settings, plain)
+    assert [one.name for one in found] == ["a, transformers sdpa", "a, transformers eager", "a, ONNX Runtime fp32"]
+    assert len({one.folder for one in found}) == 2 and {one.scheme for one in found} == {FLOAT}
+    more = encoder_contenders(settings, packed)
+    assert [one.name for one in more[3:]] == ["b, 2-2-8 exact", "b, 2-2-8 openvino"]
+    assert {one.depth for one in more} == {"2"}

@@ -1,13 +1,21 @@
 """Rounds of samples: who is asked when, which samples count, and what is said of those that do."""
 
-import json
 from collections import namedtuple
 
 import pytest
 
 from pipeline.benchmarking import rounds as runtime_rounds
-from pipeline.benchmarking.results import append_cell, cell_text, read_cells
-from pipeline.benchmarking.rounds import OtherLoad, Sampling, TimedSample, rotated, take_rounds, times_of
+from pipeline.benchmarking.rounds import (
+    FORWARD_MS,
+    OtherLoad,
+    Sampling,
+    TimedSample,
+    generation_ms,
+    rotated,
+    samples_text,
+    take_rounds,
+    times_of,
+)
 from pipeline.benchmarking.workers import LiveWorker, WorkerError
 
 SAMPLING = Sampling(source=[[5, 6]], new_tokens=4, rounds=3, seconds=0.5, max_other_load=0.2)
@@ -76,19 +84,30 @@ def test_a_worker_that_fails_is_reported_and_the_others_go_on(fails):
 def test_medians_and_spread_are_of_the_samples_that_count():
     """Disturbed ones are counted, and their load is part of the load that is told."""
     samples = [timed(0.0, 1.0, 4.0), timed(0.1, 2.0, 8.0), timed(0.2, 3.0, 12.0), timed(0.5, 99.0, 99.0)]
-    times = times_of(samples, SAMPLING)
+    times = times_of(samples, SAMPLING.max_other_load, generation_ms(SAMPLING.new_tokens))
     assert (times.num_kept, times.num_dropped) == (3, 1)
-    assert times.encode_ms.median == 2.0
-    assert times.token_ms.median == 2.0  # four tokens
-    assert (times.total_ms.median, times.total_ms.p10, times.total_ms.p90) == pytest.approx((10.0, 6.0, 14.0))
+    assert times.spreads["encode_ms"].median == 2.0
+    assert times.spreads["token_ms"].median == 2.0  # four tokens
+    total = times.spreads["total_ms"]
+    assert (total.median, total.p10, total.p90) == pytest.approx((10.0, 6.0, 14.0))
     assert times.other_load == pytest.approx(0.15)
+    record = times.record()
+    assert record["total_ms"]["median"] == total.median and record["num_kept"] == 3
+    assert (samples_text(record), samples_text(record | {"num_dropped": 0})) == ("3 of 4", "3")
+
+
+def test_a_forward_pass_has_one_stage():
+    """All that its worker says is of the encoder."""
+    samples = [timed(0.0, encode_ms=ms, decode_ms=0.0) for ms in (3.0, 1.0, 2.0)]
+    [(name, found)] = times_of(samples, 0.2, FORWARD_MS).spreads.items()
+    assert (name, found.median) == ("forward_ms", 2.0)
 
 
 @pytest.mark.parametrize("samples", [[], [timed(0.9)]])
 def test_no_sample_that_counts_gives_no_times(samples):
     """Rather than wrong ones."""
-    times = times_of(samples, SAMPLING)
-    assert (times.encode_ms, times.token_ms, times.total_ms) == (None, None, None)
+    times = times_of(samples, SAMPLING.max_other_load, generation_ms(SAMPLING.new_tokens))
+    assert times.spreads == {"encode_ms": None, "token_ms": None, "total_ms": None}
     assert (times.num_kept, times.num_dropped) == (0, len(samples))
 
 
@@ -100,50 +119,6 @@ def test_other_load_is_what_others_used_of_the_processors(monkeypatch):
     monkeypatch.setattr(runtime_rounds.time, "perf_counter", lambda: next(clock))
     worker = type("worker", (), {"processor_seconds": lambda self: next(used)})()
     assert OtherLoad(worker)() == pytest.approx((3.0 + 0.5 + 0.5 - 1.0) / 2.0)
-
-
-def record(depth="3-1", batch=1, threads=1, **changes):
-    spread = {"median": 10.0, "p10": 9.0, "p90": 11.0}
-    times = {
-        "encode_ms": spread,
-        "token_ms": spread,
-        "total_ms": spread,
-        "num_kept": 7,
-        "num_dropped": 0,
-        "other_load": 0.1,
-    }
-    row = {"name": "teacher", "depth": "6-6", "engine": "torch", "file_bytes": 1 << 20, "error": None}
-    row |= {"resident_bytes": 1 << 20, "load_ms": 1.0, "floor_ms": 1.0, "floor": "memory", "times": times}
-    lost = dict.fromkeys(("encode_ms", "token_ms", "total_ms")) | {"num_kept": 0, "num_dropped": 0, "other_load": None}
-    other = row | {"name": "ours", "engine": "onnxruntime", "depth": depth, "error": "it has ended", "times": lost}
-    other |= {"resident_bytes": None, "load_ms": None}
-    about = {"source_tokens": 4, "new_tokens": 4, "machine": "any", "memory_bytes_per_second": 1e9, "load_before": 0.0}
-    cell = {"depth": depth, "batch": batch, "threads": threads, "left_out": {"CTranslate2": "it is not installed"}}
-    return cell | about | {"contenders": [row, other]} | changes
-
-
-def test_cells_are_found_again_also_after_a_line_that_was_cut_off(tmp_path):
-    """So that an interrupted benchmark goes on; of a cell that was measured twice the last counts."""
-    path = tmp_path / "results" / "cells.jsonl"
-    assert read_cells(path) == {}
-    append_cell(path, record(batch=1))
-    with path.open("a") as file:
-        file.write(json.dumps(record(batch=8))[:50])
-    append_cell(path, record(batch=1, threads=2))
-    append_cell(path, record(batch=1, rounds=9))
-    cells = read_cells(path)
-    assert set(cells) == {("3-1", 1, 1), ("3-1", 1, 2)}
-    assert cells["3-1", 1, 1]["rounds"] == 9
-
-
-def test_the_table_of_a_cell_names_who_was_left_out_and_who_failed():
-    """What was not measured is a dash."""
-    text = cell_text(record())
-    assert "CTranslate2: left out, it is not installed" in text
-    assert "ours: it has ended" in text
-    ours = next(line for line in text.splitlines() if line.startswith("ours "))
-    assert ours.split().count("-") >= 6
-    assert "9 to 11" in text
 
 
 @pytest.mark.parametrize(

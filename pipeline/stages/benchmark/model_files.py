@@ -1,9 +1,10 @@
-"""The files of the benchmark `runtime`: every model once, with random weights, in the form of every contender."""
+"""The files of benchmarked models: each once, with random weights, in the form of every contender."""
 
 from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pipeline.benchmarking.contenders import Contender
-from pipeline.config.jobs.benchmark import BenchmarkJob
+from pipeline.config.errors import UserError
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.onnx.export import export_package
@@ -32,13 +35,34 @@ class ModelFiles:
     """Makes what is missing.
 
     Args:
-        config: the job's; the teacher's shape and seed, the recipe.
-        model_config: the teacher's configuration.
+        model: the teacher's shape.
+        model_config: its configuration.
+        quantization: the recipe's.
+        seed: of its weights.
         folder: where the files lie.
     """
 
-    def __init__(self, config: BenchmarkJob, model_config: PretrainedConfig, folder: Path) -> None:
-        self.config, self.model_config, self.folder = config, model_config, folder
+    def __init__(
+        self,
+        model: ModelConfig,
+        model_config: PretrainedConfig,
+        quantization: QuantizationConfig,
+        seed: int,
+        folder: Path,
+    ) -> None:
+        self.model, self.model_config, self.quantization = model, model_config, quantization
+        self.seed, self.folder = seed, folder
+
+    def paths(self, contenders: Sequence[Contender]) -> tuple[dict[str, Path], dict[str, str]]:
+        """Name of every contender -> the folder of its file; and of those that can have none why."""
+        paths: dict[str, Path] = {}
+        refused: dict[str, str] = {}
+        for contender in contenders:
+            try:
+                paths[contender.name] = self.path(contender)
+            except UserError as error:  # the others can be measured
+                refused[contender.name] = str(error)
+        return paths, refused
 
     def path(self, contender: Contender) -> Path:
         """The folder of a contender's file, made now if need be.
@@ -48,7 +72,7 @@ class ModelFiles:
         """
         path = self.folder / contender.folder
         if not path.is_dir():
-            log.info(f"making {contender.folder}")
+            log.info(f"making {path.relative_to(self.folder.parent)}")
             with atomic_folder(path) as partial:
                 self._make(contender, partial)
         return path
@@ -56,7 +80,7 @@ class ModelFiles:
     @cached_property
     def teacher(self) -> Any:
         """The teacher in fp32."""
-        return random_model(self.config.model, self.config.seed)
+        return random_model(self.model, self.seed)
 
     def maps(self, depth: str) -> LayerMaps:
         """Which layers of the teacher a student of a depth has.
@@ -88,14 +112,14 @@ class ModelFiles:
         """What all variants of a student are exported from."""
         path = self.folder / contender.depth / f"package-{contender.scheme}"
         if not path.is_dir():
-            positions = self.config.model.architecture.max_positions
+            positions = self.model.architecture.max_positions
             with atomic_folder(path) as partial:
                 write_random_package(
                     partial,
                     self.teacher,
                     self.maps(contender.depth),
                     contender.scheme,
-                    self.config.recipe.quantization,
+                    self.quantization,
                     positions,
                 )
         return path
@@ -104,7 +128,7 @@ class ModelFiles:
         student = build_student(self.teacher, *self.maps(depth), dropout=0.0).to(precision)
         student.config.normalize_before = False  # CTranslate2 asks older configurations of BART
         student.save_pretrained(folder)
-        numbered_tokenizer(self.config.model.vocab_size).save_pretrained(folder)
+        numbered_tokenizer(self.model.vocab_size).save_pretrained(folder)
 
 
 def bytes_on_disk(contender: Contender, path: Path) -> int:
