@@ -90,8 +90,8 @@ def token_scores(
         num_right += int((logits.argmax(dim=-1).flatten() == labels).sum())
         total, num_tokens = total + float(losses), num_tokens + batch.num_target_tokens
     parts = gather((total, num_right, num_tokens))
-    losses_of, right, tokens = (sum(part) for part in zip(*parts, strict=True))
-    return TokenScores(loss=float(losses_of / max(1, tokens)), accuracy=100 * right / max(1, tokens))
+    summed_loss, right, tokens = (sum(part) for part in zip(*parts, strict=True))
+    return TokenScores(loss=float(summed_loss / max(1, tokens)), accuracy=100 * right / max(1, tokens))
 
 
 def _forward(

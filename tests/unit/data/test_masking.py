@@ -70,6 +70,14 @@ def test_most_targets_are_masks_some_are_other_words_and_some_stay():
     assert min(places.values()) > 240 and max(places.values()) < 360
 
 
+def test_another_word_is_one_of_the_words():
+    """However few of the vocabulary are words, and each of them."""
+    masking, ids = Masking(mask_id=MASK, special=frozenset(SPECIAL), words=(7, 9)), [0, *range(20, 120), 2]
+    rows = [masking(ids, ids, random.Random(seed)) for seed in range(200)]
+    shown = {row["input_ids"][place] for row in rows for place in row["target_positions"]}
+    assert shown - {MASK, *range(20, 120)} == {7, 9}
+
+
 @pytest.mark.parametrize("ids", [[], [0, 2], [0, MASK, 3, 2]])
 def test_a_text_without_words_has_a_place_that_counts_nothing(ids):
     """So that a batch of such texts alone has a shape."""
