@@ -100,6 +100,6 @@ PUBLISHED = {
 def config_named(name):
     """A small configuration: of a family as it is made from scratch, or like published ones."""
     words = Words(bos_token_id=0, pad_token_id=1, eos_token_id=2)
-    config = PUBLISHED[name]() if name in PUBLISHED else families()[name].from_scratch(SHAPE, words)
+    config = PUBLISHED[name]() if name in PUBLISHED else ADAPTERS[name].from_scratch(SHAPE, words)
     config._attn_implementation = "eager"
     return config

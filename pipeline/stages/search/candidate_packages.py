@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PLAIN = "32-32-32"
 # What a configuration says that no weight depends on.
-NO_SHAPE = ("transformers_version", "_name_or_path", "architectures", "dtype")
+NO_SHAPE = ("transformers_version", "_name_or_path", "dtype")
 
 
 class CandidatePackages:
