@@ -10,6 +10,7 @@ measured again, so that an interrupted benchmark goes on, and one that others di
     NAME: arithmetic        multiplications of the shape NAME by this one's: weights, and attention, which grows with
                             the length; tables are looked up, not multiplied
     NAME: measured          time of the shape NAME, in fp32 in the same runtime, by this one's
+    processor ms            of all threads: the median of all samples, for it says something on a busy machine, too
     G mult/s                multiplications a second, in thousand millions
     MiB in memory           of the process after the last round, interpreter and libraries included; files that are
                             mapped count in every process
@@ -31,7 +32,14 @@ import psutil
 
 from pipeline.benchmarking.conditions import allowed_load, check_threads, export_sources, machine_name
 from pipeline.benchmarking.contenders import FLOAT, encoder_contenders
-from pipeline.benchmarking.encoder_table import CELL, cell_text, milliseconds, ratio_lines, ratio_to
+from pipeline.benchmarking.encoder_table import (
+    CELL,
+    cell_text,
+    milliseconds,
+    processor_milliseconds,
+    ratio_lines,
+    ratio_to,
+)
 from pipeline.benchmarking.engines.engine import releases
 from pipeline.benchmarking.memory_bandwidth import read_bandwidth
 from pipeline.benchmarking.results import Cell, append_cell, is_measured, read_cells
@@ -195,6 +203,7 @@ def _summary(record: dict[str, Any], references: list[str]) -> dict[str, Any]:
         rows[row["name"]] = {
             "ms": milliseconds(row),
             "spread": row["times"]["forward_ms"],
+            "processor_ms": processor_milliseconds(row),
             "ratios": {name: asdict(ratio) for name, ratio in ratios.items() if ratio is not None},
             "error": row["error"],
         }

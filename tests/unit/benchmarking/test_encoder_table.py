@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.benchmarking.encoder_table import cell_text, milliseconds, ratio_lines, ratio_to
+from pipeline.benchmarking.encoder_table import cell_text, milliseconds, processor_milliseconds, ratio_lines, ratio_to
 
 SDPA, EAGER = {"attention": "sdpa"}, {"attention": "eager"}
 
@@ -13,6 +13,7 @@ def row(shape, engine, ms, multiplications, options=None, is_fp32=True):
     name = " ".join([f"{shape}, {engine}", *(options or {}).values(), *([] if is_fp32 else ["2-2-8"])])
     about = {"name": name, "shape": shape, "engine": engine, "options": options or {}, "is_fp32": is_fp32}
     sizes = {"multiplications": multiplications, "file_bytes": 1 << 20, "resident_bytes": 1 << 21, "load_ms": 1.0}
+    sizes["samples"] = [{"processor_ms": used} for used in (5.5, 7.5, 4.5)] if ms else []
     return {**about, **sizes, "times": times, "error": None if ms else "it has ended"}
 
 
@@ -45,6 +46,7 @@ def test_arithmetic_stands_where_nothing_was_measured():
     slow, fast = row("big", "torch", None, 40_000_000, SDPA), row("small", "torch", 20.0, 10_000_000, SDPA)
     ratio = ratio_to("big", fast, record(slow, fast))
     assert (ratio.multiplications, ratio.measured, milliseconds(slow)) == (4.0, None, None)
+    assert (processor_milliseconds(slow), processor_milliseconds(fast)) == (None, 5.5)
     assert ratio_to("huge", fast, record(slow, fast)) is None
 
 
@@ -54,7 +56,7 @@ def test_a_line_says_what_arithmetic_explains_and_what_was_measured():
     assert "big: arithmetic" in text and "big: measured" in text
     line = next(line for line in text.splitlines() if line.startswith("small, onnxruntime 2-2-8"))
     assert line.split()[3:] == [
-        *["6.0", "5.0", "to", "7.0", "4.00x", "10.00x", "1.7", "2", "1.0", "1", "0.10", "3", "of", "4"]
+        *["6.0", "5.0", "to", "7.0", "4.00x", "10.00x", "5.5", "1.7", "2", "1.0", "1", "0.10", "3", "of", "4"]
     ]
     assert "lost, torch sdpa: it has ended" in text
 
