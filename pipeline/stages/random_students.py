@@ -10,10 +10,11 @@ import torch
 
 from pipeline.config.sections.model import ModelConfig
 from pipeline.config.sections.recipe import QuantizationConfig
-from pipeline.config.sections.task import DecodingConfig, TaskConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.package import PackageInfo, write_package
-from pipeline.models.load import load_teacher
+from pipeline.models.families import family_of
+from pipeline.models.load import read_model_config
 from pipeline.models.student import build_student, empty_model, prepare_student, sites_of
 from pipeline.pruning.heads import count_heads
 from pipeline.pruning.importance import heads_to_keep
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def random_model(model: ModelConfig, seed: int) -> PreTrainedModel:
-    """A model from scratch, in fp32, whose tensors are all different, as those of trained ones are.
+    """A model from scratch, of its family's usual kind, in fp32; its tensors are all different, as of trained ones.
 
     Args:
         model: its family, shape and vocabulary.
@@ -36,7 +37,9 @@ def random_model(model: ModelConfig, seed: int) -> PreTrainedModel:
     Raises:
         UserError: no such family, or a shape that it cannot have.
     """
-    return _all_different(load_teacher(model, Vocabulary(size=model.vocab_size), TaskConfig(), seed).eval(), seed)
+    torch.manual_seed(seed)
+    config = read_model_config(model, Vocabulary(size=model.vocab_size))
+    return _all_different(family_of(config).model_class(config).eval(), seed)
 
 
 def random_weights(model_config: PretrainedConfig, seed: int = 0) -> PreTrainedModel:
