@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.models.families import family_of
-from pipeline.stages.search.space import points_of
+from pipeline.stages.search.precheck import searched_students
 from pipeline.stages.sweep.plan.checks import check_students
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def check_possible(config: OseSearchJob, model_config: PretrainedConfig) -> None
     if config.search.kind == "models":
         _check_layers(config, model_config)
         return
-    check_students(config, [point.student for point in points_of(config) if point.student], model_config)
+    check_students(config, searched_students(config), model_config)
 
 
 def _check_layers(config: OseSearchJob, model_config: PretrainedConfig) -> None:

@@ -13,7 +13,7 @@ from pipeline.config.load import to_yaml
 from pipeline.console.tables import markdown_table, text_table
 from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.runs import common_params, common_tags, start_run
-from pipeline.stages.search import run_trials
+from pipeline.stages.search import mixed_bits, run_trials
 from pipeline.stages.search.answer import Answer, answer_of
 from pipeline.stages.search.checks import check_possible
 from pipeline.stages.search.plan import SearchPlan, check_hours, num_open, plan_search, tries_all
@@ -41,6 +41,8 @@ def dry_run(config: OseSearchJob) -> dict[str, Any]:
     """
     check_search(config)
     job = open_job(config, check_possible, copies_model=False)
+    if config.search.kind == "mixed_bits":
+        return {"status": "planned", **mixed_bits.planned(job)}
     plan = plan_search(job, measures=False)
     log.info(f"\n{text_table(plan_table(plan))}\n")
     return {
@@ -62,6 +64,8 @@ def run(config: OseSearchJob) -> dict[str, Any]:
     check_search(config)
     job = open_job(config, check_possible)
     config, search = job.config, job.config.search
+    if search.kind == "mixed_bits":
+        return mixed_bits.run(job)
     plan = plan_search(job)
     log.info(f"\n{text_table(plan_table(plan))}\n")
     check_hours(job, plan)
@@ -97,6 +101,8 @@ def resolve(config: OseSearchJob) -> dict[str, Any]:
     check_search(config)
     alone = replace(config.cluster, launcher="process", num_workers=1, gpus_per_worker=0)
     job = open_job(with_sections(config, cluster=alone), check_possible, copies_model=False)
+    if config.search.kind == "mixed_bits":
+        return mixed_bits.run(job, measures=False)
     plan = plan_search(job, measures=False)
     step = job.config.search.steps[-1]
     tried = [one.architecture.name for one in plan.candidates]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.objectives import OBJECTIVES
+from pipeline.config.sections.sweep import StudentConfig
 from pipeline.stages.fitting import for_each
 from pipeline.stages.precheck import check_model, check_surroundings
 from pipeline.stages.sweep.precheck import check_student
@@ -18,7 +19,7 @@ def check_search(config: OseSearchJob, mistakes: Mistakes | None = None) -> None
     """
     mistakes = mistakes or Mistakes()
     is_known = not mistakes.concern("search") and not mistakes.concern("recipe")
-    students = config.search.students.points() if is_known and config.search.kind == "students" else []
+    students = searched_students(config) if is_known else []
     check_surroundings(config, mistakes)
     check_model(config, students, mistakes)
     with mistakes.noted():
@@ -31,6 +32,15 @@ def check_search(config: OseSearchJob, mistakes: Mistakes | None = None) -> None
         with mistakes.noted():
             _check_steps(config)
     mistakes.tell()
+
+
+def searched_students(config: OseSearchJob) -> list[StudentConfig]:
+    """The students that are tried: of the kind mixed_bits its one, at each number of bits."""
+    search = config.search
+    if search.kind == "students":
+        return search.students.points()
+    schemes = [f"{bits:g}-{bits:g}-{search.mixed.activation_bits}" for bits in search.mixed.bits]
+    return [StudentConfig(scheme=s, depth=search.mixed.depth) for s in schemes] if search.kind == "mixed_bits" else []
 
 
 def _check_objective(config: OseSearchJob) -> None:
