@@ -1,4 +1,4 @@
-"""Fine-tune a teacher on a task (or pre-train it by denoising) and keep the best checkpoint."""
+"""Fine-tune a teacher on a task (or pre-train it by denoising or masked tokens) and keep the best checkpoint."""
 
 import sys
 from typing import Any

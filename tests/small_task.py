@@ -26,3 +26,16 @@ def called(name, run, *words):
         patched.setattr(sys, "argv", [name, *words])
         code = main(job_of(name), "a job", run)
     return code, out.getvalue(), err.getvalue()
+
+
+def killed_at_call(function, number):
+    """The function, until it is called for the n-th time."""
+    calls = []
+
+    def call(*arguments, **options):
+        calls.append(1)
+        if len(calls) == number:
+            raise RuntimeError("killed")
+        return function(*arguments, **options)
+
+    return call

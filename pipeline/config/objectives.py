@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 # Kinds of models as messages call them; `models.starting_point` knows which families can be which.
-ModelKind = Literal["seq2seq", "classifier"]
+ModelKind = Literal["seq2seq", "classifier", "masked LM"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,7 @@ class Objective:
         has_labels: whether the target is one of a few labels instead of a text.
         keeps_pairs: whether a second text stays apart, for models that read pairs; else it is a line of the source.
         noise: how examples are noised anew in every epoch, by its name in `data.noise`; none leaves them as they are.
+        is_validated_noised: whether validation examples are noised, too, always in the same way; else they stay whole.
         generates: whether a model is asked for texts.
         has_references: whether what a model says is compared with targets; else the validation loss is its headline.
         metrics: what `task.metric` may be; of them come headline, columns and the trivial baseline, where there are
@@ -38,6 +39,7 @@ class Objective:
     has_labels: bool
     keeps_pairs: bool
     noise: str | None
+    is_validated_noised: bool
     generates: bool
     has_references: bool
     metrics: tuple[str, ...]
@@ -57,6 +59,7 @@ OBJECTIVES = {
         has_labels=False,
         keeps_pairs=False,
         noise=None,
+        is_validated_noised=False,
         generates=True,
         has_references=True,
         metrics=("rouge", "bleu"),
@@ -69,6 +72,20 @@ OBJECTIVES = {
         has_labels=False,
         keeps_pairs=False,
         noise="infilling",
+        is_validated_noised=False,
+        generates=False,
+        has_references=False,
+        metrics=("rouge", "bleu"),
+        has_students=False,
+    ),
+    "masked_lm": Objective(
+        meaning="source with masked tokens -> those tokens (pre-training of BERT, RoBERTa)",
+        model="masked LM",
+        target_is_source=True,
+        has_labels=False,
+        keeps_pairs=False,
+        noise="masking",
+        is_validated_noised=True,
         generates=False,
         has_references=False,
         metrics=("rouge", "bleu"),
@@ -81,6 +98,7 @@ OBJECTIVES = {
         has_labels=True,
         keeps_pairs=True,
         noise=None,
+        is_validated_noised=False,
         generates=False,
         has_references=True,
         metrics=("accuracy",),

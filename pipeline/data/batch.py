@@ -19,7 +19,8 @@ class Batch:
 
     Shapes: `input_ids`, `attention_mask`, `token_type_ids` (batch, source tokens); `decoder_input_ids`, `labels`
     (batch, target tokens). Padding is 0 in the mask and -100 in the labels. A classifier has no decoder: its only
-    target token is the number of the label.
+    target token is the number of the label. A masked LM has none either: `target_positions`, of the labels' shape, says
+    where among the source tokens its targets are; they are padded with 0.
     """
 
     input_ids: Tensor
@@ -27,6 +28,7 @@ class Batch:
     labels: Tensor
     decoder_input_ids: Tensor | None
     token_type_ids: Tensor | None = None
+    target_positions: Tensor | None = None
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -34,6 +36,8 @@ class Batch:
         inputs: dict[str, Any] = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
         if self.token_type_ids is not None:
             inputs["token_type_ids"] = self.token_type_ids
+        if self.target_positions is not None:
+            inputs["target_positions"] = self.target_positions
         if self.decoder_input_ids is not None:
             inputs |= {"decoder_input_ids": self.decoder_input_ids, "use_cache": False}
         return inputs
@@ -77,6 +81,7 @@ def collate(
     pad_id: int,
     decoder_start_id: int | None,
     token_types: Sequence[Sequence[int]] | None = None,
+    target_positions: Sequence[Sequence[int]] | None = None,
 ) -> Batch:
     """Pad a micro-batch and shift its labels right for teacher forcing; without a first token there is no decoder.
 
@@ -85,6 +90,7 @@ def collate(
     """
     if not sources:
         sources, labels, token_types = [[pad_id]], [[IGNORED_LABEL]], None if token_types is None else [[0]]
+        target_positions = None  # of one token
     padded_labels = pad(labels, IGNORED_LABEL)
     shifted = None
     if decoder_start_id is not None:
@@ -97,12 +103,14 @@ def collate(
         labels=padded_labels,
         decoder_input_ids=shifted,
         token_type_ids=None if token_types is None else pad(token_types, 0),
+        target_positions=None if target_positions is None else pad(target_positions, 0),
     )
 
 
 def collate_rows(rows: Mapping[str, Any], pad_id: int, decoder_start_id: int | None) -> Batch:
     """`collate` of tokenised examples, column by column."""
-    return collate(rows["input_ids"], rows["labels"], pad_id, decoder_start_id, rows.get("token_type_ids"))
+    more = (rows.get("token_type_ids"), rows.get("target_positions"))
+    return collate(rows["input_ids"], rows["labels"], pad_id, decoder_start_id, *more)
 
 
 def model_columns(split: datasets.Dataset) -> datasets.Dataset:

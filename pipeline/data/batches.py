@@ -15,7 +15,7 @@ import datasets
 
 from pipeline.data.batch import Batch, collate_rows, model_columns
 from pipeline.data.limits import length_batches
-from pipeline.data.noise import Noise
+from pipeline.data.noise import Noise, noised
 
 # Batches are cut from runs of this many examples sorted by length: little padding, still well mixed.
 BUCKET_EXAMPLES = 2048
@@ -110,7 +110,7 @@ class TrainingBatches:
         plan: which examples form which step.
         rank: this data-parallel rank.
         pad_id: padding token.
-        decoder_start_id: first token of the decoder; none for a classifier.
+        decoder_start_id: first token of the decoder; none for an encoder alone.
         noise: what every example goes through anew in every epoch.
     """
 
@@ -140,6 +140,5 @@ class TrainingBatches:
         rows = self.split[examples] if examples else {name: [] for name in self.split.column_names}
         if self.noise is not None:
             randoms = [random.Random(f"{self.plan.seed}:{epoch}:{i}") for i in examples]
-            noised = list(map(self.noise, rows["input_ids"], rows["labels"], randoms))
-            rows = {**rows, "input_ids": [ids for ids, _ in noised], "labels": [labels for _, labels in noised]}
+            rows = noised(rows, self.noise, randoms)
         return collate_rows(rows, self.pad_id, self.decoder_start_id)

@@ -9,8 +9,8 @@ from pipeline.config.errors import UserError
 from pipeline.data.arrow_records import parquet_records, saved_records
 from pipeline.data.records import Records
 from pipeline.data.split_paths import (
-    FORMATS,
     ONE_SPLIT,
+    READ,
     REMEDIES,
     SEVERAL_SPLITS,
     check_format,
@@ -52,7 +52,7 @@ def _folder_records(split: str, folder: Path) -> Records:
     if not is_saved(folder):
         raise UserError(
             f"{folder}, the data of split '{split}', is a folder without {ONE_SPLIT} or {SEVERAL_SPLITS}",
-            f"a folder made by save_to_disk, or a file ({', '.join(FORMATS)})",
+            f"a folder made by save_to_disk, or a file ({READ})",
             f"set task.corpus.files.{split} to a file",
         )
     splits = saved_records(folder)

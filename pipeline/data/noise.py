@@ -1,23 +1,42 @@
 """What examples go through before a model learns from them, by name; `Objective.noise` says which.
 
-Infilling is the noise of BART's pre-training: spans of tokens become one mask token (BART paper, section 2.2).
+Infilling is the noise of BART's pre-training: spans of tokens become one mask token (BART paper, section 2.2). That of
+BERT's is in `masking`.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline.data.masking import Masking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Token ids and labels of an example, noised by a source of randomness of its own.
-Noise = Callable[[list[int], list[int], random.Random], tuple[list[int], list[int]]]
-
 MASKED_FRACTION = 0.3
 MEAN_SPAN_TOKENS = 3.0
+
+
+class Noise(Protocol):
+    """What an example becomes."""
+
+    def num_targets(self, ids: list[int], labels: list[int]) -> int:
+        """Target tokens of the example however it is noised; batches are planned by them."""
+        ...
+
+    def __call__(self, ids: list[int], labels: list[int], rng: random.Random) -> dict[str, list[int]]:
+        """The columns of a batch that change, for one example.
+
+        Args:
+            ids: its token ids.
+            labels: what is to be said.
+            rng: a source of randomness of its own.
+        """
+        ...
 
 
 def noise_of(name: str | None, tokenizer: PreTrainedTokenizerBase) -> Noise | None:
@@ -25,14 +44,47 @@ def noise_of(name: str | None, tokenizer: PreTrainedTokenizerBase) -> Noise | No
     return None if name is None else NOISES[name](tokenizer)
 
 
-def infilling(tokenizer: PreTrainedTokenizerBase) -> Noise:
+def noised(rows: Mapping[str, Any], noise: Noise, randoms: Iterable[random.Random]) -> dict[str, Any]:
+    """Tokenised examples, column by column, after a noise.
+
+    Args:
+        rows: columns `input_ids`, `labels` and others, which stay.
+        noise: what they go through.
+        randoms: one for each example.
+    """
+    examples = list(map(noise, rows["input_ids"], rows["labels"], randoms))
+    changed = examples[0] if examples else {}
+    return {**rows, **{name: [example[name] for example in examples] for name in changed}}
+
+
+def held_out(rows: Mapping[str, Any], noise: Noise, examples: Iterable[int]) -> dict[str, Any]:
+    """`noised`, always in the same way: what an example of a held-out split becomes is decided by its number alone.
+
+    So losses of all models and at all times are those of one and the same question.
+    """
+    return noised(rows, noise, (random.Random(f"held out:{example}") for example in examples))
+
+
+@dataclass(frozen=True)
+class Infilling:
     """Holes in the source; the target stays whole."""
-    mask_id = int(tokenizer.mask_token_id)
-    return lambda ids, labels, rng: (infill(ids, mask_id, rng), labels)
+
+    mask_id: int
+
+    def num_targets(self, ids: list[int], labels: list[int]) -> int:
+        """See `Noise.num_targets`."""
+        return len(labels)
+
+    def __call__(self, ids: list[int], labels: list[int], rng: random.Random) -> dict[str, list[int]]:
+        """See `Noise`."""
+        return {"input_ids": infill(ids, self.mask_id, rng), "labels": labels}
 
 
 # Name -> what makes the noise for a tokenizer.
-NOISES: dict[str, Callable[[PreTrainedTokenizerBase], Noise]] = {"infilling": infilling}
+NOISES: dict[str, Callable[[PreTrainedTokenizerBase], Noise]] = {
+    "infilling": lambda tokenizer: Infilling(int(tokenizer.mask_token_id)),
+    "masking": Masking.of,
+}
 
 
 def infill(ids: list[int], mask_id: int, rng: random.Random) -> list[int]:

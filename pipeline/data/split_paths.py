@@ -8,14 +8,15 @@ from pathlib import Path
 from pipeline.config.build import nearest
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.sections.task import CorpusConfig
-from pipeline.data.text_files import GZIP
+from pipeline.data.text_files import PACKINGS
 
 SPLITS = ("train", "validation", "test")
 # The file of a folder made by `save_to_disk`: of one data set, of several splits.
 ONE_SPLIT, SEVERAL_SPLITS = "state.json", "dataset_dict.json"
-TEXT_FILES = (".jsonl", ".json", ".csv", ".tsv")
-FORMATS = (*TEXT_FILES, *(f"{suffix}{GZIP}" for suffix in TEXT_FILES), ".parquet")
-PACKED = (".zip", ".zst", ".bz2", ".xz", ".7z", ".tar", ".tgz", ".lz4", ".rar")
+TEXT_FILES = (".jsonl", ".json", ".csv", ".tsv", ".txt")
+FORMATS = (*TEXT_FILES, *(f"{suffix}{packing}" for suffix in TEXT_FILES for packing in PACKINGS), ".parquet")
+READ = f"{', '.join(TEXT_FILES)}, each also {' or '.join(PACKINGS)}, or .parquet"  # for messages
+PACKED = (".zip", ".zst", ".bz2", ".7z", ".tar", ".tgz", ".lz4", ".rar")
 OTHER_NAMES = dict.fromkeys(("dev", "development", "val", "valid", "eval", "evaluation"), "validation")
 # How a split that is not there can be had, for messages.
 REMEDIES = {"validation": ", or data.split_validation=0.1", "test": ", or data.split_test=0.1"}
@@ -56,7 +57,7 @@ def split_paths(files: Mapping[str, str], root: Path) -> dict[str, Path]:
         there = ", ".join(_readable(root)[:8])
         error = UserError(
             "; ".join(f"data file {path} does not exist (split '{split}')" for split, path in missing.items()),
-            f"a file ({', '.join(FORMATS)}) or a folder of save_to_disk for each of train, validation and test",
+            f"a file ({READ}) or a folder of save_to_disk for each of train, validation and test",
             ("write paths without ~, which only a shell reads; " if by_shell else "")
             + "set data.root, or "
             + "; ".join(f"task.corpus.files.{name}{REMEDIES.get(name, '')}" for name in missing)
@@ -88,15 +89,18 @@ def check_format(path: Path) -> None:
     """
     suffix, packed = text_suffix(path), path.suffix.lower()
     if suffix not in TEXT_FILES and packed != ".parquet":
-        change = f"unpack it: of packed files only {GZIP} is read" if packed in PACKED else "convert the file"
-        raise UserError(f"data file {path}", f"files ending in {', '.join(FORMATS)}", change)
+        unpack = f"unpack it: of packed files only {' and '.join(PACKINGS)} are read"
+        raise UserError(
+            f"data file {path}", f"files ending in {READ}", unpack if packed in PACKED else "convert the file"
+        )
     if path.stat().st_size == 0:
         raise UserError(f"data file {path} is empty", "at least one example", "check the file")
 
 
 def text_suffix(path: Path) -> str:
     """What a file's name says of its format, packed or not."""
-    return Path(path.name.lower().removesuffix(GZIP)).suffix
+    name = Path(path.name.lower())
+    return Path(name.stem if name.suffix in PACKINGS else name).suffix
 
 
 def is_saved(folder: Path) -> bool:

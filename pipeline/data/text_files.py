@@ -1,10 +1,11 @@
-"""Text files as people and programs write them: UTF-8, with or without a byte order mark, packed by gzip or not."""
+"""Text files as people and programs write them: UTF-8, with or without a byte order mark, maybe packed."""
 
 from __future__ import annotations
 
 import codecs
 import gzip
 import io
+import lzma
 import re
 import zlib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import BinaryIO, TextIO, cast
 
 from pipeline.config.errors import UserError
 
-GZIP = ".gz"
+PACKINGS = (".gz", ".xz")  # ends of names of files that are unpacked on the way
 LINE_END = re.compile(rb"\r\n|\r|\n")  # what editors count
 
 
@@ -23,7 +24,7 @@ def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
     """A text file to be read while the block runs; what goes wrong in reading it is the user's to mend.
 
     Args:
-        path: the file; one that ends in .gz is unpacked on the way.
+        path: the file; one that ends in .gz or .xz is unpacked on the way.
         newline: as `open` takes it.
 
     Raises:
@@ -39,13 +40,18 @@ def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
                     "text in UTF-8",
                     f"save the file as UTF-8, {_conversion(path)}",
                 ) from None
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"data file {path} cannot be read: {reason}", "a whole, readable file", "mend it") from error
 
 
 def _opened(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path) if path.suffix.lower() == GZIP else path.open("rb"))
+    match path.suffix.lower():
+        case ".gz":
+            return cast(BinaryIO, gzip.open(path))
+        case ".xz":
+            return cast(BinaryIO, lzma.open(path))
+    return path.open("rb")
 
 
 def _conversion(path: Path) -> str:

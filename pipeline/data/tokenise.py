@@ -20,6 +20,7 @@ from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import set_languages, target_ids
 from pipeline.data.limits import cut_row
+from pipeline.data.noise import Noise, noise_of
 from pipeline.storage.atomic import atomic_folder
 
 # BART's special tokens at BART's ids.
@@ -172,15 +173,25 @@ def _token_ids(
     rows: dict[str, list[str]], tokenizer: PreTrainedTokenizerBase, task: TaskConfig, labels: Sequence[str]
 ) -> dict[str, list[Any]]:
     columns = _source_ids(rows["source"], rows.get("second"), tokenizer, task)
-    if task.facts.target_is_source:
-        target, target_cut, lengths = columns["input_ids"], columns["source_cut"], columns["uncut_source_tokens"]
-    else:
-        names = rows["target"]
-        whole = [[labels.index(name)] for name in names] if task.facts.has_labels else target_ids(tokenizer, names)
-        target, target_cut = _cut(whole, task.max_target_tokens, tokenizer)
-        lengths = [len(row) for row in whole]
-    columns |= {"labels": target, "target_cut": target_cut, "uncut_target_tokens": lengths}
+    if (noise := noise_of(task.facts.noise, tokenizer)) is not None:
+        assert task.facts.target_is_source
+        return {**columns, **_noised_targets(columns["input_ids"], noise)}
+    names = rows["target"]
+    whole = [[labels.index(name)] for name in names] if task.facts.has_labels else target_ids(tokenizer, names)
+    target, target_cut = _cut(whole, task.max_target_tokens, tokenizer)
+    columns |= {"labels": target, "target_cut": target_cut, "uncut_target_tokens": [len(row) for row in whole]}
     return {**columns, "target_tokens": [len(ids) for ids in target]}
+
+
+def _noised_targets(ids: list[list[int]], noise: Noise) -> dict[str, list[Any]]:
+    """Of sources that are their own targets; what they lose to the limit is counted with the sources."""
+    lengths = list(map(noise.num_targets, ids, ids))
+    return {
+        "labels": ids,
+        "target_cut": [False] * len(ids),
+        "uncut_target_tokens": lengths,
+        "target_tokens": lengths,
+    }
 
 
 def _pair_ids(

@@ -1,8 +1,9 @@
-"""What a model says without generating: labels of a classifier, the mean loss of any model. Sharded over the ranks."""
+"""What a model says without generating: labels of a classifier, the likelihood of targets. Sharded over the ranks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import datasets
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from pipeline.data.batch import IGNORED_LABEL, Batch, collate_rows, model_columns
 from pipeline.data.batches import generation_batches
+from pipeline.data.noise import Noise, held_out
 from pipeline.models.forward import position_logits, start_token
 
 if TYPE_CHECKING:
@@ -50,8 +52,21 @@ def predict_labels(
     return [merged[index] for index in range(len(split))]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenScores:
+    """How well a model knows the next or the hidden token.
+
+    Args:
+        loss: mean cross-entropy of a target token.
+        accuracy: target tokens that are the likeliest, in percent.
+    """
+
+    loss: float
+    accuracy: float
+
+
 @torch.inference_mode()
-def mean_loss(
+def token_scores(
     model: PreTrainedModel,
     split: datasets.Dataset,
     *,
@@ -59,21 +74,34 @@ def mean_loss(
     rank: int,
     num_ranks: int,
     gather: Callable[[Any], list[Any]],
-) -> float:
-    """Mean cross-entropy per target token of a whole split, teacher-forced; arguments as of `predict_labels`."""
+    noise: Noise | None = None,
+) -> TokenScores:
+    """Scores of the target tokens of a whole split, teacher-forced; arguments as of `predict_labels`.
+
+    With a noise they are those of the noised examples, always noised in the same way.
+    """
     lengths = [s + t for s, t in zip(split["source_tokens"][:], split["target_tokens"][:], strict=True)]
-    total, num_tokens = 0.0, 0
-    for _, batch, logits in _forward(model, split, lengths, batch_tokens, rank, num_ranks):
+    total, num_right, num_tokens = 0.0, 0, 0
+    for _, batch, logits in _forward(model, split, lengths, batch_tokens, rank, num_ranks, noise):
+        labels = batch.labels.flatten()
         losses = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), batch.labels.flatten(), ignore_index=IGNORED_LABEL, reduction="sum"
+            logits.flatten(0, 1).float(), labels, ignore_index=IGNORED_LABEL, reduction="sum"
         )
+        num_right += int((logits.argmax(dim=-1).flatten() == labels).sum())
         total, num_tokens = total + float(losses), num_tokens + batch.num_target_tokens
-    parts = gather((total, num_tokens))
-    return float(sum(loss for loss, _ in parts) / max(1, sum(tokens for _, tokens in parts)))
+    parts = gather((total, num_right, num_tokens))
+    summed_loss, right, tokens = (sum(part) for part in zip(*parts, strict=True))
+    return TokenScores(loss=float(summed_loss / max(1, tokens)), accuracy=100 * right / max(1, tokens))
 
 
 def _forward(
-    model: PreTrainedModel, split: datasets.Dataset, lengths: list[int], batch_tokens: int, rank: int, num_ranks: int
+    model: PreTrainedModel,
+    split: datasets.Dataset,
+    lengths: list[int],
+    batch_tokens: int,
+    rank: int,
+    num_ranks: int,
+    noise: Noise | None = None,
 ) -> Iterator[tuple[list[int], Batch, Tensor]]:
     """This rank's batches: which examples, the batch, its logits."""
     was_training = model.training
@@ -81,6 +109,7 @@ def _forward(
     rows, start = model_columns(split), start_token(model.config)
     device = next(iter(model.state_dict().values())).device
     for examples in generation_batches(lengths, batch_tokens, num_ranks)[rank]:
-        batch = collate_rows(rows[examples], model.config.pad_token_id, start).to(device)
+        chosen = rows[examples] if noise is None else held_out(rows[examples], noise, examples)
+        batch = collate_rows(chosen, model.config.pad_token_id, start).to(device)
         yield examples, batch, position_logits(model(**batch.inputs))
     model.train(was_training)

@@ -25,7 +25,7 @@ from pipeline.models.token_tables import share_tables, stored_users
 
 # What other heads and other versions of transformers leave in files, and what models do without.
 HARMLESS = re.compile(r"(^|\.)(position_ids|version|final_logits_bias)$")
-OTHER_HEADS = re.compile(r"^(cls|lm_head|qa_outputs)\.|(^|\.)pooler\.")  # in the file of a classifier's encoder
+OTHER_HEADS = re.compile(r"^(cls|lm_head|qa_outputs|classifier)\.|(^|\.)pooler\.")  # in the file of an encoder
 FLOATS = {"F64", "F32", "F16", "BF16"}
 CHANGE = "name a folder that save_pretrained of a whole model has written"
 
@@ -35,7 +35,7 @@ class Account:
     """What a checkpoint lacks of a model and what it holds besides; names of tensors, sorted.
 
     Args:
-        drawn: of a classifier's head, made from scratch.
+        drawn: of an encoder's head, made from scratch.
         unused: what the model has no place for.
     """
 
@@ -73,28 +73,28 @@ def stored_tensors(name: str) -> dict[str, Any]:
     return tensors
 
 
-def load_checkpoint(model_config: PretrainedConfig, name: str, classifies: bool = False) -> PreTrainedModel:
+def load_checkpoint(model_config: PretrainedConfig, name: str, draws_head: bool = False) -> PreTrainedModel:
     """The model of a configuration with the weights of a checkpoint, in fp32.
 
     Args:
         model_config: the configuration; it knows which matrices are one (`token_tables`).
         name: folder or hub name.
-        classifies: a classifier's head that the checkpoint lacks, or has for other labels, starts from scratch.
+        draws_head: an encoder's head that the checkpoint lacks, or has for other labels, starts from scratch.
 
     Raises:
         UserError: tensors are missing or have other shapes.
     """
     tensors = stored_tensors(name)
-    model, _ = _filled(model_config, name, tensors, classifies)
+    model, _ = _filled(model_config, name, tensors, draws_head)
     share_tables(model, stored_users(model_config, tensors))
     return model
 
 
-def account_of(model_config: PretrainedConfig, name: str, classifies: bool = False) -> Account:
+def account_of(model_config: PretrainedConfig, name: str, draws_head: bool = False) -> Account:
     """What `load_checkpoint` would make of a checkpoint, without reading weights; arguments and errors are the same."""
     # One zero that is seen everywhere: of the right shape, and of no size.
     outlines = {key: torch.zeros(()).expand(tensor.get_shape()) for key, tensor in stored_tensors(name).items()}
-    return _filled(model_config, name, outlines, classifies)[1]
+    return _filled(model_config, name, outlines, draws_head)[1]
 
 
 def check_finite(name: str, account: Account) -> None:
@@ -114,7 +114,7 @@ def check_finite(name: str, account: Account) -> None:
 
 
 def _filled(
-    model_config: PretrainedConfig, name: str, tensors: Mapping[str, Any], classifies: bool
+    model_config: PretrainedConfig, name: str, tensors: Mapping[str, Any], draws_head: bool
 ) -> tuple[PreTrainedModel, Account]:
     family = family_of(model_config)
     prefix = f"{family.model_class.base_model_prefix}."
@@ -131,7 +131,7 @@ def _filled(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # refused below, with names
         )
-    return model, _accounted(family, name, tensors, found, classifies)
+    return model, _accounted(family, name, tensors, found, draws_head)
 
 
 def _check_tables(model_config: PretrainedConfig, name: str, tensors: Mapping[str, Any]) -> None:
@@ -163,18 +163,18 @@ def _check_shapes(name: str, wrong: Mapping[str, Sequence[Any]]) -> None:
 
 
 def _accounted(
-    family: Family, name: str, tensors: Collection[str], found: Mapping[str, Any], classifies: bool
+    family: Family, name: str, tensors: Collection[str], found: Mapping[str, Any], draws_head: bool
 ) -> Account:
     missing, mismatched = set(found["missing_keys"]), {key: sizes for key, *sizes in found["mismatched_keys"]}
     unused = sorted(key for key in found["unexpected_keys"] if not _is_harmless(key, family))
     drawn: set[str] = set()
-    if classifies:
-        classifier = family.head[0]
-        # An encoder's file has no classifier; what else belongs to its head is then as new as that.
-        new = family.head if not any(key.startswith(classifier) for key in tensors) else ()
-        drawn = {key for key in missing if key.startswith(new)} | {
-            key for key in mismatched if key.startswith(classifier)
-        }
+    if draws_head and family.head:
+        head = family.head[0]
+        # An encoder's file has no such head; what else belongs to it is then as new as that.
+        new = family.head if not any(key.startswith(head) for key in tensors) else ()
+        # A head over the vocabulary has rows for tokens, not for labels: of another size it is a mistake.
+        other_labels = {key for key in mismatched if key.startswith(head)} if family.lm_head is None else set()
+        drawn = {key for key in missing if key.startswith(new)} | other_labels
     if lacking := sorted(missing - drawn - {*family.computed}):
         besides = f"; it has no place for {_listed(unused)}" if unused else ""
         raise UserError(
@@ -187,7 +187,8 @@ def _accounted(
 
 
 def _is_harmless(key: str, family: Family) -> bool:
-    return bool(HARMLESS.search(key)) or (family.decoder is None and bool(OTHER_HEADS.search(key)))
+    is_other_head = family.decoder is None and not key.startswith(family.head) and OTHER_HEADS.search(key)
+    return bool(HARMLESS.search(key) or is_other_head)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from pipeline.config.errors import UserError
+from pipeline.config.objectives import ModelKind
 from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.data.numbered_tokens import TokenNumbers
 from pipeline.quantization.prepare import AttentionSite, Sites
@@ -32,28 +33,31 @@ class Family:
 
     Args:
         name: `model_type` of its configurations.
+        kind: of its models.
         model_class: the class that is trained and packed.
         attention_class: its attention module.
         linears: name of the attention's query, key, value and output linears, from the attention module; `..` is its
             parent.
         encoder: the encoder's layers.
-        decoder: the decoder's layers; none for encoders alone, which classify.
+        decoder: the decoder's layers; none for encoders alone.
         post_activations: pattern of the names of linears that follow an activation function.
         embeddings: users of the token embedding, its first name first.
         positions: learned position tables; computed ones are not listed.
         computed: tensors that the architecture computes: neither trained nor stored.
         lm_head: the output projection; none without one.
         splits_vocabulary: whether a configuration may ask for a vocabulary of sources and another of targets.
-        head: beginnings of the names of a classifier's head: the classifier itself, then what an encoder may lack, too.
+        head: beginnings of the names of the head that an encoder may lack: the head itself, then what goes with it.
         start: the setting of the token that decoding starts with where a configuration names none, as the family
             documents it; none where it depends on the language.
         first_layer_only: parts of parameter names that only the first layer of a stack has; they stay with it.
         dropout: the setting of the residual dropout.
         num_positions: the longest sequence in tokens, or none without a limit, of a configuration.
         from_scratch: the configuration of a model with random weights, for an architecture and a tokenizer.
+        other_kinds: adapters of the same family's models of other kinds.
     """
 
     name: str
+    kind: ModelKind = "seq2seq"
     model_class: type[PreTrainedModel]
     attention_class: type[nn.Module]
     linears: tuple[str, str, str, str]
@@ -71,6 +75,7 @@ class Family:
     dropout: str = "dropout"
     num_positions: Callable[[PretrainedConfig], int | None] = lambda config: int(config.max_position_embeddings)
     from_scratch: Callable[[ArchitectureConfig, TokenNumbers], PretrainedConfig]
+    other_kinds: tuple[Family, ...] = ()
 
     @property
     def stacks(self) -> tuple[LayerList, ...]:

@@ -25,7 +25,7 @@ def fit(model: ModelConfig, tokenizer: PreTrainedTokenizerBase, task: TaskConfig
     Args:
         model: where the model comes from.
         tokenizer: the model's; changed in place where it ends no texts.
-        task: its languages decide with which token decoding starts.
+        task: its languages decide with which token decoding starts, its noise whether a mask token is needed.
 
     Returns:
         What has been changed, for people.
@@ -44,6 +44,12 @@ def fit(model: ModelConfig, tokenizer: PreTrainedTokenizerBase, task: TaskConfig
                 else "a tokenizer that knows which token ends a text",
                 f"name one of its tokens as {setting} in tokenizer_config.json, or {OTHER_TOKENIZER}",
             )
+    if task.facts.noise is not None and tokenizer.mask_token_id is None:
+        raise UserError(
+            f"task.objective={task.objective} with a tokenizer that has no mask token",
+            "a tokenizer with one",
+            "set model.tokenizer, or leave model.pretrained empty to train one",
+        )
     model_config = teacher_config(model, tokenizer, task)
     check_fit(model_config, tokenizer, str(model.pretrained or name))
     if not generates:

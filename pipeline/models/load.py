@@ -13,13 +13,14 @@ from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrai
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.config.errors import UserError
+from pipeline.config.objectives import ModelKind
 from pipeline.config.sections.model import ModelConfig
 from pipeline.config.sections.task import TaskConfig
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import decoding_start
 from pipeline.data.numbered_tokens import TokenNumbers
 from pipeline.models.checkpoint import Account, account_of, check_finite, load_checkpoint, stored_tensors
-from pipeline.models.families import family_named, family_of
+from pipeline.models.families import become, family_named, family_of
 from pipeline.models.special_tokens import check_numbers, special_tokens
 from pipeline.models.starting_point import StartingPoint, check_format
 from pipeline.models.token_tables import remember_tables, stored_tables, stored_users, unclear_user
@@ -38,8 +39,8 @@ def load_teacher(
     Args:
         model: where it comes from.
         tokenizer: its tokenizer; a model from scratch takes size and special tokens from it.
-        task: its languages decide with which token decoding starts.
-        seed: seed of weights from scratch, also of a classifier's on top of a pre-trained encoder.
+        task: says which kind of model; its languages decide with which token decoding starts.
+        seed: seed of weights from scratch, also of a head's on top of a pre-trained encoder.
         labels: of a classification task.
 
     Raises:
@@ -55,14 +56,14 @@ def load_teacher(
 def teacher_config(
     model: ModelConfig, tokenizer: TokenNumbers, task: TaskConfig, labels: Sequence[str] = ()
 ) -> PretrainedConfig:
-    """`read_model_config`, with the first tokens of the task's languages, which only a whole tokenizer writes."""
-    config = read_model_config(model, tokenizer, labels)
+    """`read_model_config` of a task's kind, with the first tokens of its languages, which a whole tokenizer writes."""
+    config = read_model_config(model, tokenizer, labels, task.facts.model)
     config.update(decoding_start(tokenizer, task))
     return config
 
 
 def read_model_config(
-    model: ModelConfig, tokenizer: TokenNumbers | None, labels: Sequence[str] = ()
+    model: ModelConfig, tokenizer: TokenNumbers | None, labels: Sequence[str] = (), kind: ModelKind | None = None
 ) -> PretrainedConfig:
     """The teacher's configuration without its weights: layers, width, positions, tables, special tokens, labels.
 
@@ -71,19 +72,21 @@ def read_model_config(
         tokenizer: names the special tokens that a checkpoint's configuration does not, and none leaves them out; a
             model from scratch takes its size and special tokens from it.
         labels: of a classification task.
+        kind: what the model shall be, whatever its checkpoint was; none: what its family usually is.
 
     Raises:
-        UserError: nothing readable at that name, another family, or no safetensors.
+        UserError: nothing readable at that name, another family, one that is never of the kind, or no safetensors.
     """
     if model.pretrained:
         config = pretrained_config(model.pretrained, model.family)
+        become(config, kind)
         named, _ = PretrainedConfig.get_config_dict(model.pretrained)
         _read_tables(config, model.pretrained, named)
         if tokenizer is not None:
             _complete_tokens(config, model.pretrained, named, tokenizer)
     else:
         assert tokenizer is not None, "of a model from scratch it is known"
-        config = family_named(family_name(model)).from_scratch(model.architecture, tokenizer)
+        config = family_named(family_name(model), kind).from_scratch(model.architecture, tokenizer)
         config._attn_implementation = ATTENTION
     if labels:
         config.num_labels = len(labels)  # before the names: it makes default ones
@@ -115,13 +118,13 @@ def pretrained_labels(model: ModelConfig) -> list[str] | None:
 def load_pretrained(
     model: ModelConfig, vocab_size: int, labels: Sequence[str] = (), model_config: PretrainedConfig | None = None
 ) -> PreTrainedModel:
-    """A model from a hub name or a folder, weights from safetensors only; a missing classifier starts from scratch.
+    """A model from a hub name or a folder, weights from safetensors only; a missing head starts from scratch.
 
     Args:
         model: where it comes from.
         vocab_size: tokens of its tokenizer.
         labels: of a classification task.
-        model_config: its configuration, if it has been read.
+        model_config: its configuration, if it has been read; it says of which kind the model is.
 
     Raises:
         UserError: fewer embeddings than tokens, or weights that are missing or have other shapes.
@@ -134,15 +137,18 @@ def load_pretrained(
             "set model.tokenizer",
         )
     config._attn_implementation = ATTENTION
-    return load_checkpoint(config, name, classifies=bool(labels))
+    return load_checkpoint(config, name, draws_head=True)
 
 
-def check_checkpoint(model: ModelConfig, tokenizer: TokenNumbers | None = None) -> Account:
+def check_checkpoint(
+    model: ModelConfig, tokenizer: TokenNumbers | None = None, kind: ModelKind | None = None
+) -> Account:
     """Whether a checkpoint holds a whole model, of finite numbers, before it is copied or any worker starts.
 
     Args:
         model: where it lies.
         tokenizer: as of `read_model_config`.
+        kind: as of `read_model_config`.
 
     Raises:
         UserError: no safetensors, tensors that are missing, have other shapes or are not finite, special tokens without
@@ -151,9 +157,9 @@ def check_checkpoint(model: ModelConfig, tokenizer: TokenNumbers | None = None) 
     name = str(model.pretrained)
     if Path(name).is_dir():
         check_format(Path(name), name)  # before the configuration: it may be all that such a folder has
-    config = read_model_config(model, tokenizer)
+    config = read_model_config(model, tokenizer, kind=kind)
     check_numbers(config, name)  # or transformers fails where it builds the table
-    account = account_of(config, name, classifies=family_of(config).decoder is None)
+    account = account_of(config, name, draws_head=True)
     check_finite(name, account)
     return account
 

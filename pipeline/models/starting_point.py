@@ -21,7 +21,7 @@ class StartingPoint:
 
     Args:
         family: its name.
-        num_layers: encoder and decoder layers; 0 decoder layers: an encoder alone, which classifies.
+        num_layers: encoder and decoder layers; 0 decoder layers: an encoder alone.
         num_positions: longest sequence in tokens; none: without a limit.
     """
 
@@ -42,7 +42,7 @@ class _Settings:
     @property
     def kinds(self) -> tuple[ModelKind, ...]:
         """Which kinds of models the family has."""
-        return ("classifier",) if self.decoder is None else ("seq2seq",)
+        return ("classifier", "masked LM") if self.decoder is None else ("seq2seq",)
 
 
 SETTINGS = {

@@ -59,13 +59,16 @@ def teacher_shape(model_config: PretrainedConfig) -> TeacherShape:
         output=None if sites.lm_head is None else sites.matrix_of[sites.lm_head],
         positions=tuple(_table(model, name) for name in sites.positions),
         token_types=int(getattr(model_config, "type_vocab_size", 0)),
-        classifier=tuple(_linear(name, linear) for name, linear in _classifier(model, family)),
+        head=tuple(_linear(name, linear) for name, linear in _head(model, family, sites)),
+        head_reads_targets=family.kind == "masked LM",
+        head_norms=sum(name.startswith(_head_names(family)) for name, _ in _norms(model)),
         norm_shifts=all(getattr(norm, "bias", None) is not None for _, norm in _norms(model)),
         activation=_activation(model_config),
         scales_embeddings=bool(getattr(model_config, "scale_embedding", False)),
         scales_scores=scales != {1.0},
         scales_output=bool(getattr(model_config, "scale_decoder_outputs", False)),
-        logits_bias=hasattr(model, "final_logits_bias"),
+        logits_bias=hasattr(model, "final_logits_bias") or _has_trained_bias(model, sites),
+        trains_logits_bias=_has_trained_bias(model, sites),
     )
     _check(model, shape)
     return shape
@@ -78,7 +81,8 @@ def _stack(model: PreTrainedModel, family: Family, sites: Sites, stack: LayerLis
     of_attention = {name: site for site in attentions for name in (site.query, site.key, site.value, site.output)}
     into = [name for name in linears if name not in of_attention and name not in sites.post_activations]
     norms = [name for name, _ in _norms(model)]
-    outer = [name for name in norms if name.startswith(_outer(family, stack)) and not _is_inside(name, family)]
+    beside = [name for name in norms if not _is_inside(name, family) and not name.startswith(_head_names(family))]
+    outer = [name for name in beside if name.startswith(_outer(family, stack))]
     relative = (
         parameter.numel()
         for name, parameter in model.named_parameters()
@@ -139,10 +143,20 @@ def _table(model: PreTrainedModel, name: str) -> TableShape:
     return TableShape(name=name, rows=model.get_submodule(name).weight.shape[0])
 
 
-def _classifier(model: PreTrainedModel, family: Family) -> list[tuple[str, nn.Linear]]:
-    """The linears of a classifier's head, in the order in which they are applied."""
-    head = tuple(name.removesuffix(".") for name in family.head)  # none: no name starts with it
-    return [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear) and name.startswith(head)]
+def _head_names(family: Family) -> tuple[str, ...]:
+    """Beginnings of the names of what lies behind an encoder; none: no name starts with it."""
+    return tuple(name.removesuffix(".") for name in family.head)
+
+
+def _head(model: PreTrainedModel, family: Family, sites: Sites) -> list[tuple[str, nn.Linear]]:
+    """The linears of an encoder's head but for the output projection, in the order in which they are applied."""
+    linears = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    return [(name, one) for name, one in linears if name.startswith(_head_names(family)) and name != sites.lm_head]
+
+
+def _has_trained_bias(model: PreTrainedModel, sites: Sites) -> bool:
+    """Whether the output projection has a bias that is a parameter."""
+    return sites.lm_head is not None and getattr(model.get_submodule(sites.lm_head), "bias", None) is not None
 
 
 def _norms(model: PreTrainedModel) -> list[tuple[str, nn.Module]]:

@@ -9,7 +9,7 @@ from functools import partial
 
 from pipeline.report.columns import Column, number_column
 from pipeline.report.results import MIB
-from pipeline.report.search_costs import BYTES_KEY, Front, known_costs, marked
+from pipeline.report.search_costs import BYTES_KEY, Front, in_words, known_costs, marked
 from pipeline.report.search_numbers import counted, significant
 from pipeline.report.search_results import SearchPoint, SearchResults
 
@@ -91,7 +91,7 @@ def saving_columns(results: SearchResults) -> list[Column[SearchPoint]]:
         return saved(key, results, known_costs(point))
 
     parts = (("size saved", results.size_cost), ("inference saved", results.inference_cost))
-    return [number_column(title, f"of T's {key}", partial(value, key), "{:.1f}%") for title, key in parts]
+    return [number_column(title, f"of T's {in_words(key)}", partial(value, key), "{:.1f}%") for title, key in parts]
 
 
 def quality_columns(results: SearchResults) -> list[Column[SearchPoint]]:

@@ -68,6 +68,11 @@ def cost_axis(key: str) -> CostAxis:
     return known.get(key, plain)
 
 
+def in_words(key: str) -> str:
+    """The name of a cost in a sentence."""
+    return {BYTES_KEY: "bytes", LATENCY_KEY: "milliseconds"}.get(key, key)
+
+
 def known_costs(point: SearchPoint) -> dict[str, float]:
     """Everything that a candidate costs, its time among it."""
     return point.costs if point.latency_ms is None else {**point.costs, LATENCY_KEY: point.latency_ms}

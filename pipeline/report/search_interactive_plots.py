@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.report.curves import rounded
 from pipeline.report.pareto import GREY
 from pipeline.report.plotly_look import GRID, described, frame
-from pipeline.report.search_costs import BYTES_KEY
+from pipeline.report.search_costs import BYTES_KEY, LATENCY_KEY, in_words
 from pipeline.report.search_looks import COLOUR_SCALE, LIMIT_COLOUR, LOOKS
 from pipeline.report.search_numbers import axis_ticks, significant
 from pipeline.report.search_results import SearchPoint, SearchResults
@@ -108,7 +108,7 @@ def _axis(scale: Scale, key: str = "") -> dict[str, Any]:
     span = scale.high - scale.low  # plotly's own ticks are good below a decade and crowded above
     steps = {} if span < 0.7 else {"dtick": "D2" if span < 2 else 1}
     ticks = {"type": "log", **steps} if scale.is_log else {}
-    form = "~s" if key not in ("", BYTES_KEY, "latency_ms") else "~g"
+    form = "~s" if key not in ("", BYTES_KEY, LATENCY_KEY) else "~g"
     return {"range": [scale.low, scale.high], "tickformat": form, "automargin": True, **ticks}
 
 
@@ -187,7 +187,7 @@ def hover(point: SearchPoint, results: SearchResults) -> str:
     """Name, what became of it, costs, time, error, W."""
     place = 1 + next(index for index, other in enumerate(results.points) if other is point)
     lines = [f"<b>{escape(point.name)}</b>", f"{point.state}, place {place} of {len(results.points)}"]
-    lines += [f"{value:,.0f} {escape(name.replace('size_', ''))}" for name, value in point.costs.items()]
+    lines += [f"{value:,.0f} {escape(in_words(name))}" for name, value in point.costs.items()]
     if point.latency_ms is not None:
         ends = point.latency_interval_ms
         interval = "" if ends is None else f" ({significant(ends[0], 3)} to {significant(ends[1], 3)})"

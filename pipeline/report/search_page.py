@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.report.columns import Column, cells
 from pipeline.report.document import Chart, Line, document, picture
 from pipeline.report.search_columns import candidate_columns, front_columns
-from pipeline.report.search_costs import Front, marked, pareto_front_of
+from pipeline.report.search_costs import Front, in_words, marked, pareto_front_of
 from pipeline.report.search_curves import error_curves, w_plot
 from pipeline.report.search_interactive_course import curves_figure, w_figure
 from pipeline.report.search_interactive_plots import scatter_figure
@@ -48,6 +48,7 @@ def write_search_page(results: SearchResults, folder: Path) -> Path:
         "objectives": f"{', '.join(front.objectives[:-1])} and {front.objectives[-1]}",
         "num_left_out": front.num_left_out,
         "has_times": any(point.latency_ms is not None for point in results.points),
+        "costs_in_w": " and ".join(map(in_words, (results.size_cost, results.inference_cost))),
         "marked": marked_rows(results, front),
         "guarantee": guarantee_numbers(results),
         "assumptions": assumption_rows(results),
@@ -119,7 +120,7 @@ def _notes(scatters: Sequence[SearchScatter]) -> list[str]:
         "Vertical dashed lines: T, the maximum point, and architectures that have no error here.": any(
             not rule.is_limit for rule in rules
         ),
-        "Tinted: what the limit excludes.": any(rule.is_limit and not rule.arrow for rule in rules),
+        "Tinted: what the limit excludes.": any(rule.is_limit and rule.arrow != "→" for rule in rules),
     }
     return [note for note, is_needed in notes.items() if is_needed]
 

@@ -29,7 +29,8 @@ def teacher_parameters(teacher: TeacherShape) -> Parts:
 
 def _parameters(teacher: TeacherShape, kept: Sequence[KeptStack]) -> Parts:
     tables = sum(table.rows for table in (*teacher.tables, *teacher.positions)) + teacher.token_types
-    ends = tables * teacher.hidden + sum(one.weights(0) + one.biases(0) for one in teacher.classifier)
+    ends = tables * teacher.hidden + sum(one.weights(0) + one.biases(0) for one in teacher.head)
+    ends += teacher.head_norms * teacher.norm_parameters + teacher.trains_logits_bias * teacher.num_logits
     blocks = sum(_linear_parameters(kept).values())
     for stack, layers, _ in kept:
         ends += stack.num_outer_norms * teacher.norm_parameters
@@ -77,7 +78,8 @@ def _modules(student: StudentArchitecture, teacher: TeacherShape) -> Iterator[tu
         yield name, count, student.weight_bits
     for tables, bits in ((teacher.tables, student.embedding_bits), (teacher.positions, NOT_QUANTIZED)):
         for table in tables:
-            yield table.name, table.rows * teacher.hidden, bits
+            bias = table.rows if teacher.trains_logits_bias and table.name == teacher.output else 0
+            yield table.name, table.rows * teacher.hidden + bias, bits
 
 
 def student_operations(
@@ -115,7 +117,7 @@ def _operations(
             ends=_outer_others(stack, teacher, tokens), blocks=layers * _layer_others(stack, teacher, *counts)
         )
     head = teacher.hidden * teacher.num_logits * num_target_tokens
-    head += sum(one.weights(0) for one in teacher.classifier)
+    head += _head_rows(teacher, num_target_tokens) * sum(one.weights(0) for one in teacher.head)
     return Operations(products=products + Parts(ends=2 * head, blocks=0), others=others)
 
 
@@ -144,11 +146,19 @@ def _outer_others(stack: StackShape, teacher: TeacherShape, num_tokens: int) -> 
     return num_tokens * (sums + stack.num_outer_norms * _norm(teacher))
 
 
+def _head_rows(teacher: TeacherShape, num_target_tokens: int) -> int:
+    """Positions that the head reads."""
+    return num_target_tokens if teacher.head_reads_targets else 1
+
+
 def _head_others(teacher: TeacherShape, num_target_tokens: int) -> Parts:
-    """Other operations of the output projection or the classifier."""
+    """Other operations of the output projection and of the head: biases, tanh or activation function, norms."""
     target = num_target_tokens * (teacher.scales_output * teacher.hidden + teacher.logits_bias * teacher.num_logits)
-    tanh = sum(one.outputs for one in teacher.classifier[:-1])
-    return Parts(ends=target + tanh + sum(one.biases(0) for one in teacher.classifier), blocks=0)
+    if teacher.head_reads_targets:
+        each = sum(one.biases(0) + teacher.activation * one.outputs for one in teacher.head)
+        return Parts(ends=target + num_target_tokens * (each + teacher.head_norms * _norm(teacher)), blocks=0)
+    tanh = sum(one.outputs for one in teacher.head[:-1])
+    return Parts(ends=target + tanh + sum(one.biases(0) for one in teacher.head), blocks=0)
 
 
 def _norm(teacher: TeacherShape) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.config.errors import UserError
 from pipeline.search.nas_bench_bert import GLUE_TASKS, encoder_row, is_encoder_row
 from pipeline.search.table import OPTIMISER_STEPS, SearchTable, TableRow, tables_of
+from pipeline.search.table_path import check_is_table
 
 FIELDS = {"name": str, "seed": int, "costs": dict, "errors": dict, "final": str}
 
@@ -30,19 +31,6 @@ def read_tables(path: Path) -> tuple[SearchTable, ...]:
     read: Callable[[str, Mapping[str, Any]], TableRow] = encoder_row if is_bench else row_of
     rows = [read(place, record) for place, record in records]
     return tables_of(rows, GLUE_TASKS if is_bench else OPTIMISER_STEPS)
-
-
-def check_is_table(path: Path) -> None:
-    """Refuse what is no file; an empty path is no table.
-
-    Raises:
-        UserError: as said.
-    """
-    if not path.is_file():
-        what = f"the table '{path}' {'is a folder' if path.is_dir() else 'is not there'}"
-        raise UserError(
-            "no table" if path == Path() else what, "a JSONL file, a row a candidate", "set benchmark.search.table"
-        )
 
 
 def row_of(place: str, record: Mapping[str, Any]) -> TableRow:

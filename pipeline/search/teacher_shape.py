@@ -115,13 +115,17 @@ class TeacherShape:
         output: name of the table that is the output projection; none of a classifier.
         positions: tables of learned positions; computed ones are no parameters.
         token_types: rows of the table that tells the texts of a pair apart.
-        classifier: linear layers that read the first position.
+        head: linear layers between the last layer and the output: of a classifier they read the first position, of a
+            masked LM every target.
+        head_reads_targets: which of the two.
+        head_norms: norms among them.
         norm_shifts: whether norms subtract the mean and add a bias; RMS norms do neither.
         activation: operations per value of the activation function.
         scales_embeddings: whether token vectors are multiplied by a constant.
         scales_scores: whether products of queries and keys are.
         scales_output: whether what the output projection reads is.
-        logits_bias: whether a number is added to every logit; it is stored and never trained.
+        logits_bias: whether a number is added to every logit.
+        trains_logits_bias: whether it is a parameter; else it is stored and never trained.
     """
 
     hidden: int
@@ -131,13 +135,16 @@ class TeacherShape:
     output: str | None
     positions: tuple[TableShape, ...] = ()
     token_types: int = 0
-    classifier: tuple[LinearShape, ...] = ()
+    head: tuple[LinearShape, ...] = ()
+    head_reads_targets: bool = False
+    head_norms: int = 0
     norm_shifts: bool = True
     activation: int
     scales_embeddings: bool = False
     scales_scores: bool = True
     scales_output: bool = False
     logits_bias: bool = False
+    trains_logits_bias: bool = False
 
     @property
     def encoder_layers(self) -> int:

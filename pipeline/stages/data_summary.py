@@ -57,7 +57,8 @@ def described(task: PreparedTask, settings: TaskConfig) -> str:
     parts = [f"data {task.fingerprint}\n\n{text_table(_table(splits))}"]
     if task.labels:
         parts += ["\n".join(f"labels of {name}: {_shares(split.labels)}" for name, split in splits.items())]
-    parts += ["\n\n".join(_shown_examples(task.split("train")))]
+    shown = ("source", "second") if settings.facts.target_is_source else ("source", "second", "target")
+    parts += ["\n\n".join(_shown_examples(task.split("train"), shown))]
     parts += _warnings(splits, task.labels, settings)
     return "\n\n".join(parts)
 
@@ -120,9 +121,9 @@ def _shown_label(label: str) -> str:
     return label if label == _shown(label) else _shown(ascii(label))
 
 
-def _shown_examples(split: TokenisedSplit) -> list[str]:
+def _shown_examples(split: TokenisedSplit, shown: Sequence[str]) -> list[str]:
     rows = split.examples.select(range(min(SHOWN_EXAMPLES, len(split.examples))))
-    columns = [name for name in ("source", "second", "target") if name in rows.column_names]
+    columns = [name for name in shown if name in rows.column_names]
     return [
         "\n".join([f"example {number} of train", *(f"  {name}: {_shown(row[name])}" for name in columns)])
         for number, row in enumerate(rows.select_columns(columns), 1)

@@ -14,6 +14,7 @@ import datasets
 from pipeline.config.changes import with_sections
 from pipeline.config.jobs import TrainsTeacher
 from pipeline.console.progress import ProgressBar
+from pipeline.data.noise import noise_of
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.metrics import (
     HEADLINES,
@@ -24,7 +25,7 @@ from pipeline.evaluation.metrics import (
     texts_of,
     trivial_predictions,
 )
-from pipeline.evaluation.predict import mean_loss, predict_labels
+from pipeline.evaluation.predict import predict_labels, token_scores
 from pipeline.evaluation.tokenizers import chosen_tokenizer, doubts
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.training.collective import gather_objects, rank, world_size
@@ -104,22 +105,28 @@ def validate(
 ) -> dict[str, float]:
     """A model in training on the validation split: loss, the task's metrics, and `score`, the higher the better.
 
-    Without references to compare with, or without `with_scores`, the score is the loss. Every rank calls it.
+    Without references to compare with, or without `with_scores`, the score is the loss. Where validation examples are
+    noised, how many of the hidden tokens are found is told, too. Every rank calls it.
     """
+    facts = config.task.facts
     split, limit = task.split("validation").examples, config.evaluation.max_validation_examples
     split = split if limit is None else split.select(range(min(limit, len(split))))
-    loss = mean_loss(
+    found = token_scores(
         model,
         split,
+        noise=noise_of(facts.noise if facts.is_validated_noised else None, task.tokenizer()),
         batch_tokens=config.evaluation.batch_tokens,
         rank=rank(),
         num_ranks=world_size(),
         gather=gather_objects,
     )
-    if not config.task.facts.has_references or not with_scores:
-        return {"loss": loss, "score": -loss}
-    scores, _ = evaluate_examples(model, task.tokenizer(), split, config, task.labels, intervals=False)
-    return {"loss": loss, **scores, "score": scores[HEADLINES[config.task.metric]]}
+    metrics = {"loss": found.loss, "score": -found.loss}
+    if facts.is_validated_noised:
+        metrics["masked_accuracy"] = found.accuracy
+    if facts.has_references and with_scores:
+        scores, _ = evaluate_examples(model, task.tokenizer(), split, config, task.labels, intervals=False)
+        metrics |= {**scores, "score": scores[HEADLINES[config.task.metric]]}
+    return metrics
 
 
 def standing(validated: dict[str, float]) -> tuple[float, float]:

@@ -17,6 +17,7 @@ OTHER_MODELS: dict[ModelKind, str] = {
     "seq2seq": "set model, e.g. model=seed, or model.pretrained or model.family; or choose a task with labels",
     "classifier": "set experiment=small_classification task={task}, which trains a small one from scratch; or "
     "model=tiny_encoder or model=roberta-base, with students of one number of layers, e.g. sweep.depths=[2]",
+    "masked LM": "set model, e.g. model=tiny_encoder or model=roberta-base, or model.family=bert for one from scratch",
 }
 LONGER = {"tiny": 256, "bart-base": 1024}  # models of conf/model for texts that messages name, and their positions
 

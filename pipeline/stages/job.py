@@ -88,12 +88,6 @@ def open_job(
     )
     config, task = prepare_task(config, storage, start)
     tokenizer = task.tokenizer()
-    if config.task.facts.noise is not None and tokenizer.mask_token_id is None:
-        raise UserError(
-            f"task.objective={config.task.objective} with a tokenizer that has no mask token",
-            "a tokenizer with one",
-            "set model.tokenizer, or leave model.pretrained empty to train one",
-        )
     config = with_metric_tokenizer(config, task, language)
     model_config = teacher_config(config.model, tokenizer, config.task, task.labels)
     log.info(f"\n{described(task, config.task)}\n")
@@ -110,14 +104,15 @@ def _check_model(config: Job, check: Callable[[Job, PretrainedConfig], None] | N
     tokenizer = load_tokenizer(model) if name else numbered_tokenizer(model.vocab_size)
     if name:
         _check_checkpoint(model, tokenizer, config)
-    model_config = read_model_config(model, tokenizer)
+    model_config = read_model_config(model, tokenizer, kind=config.task.facts.model)
     if check is not None:
         check(config, model_config)
 
 
 def _check_checkpoint(model: ModelConfig, tokenizer: PreTrainedTokenizerBase, config: TrainsTeacher) -> None:
     """Refuse a checkpoint that is not whole, or not its tokenizer's; say what it brings besides."""
-    account = check_checkpoint(model, tokenizer)
+    kind = config.task.facts.model
+    account = check_checkpoint(model, tokenizer, kind)
     if account.unused:
         more = f" and {len(account.unused) - 5} more" if len(account.unused) > 5 else ""
         log.warning(
@@ -126,10 +121,12 @@ def _check_checkpoint(model: ModelConfig, tokenizer: PreTrainedTokenizerBase, co
         )
     if account.drawn and (config.teacher.epochs == 0 or config.teacher.max_steps == 0):
         raise UserError(
-            f"'{model.pretrained}' has no classifier ({account.drawn[0]}), and its teacher is not trained",
-            "a classifier, or steps to train one",
-            "set teacher.epochs and teacher.max_steps, or name a classifier in model.pretrained",
+            f"'{model.pretrained}' has no head of a {kind} ({account.drawn[0]}), and its teacher is not trained",
+            f"a {kind}, or steps to train one",
+            f"set teacher.epochs and teacher.max_steps, or name a {kind} in model.pretrained",
         )
+    if account.drawn and not config.task.facts.has_labels:  # else labels are compared, and it is said with the data
+        log.warning(f"'{model.pretrained}' has no head of a {kind} ({account.drawn[0]}): it starts from scratch")
     fit(model, tokenizer, usable_languages(tokenizer, config.task)[0])
 
 

@@ -113,7 +113,7 @@ def work_of(model_config: PretrainedConfig, num_layers: tuple[int, int] | None =
         target_features=target,
         heads=heads,
         width=int(model.get_submodule(sites.embeddings[0]).weight.shape[1]),
-        num_logits=int(model_config.vocab_size) if family.decoder else int(model_config.num_labels),
+        num_logits=int(model_config.num_labels if family.lm_head is None else model_config.vocab_size),
     )
 
 

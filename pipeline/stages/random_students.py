@@ -10,10 +10,11 @@ import torch
 
 from pipeline.config.sections.model import ModelConfig
 from pipeline.config.sections.recipe import QuantizationConfig
-from pipeline.config.sections.task import DecodingConfig, TaskConfig
+from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.package import PackageInfo, write_package
-from pipeline.models.load import load_teacher
+from pipeline.models.families import family_of
+from pipeline.models.load import read_model_config
 from pipeline.models.student import build_student, empty_model, prepare_student, sites_of
 from pipeline.pruning.heads import count_heads
 from pipeline.pruning.importance import heads_to_keep
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def random_model(model: ModelConfig, seed: int) -> PreTrainedModel:
-    """A model from scratch, in fp32, whose tensors are all different, as those of trained ones are.
+    """A model from scratch, of its family's usual kind, in fp32; its tensors are all different, as of trained ones.
 
     Args:
         model: its family, shape and vocabulary.
@@ -36,7 +37,9 @@ def random_model(model: ModelConfig, seed: int) -> PreTrainedModel:
     Raises:
         UserError: no such family, or a shape that it cannot have.
     """
-    return _all_different(load_teacher(model, Vocabulary(size=model.vocab_size), TaskConfig(), seed).eval(), seed)
+    torch.manual_seed(seed)
+    config = read_model_config(model, Vocabulary(size=model.vocab_size))
+    return _all_different(family_of(config).model_class(config).eval(), seed)
 
 
 def random_weights(model_config: PretrainedConfig, seed: int = 0) -> PreTrainedModel:
@@ -86,9 +89,7 @@ def write_random_package(
         UserError: a scheme that the recipe cannot have, or a part of the heads that is none.
     """
     scheme = scheme_of(scheme_name, quantization)
-    student = build_student(teacher, *maps, dropout=0.0).eval()
-    kept = {} if heads == 1 else _first_heads(student, heads)
-    remove_heads(student, sites_of(student), kept)
+    student, kept = cut_student(teacher, maps, heads)
     prepare_student(student, scheme)
     convert(student, sites_of(student), scheme)
     info = PackageInfo(
@@ -103,6 +104,22 @@ def write_random_package(
         max_source_tokens=max_tokens,
     )
     return write_package(folder, student, numbered_tokenizer(teacher.config.vocab_size), info)
+
+
+def cut_student(
+    teacher: PreTrainedModel, maps: tuple[list[int], list[int]], heads: float
+) -> tuple[PreTrainedModel, dict[str, list[int]]]:
+    """A student before it is quantized, and the heads that its attentions keep, where they do not keep all.
+
+    Args:
+        teacher: see `write_random_package`, as the others.
+        maps: likewise.
+        heads: likewise.
+    """
+    student = build_student(teacher, *maps, dropout=0.0).eval()
+    kept = {} if heads == 1 else _first_heads(student, heads)
+    remove_heads(student, sites_of(student), kept)
+    return student, kept
 
 
 def _first_heads(student: PreTrainedModel, part: float) -> dict[str, list[int]]:

@@ -19,7 +19,10 @@ CASES = {
     "missing column": (["task.corpus.source_column=txt"], "task.corpus.source_column=text"),
     "missing data file": (["task.corpus.files.test=/nowhere/test.jsonl"], "does not exist"),
     "unknown task": (["task=xsumm"], "did you mean task=xsum?"),
-    "a task that is somebody's own": (["task=dialogsum"], "set task=summarization, question_answering, translation or"),
+    "a task that is somebody's own": (
+        ["task=dialogsum"],
+        "set task=summarization, question_answering, translation or",
+    ),
     "missing data files": (
         ["task.corpus.files={train: a.jsonl, validation: b.jsonl, test: c.jsonl}", "data.root=nowhere"],
         "a.jsonl does not exist (split 'train'); data file nowhere/b.jsonl does not exist (split 'validation');",
@@ -33,6 +36,7 @@ CASES = {
     "unreachable MLflow": (["tracking.uri=http://127.0.0.1:1"], "http://127.0.0.1:1"),
     "more workers than a process": (["cluster.num_workers=2"], "cluster.launcher=ray"),
     "denoising as a sweep": (["task.objective=denoising"], "jobs/finetune_teacher.py"),
+    "masked tokens as a sweep": (["task=plain_text"], "supervised or classification; masked_lm is for jobs/finetune"),
     "a tracking store that does not open": (["tracking.uri=postgresql://127.0.0.1:1/x"], "postgresql://127.0.0.1:1/x"),
     "limit beyond the positions": (["task.max_source_tokens=1000"], "at most 256"),
     "a student's recipe with an unknown key": (

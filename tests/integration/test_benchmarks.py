@@ -251,7 +251,7 @@ def test_the_search_benchmark_judges_rankers_and_loops(job, tmp_path):
         f"benchmark.search.table={written_table(tmp_path, 12, num_seeds=2)}",
         "benchmark.search.num_seeds=3",
     ]
-    words += ["benchmark.search.budgets=[1, 6]", f"storage.path={tmp_path}"]
+    words += ["benchmark.search.budgets=[1, 1.5, 6]", f"storage.path={tmp_path}"]
     code, out, err = job("benchmark", benchmark_job.run, *words, base=False)
     assert code == 0, err
     document = json.loads(out.splitlines()[-1])
@@ -269,10 +269,10 @@ def test_the_search_benchmark_judges_rankers_and_loops(job, tmp_path):
         assert row["mean_steps_spent"] <= 8 * budget
         assert row["better_than_random"] + row["worse_than_random"] <= 6
         if loop == "random search":
-            assert budget == 1 or row["regret"] == 0
+            assert budget < 6 or row["regret"] == 0
         if loop == "first by parameters":
             assert row["regret"] == 0 and goal.startswith("least error")
-    assert sum(goal == "highest W" for goal, *_ in cells) == sum(goal.endswith("<= 21") for goal, *_ in cells) - 2
+    assert sum(goal == "highest W" for goal, *_ in cells) == sum(goal.endswith("<= 21") for goal, *_ in cells) - 3
     for shown in ("ranker", "regret: highest W", "parameters <= 21", "OSE, error after 1", "successive halving, eta 2"):
         assert shown in err
     assert job("benchmark", benchmark_job.run, *words, base=False)[1] == out
@@ -289,6 +289,10 @@ def test_the_search_benchmark_judges_rankers_and_loops(job, tmp_path):
             "a budget of 7 whole trainings where 6 of 12",
         ),
         (["benchmark.search.table={table}", "benchmark.search.budgets=[]"], "benchmark.search.budgets=[]"),
+        (
+            ["benchmark.search.table={table}", "benchmark.search.budgets=[2, 0.9]"],
+            "benchmark.search.budgets=[2.0, 0.9]",
+        ),
         (["benchmark.search.table={table}", "benchmark.search.limits=[0.5, 0]"], "benchmark.search.limits=[0.5, 0.0]"),
         (
             ["benchmark.search.table={table}", "benchmark.search.size=bytes"],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from small_task import called
+from small_task import called, killed_at_call
 
 from pipeline.export.package import load_package
 from pipeline.serving.logged_models import model_name
@@ -207,19 +207,6 @@ def test_a_killed_sweep_continues_to_the_same_result(swept, job, tmp_path_factor
     for mine, theirs in zip(good, undisturbed["students"], strict=True):
         for name in ("task_loss", "gradient_norm", "test_rougeL", "size_bytes"):
             assert mine["metrics"][name] == theirs["metrics"][name]
-
-
-def killed_at_call(function, number):
-    """The function, until it is called for the n-th time."""
-    calls = []
-
-    def call(*arguments, **options):
-        calls.append(1)
-        if len(calls) == number:
-            raise RuntimeError("killed")
-        return function(*arguments, **options)
-
-    return call
 
 
 def test_earlier_students_stay_in_the_table(swept, job):

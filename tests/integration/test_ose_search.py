@@ -154,7 +154,9 @@ def test_an_error_after_some_steps_is_that_of_a_student_in_training(searched, as
 
 def test_models_from_scratch_are_searched_without_a_teacher(job, tmp_path):
     """Under a maximum point of their own, beside a named point."""
-    space = "search.models={encoder_layers: [1, 2], decoder_layers: [1], heads: [2, 4], hidden: [16], intermediate: [16]"
+    space = (
+        "search.models={encoder_layers: [1, 2], decoder_layers: [1], heads: [2, 4], hidden: [16], intermediate: [16]"
+    )
     point = "{encoder_layers: 3, decoder_layers: 2, heads: 4, hidden: 32, intermediate: 64}"
     words = ("search.kind=models", f"{space}, maximum: {point}, named: {{large: {point}}}}}", *STEPS)
     path = f"storage.path={tmp_path}"

@@ -10,6 +10,11 @@ from pipeline.models.families import families, family_of
 from pipeline.models.load import set_dropout
 from pipeline.models.token_tables import remember_tables
 
+# Every family as every kind of model that it can be: name -> adapter.
+ADAPTERS = families() | {
+    f"{name} as a {one.kind}": one for name, usual in families().items() for one in usual.other_kinds
+}
+
 SHAPE = ArchitectureConfig(
     d_model=32, ffn_dim=64, num_heads=4, encoder_layers=3, decoder_layers=3, max_positions=48, init_std=0.1
 )
@@ -95,6 +100,6 @@ PUBLISHED = {
 def config_named(name):
     """A small configuration: of a family as it is made from scratch, or like published ones."""
     words = Words(bos_token_id=0, pad_token_id=1, eos_token_id=2)
-    config = PUBLISHED[name]() if name in PUBLISHED else families()[name].from_scratch(SHAPE, words)
+    config = PUBLISHED[name]() if name in PUBLISHED else ADAPTERS[name].from_scratch(SHAPE, words)
     config._attn_implementation = "eager"
     return config

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from teachers import CASES, RECIPES, Words, maps, random_teacher
+from teachers import ADAPTERS, CASES, RECIPES, Words, maps, random_teacher
 from transformers import AutoConfig, T5Config, T5ForConditionalGeneration
 
 from pipeline.config.errors import UserError
@@ -11,7 +11,7 @@ from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.config.sections.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
 from pipeline.export.package import PackageInfo, load_package, write_package
-from pipeline.models.families import families, family_named
+from pipeline.models.families import families
 from pipeline.models.load import load_pretrained, read_model_config
 from pipeline.models.student import build_student, meta_model, prepare_student, sites_of
 from pipeline.quantization.fake_quantize import set_weight_caching
@@ -20,10 +20,10 @@ from pipeline.quantization.packed_layers import convert, packed_weights
 from pipeline.quantization.scheme import scheme_of
 
 
-@pytest.fixture(params=sorted(families()))
+@pytest.fixture(params=sorted(ADAPTERS))
 def family(request):
-    """Every family."""
-    return family_named(request.param)
+    """Every family as every kind of model."""
+    return ADAPTERS[request.param]
 
 
 @pytest.fixture
@@ -58,7 +58,15 @@ def test_sites_are_the_linears_and_tables_of_the_layers(family, teacher):
     assert len(sites.post_activations) == 3 * num_stacks
     matrices = {name for name, parameter in teacher.named_parameters() if parameter.ndim == 2}
     left = matrices - {f"{name}.weight" for name in (*sites.linears, *sites.embeddings, *sites.positions)}
-    heads = ("lm_head", "relative_attention_bias", "token_type", "pooler", "classifier", *family.computed)
+    heads = (
+        "lm_head",
+        "relative_attention_bias",
+        "token_type",
+        "pooler",
+        "classifier",
+        "cls.predictions",
+        *family.computed,
+    )
     assert all(any(part in name for part in heads) for name in left)
 
 
@@ -176,7 +184,8 @@ def test_what_the_architecture_computes_is_neither_trained_nor_counted(family, t
 def test_a_saved_model_is_read_back_as_its_family(family, teacher, inputs, tmp_path):
     """Without being told which; another family asked for is refused."""
     teacher.save_pretrained(tmp_path)
-    loaded = load_pretrained(ModelConfig(pretrained=str(tmp_path)), 203).eval()
+    model = ModelConfig(pretrained=str(tmp_path))
+    loaded = load_pretrained(model, 203, model_config=read_model_config(model, None, kind=family.kind)).eval()
     assert torch.equal(loaded(**inputs).logits, teacher(**inputs).logits)
     other = "t5" if family.name != "t5" else "bart"
     with pytest.raises(UserError, match=r"model\.family"):

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from teachers import maps, random_teacher
+from teachers import ADAPTERS, maps, random_teacher
 
 from pipeline.config.changes import changed
 from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
-from pipeline.models.families import families, family_named
+from pipeline.models.families import family_named
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
 from pipeline.training.loop import TokenCounts
@@ -51,18 +51,20 @@ def objectives(family):
 
 @pytest.mark.parametrize("padded", [True, False])  # without a mask nothing makes BART's attention maps fp32
 @pytest.mark.parametrize("scheme", ["32-32-32", "8-8-8"])
-@pytest.mark.parametrize("name", sorted(families()))
+@pytest.mark.parametrize("name", sorted(ADAPTERS))
 def test_losses_of_every_family_are_those_of_the_same_values_in_fp32(name, scheme, padded, make_rows):
     """All terms of all objectives, bit for bit, of students and of teachers that run in bf16."""
-    family = family_named(name)
+    family = ADAPTERS[name]
     teacher = random_teacher(family)
     student = build_student(teacher, *maps(family, 0, 1), 0.0).eval()
     prepare_student(student, scheme_of(scheme, QuantizationConfig()))
     rows = make_rows(4) if padded else make_rows(1)
-    labels = [labels if family.decoder else labels[1:2] for _, labels in rows]
-    if family.decoder is None:
-        labels = [[ids[0] % teacher.config.num_labels] for ids in labels]
-    batch = collate([source for source, _ in rows], labels, 1, 2 if family.decoder else None)
+    sources, labels, positions = [source for source, _ in rows], [labels for _, labels in rows], None
+    if family.kind == "classifier":
+        labels = [[ids[1] % teacher.config.num_labels] for ids in labels]
+    if family.kind == "masked LM":
+        labels, positions = [source[1:-1] for source in sources], [list(range(1, len(ids) - 1)) for ids in sources]
+    batch = collate(sources, labels, 1, 2 if family.decoder else None, target_positions=positions)
     counts = TokenCounts(num_source=7.0, num_target=5.0)
     own, wide = (AutocastEngine(student, to) for to in (None, torch.float32))
     with torch.no_grad():

@@ -80,7 +80,7 @@ def test_the_model_is_left_as_it_was(model, batches, settings):
     groups = block_parts(sites_of(model), scheme)
     if settings == "groups":  # two heads of eight are no rows of 32
         groups = [group for group in groups if all(model.get_submodule(n).weight.size(-1) % 32 == 0 for n in group)]
-    found = sensitivities(model, scheme, groups, (2, 8, 32), CalibrationLoss(batches=batches), activations=True)
+    found = sensitivities(model, scheme, groups, (2, 32), CalibrationLoss(batches=batches[:1]), activations=True)
     assert same(before, state(model))
     assert len(found) == len(groups) and all(math.isfinite(x) for one in found for x in one.losses.values())
     assert any(one.rises[2] != 0 for one in found)

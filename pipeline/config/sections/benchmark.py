@@ -213,7 +213,9 @@ class SearchBenchmarkConfig:
     limits: list[float] = option(
         lambda: [0.25, 0.5, 1.0], "parts of the table that a limit on size allows, one goal for each; 1: all of it"
     )
-    budgets: list[int] = option(lambda: [1, 5, 10, 20, 50], "what a loop may spend, in whole trainings of a candidate")
+    budgets: list[float] = option(
+        lambda: [1.0, 5.0, 10.0, 20.0, 50.0], "what a loop may spend, in whole trainings of a candidate"
+    )
     offered: float = option(0.5, "part of the table that a draw offers to all loops", minimum=0.0, maximum=1.0)
     num_seeds: int = option(20, "draws: with seed, seed+1, ...", minimum=1)
     eta: int = option(2, "successive halving: one of so many goes on", minimum=2)
@@ -229,8 +231,13 @@ class SearchBenchmarkConfig:
             )
 
     @relation("budgets")
-    def _budgets_are_counts(self) -> None:
-        _check_counts("benchmark.search.budgets", self.budgets)
+    def _budgets_pay_for_an_answer(self) -> None:
+        if not self.budgets or not min(self.budgets) >= 1:
+            raise UserError(
+                f"benchmark.search.budgets={self.budgets}",
+                "at least one, each of 1 or more: an answer is trained to the end",
+                "set benchmark.search.budgets",
+            )
 
 
 def _check_counts(key: str, values: list[int]) -> None:

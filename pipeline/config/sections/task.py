@@ -26,8 +26,8 @@ class CorpusConfig:
     subset: str | None = option(None, "hub configuration name (kind=hub), e.g. 3.0.0")
     files: dict[str, str] = option(
         dict,
-        "split -> path (kind=files) of a file: .jsonl, .json, .csv, .tsv, each also .gz, or .parquet; or of a folder "
-        "of save_to_disk",
+        "split -> path (kind=files) of a file: .jsonl, .json, .csv, .tsv, .txt (an example a line), each also .gz or "
+        ".xz, or .parquet; or of a folder of save_to_disk",
     )
     splits: dict[str, str] = option(
         dict, "train, validation, test -> the hub's name of that split where it differs, e.g. {validation: validation1}"

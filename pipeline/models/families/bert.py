@@ -1,15 +1,21 @@
-"""BERT, a classifier: an encoder alone, learned positions; pooler and classifier stay in full precision."""
+"""BERT, a classifier or a masked LM: an encoder alone, learned positions.
+
+Pooler, classifier and the layer between encoder and vocabulary stay in full precision.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from transformers import BertConfig, BertForSequenceClassification
+import transformers
+from transformers import BertConfig, BertForSequenceClassification, PretrainedConfig
 from transformers.models.bert.modeling_bert import BertSelfAttention
 
 from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.data.numbered_tokens import TokenNumbers
 from pipeline.models.family import Family, LayerList, check_heads
+from pipeline.models.masked_lm import AtTargets
 
 
 def settings_from_scratch(shape: ArchitectureConfig, tokenizer: TokenNumbers) -> dict[str, Any]:
@@ -31,6 +37,7 @@ def settings_from_scratch(shape: ArchitectureConfig, tokenizer: TokenNumbers) ->
 def bert_layout(prefix: str) -> dict[str, Any]:
     """What BERT and RoBERTa share below their base model's name."""
     return {
+        "kind": "classifier",
         "linears": ("query", "key", "value", "..output.dense"),
         "encoder": LayerList(prefix=f"{prefix}.encoder.layer", setting="num_hidden_layers"),
         "decoder": None,
@@ -42,13 +49,42 @@ def bert_layout(prefix: str) -> dict[str, Any]:
     }
 
 
-FAMILY = Family(
-    name="bert",
-    model_class=BertForSequenceClassification,
-    attention_class=BertSelfAttention,
-    head=("classifier.", "bert.pooler."),
-    from_scratch=lambda shape, tokenizer: BertConfig(
-        **settings_from_scratch(shape, tokenizer), max_position_embeddings=shape.max_positions
+def with_masked_lm(classifier: Family, model_class: type[AtTargets]) -> Family:
+    """A family of classifiers, with its masked LMs; their output projection is the token embedding."""
+
+    def from_scratch(shape: ArchitectureConfig, tokenizer: TokenNumbers) -> PretrainedConfig:
+        config = classifier.from_scratch(shape, tokenizer)
+        config.architectures = [model_class.__name__]
+        return config
+
+    head = model_class.head_name
+    masked_lm = replace(
+        classifier,
+        kind="masked LM",
+        model_class=model_class,
+        lm_head=f"{head}.decoder",
+        head=(f"{head}.",),
+        from_scratch=from_scratch,
+    )
+    return replace(classifier, other_kinds=(masked_lm,))
+
+
+class BertForMaskedLM(AtTargets, transformers.BertForMaskedLM):  # type: ignore[misc]
+    """BERT with logits at targets alone."""
+
+    head_name = "cls.predictions"
+
+
+FAMILY = with_masked_lm(
+    Family(
+        name="bert",
+        model_class=BertForSequenceClassification,
+        attention_class=BertSelfAttention,
+        head=("classifier.", "bert.pooler."),
+        from_scratch=lambda shape, tokenizer: BertConfig(
+            **settings_from_scratch(shape, tokenizer), max_position_embeddings=shape.max_positions
+        ),
+        **bert_layout("bert"),
     ),
-    **bert_layout("bert"),
+    BertForMaskedLM,
 )

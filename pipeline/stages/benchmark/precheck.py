@@ -9,7 +9,7 @@ from pipeline.config.jobs.benchmark import BenchmarkJob
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.distillation.layer_map import student_maps
 from pipeline.models.starting_point import starting_point
-from pipeline.search.table_file import check_is_table
+from pipeline.search.table_path import check_is_table
 from pipeline.stages.fitting import for_each
 
 

@@ -55,7 +55,7 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     num_offered = max(2, round(settings.offered * len(first.names)))
     if (largest := max(settings.budgets)) > num_offered:
         raise UserError(
-            f"a budget of {largest} whole trainings where {num_offered} of {len(first.names)} candidates are offered",
+            f"a budget of {largest:g} whole trainings where {num_offered} of {len(first.names)} candidates are offered",
             f"budgets up to {num_offered}",
             "lower benchmark.search.budgets or raise benchmark.search.offered",
         )
@@ -96,7 +96,7 @@ def _trials(
     for goal in goals:
         for name, loop in _loops(table, goal, settings.eta).items():
             for budget in sorted(set(settings.budgets)):
-                answer = loop(table, goal, budget * table.end, np.random.default_rng((seed, 1)))
+                answer = loop(table, goal, int(budget * table.end), np.random.default_rng((seed, 1)))
                 if answer is not None:
                     yield Trial(
                         goal=goal.name,

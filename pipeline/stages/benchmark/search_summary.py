@@ -35,7 +35,7 @@ class Trial:
     goal: str
     is_w: bool
     loop: str
-    budget: int
+    budget: float
     draw: tuple[int, int]
     regret: float
     spent: int
@@ -72,7 +72,7 @@ def summaries(trials: Sequence[Trial]) -> list[dict[str, Any]]:
 
     It says in how many that was, and how often the loop did better and worse than random search, which always answers.
     """
-    by_cell: dict[tuple[str, str, int], list[Trial]] = {}
+    by_cell: dict[tuple[str, str, float], list[Trial]] = {}
     for trial in trials:
         by_cell.setdefault((trial.goal, trial.loop, trial.budget), []).append(trial)
     rows = []
@@ -128,7 +128,7 @@ def regret_tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     budgets = sorted({row["budget"] for row in rows})
     cells = {(row["goal"], row["loop"], row["budget"]): row for row in rows}
     for goal in dict.fromkeys(row["goal"] for row in rows):
-        lines = [[f"regret: {goal}", *(f"budget {budget}" for budget in budgets)]]
+        lines = [[f"regret: {goal}", *(f"budget {budget:g}" for budget in budgets)]]
         for loop in dict.fromkeys(row["loop"] for row in rows if row["goal"] == goal):
             lines.append([loop, *(_regret(cells.get((goal, loop, budget))) for budget in budgets)])
         yield text_table(lines)

@@ -11,11 +11,13 @@ from pipeline.config.build import to_dict
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash
 from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.config.sections.sweep import StudentConfig
 from pipeline.distillation.layer_map import student_maps
+from pipeline.export.package_bytes import package_bytes
 from pipeline.models.families import family_of
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.random_students import random_model, random_weights, write_random_package
+from pipeline.stages.random_students import cut_student, random_model, random_weights, write_random_package
 from pipeline.stages.search.space import Point
 from pipeline.stages.sweep.plan.students import as_decided
 from pipeline.storage.atomic import atomic_folder
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 PLAIN = "32-32-32"
 # What a configuration says that no weight depends on.
-NO_SHAPE = ("transformers_version", "_name_or_path", "architectures", "dtype")
+NO_SHAPE = ("transformers_version", "_name_or_path", "dtype")
 
 
 class CandidatePackages:
@@ -52,6 +54,17 @@ class CandidatePackages:
         scheme = scheme_of(student.scheme, quantization)
         return config_hash(shape, student.depth, student.heads, scheme.name, to_dict(quantization))
 
+    def num_bytes(self, point: Point) -> int:
+        """Bytes of a student's packed weights, to the last one, without packing it.
+
+        Raises:
+            UserError: layers, bits or heads that the teacher or the recipe cannot have.
+        """
+        assert point.student is not None
+        quantization = point.student.recipe_under(self.config.recipe).quantization
+        student, _ = cut_student(self.teacher(), self._maps(point.student), point.student.heads)
+        return package_bytes(student, scheme_of(point.student.scheme, quantization))
+
     def write(self, point: Point, folder: Path) -> int:
         """Write a package, whole or not at all.
 
@@ -73,13 +86,20 @@ class CandidatePackages:
             maps = (list(range(layers[0])), list(range(layers[1])))
             with atomic_folder(folder) as partial:
                 return write_random_package(partial, model, maps, PLAIN, recipe.quantization, self.max_tokens)
-        teacher, student = self.teacher(), point.student
-        maps = student_maps(student, family_of(teacher.config).num_layers(teacher.config))
-        quantization = student.recipe_under(recipe).quantization
+        student, quantization = point.student, point.student.recipe_under(recipe).quantization
         with atomic_folder(folder) as partial:
             return write_random_package(
-                partial, teacher, maps, student.scheme, quantization, self.max_tokens, heads=student.heads
+                partial,
+                self.teacher(),
+                self._maps(student),
+                student.scheme,
+                quantization,
+                self.max_tokens,
+                heads=student.heads,
             )
+
+    def _maps(self, student: StudentConfig) -> tuple[list[int], list[int]]:
+        return student_maps(student, family_of(self.job.model_config).num_layers(self.job.model_config))
 
     def _num_labels(self) -> int:
         return len(self.job.task.labels)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.console.progress import ProgressBar
@@ -17,7 +15,7 @@ from pipeline.quantization.scheme import scheme_of
 from pipeline.search.cover import Cost
 from pipeline.search.sizes import Operations, Parts
 from pipeline.search.space import StudentArchitecture
-from pipeline.search.student_sizes import student_operations, student_parameters
+from pipeline.search.student_sizes import student_operations, student_parameters, teacher_operations, teacher_parameters
 from pipeline.search.teacher_shape import TeacherShape
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.candidate_packages import CandidatePackages
@@ -78,7 +76,7 @@ def costs_of(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[str,
     """
     lengths = job.task.split("train").lengths()
     mean = tuple(max(1, round(sum(side) / len(side))) for side in zip(*lengths, strict=True))
-    tokens = (mean[0], mean[1] if job.config.task.facts.has_decoder else 0)
+    tokens = (mean[0], mean[1])  # of a classifier, which has no targets of its own, the second does not matter
     if job.config.search.kind == "models":
         return {point.name: _model_costs(job, point, tokens) for point in points}
     shape, sizes = teacher_shape(job.model_config), packed_bytes(job, points)
@@ -95,24 +93,12 @@ def _model_costs(job: OpenedJob[OseSearchJob], point: Point, tokens: tuple[int, 
     """
     assert point.architecture is not None
     model = replace(job.config.model, pretrained=None, architecture=point.architecture)
-    shape = teacher_shape(read_model_config(model, job.task.tokenizer(), job.task.labels))
-    whole = _whole(shape)
-    parameters = student_parameters(whole, shape)
+    shape = teacher_shape(read_model_config(model, job.task.tokenizer(), job.task.labels, job.config.task.facts.model))
+    parameters = teacher_parameters(shape)
     return PointCosts(
         parameters=parameters,
-        operations=student_operations(whole, shape, *tokens),
+        operations=teacher_operations(shape, *tokens),
         size_bytes=FP32_BYTES * parameters.total,
-    )
-
-
-def _whole(shape: TeacherShape) -> StudentArchitecture:
-    """All layers and heads, nothing quantized."""
-    return StudentArchitecture(
-        encoder_layers=shape.encoder.layers,
-        decoder_layers=0 if shape.decoder is None else shape.decoder.layers,
-        heads=shape.encoder.heads,
-        weight_bits=32.0,
-        embedding_bits=32.0,
     )
 
 
@@ -138,9 +124,7 @@ def _student_costs(
 
 
 def packed_bytes(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[str, int]:
-    """Name of a student -> bytes of its packed weights: it is packed, with whatever weights, and looked at.
-
-    What was packed once is remembered.
+    """Name of a student -> bytes of its packed weights, to the last one; what was counted once is remembered.
 
     Raises:
         UserError: as `costs_of` says.
@@ -148,10 +132,9 @@ def packed_bytes(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[
     packages, found = CandidatePackages(job), dict[str, int]()
     files = {point.name: job.storage.cache / "packed_bytes" / f"{packages.key(point)}.json" for point in points}
     missing = [point for point in points if not files[point.name].is_file()]
-    bar = ProgressBar("candidates packed", len(points), done=len(points) - len(missing), shown=bool(missing))
+    bar = ProgressBar("bytes of candidates", len(points), done=len(points) - len(missing), shown=bool(missing))
     for number, point in enumerate(missing, 1):
-        with tempfile.TemporaryDirectory() as folder:
-            atomic_json(files[point.name], packages.write(point, Path(folder) / "packed"))
+        atomic_json(files[point.name], packages.num_bytes(point))
         bar.update(len(points) - len(missing) + number)
     bar.close()
     for point in points:

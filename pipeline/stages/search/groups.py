@@ -158,4 +158,5 @@ class Grouping:
         if trial.student is not None:
             return self.job.model_config, (len(trial.student.encoder_map), len(trial.student.decoder_map))
         assert trial.model is not None
-        return read_model_config(trial.model, self.job.task.tokenizer(), self.job.task.labels), None
+        kind = self.config.task.facts.model
+        return read_model_config(trial.model, self.job.task.tokenizer(), self.job.task.labels, kind), None

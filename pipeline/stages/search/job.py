@@ -18,7 +18,8 @@ from pipeline.stages.search.answer import Answer, answer_of
 from pipeline.stages.search.checks import check_possible
 from pipeline.stages.search.plan import SearchPlan, check_hours, num_open, plan_search, tries_all
 from pipeline.stages.search.precheck import check_search
-from pipeline.stages.search.results import answer_table, document_of, plan_table, write_results
+from pipeline.stages.search.report import write_results
+from pipeline.stages.search.results import answer_table, document_of, plan_table
 from pipeline.stages.search.run_trials import Trying
 from pipeline.stages.search.seen import is_open
 from pipeline.stages.search.space import needs_teacher

@@ -67,8 +67,10 @@ class Timing:
         lower_ms: first quartile.
         upper_ms: third quartile.
         encode_ms: median of the encoder's part; of a classifier it is all.
-        processor_ms: median of the processor time that all threads used, as it was: on a machine that is never left
-            alone it says more about one thread than the time that passed.
+        processor_ms: median of the processor time that all threads used, brought to one speed in the same way, by the
+            reference's processor time: on a machine that is never left alone it is nearly what one thread would take
+            there if it were.
+        processor_spread_ms: half the width of the middle half of that.
         num_samples: samples that these numbers are of.
         num_disturbed: samples beside which other processes used more of the processors than they might.
         is_disturbed: whether disturbed samples count here, because there were not enough others.
@@ -82,6 +84,7 @@ class Timing:
     upper_ms: float
     encode_ms: float
     processor_ms: float
+    processor_spread_ms: float
     num_samples: int
     num_disturbed: int
     is_disturbed: bool
@@ -129,44 +132,60 @@ def timings_of(records: Mapping[str, LatencyRecord]) -> dict[str, dict[str, Timi
     Args:
         records: by name, all with one reference.
     """
-    names = dict.fromkeys(runtime for record in records.values() for runtime in record.runtimes)
-    speed = {
-        runtime: float(
-            np.median(
-                [
-                    _median_ms(record.runtimes[runtime].reference, record.max_other_load)
-                    for record in records.values()
-                    if runtime in record.runtimes
-                ]
-            )
+    chunks: dict[str, list[Reference]] = {}
+    for record in records.values():
+        for runtime, found in record.runtimes.items():
+            chunks.setdefault(runtime, []).append(_reference(found, record.max_other_load))
+    in_all = {
+        runtime: Reference(
+            total_ms=float(np.median([one.total_ms for one in found])),
+            processor_ms=float(np.median([one.processor_ms for one in found])),
         )
-        for runtime in names
+        for runtime, found in chunks.items()
     }
     return {
         name: {
-            runtime: _timing(samples, record.max_other_load, speed[runtime])
+            runtime: _timing(samples, record.max_other_load, in_all[runtime])
             for runtime, samples in record.runtimes.items()
         }
         for name, record in records.items()
     }
 
 
-def _timing(found: RuntimeSamples, max_other_load: float, reference_ms: float) -> Timing:
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Medians of the reference: of one chunk, or of all."""
+
+    total_ms: float
+    processor_ms: float
+
+
+def _reference(found: RuntimeSamples, max_other_load: float) -> Reference:
+    counted, _ = _counted(found.reference, max_other_load)
+    return Reference(
+        total_ms=float(np.median([total_ms(sample) for sample in counted])),
+        processor_ms=float(np.median([sample.processor_ms for sample in counted])),
+    )
+
+
+def _timing(found: RuntimeSamples, max_other_load: float, in_all: Reference) -> Timing:
     counted, is_disturbed = _counted(found.samples, max_other_load)
-    reference_here = _median_ms(found.reference, max_other_load)
-    drift = reference_here / reference_ms
+    here = _reference(found, max_other_load)
+    drift, processor_drift = here.total_ms / in_all.total_ms, here.processor_ms / in_all.processor_ms
     lower, median, upper = np.percentile([total_ms(sample) for sample in counted], (25, 50, 75))
+    used = np.percentile([sample.processor_ms for sample in counted], (25, 50, 75)) / processor_drift
     return Timing(
         median_ms=float(median / drift),
         lower_ms=float(lower / drift),
         upper_ms=float(upper / drift),
         encode_ms=float(np.median([sample.encode_ms for sample in counted]) / drift),
-        processor_ms=float(np.median([sample.processor_ms for sample in counted])),
+        processor_ms=float(used[1]),
+        processor_spread_ms=float(used[2] - used[0]) / 2,
         num_samples=len(counted),
         num_disturbed=len(found.samples) - len(kept(found.samples, max_other_load)),
         is_disturbed=is_disturbed,
         other_load=float(np.median([sample.other_load for sample in found.samples])),
-        relative=float(median / reference_here),
+        relative=float(median / here.total_ms),
         drift=drift,
     )
 
@@ -183,7 +202,3 @@ def _counted(samples: Sequence[TimedSample], max_other_load: float) -> tuple[Seq
     """
     good = kept(samples, max_other_load)
     return (good, False) if 3 * len(good) >= len(samples) else (samples, True)
-
-
-def _median_ms(samples: Sequence[TimedSample], max_other_load: float) -> float:
-    return float(np.median([total_ms(sample) for sample in _counted(samples, max_other_load)[0]]))

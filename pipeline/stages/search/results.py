@@ -1,20 +1,16 @@
-"""What a search leaves behind: its document, its tables, its report, and what a sweep reads of it."""
+"""What a search says of its answer: its document, and tables for the console."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pipeline.config.build import to_dict
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.search.cover import w_coefficient
 from pipeline.search.front import front
-from pipeline.stages.finished_search import FinishedSearch, write_finished
-from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.answer import MIB, Answer, error_curve
 from pipeline.stages.search.plan import SearchPlan
-from pipeline.stages.sweep.plan.students import as_decided
 
 
 def plan_table(plan: SearchPlan) -> list[list[str]]:
@@ -32,10 +28,10 @@ def answer_table(plan: SearchPlan, answer: Answer, search: Any) -> list[list[str
     lines = [["candidate", "parameters", "operations", "MiB on disk", "ms", f"error after {step}", "W", "note"]]
     on_front = set(front_names(plan, step))
     for name in answer.ranking:
-        error = _error(plan, name, step)
+        error = error_of(plan, name, step)
         assert error is not None
         notes = ["answer" if name == answer.best else "", "front" if name in on_front else ""]
-        w = f"{_w(plan, name, error):.4g}"
+        w = f"{w_of(plan, name, error):.4g}"
         lines.append([name, *_cost_cells(plan, name), f"{error:.4f}", w, ", ".join(filter(None, notes))])
     if answer.optimum is not None and answer.optimum.name not in answer.ranking:
         name = answer.optimum.name
@@ -55,11 +51,13 @@ def _cost_cells(plan: SearchPlan, name: str) -> list[str]:
     ]
 
 
-def _error(plan: SearchPlan, name: str, step: int) -> float | None:
+def error_of(plan: SearchPlan, name: str, step: int) -> float | None:
+    """The error of a point after a step; none where nobody has looked."""
     return error_curve(plan.trials_of([name]), [step]).get(step)
 
 
-def _w(plan: SearchPlan, name: str, error: float) -> float:
+def w_of(plan: SearchPlan, name: str, error: float) -> float:
+    """W of a point with an error."""
     cost = next(one.cost for one in plan.candidates if one.architecture.name == name)
     return w_coefficient(cost, plan.maximum, error)
 
@@ -67,11 +65,11 @@ def _w(plan: SearchPlan, name: str, error: float) -> float:
 def front_names(plan: SearchPlan, step: int) -> list[str]:
     """The points that were tried and that no other beats in bytes, milliseconds and error, cheapest first."""
     known = [one.architecture.name for one in plan.candidates]
-    known = [name for name in known if _error(plan, name, step) is not None]
+    known = [name for name in known if error_of(plan, name, step) is not None]
     rows = []
     for name in known:
         latency = plan.latencies.milliseconds(name)
-        rows.append((plan.values(name)["size_bytes"], latency or 0.0, _error(plan, name, step) or 0.0))
+        rows.append((plan.values(name)["size_bytes"], latency or 0.0, error_of(plan, name, step) or 0.0))
     return [known[index] for index in front(rows)]
 
 
@@ -118,7 +116,7 @@ def latency_model_of(plan: SearchPlan) -> dict[str, Any] | None:
 def described(plan: SearchPlan, name: str, step: int) -> dict[str, Any]:
     """A point in the document."""
     point = next(one for one in plan.points if one.name == name)
-    values, error, latency = plan.values(name), _error(plan, name, step), plan.latencies.of.get(name)
+    values, error, latency = plan.values(name), error_of(plan, name, step), plan.latencies.of.get(name)
     settings = point.student or point.architecture
     return {
         "name": name,
@@ -132,37 +130,5 @@ def described(plan: SearchPlan, name: str, step: int) -> dict[str, Any]:
         "ms_by_runtime": {} if latency is None else dict(latency.by_runtime),
         "ms_model_error": plan.latencies.errors.get(name),
         "error": error,
-        "W": None if error is None else _w(plan, name, error),
+        "W": None if error is None else w_of(plan, name, error),
     }
-
-
-def write_results(
-    job: OpenedJob[OseSearchJob], plan: SearchPlan, answer: Answer, document: dict[str, Any], run_id: str
-) -> Path:
-    """The report's folder, the table of all points, and what a sweep reads.
-
-    Returns:
-        the folder of the report.
-    """
-    report = plan.folder / "report"
-    report.mkdir(parents=True, exist_ok=True)
-    write_finished(plan.folder, finished(job, plan, answer, document))
-    return report
-
-
-def finished(
-    job: OpenedJob[OseSearchJob], plan: SearchPlan, answer: Answer, document: dict[str, Any]
-) -> FinishedSearch:
-    """What a sweep reads of a search."""
-    config, chosen = job.config, answer.ranking[: job.config.search.num_chosen]
-    by_name = {point.name: point for point in plan.points}
-    students = [as_decided(s, config.recipe) for name in chosen if (s := by_name[name].student) is not None]
-    return FinishedSearch(
-        name=plan.name,
-        kind=config.search.kind,
-        data=job.task.fingerprint,
-        task=config.task.name,
-        recipe=config.recipe.name,
-        students=[to_dict(student) for student in students],
-        document=document,
-    )

@@ -18,6 +18,7 @@ from pipeline.report.page import write_page
 from pipeline.report.results import Results, Row, Sample, write_tables
 from pipeline.report.results_of_papers import published_points
 from pipeline.report.static_plots import write_plots
+from pipeline.stages.environment import environment_of
 from pipeline.stages.evaluate import (
     PREDICTIONS,
     baseline_scores,
@@ -63,7 +64,7 @@ def gather(
         title=f"{config.task.name}: {config.model.name} teacher and its students",
         split=config.evaluation.split,
         facts=_facts(job, key, teacher, run_id),
-        environment=_environment(config),
+        environment=environment_of(config.cluster),
         curves=_curves(config, students, names),
         samples=_samples(job, key, teacher, students, names),
         plan=plan,
@@ -155,19 +156,6 @@ def _facts(job: OpenedJob[SweepJob], key: str, teacher: TeacherResult, run_id: s
         "written": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
     }
     return {name: text for name, text in facts.items() if text}
-
-
-def _environment(config: SweepJob) -> dict[str, str]:
-    """With what the job that wrote the report ran."""
-    tags, cluster = lineage(), config.cluster
-    workers = f"{cluster.num_workers} with {cluster.cpus_per_worker} CPUs and {cluster.gpus_per_worker} GPUs each"
-    return {
-        "CPU": f"{tags['dq.host_cpu']}, {tags['dq.host_cpus']} cores",
-        "workers": workers if cluster.launcher == "ray" else "this process alone",
-        "precision": f"{cluster.precision}, engine {cluster.engine}",
-        "Python": tags["dq.python"],
-        **{name.removeprefix("dq.version."): text for name, text in tags.items() if name.startswith("dq.version.")},
-    }
 
 
 def _curves(config: SweepJob, students: list[StudentResult], names: list[str]) -> list[Curve]:

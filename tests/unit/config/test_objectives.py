@@ -95,6 +95,7 @@ def test_the_facts_of_an_entry_go_together(name):
     assert facts.has_decoder or not facts.generates
     assert not (facts.has_labels and facts.target_is_source)
     assert facts.has_references or not facts.has_students
+    assert facts.noise is not None or not facts.is_validated_noised
 
 
 @entries
@@ -137,39 +138,46 @@ def test_noise_is_drawn_by_seed_epoch_and_example(name, tiny_tokenizer):
     batches = TrainingBatches(Dataset.from_dict(rows), plan, rank=0, pad_id=1, decoder_start_id=2, noise=noise)
     [[batch]], [step] = batches.steps(5), plan.steps(5)
     for place, example in enumerate(step.micro_batches[0][0]):
-        whole = expected = rows["input_ids"][example], rows["labels"][example]
+        whole = expected = {name: column[example] for name, column in rows.items()}
         if noise is not None:
-            expected = noise(*whole, random.Random(f"3:5:{example}"))
+            expected = noise(whole["input_ids"], whole["labels"], random.Random(f"3:5:{example}"))
             assert expected != whole
-        ids, labels = batch.input_ids[place], batch.labels[place]
-        assert ids[ids != 1].tolist() == expected[0]
-        assert labels[: len(expected[1])].tolist() == expected[1]
+            assert noise.num_targets(whole["input_ids"], whole["labels"]) == len(expected["labels"])
+        for name, column in expected.items():
+            assert getattr(batch, name)[place, : len(column)].tolist() == column
 
 
 def test_infilling_leaves_the_target_whole():
     """Holes are in the source alone."""
     ids, labels = [0, *range(9, 40), 2], [0, 7, 2]
-    expected = infill(ids, MASK.mask_token_id, random.Random(1)), labels
-    assert NOISES["infilling"](MASK)(ids, labels, random.Random(1)) == expected
+    noise, expected = NOISES["infilling"](MASK), infill(ids, MASK.mask_token_id, random.Random(1))
+    assert noise(ids, labels, random.Random(1)) == {"input_ids": expected, "labels": labels}
+    assert noise.num_targets(ids, labels) == len(labels)
+
+
+class EverySecond:
+    """A noise that makes the labels of an encoder."""
+
+    def __init__(self, tokenizer):
+        self.mask_id = tokenizer.mask_token_id
+
+    def num_targets(self, ids, labels):
+        return len(labels)
+
+    def __call__(self, ids, labels, rng):
+        hidden = [i % 2 == 1 for i in range(len(ids))]
+        shown = [self.mask_id if is_hidden else token for token, is_hidden in zip(ids, hidden, strict=True)]
+        return {
+            "input_ids": shown,
+            "labels": [token if is_hidden else -100 for token, is_hidden in zip(labels, hidden, strict=True)],
+        }
 
 
 def test_a_further_objective_is_an_entry_and_its_noise(tiny_tokenizer, tmp_path, monkeypatch):
-    """A noise that makes labels, as of masked language modelling: settings, tokens and batches follow the table."""
-    masked = replace(OBJECTIVES["denoising"], model="classifier", noise="every second")
-
-    def every_second(tokenizer):
-        def noise(ids, labels, rng):
-            hidden = [i % 2 == 1 for i in range(len(ids))]
-            shown = [
-                tokenizer.mask_token_id if is_hidden else token for token, is_hidden in zip(ids, hidden, strict=True)
-            ]
-            return shown, [token if is_hidden else -100 for token, is_hidden in zip(labels, hidden, strict=True)]
-
-        return noise
-
-    monkeypatch.setitem(OBJECTIVES, "masked_lm", masked)
-    monkeypatch.setitem(NOISES, "every second", every_second)
-    task = TaskConfig(objective="masked_lm", corpus=CorpusConfig(source_column="text", target_column="text"))
+    """Settings, tokens and batches follow the table."""
+    monkeypatch.setitem(OBJECTIVES, "unmasking", replace(OBJECTIVES["masked_lm"], noise="every second"))
+    monkeypatch.setitem(NOISES, "every second", EverySecond)
+    task = TaskConfig(objective="unmasking", corpus=CorpusConfig(source_column="text", target_column="text"))
     texts = ["def of words", "words of def that return"]
     corpus = Corpus(splits={"train": Dataset.from_dict({"source": texts, "target": texts})}, fingerprint="x")
     split = tokenise(corpus, task, tiny_tokenizer, tmp_path)["train"]

@@ -137,7 +137,8 @@ def test_an_empty_or_unreadable_file_is_refused(load, suffix, content):
 
 def test_another_format_is_refused(load, tmp_path):
     """With the formats there are."""
-    for name, change in (("train.txt", "convert"), ("train.csv.zip", "unpack it: of packed files only .gz is read")):
+    unpack = "unpack it: of packed files only .gz and .xz are read"
+    for name, change in (("train.doc", "convert"), ("train.csv.zip", unpack), ("train.doc.xz", "convert")):
         (tmp_path / name).write_text("text")
         with pytest.raises(UserError, match=rf"{name}.*\.jsonl, \.json, \.csv, \.tsv.*\.parquet\. Change: {change}"):
             load(files={"train": name})

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import lzma
 
 import pyarrow
 import pyarrow.parquet
@@ -57,7 +58,8 @@ def read(tmp_path):
 
     def make(name, content, objective="supervised", **corpus):
         raw = content.encode() if isinstance(content, str) else content
-        (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+        packed = {".gz": gzip.compress, ".xz": lzma.compress}.get(name[-3:], bytes)(raw)
+        (tmp_path / name).write_bytes(packed)
         files = dict.fromkeys(("train", "validation", "test"), name)
         metric = "accuracy" if objective == "classification" else "rouge"
         settings = CorpusConfig(kind="files", files=files, **corpus)
@@ -67,7 +69,7 @@ def read(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("packed", ["", ".gz", ".xz"])
 @pytest.mark.parametrize("suffix", [*WRITERS, ".CSV"])
 def test_every_text_stays_as_it_stands(read, suffix, packed):
     """As a text and as a label, in every format, packed or not."""
@@ -160,6 +162,9 @@ BAD = {
     "no UTF-8 in JSON lines": ("a.jsonl", GOOD.encode() * 9999 + b'{"source": "\xff"}', "line 10000 is not UTF-8"),
     "no UTF-8 in JSON": ("a.json", b'[\n{"source": "\xc3"}]', "line 2 is not UTF-8"),
     "no UTF-8 packed": ("a.csv.gz", b"source,target\na,\xff\n", "line 2 is not UTF-8"),
+    "no UTF-8 in plain text": ("a.txt.xz", b"a\n\n\xff\n", "line 3 is not UTF-8"),
+    "columns of plain text": ("a.txt", "a\nb\n", "no column 'source' in .*one of text.*source_column=text"),
+    "blank lines of plain text": ("a.txt", "\n \n", "nothing in .*a.txt, the data of split 'train'"),
     "UTF-16": ("a.csv", "source,target\na,b\n".encode("utf-16"), "line 1 is not UTF-8.*iconv -f UTF-16"),
     "commas in TSV": ("a.tsv", "source,target\na,b\n", "no tab, but ','.*name the file .csv"),
     "a NUL in CSV": ("a.csv", "source,target\na,b\nc,d\0\n", "a NUL character in line 3"),
@@ -192,6 +197,37 @@ def test_what_cannot_be_read_is_named_with_its_line(read, tmp_path, name):
         read(file, content)
     assert str(tmp_path / file) in str(refusal.value)
     assert not {"network", "HF_HUB_OFFLINE", "hub"} & set(str(refusal.value).split())
+
+
+TEXT_ALONE = {"objective": "masked_lm", "source_column": "text", "target_column": "text"}
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".xz"])
+def test_every_line_of_plain_text_is_an_example(read, packed):
+    """As it stands, in the column `text`; blank lines part documents and are none."""
+    texts = [*ODD_TEXTS, "ends in blanks  ", "\ttab, and \x85 and \u2028 are no ends of lines"]
+    texts = [text for text in texts if text.strip() and not set(text) & set("\r\n")]
+    content = "\ufeff\n" + "\n\n \n".join(texts)
+    for end in ("\n", "\r\n"):
+        assert read(f"a.txt{packed}", content.replace("\n", end), **TEXT_ALONE)["source"] == texts
+
+
+def test_a_nul_in_plain_text_is_refused_with_its_line(read):
+    """Blank lines count, as in editors."""
+    with pytest.raises(UserError, match=r"a NUL character in line 3 of split 'train' \(.*a\.txt\)"):
+        read("a.txt", "a\n\nb\0\n", **TEXT_ALONE)
+
+
+def test_a_damaged_xz_file_is_refused(tmp_path):
+    """Cut, or no such file."""
+    files = dict.fromkeys(("train", "validation", "test"), "a.txt.xz")
+    columns = {"source_column": "text", "target_column": "text"}
+    task = TaskConfig(objective="masked_lm", corpus=CorpusConfig(kind="files", files=files, **columns))
+    whole = lzma.compress(b"text\n" * 9999)
+    for content, reason in ((whole[:-20], "Compressed file ended"), (b"text", "Input format not supported")):
+        (tmp_path / "a.txt.xz").write_bytes(content)
+        with pytest.raises(UserError, match=rf"a\.txt\.xz.*{reason}"):
+            load_corpus(task, str(tmp_path), tmp_path)
 
 
 def test_a_damaged_gzip_file_is_refused(tmp_path):

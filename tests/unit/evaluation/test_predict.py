@@ -15,7 +15,7 @@ from pipeline.config.sections.task import DecodingConfig, TaskConfig
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.latency import measure_side_by_side
 from pipeline.evaluation.metrics import COLUMNS, HEADLINES, rouge, score_texts, trivial_predictions
-from pipeline.evaluation.predict import mean_loss, predict_labels
+from pipeline.evaluation.predict import predict_labels, token_scores
 from pipeline.models.load import load_teacher
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.packed_layers import convert
@@ -177,13 +177,17 @@ def test_the_checkpoint_s_own_decoding_settings_do_not_matter(tiny_teacher, tiny
 
 
 def test_the_mean_loss_is_that_of_the_whole_split(tiny_teacher, split):
-    """Sums over ranks divided once."""
+    """Sums over ranks divided once; so is the share of tokens that are the likeliest."""
     parts = []
+
+    def scores(rank, num_ranks, gather):
+        return token_scores(tiny_teacher, split, batch_tokens=60, rank=rank, num_ranks=num_ranks, gather=gather)
+
     for rank in range(2):
-        mean_loss(tiny_teacher, split, batch_tokens=60, rank=rank, num_ranks=2, gather=lambda x: parts.append(x) or [x])
-    alone = mean_loss(tiny_teacher, split, batch_tokens=60, rank=0, num_ranks=1, gather=lambda x: [x])
-    together = mean_loss(tiny_teacher, split, batch_tokens=60, rank=0, num_ranks=2, gather=lambda _: parts)
-    assert together == pytest.approx(alone, rel=1e-6)
+        scores(rank, 2, lambda part: parts.append(part) or [part])
+    alone, together = scores(0, 1, lambda part: [part]), scores(0, 2, lambda _: parts)
+    assert together.loss == pytest.approx(alone.loss, rel=1e-6)
+    assert together.accuracy == alone.accuracy
 
 
 def test_predictions_are_read_as_they_were_written(tmp_path):

@@ -39,6 +39,7 @@ def test_a_report_holds_everything(written):
     for name in pictures:
         assert min(Image.open(folder / name).size) > 300
     said = " ".join(page.texts)
+    assert "a part of T's parameters and operations" in said and "Tinted: what the limit excludes." in said
     for text in ("a space", "ab12cd34", "2.13.0", "seed: 28", "at most 0.0200 MiB", "no candidate", "T", "Bort"):
         assert text in said
     for title in (

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from datasets import Dataset
+from teachers import ADAPTERS
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import BartConfig, MBartConfig, T5Config
@@ -18,8 +19,7 @@ from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, Q
 from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
-from pipeline.evaluation.predict import mean_loss
-from pipeline.models.families import family_named
+from pipeline.evaluation.predict import token_scores
 from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.memory import (
@@ -84,7 +84,7 @@ class Words:
 
 def counted_and_estimated(name, kind, precision, heads, layers, rows, source, target, vocabulary):
     """Peak bytes of one forward and backward pass of a model that learns from a teacher twice as deep, or alone."""
-    family = family_named(name)
+    family = ADAPTERS[name]
     architecture = ArchitectureConfig(
         d_model=64, ffn_dim=256, num_heads=heads, encoder_layers=2 * layers, decoder_layers=2 * layers
     )
@@ -103,9 +103,12 @@ def counted_and_estimated(name, kind, precision, heads, layers, rows, source, ta
             weights = changed(weights, dict.fromkeys(DECODER_TERMS, 0.0), "recipe.distillation")
         objective = DistillationObjective(weights=weights, encoder_map=maps[0], decoder_map=maps[1])
         work_of_teacher, grid = work_of(teacher.config), GRID_BYTES
-    target = target if family.decoder else 1
+    asks_tokens = family.lm_head is not None
+    target = target if asks_tokens else 1
     lengths = [(source, target)] * (rows - 1) + [(source - 1, max(1, target - 1))]  # padding: there is a mask
-    batch = collate([[5] * s for s, _ in lengths], [[0] * t for _, t in lengths], 1, 2 if family.decoder else None)
+    places = [[i % s for i in range(t)] for s, t in lengths] if asks_tokens and not family.decoder else None
+    rows_and_labels = [[5] * s for s, _ in lengths], [[0] * t for _, t in lengths]
+    batch = collate(*rows_and_labels, 1, 2 if family.decoder else None, target_positions=places)
     engine = TorchEngine(student, torch.optim.AdamW(student.parameters()), precision=precision, max_gradient_norm=1.0)
     with LiveBytes() as live:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -120,7 +123,7 @@ def counted_and_estimated(name, kind, precision, heads, layers, rows, source, ta
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 @pytest.mark.parametrize("kind", ["alone", "distilled"])
-@pytest.mark.parametrize("name", ["bart", "t5", "bert"])
+@pytest.mark.parametrize("name", ["bart", "t5", "bert", "bert as a masked LM"])
 def test_a_pass_keeps_no_more_than_is_estimated_and_no_less_than_half(name, kind, precision):
     """Long sources, many heads, short rows and large vocabularies: each has its term."""
     for shape in SHAPES:
@@ -191,7 +194,9 @@ def test_a_validation_loss_needs_its_logits(make_bart):
     rows = {"source_tokens": [s for s, _ in lengths], "target_tokens": [t for _, t in lengths]}
     rows |= {"input_ids": [[5] * s for s, _ in lengths], "labels": [[6] * t for _, t in lengths]}
     with LiveBytes() as counted:
-        mean_loss(model, Dataset.from_dict(rows), batch_tokens=120, rank=0, num_ranks=1, gather=lambda value: [value])
+        token_scores(
+            model, Dataset.from_dict(rows), batch_tokens=120, rank=0, num_ranks=1, gather=lambda value: [value]
+        )
     estimated = evaluation_bytes(work_of(model.config), lengths, 120)
     assert estimated / 2 < counted.peak < 1.1 * estimated
 

@@ -200,6 +200,7 @@ sys.exit(f"imported {{heavy}}" if heavy else code)
         ("generate", ["text=a"], 2),
         ("generate", ["M", "a", "stream=true", "jsonl=true"], 2),
         ("benchmark", ["kind"], 2),
+        ("benchmark", ["search"], 2),
     ],
 )
 def test_a_command_answers_before_it_imports(job, words, code, tmp_path):
