@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.benchmarking.engines import worker
 from pipeline.benchmarking.engines.engine import Sample
 from pipeline.benchmarking.engines.worker import WARM_UP_TOKENS, sampled
 
@@ -28,12 +29,12 @@ def test_a_run_before_the_sample_does_not_count(num_tokens):
     assert found["processor_ms"] >= 0
 
 
-def test_runs_begin_until_the_time_is_over():
+def test_runs_begin_until_the_time_is_over(monkeypatch):
     """Their mean is told."""
-    model = Model(0)
-    found = sampled(model, [[4]], 0, 0.01)
-    timed = len(model.asked) - 1
-    assert timed > 1 and found["encode_ms"] == pytest.approx(sum(range(2, timed + 2)) / timed)
+    model, clock = Model(0), iter([10.0, 10.1, 10.3, 10.6])
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: next(clock))
+    assert sampled(model, [[4]], 0, 0.5)["encode_ms"] == (2.0 + 3.0 + 4.0) / 3
+    assert model.asked == [WARM_UP_TOKENS, 0, 0, 0]
 
 
 def test_other_tokens_than_were_asked_for_are_refused():
