@@ -11,12 +11,17 @@ export DQ_STORAGE ?= $(CURDIR)/runs
 ARGS ?= experiment=quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep fast test test-all format ui ray ray-stop lint clean clean-cache
+.PHONY: help sweep search fast test test-all format ui ray ray-stop lint clean clean-cache
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 sweep: .venv/installed ## run the main job on this machine (ARGS="key=value ..." for another configuration)
+	@$(BIN)/python infra/laptop.py submit -- python jobs/dq_sweep.py storage.path=$(DQ_STORAGE) $(ARGS)
+
+search: ARGS = experiment=ose_quickstart
+search: .venv/installed ## search students within a limit of bytes, then train what was chosen
+	@$(BIN)/python infra/laptop.py submit -- python jobs/ose_search.py storage.path=$(DQ_STORAGE) $(ARGS)
 	@$(BIN)/python infra/laptop.py submit -- python jobs/dq_sweep.py storage.path=$(DQ_STORAGE) $(ARGS)
 
 fast: .venv/installed ## run the unit tests: a minute, while you work

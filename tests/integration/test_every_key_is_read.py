@@ -20,8 +20,10 @@ from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.jobs.export import ExportJob
 from pipeline.config.jobs.finetune_teacher import TeacherJob
 from pipeline.config.jobs.generate import GenerateJob
+from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.stages.benchmark import job as benchmark_job
 from pipeline.stages.compare import job as compare_job
+from pipeline.stages.search import job as search_job
 from pipeline.stages.sweep import job as sweep_job
 from pipeline.stages.teacher import job as teacher_job
 from pipeline.stages.use import export_job, generate_job
@@ -147,7 +149,7 @@ def is_read_in(key, module):
 
 def test_every_job_is_looked_at_here():
     """A new one needs a run of its own."""
-    assert {*all_jobs()} == {BenchmarkJob, CompareJob, SweepJob, ExportJob, TeacherJob, GenerateJob}
+    assert {*all_jobs()} == {BenchmarkJob, CompareJob, SweepJob, ExportJob, TeacherJob, GenerateJob, OseSearchJob}
 
 
 def test_what_needs_a_cluster_or_a_hub_is_read_where_that_is():
@@ -159,6 +161,31 @@ def test_a_sweep_reads_what_it_accepts(unread, tmp_path):
     """Whatever the recipe: losses, pruning, targets, stopping, the published method."""
     storage = [f"storage.path={tmp_path}", "cluster=process"]
     assert {*unread(SweepJob, sweep_job.run, *([*words, *storage] for words in SWEEPS))} <= {*ELSEWHERE}
+
+
+SPACE = "search.students={encoder_layers: [1], decoder_layers: [1], weight_bits: [8, 2], embedding_bits: [8]}"
+ONE = "{encoder_layers: 1, decoder_layers: 1, heads: 2, hidden: 16, intermediate: 16}"
+MODELS = "search.models={encoder_layers: [1], decoder_layers: [1], heads: [2], hidden: [16, 24], intermediate: [16]"
+SEARCHES = [  # of all kinds, under all rules
+    [
+        *(SPACE, "search.steps=[1,2]", "search.rule=halving", "search.eps=1", "search.students.heads=[0.5]"),
+        *("search.latency={max_measured: 2, source_tokens: 8, new_tokens: 4, rounds: 1, runtimes: [torch]}",),
+        *("recipe.pruning.method=gates", "recipe.sequence.kind=filtered", "recipe.sequence.num_beams=2"),
+        *("recipe.distillation={attention_kind: kl, hidden_kind: normalised, relation_heads: 2, temperature: 2.0}",),
+        *(f"recipe.distillation.{term}=1" for term in TERMS),
+        *("recipe.quantization.bits=['model.encoder.layers.0.*=8']", "recipe.schedule=['0.5=8-8-8']"),
+    ],
+    [SPACE, "search.students={heads: [0.5], bits: {a: ['*=8']}}", "search.measure=score", "search.eps=1"],
+    [SPACE, "recipe=dqbart"],
+    ["search.kind=models", f"{MODELS}, maximum: {ONE}, named: {{one: {ONE}}}}}", "search.models.maximum={}"],
+    ["search.kind=mixed_bits", "search.mixed={depth: 1-1, bits: [2, 8], max_mib: 1.0}"],
+]
+
+
+def test_a_search_reads_what_it_accepts(unread, tmp_path):
+    """Whatever is searched."""
+    storage = [f"storage.path={tmp_path}", "cluster=process"]
+    assert {*unread(OseSearchJob, search_job.run, *([*words, *storage] for words in SEARCHES))} <= {*ELSEWHERE}
 
 
 def test_a_teacher_reads_what_it_accepts(unread, tmp_path):

@@ -152,6 +152,24 @@ def test_an_error_after_some_steps_is_that_of_a_student_in_training(searched, as
     assert found["2-2-8 1-1"] == front_point["error"]
 
 
+def test_bits_are_spent_module_by_module_and_the_sweep_packs_them(ask):
+    """Within the budget to the byte, expected to lose no more than the best of uniform bits; another one is free."""
+    mixed = "search.mixed={depth: 2-1, bits: [2, 8], max_mib: 0.03}"
+    code, found, err = ask("search.kind=mixed_bits", mixed, "search.name=bits")
+    assert code == 0, err
+    best, uniform = found["best"], found["uniform"]
+    assert best["bytes"] <= 0.03 * 2**20 and best["error"] <= uniform["error"] and found["bound"]["gap"] == 0
+    sizes = [one["bytes"] for one in found["front"]]
+    assert sizes == sorted(sizes) and len(sizes) > 2
+    smaller = ("search.kind=mixed_bits", mixed, "search.name=smaller", "search.mixed.max_mib=0.028")
+    code, other, err = ask(*smaller, how=resolve)
+    assert code == 0 and other["best"]["bytes"] <= 0.028 * 2**20, err
+    code, document, err = ask("sweep.search=bits", how=run_sweep, name="dq_sweep")
+    assert code == 0, err
+    (student,) = document["students"]
+    assert (student["name"], student["metrics"]["size_bytes"]) == (best["name"], best["bytes"])
+
+
 def test_models_from_scratch_are_searched_without_a_teacher(job, tmp_path):
     """Under a maximum point of their own, beside a named point."""
     space = (
@@ -186,6 +204,7 @@ BAD = [
     (["search.max_hours=0.00000001", "search.seeds=[1]"], "hours on a machine"),
     (["search.steps=[5]"], "beyond student.max_steps=4"),
     (["search.kind=models", "search.models.decoder_layers=[]"], "it has a decoder"),
+    (["search.kind=mixed_bits", "search.mixed={depth: 2-1, max_mib: 0.001, bits: [2, 8]}"], "the fewest bits take"),
 ]
 
 
