@@ -8,9 +8,9 @@ from mlflow import MlflowClient
 from small_task import called
 
 from pipeline.search.front import front
-from pipeline.stages.search import try_candidates
+from pipeline.stages.search import seen, try_candidates
 from pipeline.stages.search.job import dry_run, resolve, run
-from pipeline.stages.search.seen import FILE
+from pipeline.stages.search.seen import FILE, Seen
 from pipeline.stages.sweep.job import run as run_sweep
 
 SPACE = "search.students={encoder_layers: [2, 1], decoder_layers: [1], weight_bits: [8, 2], embedding_bits: [8, 2]}"
@@ -117,6 +117,26 @@ def test_another_limit_is_answered_from_what_is_stored(searched, ask):
     assert code == 0 and found["best"]["bytes"] <= limit
     assert found["tried"] == found["candidates"] < 8 and seen_files(storage) == before
     assert found["brute_force"]["error_lost"] == 0
+
+
+@pytest.mark.parametrize("is_left", [False, True], ids=["one diverged", "the largest alone did not"])
+def test_what_diverged_is_no_answer_and_not_on_the_front(ask, monkeypatch, is_left):
+    """Nor does a sweep train it, however small it is, and even where the W of what has learned is 0."""
+    every = ask("search.num_chosen=8", "search.eps=1", how=resolve)[1]["chosen"]
+    one = max(every, key=lambda point: point["bytes"]) if is_left else min(every, key=lambda point: point["bytes"])
+    read = seen.read_seen
+
+    def with_divergence(folder):
+        found = read(folder)
+        return found if (found.after(2) == one["error"]) is is_left else Seen(failure="the loss is not finite")
+
+    monkeypatch.setattr(seen, "read_seen", with_divergence)
+    code, found, err = ask("search.num_chosen=8", "search.eps=1", how=resolve)
+    assert code == 0, err
+    learned = {one["name"]} if is_left else {point["name"] for point in every} - {one["name"]}
+    assert {point["name"] for point in found["chosen"]} == learned and found["best"]["name"] in learned
+    assert {point["name"] for point in found["front"]} <= learned
+    assert all(math.isfinite(point["error"]) for point in found["chosen"])
 
 
 def test_halving_trains_the_better_half_on(job, tmp_path):

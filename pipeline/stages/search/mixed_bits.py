@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -212,8 +213,9 @@ def _best_uniform(
         scheme = _scheme(config, weights, embeddings)
         size, bits = package_bytes(model, scheme), module_bits(sites, scheme)
         rises = [one.rises.get(bits[one.modules[0]]) for one in found]
-        if size <= budget and None not in rises:
-            loss = found[0].loss_before + sum(rise for rise in rises if rise is not None)
+        known = [rise for rise in rises if rise is not None and math.isfinite(rise)]
+        if size <= budget and len(known) == len(rises):
+            loss = found[0].loss_before + sum(known)
             candidates.append({"scheme": scheme.name, "bytes": size, "error": loss})
     return min(candidates, key=lambda one: (one["error"], one["bytes"]), default=None)
 

@@ -50,7 +50,7 @@ def _finished(
     job: OpenedJob[OseSearchJob], plan: SearchPlan, answer: Answer, document: dict[str, Any]
 ) -> FinishedSearch:
     config, by_name = job.config, {point.name: point for point in plan.points}
-    chosen = [by_name[name].student for name in answer.ranking[: config.search.num_chosen]]
+    chosen = [by_name[name].student for name in answer.chosen(config.search.num_chosen)]
     return FinishedSearch(
         name=plan.name,
         kind=config.search.kind,
@@ -95,7 +95,7 @@ def _results(job: OpenedJob[OseSearchJob], plan: SearchPlan, answer: Answer, run
         title=f"{config.task.name}: {plan.name}, a search of {search.kind.replace('_', ' ')}",
         points=[_point(plan, config, candidate.architecture.name) for candidate in plan.candidates],
         best=answer.best,
-        chosen=answer.ranking[: search.num_chosen],
+        chosen=answer.chosen(search.num_chosen),
         optimum=None if optimum is None else optimum.name,
         maximum=_maximum(plan, config),
         named={point.name: plan.values(point.name) for point in plan.named},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -63,20 +64,20 @@ def w_of(plan: SearchPlan, name: str, error: float) -> float:
 
 
 def front_names(plan: SearchPlan, step: int) -> list[str]:
-    """The points that were tried and that no other beats in bytes, milliseconds and error, cheapest first."""
-    known = [one.architecture.name for one in plan.candidates]
-    known = [name for name in known if error_of(plan, name, step) is not None]
-    rows = []
-    for name in known:
-        latency = plan.latencies.milliseconds(name)
-        rows.append((plan.values(name)["size_bytes"], latency or 0.0, error_of(plan, name, step) or 0.0))
-    return [known[index] for index in front(rows)]
+    """The points that have learned and that no other beats in bytes, milliseconds and error, cheapest first."""
+    rows = {}
+    for name in (one.architecture.name for one in plan.candidates):
+        error = error_of(plan, name, step)
+        if error is not None and math.isfinite(error):
+            rows[name] = (plan.values(name)["size_bytes"], plan.latencies.milliseconds(name) or 0.0, error)
+    names = list(rows)
+    return [names[index] for index in front(list(rows.values()))]
 
 
 def document_of(plan: SearchPlan, answer: Answer, config: OseSearchJob) -> dict[str, Any]:
     """What the job prints of its answer."""
     step, guarantee = config.search.steps[-1], answer.result.guarantee
-    chosen = answer.ranking[: config.search.num_chosen]
+    chosen = answer.chosen(config.search.num_chosen)
     return {
         "search": plan.name,
         "candidates": len(plan.candidates),
