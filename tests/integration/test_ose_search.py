@@ -190,6 +190,37 @@ def test_bits_are_spent_module_by_module_and_the_sweep_packs_them(ask):
     assert (student["name"], student["metrics"]["size_bytes"]) == (best["name"], best["bytes"])
 
 
+def test_a_budget_of_bits_is_met_at_its_edge(ask):
+    """To the byte: that of the fewest bits, and that of uniform ones; one byte less than the fewest is refused."""
+    words = ("search.kind=mixed_bits", "search.name=edge", "search.mixed={depth: 2-1, bits: [2, 8], max_mib: 1.0}")
+    code, found, err = ask(*words)
+    assert code == 0, err
+    fewest = found["front"][0]["bytes"]
+    for size in [fewest, fewest + 1, *(one["bytes"] for one in found["front"])]:
+        code, other, err = ask(*words, f"search.mixed.max_mib={size / 2**20!r}", how=resolve)
+        assert code == 0 and other["best"]["bytes"] <= size, err
+        assert other["uniform"] is None or other["best"]["error"] <= other["uniform"]["error"]
+    code, other, _ = ask(*words, f"search.mixed.max_mib={(fewest - 1) / 2**20!r}", how=resolve)
+    assert code == 2 and f"{fewest} bytes or more" in other["error"] and "search.mixed.max_mib" in other["error"]
+
+
+TIMED = (
+    "search.inference=latency_ms",
+    "search.latency={max_measured: 2, source_tokens: 8, new_tokens: 2, rounds: 1, runtimes: [torch]}",
+)
+
+
+def test_a_plan_without_times_says_so_and_nothing_is_resolved_without(ask):
+    """Operations stand for the times that decide; limits of times that nobody has measured are not taken to be met."""
+    code, document, err = ask(*TIMED, how=dry_run)
+    assert code == 0 and len(document["cover"]) == 4 and "times of 8 candidates are unknown" in err
+    for words in (TIMED, (TIMED[1], "search.max_ms=1000")):
+        code, document, _ = ask(*words, how=resolve)
+        assert code == 2 and "nobody has measured the times of 8 candidates" in document["error"]
+    code, document, _ = ask(*TIMED, "search.latency.max_measured=1")
+    assert code == 2 and "fewer than two were measured" in document["error"]
+
+
 def test_models_from_scratch_are_searched_without_a_teacher(job, tmp_path):
     """Under a maximum point of their own, beside a named point."""
     space = (

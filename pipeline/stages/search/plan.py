@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,6 +28,8 @@ PASSES = 3  # forward, and backward for inputs and for weights
 SECONDS_AN_HOUR = 3600.0
 # What the units of limits are called, and how a person sets them.
 LIMITS = {"size_bytes": ("search.max_mib", "MiB", MIB), "latency_ms": ("search.max_ms", "ms", 1)}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +74,18 @@ class SearchPlan:
         return self.costs[name].values | ({} if latency is None else {"latency_ms": latency.milliseconds})
 
 
-def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> SearchPlan:
+def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_times: bool = True) -> SearchPlan:
     """Work out what everything costs, and what is to be tried.
 
     Args:
         job: the job.
         measures: whether milliseconds that nobody has measured are measured now; else they are unknown.
+        needs_times: whether milliseconds must be known where they decide; else operations stand for unknown ones, and
+            no limit of milliseconds holds.
 
     Raises:
         UserError: an impossible space, limits that no point meets, an interval that the candidates do not have, steps
-            beyond the training.
+            beyond the training, times that decide and are not known.
     """
     config = job.config
     search, points, named = config.search, points_of(config), _named(config)
@@ -92,6 +97,11 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
         )
     costs = costs_of(job, [*points, *named])
     latencies = latencies_of(job, points, named, costs, measures=measures)
+    if unknown := [name for name in costs if search.times_decide and latencies.milliseconds(name) is None]:
+        if needs_times:
+            raise _unknown_times(search, unknown, measures)
+        log.warning(f"times of {len(unknown)} candidates are unknown: planned by operations, without limits of times")
+        search = replace(search, inference="operations", max_ms=None)
     all_costs = {
         name: one.cost(search.size, search.inference, latencies.milliseconds(name)) for name, one in costs.items()
     }
@@ -99,7 +109,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
     candidates = ordered(within, lambda point: all_costs[point.name])
     trials = plan_trials(job, [candidate.architecture for candidate in candidates])
     key = trials_key(job)
-    search_key = config_hash(key, decisions(search, without=["name", "num_chosen"]))
+    search_key = config_hash(key, decisions(config.search, without=["name", "num_chosen"]))
     return SearchPlan(
         key=search_key,
         name=search.name or search_key,
@@ -113,6 +123,22 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
         candidates=candidates,
         cover=[candidate.architecture.name for candidate in eps_cover(candidates, search.eps)],
         trials=trials,
+    )
+
+
+def _unknown_times(search: SearchConfig, unknown: Sequence[str], measures: bool) -> UserError:
+    what = "search.inference=latency_ms" if search.inference == "latency_ms" else f"search.max_ms={search.max_ms:g}"
+    if not measures:
+        return UserError(
+            f"{what}, and nobody has measured the times of {len(unknown)} candidates on this machine so",
+            "candidates whose times are measured or predicted",
+            "submit the same command without --resolve, or with the search.latency of the search",
+        )
+    return UserError(
+        f"{what}, and no time of {len(unknown)} candidates, such as '{unknown[0]}', for fewer than two were measured "
+        f"by {search.latency.runtimes[0]}",
+        "two measured candidates or more: the times of the others are predicted by theirs",
+        "raise search.latency.max_measured, or put another one first in search.latency.runtimes",
     )
 
 
