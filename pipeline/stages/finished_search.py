@@ -52,8 +52,8 @@ def read_finished(storage: Storage, name: str) -> FinishedSearch:
         UserError: there is none, or its file is none that this version reads.
     """
     file = storage.search(name) / FILE
-    if not file.is_file():
-        there = sorted(path.parent.name for path in storage.search("x").parent.glob(f"*/{FILE}"))
+    there = sorted(path.parent.name for path in storage.search("x").parent.glob(f"*/{FILE}"))
+    if name not in there:
         like = f"did you mean '{nearest(name, there)}'? Else " if there else ""
         raise UserError(
             f"sweep.search={name}: there is no finished search of that name in {storage.root}",

@@ -256,6 +256,13 @@ BAD = [
     (["search.steps=[5]"], "beyond student.max_steps=4"),
     (["search.kind=models", "search.models.decoder_layers=[]"], "it has a decoder"),
     (["search.kind=mixed_bits", "search.mixed={depth: 2-1, max_mib: 0.001, bits: [2, 8]}"], "the fewest bits take"),
+    (
+        ["search.kind=mixed_bits", "search.mixed={depth: 2-1}", "search.seeds=2"],
+        "search.seeds=2 with search.kind=mixed",
+    ),
+    (["search.kind=mixed_bits", "search.mixed={depth: 2-1}", "recipe.quantization.bits=['*fc1=32']"], "not look at it"),
+    (["search.kind=mixed_bits", "search.mixed={depth: 2-1}", "search.max_mib=0.03"], "within the limit of the answer"),
+    (["search.students.weight_bits=[9]"], "change search.students: weight, embedding and activation bits"),
 ]
 
 
@@ -264,6 +271,12 @@ def test_what_cannot_be_searched_is_said(ask, words, said):
     """Exit code 2, what was given, what is allowed, what to change; nothing is trained."""
     code, document, err = ask(*words)
     assert code == 2 and said in document["error"], err
+
+
+def test_a_sweep_finds_a_search_by_its_name_alone(ask):
+    """A path that leads to the same folder is no name."""
+    code, document, _ = ask("sweep.search=../finished/first", how=run_sweep, name="dq_sweep")
+    assert code == 2 and "there is no finished search of that name" in document["error"]
 
 
 def test_data_that_have_changed_are_no_longer_those_of_the_search(searched, ask):

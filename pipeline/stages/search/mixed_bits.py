@@ -178,7 +178,7 @@ def _assigned(
     fewest = _student(config, model, best_assignment(choices, least), before, budget)
     if fewest.size_bytes > budget:
         raise UserError(
-            f"search.mixed.max_mib={budget / MIB:.6g}, {budget} bytes, of students {config.search.mixed.depth}",
+            f"search.mixed.max_mib={config.search.mixed.max_mib:g}, which is {budget} bytes",
             f"{fewest.size_bytes} bytes or more, which the fewest bits take",
             f"raise search.mixed.max_mib to {math.ceil(fewest.size_bytes / MIB * 1e4) / 1e4:g}, "
             "or offer fewer bits in search.mixed.bits",
