@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
             "lower search.steps, or raise student.epochs and student.max_steps",
         )
     costs = costs_of(job, [*points, *named])
-    latencies = latencies_of(job, points, named, costs, measures=measures)
+    latencies = latencies_of(job, _timed(search, points, costs), named, costs, measures=measures)
     all_costs = {
         name: one.cost(search.size, search.inference, latencies.milliseconds(name)) for name, one in costs.items()
     }
@@ -114,6 +115,13 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
         cover=[candidate.architecture.name for candidate in eps_cover(candidates, search.eps)],
         trials=trials,
     )
+
+
+def _timed(search: SearchConfig, points: Sequence[Point], costs: Mapping[str, PointCosts]) -> list[Point]:
+    """The points whose milliseconds are asked for: all where T needs them, else those that are not too large."""
+    limit = search.limits.get("size_bytes", math.inf)
+    small = [point for point in points if costs[point.name].size_bytes <= limit]
+    return list(points) if search.inference == "latency_ms" or not small else small
 
 
 def _named(config: OseSearchJob) -> list[Point]:
