@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -96,8 +97,10 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_ti
             "lower search.steps, or raise student.epochs and student.max_steps",
         )
     costs = costs_of(job, [*points, *named])
-    latencies = latencies_of(job, points, named, costs, measures=measures)
-    if unknown := [name for name in costs if search.times_decide and latencies.milliseconds(name) is None]:
+    timed = _timed(search, points, costs)
+    latencies = latencies_of(job, timed, named, costs, measures=measures)
+    unknown = [point.name for point in [*timed, *named] if latencies.milliseconds(point.name) is None]
+    if search.times_decide and unknown:
         if needs_times:
             raise _unknown_times(search, unknown, measures)
         log.warning(f"times of {len(unknown)} candidates are unknown: planned by operations, without limits of times")
@@ -140,6 +143,13 @@ def _unknown_times(search: SearchConfig, unknown: Sequence[str], measures: bool)
         "two measured candidates or more: the times of the others are predicted by theirs",
         "raise search.latency.max_measured, or put another one first in search.latency.runtimes",
     )
+
+
+def _timed(search: SearchConfig, points: Sequence[Point], costs: Mapping[str, PointCosts]) -> list[Point]:
+    """The points whose milliseconds are asked for: all where T needs them, else those that are not too large."""
+    limit = search.limits.get("size_bytes", math.inf)
+    small = [point for point in points if costs[point.name].size_bytes <= limit]
+    return list(points) if search.inference == "latency_ms" or not small else small
 
 
 def _named(config: OseSearchJob) -> list[Point]:
