@@ -14,6 +14,7 @@ from pipeline.stages.search.seen import FILE, Seen
 from pipeline.stages.sweep.job import run as run_sweep
 
 SPACE = "search.students={encoder_layers: [2, 1], decoder_layers: [1], weight_bits: [8, 2], embedding_bits: [8, 2]}"
+MODELS = "search.models={encoder_layers: [1, 2], decoder_layers: [1], heads: [2, 4], hidden: [16], intermediate: [16]}"
 STEPS = ("search.steps=[1,2]", "search.eps=2", "search.brute_force_points=8", "student.warmup_fraction=0.0")
 SEARCH = (SPACE, *STEPS, "search.name=first")
 KEYS = {"candidates", "best", "bound", "brute_force", "front"}
@@ -221,9 +222,7 @@ def test_a_plan_without_times_says_so_and_nothing_is_resolved_without(ask):
 
 def test_models_from_scratch_are_searched_without_a_teacher(job, tmp_path):
     """Under a maximum point of their own, beside a named point."""
-    space = (
-        "search.models={encoder_layers: [1, 2], decoder_layers: [1], heads: [2, 4], hidden: [16], intermediate: [16]"
-    )
+    space = MODELS.removesuffix("}")
     point = "{encoder_layers: 3, decoder_layers: 2, heads: 4, hidden: 32, intermediate: 64}"
     words = ("search.kind=models", f"{space}, maximum: {point}, named: {{large: {point}}}}}", *STEPS)
     path = f"storage.path={tmp_path}"
@@ -236,6 +235,16 @@ def test_models_from_scratch_are_searched_without_a_teacher(job, tmp_path):
     code, out, err = job("ose_search", run, *words, path)
     assert code == 0, err  # with a teacher, whose logits they imitate
     assert (tmp_path / "teachers").exists()
+
+
+def test_a_maximum_point_that_a_candidate_exceeds_is_refused_before_training(job, tmp_path):
+    """W would be of the wrong sign; a plan says so, too."""
+    words = ("search.kind=models", MODELS.replace("heads: [2, 4]", "heads: [2]"), *STEPS, "search.distil=false")
+    small = "search.models.maximum={encoder_layers: 1, decoder_layers: 1, heads: 2, hidden: 8, intermediate: 8}"
+    for how in (dry_run, run):
+        code, out, _ = job("ose_search", how, *words, "search.size=parameters", small, f"storage.path={tmp_path}")
+        assert code == 2 and "a maximum point that no candidate exceeds" in last(out)["error"]
+    assert not list(tmp_path.rglob(FILE))
 
 
 def test_a_plan_trains_and_measures_nothing(job, tmp_path):
@@ -260,6 +269,7 @@ BAD = [
     ),
     (["search.kind=mixed_bits", "search.mixed={depth: 2-1}", "recipe.quantization.bits=['*fc1=32']"], "not look at it"),
     (["search.kind=mixed_bits", "search.mixed={depth: 2-1}", "search.max_mib=0.03"], "within the limit of the answer"),
+    (["search.learning_rates=[0.1,.inf]"], "finite numbers"),
     (["search.students.weight_bits=[9]"], "change search.students: weight, embedding and activation bits"),
 ]
 

@@ -15,7 +15,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.search import SearchConfig, architecture_of
-from pipeline.search.cover import Candidate, Cost, eps_cover, maximum_point, ordered
+from pipeline.search.cover import Candidate, Cost, eps_cover, maximum_point, ordered, saving
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.costs import PointCosts, costs_of
 from pipeline.stages.search.latencies import Latencies, latencies_of
@@ -86,7 +86,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_ti
 
     Raises:
         UserError: an impossible space, limits that no point meets, an interval that the candidates do not have, steps
-            beyond the training, times that decide and are not known.
+            beyond the training, times that decide and are not known, a maximum point that a candidate exceeds.
     """
     config = job.config
     search, points, named = config.search, points_of(config), _named(config)
@@ -109,7 +109,9 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_ti
         name: one.cost(search.size, search.inference, latencies.milliseconds(name)) for name, one in costs.items()
     }
     within = _within_limits(search, points, costs, latencies)
-    candidates = ordered(within, lambda point: all_costs[point.name])
+    candidates, maximum = ordered(within, lambda point: all_costs[point.name]), _maximum(points, all_costs)
+    for candidate in candidates:  # before anything is trained
+        saving(candidate.cost, maximum)
     trials = plan_trials(job, [candidate.architecture for candidate in candidates])
     key = trials_key(job)
     search_key = config_hash(key, decisions(config.search, without=["name", "num_chosen"]))
@@ -122,7 +124,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_ti
         named=named,
         costs=costs,
         latencies=latencies,
-        maximum=_maximum(points, all_costs),
+        maximum=maximum,
         candidates=candidates,
         cover=[candidate.architecture.name for candidate in eps_cover(candidates, search.eps)],
         trials=trials,
