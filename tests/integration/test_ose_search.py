@@ -119,17 +119,61 @@ def test_another_limit_is_answered_from_what_is_stored(searched, ask):
     assert found["brute_force"]["error_lost"] == 0
 
 
-def test_halving_trains_the_better_half_on(job, tmp_path):
-    """Those given up say so in their runs, and their number is that of the rule."""
+@pytest.fixture
+def looks(monkeypatch):
+    """(folder of a trial, step) of every error that is written down."""
+    found, add = [], try_candidates.add_error
+
+    def noted(folder, step, error):
+        found.append((folder, step))
+        add(folder, step, error)
+
+    monkeypatch.setattr(try_candidates, "add_error", noted)
+    return found
+
+
+def test_halving_trains_the_better_half_on(job, tmp_path, looks):
+    """From where it was; those given up say so in their runs, and their number is that of the rule."""
     words = (*SEARCH, "search.rule=halving", "search.eps=1", "search.brute_force_points=0", f"storage.path={tmp_path}")
     code, out, err = job("ose_search", run, *words, "search.seeds=2")
     assert code == 0, err
     document = last(out)
     assert (document["tried"], document["brute_force"]) == (4, None)
+    assert len(set(looks)) == len(looks) == 16 + 8
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([one.experiment_id for one in client.search_experiments()], "tags.`dq.kind`='candidate'")
     given_up = [run.data.tags["dq.stopped"] for run in runs if run.info.status == "KILLED"]
     assert given_up == ["given up after 1 of 2 steps: 4 of 8 go on, by W"] * 8 and len(runs) == 16
+
+
+def test_what_halving_gave_up_is_trained_where_everything_is_tried(job, searched, tmp_path):
+    """The optimum is that of the search that gave nothing up."""
+    words = (*SEARCH, "search.rule=halving", "search.eps=1", f"storage.path={tmp_path}")
+    code, out, err = job("ose_search", run, *words)
+    assert code == 0, err
+    document = last(out)
+    assert document["tried"] == 4
+    optimum = searched[1]["brute_force"]
+    assert {name: document["brute_force"][name] for name in ("name", "w", "error")} == {
+        name: optimum[name] for name in ("name", "w", "error")
+    }
+
+
+def test_a_checkpoint_beyond_a_step_is_none_for_who_asks_for_that_step(job, searched, tmp_path, monkeypatch):
+    """A search that was killed behind it, and is submitted with more steps to compare, looks there, too."""
+
+    def killed(folder, step, error):
+        raise RuntimeError("killed")
+
+    words = (SPACE, "search.eps=2", "student.warmup_fraction=0.0", f"storage.path={tmp_path}")
+    words += ("student.checkpoint_every_steps=1", "search.name=first")
+    with monkeypatch.context() as patched:
+        patched.setattr(try_candidates, "add_error", killed)
+        assert job("ose_search", run, *words, "search.steps=[2]")[0] == 3
+    assert list(tmp_path.rglob("latest"))
+    code, out, err = job("ose_search", run, *words, "search.steps=[1,2]", "search.rule=halving", "search.keep=1.0")
+    assert code == 0, err
+    assert last(out)["best"] == searched[1]["best"]
 
 
 def test_a_sweep_trains_what_was_chosen(searched, ask):

@@ -82,7 +82,7 @@ def run(config: OseSearchJob) -> dict[str, Any]:
         )
         tried = run_trials.run(trying, plan.trials_of(plan.cover))
         if tries_all(plan, search):
-            run_trials.train_until(trying, plan.trials, search.steps[-1])
+            run_trials.train_until(trying, plan.trials, search.steps[-1], known=plan.trials)
         run_trials.clear(trying, plan.trials)
         run_trials.adopt(trying, plan.trials)
         answer = _answer(plan, job, tried)
