@@ -242,10 +242,22 @@ def test_a_plan_trains_and_measures_nothing(job, tmp_path):
     assert not list(tmp_path.rglob(FILE)) and not (tmp_path / "teachers").exists()
 
 
+def test_times_that_decide_and_that_nobody_has_measured_are_no_times(ask):
+    """Neither a limit nor W is taken as met without them."""
+    for words in ("search.max_ms=5", "search.inference=latency_ms"):
+        code, document, err = ask(words, "search.latency.max_measured=4", how=resolve)
+        assert code == 2 and "8 of 8 points without any" in document["error"], err
+
+
+TOO_SMALL = (
+    "search.models={encoder_layers: [1, 2], decoder_layers: [1], heads: [2], hidden: [16], intermediate: [16], "
+    "maximum: {encoder_layers: 1, decoder_layers: 1, heads: 2, hidden: 16, intermediate: 16}}"
+)
 BAD = [
     (["search.eps=9"], "eps = 9 for 8 candidates"),
     (["search.max_mib=0.001"], "the nearest has: '2-2-8 1-1'"),
     (["search.max_hours=0.00000001", "search.seeds=[1]"], "hours on a machine"),
+    (["search.kind=models", "search.distil=false", TOO_SMALL], "a maximum point that no candidate exceeds"),
     (["search.steps=[5]"], "beyond student.max_steps=4"),
     (["search.kind=models", "search.models.decoder_layers=[]"], "it has a decoder"),
     (["search.kind=mixed_bits", "search.mixed={depth: 2-1, max_mib: 0.001, bits: [2, 8]}"], "the fewest bits take"),

@@ -13,7 +13,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.search import SearchConfig, architecture_of
-from pipeline.search.cover import Candidate, Cost, eps_cover, maximum_point, ordered
+from pipeline.search.cover import Candidate, Cost, eps_cover, maximum_point, ordered, saving
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.costs import PointCosts, costs_of
 from pipeline.stages.search.latencies import Latencies, latencies_of
@@ -63,12 +63,18 @@ class SearchPlan:
 
     def trials_of(self, points: Sequence[str]) -> list[TrialPlan]:
         """The trials of some points."""
-        return [trial for trial in self.trials if trial.point in set(points)]
+        asked = set(points)
+        return [trial for trial in self.trials if trial.point in asked]
 
     def values(self, name: str) -> dict[str, float]:
         """What a point costs, by the names that settings and reports use."""
-        latency = self.latencies.of.get(name)
-        return self.costs[name].values | ({} if latency is None else {"latency_ms": latency.milliseconds})
+        return values_of(self.costs, self.latencies, name)
+
+
+def values_of(costs: Mapping[str, PointCosts], latencies: Latencies, name: str) -> dict[str, float]:
+    """What a point costs, by the names that settings and reports use; milliseconds where they are known."""
+    milliseconds = latencies.milliseconds(name)
+    return costs[name].values | ({} if milliseconds is None else {"latency_ms": milliseconds})
 
 
 def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> SearchPlan:
@@ -80,7 +86,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
 
     Raises:
         UserError: an impossible space, limits that no point meets, an interval that the candidates do not have, steps
-            beyond the training.
+            beyond the training, times that decide and are unknown, a maximum point that a candidate exceeds.
     """
     config = job.config
     search, points, named = config.search, points_of(config), _named(config)
@@ -92,14 +98,22 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
         )
     costs = costs_of(job, [*points, *named])
     latencies = latencies_of(job, points, named, costs, measures=measures)
+    _check_times(search, costs, latencies)
     all_costs = {
         name: one.cost(search.size, search.inference, latencies.milliseconds(name)) for name, one in costs.items()
     }
-    within = _within_limits(search, points, costs, latencies)
+    maximum, within = _maximum(points, all_costs), _within_limits(search, points, costs, latencies)
     candidates = ordered(within, lambda point: all_costs[point.name])
+    for candidate in candidates:  # before anything is trained
+        saving(candidate.cost, maximum)
     trials = plan_trials(job, [candidate.architecture for candidate in candidates])
     key = trials_key(job)
-    search_key = config_hash(key, decisions(search, without=["name", "num_chosen"]))
+    search_key = config_hash(
+        key,
+        decisions(search, without=["name", "num_chosen"]),
+        search.seed_list(config.seed),
+        [decisions(point.architecture) for point in points if point.architecture is not None],
+    )
     return SearchPlan(
         key=search_key,
         name=search.name or search_key,
@@ -109,7 +123,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
         named=named,
         costs=costs,
         latencies=latencies,
-        maximum=_maximum(points, all_costs),
+        maximum=maximum,
         candidates=candidates,
         cover=[candidate.architecture.name for candidate in eps_cover(candidates, search.eps)],
         trials=trials,
@@ -132,6 +146,21 @@ def _maximum(points: Sequence[Point], costs: Mapping[str, Cost]) -> Cost:
     return maximum_point(ordered(points, lambda point: costs[point.name]))
 
 
+def _check_times(search: SearchConfig, costs: Mapping[str, PointCosts], latencies: Latencies) -> None:
+    """Refuse to choose by times that are not known, be it by W or by a limit.
+
+    Raises:
+        UserError: of a point, or of T, there is none.
+    """
+    unknown = [name for name in costs if latencies.milliseconds(name) is None]
+    if unknown and (search.inference == "latency_ms" or search.max_ms is not None):
+        raise UserError(
+            f"milliseconds that decide, and {len(unknown)} of {len(costs)} points without any, such as '{unknown[0]}'",
+            "times of all points, measured or, from 2 measured ones on, predicted",
+            "submit the search itself, which measures them, or raise search.latency.max_measured",
+        )
+
+
 def _within_limits(
     search: SearchConfig, points: Sequence[Point], costs: Mapping[str, PointCosts], latencies: Latencies
 ) -> list[Point]:
@@ -144,14 +173,14 @@ def _within_limits(
 
     def beyond(point: Point) -> float:
         """By what factor it exceeds the limit that it exceeds most; at most 1 within all."""
-        values = {**costs[point.name].values, "latency_ms": latencies.milliseconds(point.name) or 0.0}
+        values = values_of(costs, latencies, point.name)
         return max((values[cost] / limit for cost, limit in limits.items()), default=0.0)
 
     within = [point for point in points if beyond(point) <= 1]
     if within or not points:
         return within
     nearest = min(points, key=beyond)
-    values = {**costs[nearest.name].values, "latency_ms": latencies.milliseconds(nearest.name) or 0.0}
+    values = values_of(costs, latencies, nearest.name)
     shown = {cost: f"{values[cost] / LIMITS[cost][2]:.4g} {LIMITS[cost][1]}" for cost in limits}
     raise UserError(
         " and ".join(f"{LIMITS[cost][0]}={limit / LIMITS[cost][2]:g}" for cost, limit in limits.items())
