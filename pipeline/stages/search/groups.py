@@ -118,9 +118,8 @@ class Grouping:
             return False
         passed = [step for step in self.config.search.steps if step <= progress["step"]]
         for trial in trials:
-            place = keys.index(trial.key)
-            is_lost = progress["failures"][place] is None and any(is_open(trial, step) for step in passed)
-            if is_lost or progress["stopped"][place] is not None:
+            was_stopped = progress["stopped"][keys.index(trial.key)] is not None
+            if was_stopped or any(is_open(trial, step) for step in passed):
                 return False
         return True
 
