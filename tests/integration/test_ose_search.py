@@ -10,7 +10,7 @@ from small_task import called
 from pipeline.search.front import front
 from pipeline.stages.search import try_candidates
 from pipeline.stages.search.job import dry_run, resolve, run
-from pipeline.stages.search.seen import FILE
+from pipeline.stages.search.seen import FILE, read_seen
 from pipeline.stages.sweep.job import run as run_sweep
 
 SPACE = "search.students={encoder_layers: [2, 1], decoder_layers: [1], weight_bits: [8, 2], embedding_bits: [8, 2]}"
@@ -176,11 +176,25 @@ def test_a_checkpoint_beyond_a_step_is_none_for_who_asks_for_that_step(job, sear
     assert last(out)["best"] == searched[1]["best"]
 
 
+def test_the_learning_rate_of_the_answer_is_searched_and_one_that_diverges_is_none(ask, looks):
+    """It goes with the student to a sweep; the errors under the other are infinite from some step on."""
+    words = ("search.learning_rates=[1e30, 1e-3]", "search.eps=8", "search.brute_force_points=0", "search.name=rates")
+    code, document, err = ask(*words)
+    assert code == 0, err
+    assert document["best"]["learning_rate"] == 1e-3 and math.isfinite(document["best"]["error"])
+    seen = [read_seen(folder) for folder in {folder for folder, _ in looks}]
+    assert sorted(math.isinf(one.after(2)) for one in seen) == [False, True]
+    code, document, err = ask("sweep.search=rates", how=run_sweep, name="dq_sweep")
+    assert code == 0, err
+    student = document["students"][0]  # others of its recipe that lie there follow
+    assert student["name"].endswith(" 1-1 lr=0.001")
+
+
 def test_a_sweep_trains_what_was_chosen(searched, ask):
     """The answer is its student, packed to the bytes that the search has named."""
     code, document, err = ask("sweep.search=first", how=run_sweep, name="dq_sweep")
     assert code == 0, err
-    (student,) = document["students"]
+    student = document["students"][0]  # others of its recipe that lie there follow
     best = searched[1]["best"]
     assert (student["name"], student["metrics"]["size_bytes"]) == (best["name"], best["bytes"])
 
@@ -210,7 +224,7 @@ def test_bits_are_spent_module_by_module_and_the_sweep_packs_them(ask):
     assert code == 0 and other["best"]["bytes"] <= 0.028 * 2**20, err
     code, document, err = ask("sweep.search=bits", how=run_sweep, name="dq_sweep")
     assert code == 0, err
-    (student,) = document["students"]
+    student = document["students"][0]  # others of its recipe that lie there follow
     assert (student["name"], student["metrics"]["size_bytes"]) == (best["name"], best["bytes"])
 
 

@@ -11,7 +11,7 @@ from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.sections.search import SearchConfig
 from pipeline.search.cover import w_coefficient
 from pipeline.search.front import front
-from pipeline.stages.search.answer import MIB, Answer, error_curve
+from pipeline.stages.search.answer import MIB, Answer, best_rate, error_curve
 from pipeline.stages.search.plan import SearchPlan
 
 
@@ -135,5 +135,6 @@ def described(plan: SearchPlan, name: str, step: int) -> dict[str, Any]:
         "ms_by_runtime": {} if latency is None else dict(latency.by_runtime),
         "ms_model_error": plan.latencies.errors.get(name),
         "error": error,
+        "learning_rate": best_rate(plan.trials_of([name]), step),
         "W": None if error is None else w_of(plan, name, error),
     }
