@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pipeline.benchmarking.conditions import machine_name
+from pipeline.benchmarking.conditions import export_sources, machine_name
+from pipeline.benchmarking.engines.engine import releases
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.search.latency_model import LatencyModel, MeasuredPoint, fit_latency
@@ -89,7 +90,8 @@ def latencies_of(
     chosen = [*(order[place] for place in places), *named]
     packages = CandidatePackages(job)
     keys = {point.name: packages.key(point) for point in chosen}
-    file = job.storage.cache / "latencies" / f"{config_hash(keys, decisions(settings), machine_name())}.json"
+    conditions = [machine_name(), releases(), export_sources()]
+    file = job.storage.cache / "latencies" / f"{config_hash(keys, decisions(settings), conditions)}.json"
     if not file.is_file():
         if not measures:
             log.info(f"the times of {len(chosen)} candidates are not measured yet")
