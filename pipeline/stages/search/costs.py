@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.console.progress import ProgressBar
@@ -19,7 +19,7 @@ from pipeline.search.student_sizes import student_operations, student_parameters
 from pipeline.search.teacher_shape import TeacherShape
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.candidate_packages import CandidatePackages
-from pipeline.stages.search.space import Point
+from pipeline.stages.search.space import Point, model_of
 from pipeline.storage.atomic import atomic_json
 
 FP32_BYTES = 4
@@ -92,7 +92,7 @@ def _model_costs(job: OpenedJob[OseSearchJob], point: Point, tokens: tuple[int, 
         tokens: of a source and of a target.
     """
     assert point.architecture is not None
-    model = replace(job.config.model, pretrained=None, architecture=point.architecture)
+    model = model_of(job, point.architecture)
     shape = teacher_shape(read_model_config(model, job.task.tokenizer(), job.task.labels, job.config.task.facts.model))
     parameters = teacher_parameters(shape)
     return PointCosts(

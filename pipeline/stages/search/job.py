@@ -16,7 +16,8 @@ from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.search import mixed_bits, run_trials
 from pipeline.stages.search.answer import Answer, answer_of
 from pipeline.stages.search.checks import check_possible
-from pipeline.stages.search.plan import SearchPlan, check_hours, num_open, plan_search, tries_all
+from pipeline.stages.search.effort import check_hours, num_open, tries_all
+from pipeline.stages.search.plan import SearchPlan, plan_search
 from pipeline.stages.search.precheck import check_search
 from pipeline.stages.search.report import write_results
 from pipeline.stages.search.results import answer_table, document_of, plan_table

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
@@ -17,14 +14,11 @@ from pipeline.search.cover import Candidate, Cost, eps_cover, maximum_point, ord
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.costs import PointCosts, costs_of
 from pipeline.stages.search.latencies import Latencies, latencies_of
-from pipeline.stages.search.seen import is_open
 from pipeline.stages.search.space import Point, TrialPlan, plan_trials, points_of, trials_key
 from pipeline.stages.sweep.plan.cohorts import num_steps_of
 
 MIB = 2**20
 MAXIMUM = "T"
-PASSES = 3  # forward, and backward for inputs and for weights
-SECONDS_AN_HOUR = 3600.0
 # What the units of limits are called, and how a person sets them.
 LIMITS = {"size_bytes": ("search.max_mib", "MiB", MIB), "latency_ms": ("search.max_ms", "ms", 1)}
 
@@ -188,52 +182,3 @@ def _within_limits(
         f"at least what the nearest has: '{nearest.name}' with {', '.join(shown.values())}",
         f"raise {' or '.join(LIMITS[cost][0] for cost in limits)}, or search smaller candidates",
     )
-
-
-def num_open(plan: SearchPlan, search: SearchConfig) -> int:
-    """Trials that the search makes and that nobody has made."""
-    asked = [one.architecture.name for one in plan.candidates] if tries_all(plan, search) else plan.cover
-    return sum(is_open(trial, search.steps[-1]) for trial in plan.trials_of(asked))
-
-
-def tries_all(plan: SearchPlan, search: SearchConfig) -> bool:
-    """Whether every candidate is tried, whatever the rule gives up, so that the optimum is known."""
-    return len(plan.candidates) <= search.brute_force_points
-
-
-def check_hours(job: OpenedJob[OseSearchJob], plan: SearchPlan) -> float:
-    """How long the trials take at least, by the products that this machine makes in a second now.
-
-    Returns:
-        hours.
-
-    Raises:
-        UserError: longer than `search.max_hours`.
-    """
-    config, search = job.config, job.config.search
-    asked = [one.architecture.name for one in plan.candidates] if tries_all(plan, search) else plan.cover
-    lengths = job.task.split("train").lengths()
-    examples_a_step = config.student.batch_tokens / max(1.0, sum(map(sum, lengths)) / len(lengths))
-    a_step = {name: PASSES * examples_a_step * plan.costs[name].values["operations"] for name in asked}
-    open_trials = [trial for trial in plan.trials_of(asked) if is_open(trial, search.steps[-1])]
-    needed = sum(search.steps[-1] * a_step[trial.point] for trial in open_trials)
-    hours = needed / _operations_a_second() / SECONDS_AN_HOUR if open_trials else 0.0
-    if hours > search.max_hours:
-        raise UserError(
-            f"a search with {len(open_trials)} trials of {search.steps[-1]} steps, which take about {hours:,.1f} hours "
-            "on a machine like this one",
-            f"search.max_hours={search.max_hours:g}",
-            "raise search.eps, lower search.steps or search.brute_force_points, or raise search.max_hours",
-        )
-    return hours
-
-
-def _operations_a_second() -> float:
-    """Of matrix products in fp32, as this process makes them now."""
-    matrix = torch.randn(512, 512)
-    matrix @ matrix  # the first one is slow
-    start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < 0.1:
-        matrix @ matrix
-        count += 1
-    return 2.0 * 512**3 * count / (time.perf_counter() - start)
