@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ from pipeline.training.optim import make_optimiser
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+MANY_LOSSES = 8  # that fit on a line
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +138,13 @@ def train_with_checkpoints(
     bar.close()
 
 
+def shown_losses(losses: Sequence[float]) -> str:
+    """Losses for people: each, or of many the least and the largest."""
+    if len(losses) > MANY_LOSSES:
+        return f"{min(losses):.3f} to {max(losses):.3f}"
+    return " ".join(f"{loss:.3f}" for loss in losses)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _ShownAndSaved:
     """Hooks between a bar for people and checkpoints, which remember what the hooks have decided."""
@@ -148,7 +157,7 @@ class _ShownAndSaved:
 
     def after_step(self, progress: Progress, losses: dict[str, float]) -> None:
         """See `Hooks.after_step`."""
-        self.bar.update(progress.step, "loss " + " ".join(f"{loss:.3f}" for loss in losses.values()))
+        self.bar.update(progress.step, f"loss {shown_losses(list(losses.values()))}")
         self.hooks.after_step(progress, losses)
         if progress.step % self.every_steps == 0:
             self.checkpointer.save(self.learners, progress)

@@ -225,6 +225,15 @@ class LatencyConfig:
                 "set search.latency.runtimes",
             )
 
+    @relation("max_measured")
+    def _a_model_can_be_fitted(self) -> None:
+        if self.max_measured == 1:
+            raise UserError(
+                "search.latency.max_measured=1",
+                "0, or 2 and more, so that a latency model can be fitted",
+                "set search.latency.max_measured",
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:

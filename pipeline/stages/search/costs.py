@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.console.progress import ProgressBar
 from pipeline.models.load import read_model_config
 from pipeline.models.teacher_shape import teacher_shape
@@ -78,28 +81,38 @@ def costs_of(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[str,
     mean = tuple(max(1, round(sum(side) / len(side))) for side in zip(*lengths, strict=True))
     tokens = (mean[0], mean[1])  # of a classifier, which has no targets of its own, the second does not matter
     if job.config.search.kind == "models":
-        return {point.name: _model_costs(job, point, tokens) for point in points}
+        shape_of = functools.cache(partial(_one_layer_shape, job))
+        return {point.name: _model_costs(point, shape_of, tokens) for point in points}
     shape, sizes = teacher_shape(job.model_config), packed_bytes(job, points)
     return {point.name: _student_costs(job, point, shape, tokens, sizes[point.name]) for point in points}
 
 
-def _model_costs(job: OpenedJob[OseSearchJob], point: Point, tokens: tuple[int, int]) -> PointCosts:
-    """What a model from scratch costs.
+def _model_costs(
+    point: Point, shape_of: Callable[[ArchitectureConfig], TeacherShape], tokens: tuple[int, int]
+) -> PointCosts:
+    """What a model from scratch costs, of whose layers one is like the other.
 
     Args:
-        job: its family, vocabulary and positions.
         point: its architecture.
+        shape_of: the shape of a model of one layer.
         tokens: of a source and of a target.
     """
     assert point.architecture is not None
-    model = model_of(job, point.architecture)
-    shape = teacher_shape(read_model_config(model, job.task.tokenizer(), job.task.labels, job.config.task.facts.model))
+    layers, least = point.architecture, replace(point.architecture, encoder_layers=1, decoder_layers=1)
+    shape = shape_of(least)
+    decoder = shape.decoder and replace(shape.decoder, layers=layers.decoder_layers)
+    shape = replace(shape, encoder=replace(shape.encoder, layers=layers.encoder_layers), decoder=decoder)
     parameters = teacher_parameters(shape)
     return PointCosts(
         parameters=parameters,
         operations=teacher_operations(shape, *tokens),
         size_bytes=FP32_BYTES * parameters.total,
     )
+
+
+def _one_layer_shape(job: OpenedJob[OseSearchJob], architecture: ArchitectureConfig) -> TeacherShape:
+    kind = job.config.task.facts.model
+    return teacher_shape(read_model_config(model_of(job, architecture), job.task.tokenizer(), job.task.labels, kind))
 
 
 def _student_costs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +92,9 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
             "lower search.steps, or raise student.epochs and student.max_steps",
         )
     costs = costs_of(job, [*points, *named])
-    latencies = latencies_of(job, points, named, costs, measures=measures)
-    _check_times(search, costs, latencies)
+    timed = _timed(search, points, costs)
+    latencies = latencies_of(job, timed, named, costs, measures=measures)
+    _check_times(search, [*timed, *(point for point in named if point.name == MAXIMUM)], latencies)
     all_costs = {
         name: one.cost(search.size, search.inference, latencies.milliseconds(name)) for name, one in costs.items()
     }
@@ -124,6 +126,13 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
     )
 
 
+def _timed(search: SearchConfig, points: Sequence[Point], costs: Mapping[str, PointCosts]) -> list[Point]:
+    """The points whose milliseconds are asked for: all where T needs them, else those that are not too large."""
+    limit = search.limits.get("size_bytes", math.inf)
+    small = [point for point in points if costs[point.name].size_bytes <= limit]
+    return list(points) if search.inference == "latency_ms" or not small else small
+
+
 def _named(config: OseSearchJob) -> list[Point]:
     """Points that are shown beside the answer, T among them where it is an architecture."""
     if config.search.kind != "models":
@@ -140,16 +149,16 @@ def _maximum(points: Sequence[Point], costs: Mapping[str, Cost]) -> Cost:
     return maximum_point(ordered(points, lambda point: costs[point.name]))
 
 
-def _check_times(search: SearchConfig, costs: Mapping[str, PointCosts], latencies: Latencies) -> None:
+def _check_times(search: SearchConfig, points: Sequence[Point], latencies: Latencies) -> None:
     """Refuse to choose by times that are not known, be it by W or by a limit.
 
     Raises:
         UserError: of a point, or of T, there is none.
     """
-    unknown = [name for name in costs if latencies.milliseconds(name) is None]
+    unknown = [point.name for point in points if latencies.milliseconds(point.name) is None]
     if unknown and (search.inference == "latency_ms" or search.max_ms is not None):
         raise UserError(
-            f"milliseconds that decide, and {len(unknown)} of {len(costs)} points without any, such as '{unknown[0]}'",
+            f"milliseconds that decide, and {len(unknown)} of {len(points)} points without any, such as '{unknown[0]}'",
             "times of all points, measured or, from 2 measured ones on, predicted",
             "submit the search itself, which measures them, or raise search.latency.max_measured",
         )
@@ -166,16 +175,19 @@ def _within_limits(
     limits = search.limits
 
     def beyond(point: Point) -> float:
-        """By what factor it exceeds the limit that it exceeds most; at most 1 within all."""
+        """By what factor it exceeds the limit that it exceeds most; at most 1 within all.
+
+        What is too large has no time, and needs none.
+        """
         values = values_of(costs, latencies, point.name)
-        return max((values[cost] / limit for cost, limit in limits.items()), default=0.0)
+        return max((values[cost] / limit for cost, limit in limits.items() if cost in values), default=0.0)
 
     within = [point for point in points if beyond(point) <= 1]
     if within or not points:
         return within
     nearest = min(points, key=beyond)
     values = values_of(costs, latencies, nearest.name)
-    shown = {cost: f"{values[cost] / LIMITS[cost][2]:.4g} {LIMITS[cost][1]}" for cost in limits}
+    shown = {cost: f"{values[cost] / LIMITS[cost][2]:.4g} {LIMITS[cost][1]}" for cost in limits if cost in values}
     raise UserError(
         " and ".join(f"{LIMITS[cost][0]}={limit / LIMITS[cost][2]:g}" for cost, limit in limits.items())
         + f", which none of {len(points)} candidates meets",
