@@ -17,8 +17,9 @@ from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.search import mixed_bits, run_trials
 from pipeline.stages.search.answer import Answer, answer_of
 from pipeline.stages.search.checks import check_possible
+from pipeline.stages.search.effort import check_hours, num_open, tries_all
 from pipeline.stages.search.latencies import confirmed
-from pipeline.stages.search.plan import SearchPlan, check_hours, num_open, plan_search, tries_all
+from pipeline.stages.search.plan import SearchPlan, plan_search
 from pipeline.stages.search.precheck import check_search
 from pipeline.stages.search.report import write_results
 from pipeline.stages.search.results import answer_table, document_of, plan_table
@@ -84,7 +85,7 @@ def run(config: OseSearchJob) -> dict[str, Any]:
         )
         tried = run_trials.run(trying, plan.trials_of(plan.cover))
         if tries_all(plan, search):
-            run_trials.train_until(trying, plan.trials, search.steps[-1])
+            run_trials.train_until(trying, plan.trials, search.steps[-1], known=plan.trials)
         run_trials.clear(trying, plan.trials)
         run_trials.adopt(trying, plan.trials)
         plan, answer = _confirmed(job, plan, _answer(plan, job, tried), measures=True)

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from pipeline.benchmarking.conditions import machine_name
+from pipeline.benchmarking.conditions import export_sources, machine_name
+from pipeline.benchmarking.engines.engine import releases
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.search import LatencyConfig
@@ -140,7 +141,8 @@ def _timings(
     """Name of a point -> its times by runtime; none where nobody has measured them and they are not measured now."""
     settings, packages = job.config.search.latency, CandidatePackages(job)
     keys = {point.name: packages.key(point) for point in points}
-    file = job.storage.cache / "latencies" / f"{config_hash(keys, decisions(settings), machine_name())}.json"
+    conditions = [machine_name(), releases(), export_sources()]
+    file = job.storage.cache / "latencies" / f"{config_hash(keys, decisions(settings), conditions)}.json"
     if not file.is_file():
         if not measures:
             return None
