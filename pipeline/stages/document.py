@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,27 @@ from pipeline.storage.atomic import atomic_json
 MAX_LINE_BYTES = 256_000  # a sweep of a hundred students fits, so that programs find them in their place
 
 
-def document_line(job: str, document: dict[str, Any], storage: Path) -> str:
-    """A document as a line; of a longer one the largest entries are left out, and the whole lies in storage.
+def strict(value: Any) -> Any:
+    """A document with null in place of numbers that are not finite: JSON has none, and strict parsers refuse them."""
+    if isinstance(value, dict):
+        return {key: strict(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    Such a line says where (`whole_document`) and which entries stand only there (`only_there`). Equal documents are
-    one file.
+
+def document_line(job: str, document: dict[str, Any], storage: Path) -> str:
+    """A document as a line of strict JSON; of a longer one the largest entries are left out.
+
+    The whole then lies in storage; the line says where (`whole_document`) and which entries stand only there
+    (`only_there`). Equal documents are one file.
 
     Args:
         job: its name.
         document: what it found.
         storage: the storage folder; where it takes no file, the line is long.
     """
+    document = strict(document)
     whole = json.dumps(document, sort_keys=True)
     if len(whole) <= MAX_LINE_BYTES:
         return whole

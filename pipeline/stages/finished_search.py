@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.config.build import build, nearest
 from pipeline.config.errors import UserError
 from pipeline.config.sections.sweep import StudentConfig
+from pipeline.stages.document import strict
 from pipeline.storage.atomic import atomic_json
 from pipeline.storage.layout import Storage
 
@@ -41,7 +42,7 @@ class FinishedSearch:
 
 def write_finished(folder: Path, search: FinishedSearch) -> None:
     """Write a search down in its folder; an earlier one of the same name is replaced."""
-    atomic_json(folder / FILE, {"format": FORMAT, **asdict(search)})
+    atomic_json(folder / FILE, strict({"format": FORMAT, **asdict(search)}))
 
 
 def read_finished(storage: Storage, name: str) -> FinishedSearch:
@@ -51,8 +52,8 @@ def read_finished(storage: Storage, name: str) -> FinishedSearch:
         UserError: there is none, or its file is none that this version reads.
     """
     file = storage.search(name) / FILE
-    if not file.is_file():
-        there = sorted(path.parent.name for path in storage.search("x").parent.glob(f"*/{FILE}"))
+    there = sorted(path.parent.name for path in storage.search("x").parent.glob(f"*/{FILE}"))
+    if name not in there:
         like = f"did you mean '{nearest(name, there)}'? Else " if there else ""
         raise UserError(
             f"sweep.search={name}: there is no finished search of that name in {storage.root}",

@@ -8,9 +8,9 @@ from mlflow import MlflowClient
 from small_task import called
 
 from pipeline.search.front import front
-from pipeline.stages.search import try_candidates
+from pipeline.stages.search import seen, try_candidates
 from pipeline.stages.search.job import dry_run, resolve, run
-from pipeline.stages.search.seen import FILE, read_seen
+from pipeline.stages.search.seen import FILE, Failure, Seen, read_seen
 from pipeline.stages.sweep.job import run as run_sweep
 
 SPACE = "search.students={encoder_layers: [2, 1], decoder_layers: [1], weight_bits: [8, 2], embedding_bits: [8, 2]}"
@@ -117,6 +117,30 @@ def test_another_limit_is_answered_from_what_is_stored(searched, ask):
     assert code == 0 and found["best"]["bytes"] <= limit
     assert found["tried"] == found["candidates"] < 8 and seen_files(storage) == before
     assert found["brute_force"]["error_lost"] == 0
+
+
+@pytest.mark.parametrize("is_left", [False, True], ids=["one diverged", "the largest alone did not"])
+def test_what_diverged_is_no_answer_and_not_on_the_front(ask, monkeypatch, is_left):
+    """Nor does a sweep train it, however small it is, and even where the W of what has learned is 0."""
+    every = ask("search.num_chosen=8", "search.eps=1", how=resolve)[1]["chosen"]
+    one = max(every, key=lambda point: point["bytes"]) if is_left else min(every, key=lambda point: point["bytes"])
+    read = seen.read_seen
+
+    def with_divergence(folder):
+        found = read(folder)
+        return (
+            found
+            if (found.after(2) == one["error"]) is is_left
+            else Seen(failure=Failure(step=1, reason="the loss is not finite"))
+        )
+
+    monkeypatch.setattr(seen, "read_seen", with_divergence)
+    code, found, err = ask("search.num_chosen=8", "search.eps=1", how=resolve)
+    assert code == 0, err
+    learned = {one["name"]} if is_left else {point["name"] for point in every} - {one["name"]}
+    assert {point["name"] for point in found["chosen"]} == learned and found["best"]["name"] in learned
+    assert {point["name"] for point in found["front"]} <= learned
+    assert all(math.isfinite(point["error"]) for point in found["chosen"])
 
 
 @pytest.fixture
@@ -228,6 +252,35 @@ def test_bits_are_spent_module_by_module_and_the_sweep_packs_them(ask):
     assert (student["name"], student["metrics"]["size_bytes"]) == (best["name"], best["bytes"])
 
 
+def test_a_budget_of_bits_is_met_at_its_edge(ask):
+    """To the byte: that of the fewest bits, and that of uniform ones; one byte less than the fewest is refused."""
+    words = ("search.kind=mixed_bits", "search.name=edge", "search.mixed={depth: 2-1, bits: [2, 8], max_mib: 1.0}")
+    code, found, err = ask(*words)
+    assert code == 0, err
+    fewest = found["front"][0]["bytes"]
+    for size in [fewest, fewest + 1, *(one["bytes"] for one in found["front"])]:
+        code, other, err = ask(*words, f"search.mixed.max_mib={size / 2**20!r}", how=resolve)
+        assert code == 0 and other["best"]["bytes"] <= size, err
+        assert other["uniform"] is None or other["best"]["error"] <= other["uniform"]["error"]
+    code, other, _ = ask(*words, f"search.mixed.max_mib={(fewest - 1) / 2**20!r}", how=resolve)
+    assert code == 2 and f"{fewest} bytes or more" in other["error"] and "search.mixed.max_mib" in other["error"]
+
+
+TIMED = (
+    "search.inference=latency_ms",
+    "search.latency={max_measured: 2, source_tokens: 8, new_tokens: 2, rounds: 1, runtimes: [torch]}",
+)
+
+
+def test_a_plan_without_times_says_so_and_nothing_is_resolved_without(ask):
+    """Operations stand for the times that decide; limits of times that nobody has measured are not taken to be met."""
+    code, document, err = ask(*TIMED, how=dry_run)
+    assert code == 0 and len(document["cover"]) == 4 and "times of 8 candidates are unknown" in err
+    for words in (TIMED, (TIMED[1], "search.max_ms=1000")):
+        code, document, _ = ask(*words, how=resolve)
+        assert code == 2 and "nobody has measured the times of 8 candidates" in document["error"]
+
+
 def test_models_from_scratch_are_searched_without_a_teacher(job, tmp_path):
     """Under a maximum point of their own, beside a named point."""
     space = (
@@ -275,6 +328,13 @@ BAD = [
     (["search.steps=[5]"], "beyond student.max_steps=4"),
     (["search.kind=models", "search.models.decoder_layers=[]"], "it has a decoder"),
     (["search.kind=mixed_bits", "search.mixed={depth: 2-1, max_mib: 0.001, bits: [2, 8]}"], "the fewest bits take"),
+    (
+        ["search.kind=mixed_bits", "search.mixed={depth: 2-1}", "search.seeds=2"],
+        "search.seeds=2 with search.kind=mixed",
+    ),
+    (["search.kind=mixed_bits", "search.mixed={depth: 2-1}", "recipe.quantization.bits=['*fc1=32']"], "not look at it"),
+    (["search.kind=mixed_bits", "search.mixed={depth: 2-1}", "search.max_mib=0.03"], "within the limit of the answer"),
+    (["search.students.weight_bits=[9]"], "change search.students: weight, embedding and activation bits"),
 ]
 
 
@@ -283,6 +343,12 @@ def test_what_cannot_be_searched_is_said(ask, words, said):
     """Exit code 2, what was given, what is allowed, what to change; nothing is trained."""
     code, document, err = ask(*words)
     assert code == 2 and said in document["error"], err
+
+
+def test_a_sweep_finds_a_search_by_its_name_alone(ask):
+    """A path that leads to the same folder is no name."""
+    code, document, _ = ask("sweep.search=../finished/first", how=run_sweep, name="dq_sweep")
+    assert code == 2 and "there is no finished search of that name" in document["error"]
 
 
 def test_data_that_have_changed_are_no_longer_those_of_the_search(searched, ask):

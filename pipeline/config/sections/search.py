@@ -349,12 +349,17 @@ class SearchConfig:
     @relation("inference", "max_ms", "latency", "kind")
     def _times_that_decide_are_taken(self) -> None:
         needs = "search.inference=latency_ms" if self.inference == "latency_ms" else f"search.max_ms={self.max_ms}"
-        if (self.inference == "latency_ms" or self.max_ms is not None) and not self.latency.max_measured:
+        if self.times_decide and not self.latency.max_measured:
             raise UserError(
                 f"{needs} with search.latency.max_measured=0",
                 "2 or more candidates that are measured",
                 "set search.latency.max_measured, e.g. to 24",
             )
+
+    @property
+    def times_decide(self) -> bool:
+        """Whether the order or a limit is about milliseconds."""
+        return self.inference == "latency_ms" or self.max_ms is not None
 
     @property
     def limits(self) -> dict[str, float]:

@@ -158,8 +158,11 @@ def check_students(key: str, setting: str, values: list[Any]) -> None:
         raise UserError(f"{key}=[]: {key} is empty", f"at least one {setting}", f"set {key}")
     mistakes = Mistakes()
     for number, value in enumerate(values):
-        with mistakes.noted():
+        try:
             build(StudentConfig, {setting: value}, f"{key}[{number}]")
+        except UserError as error:
+            for one in error.errors:
+                mistakes.add(UserError(f"{key}: {one.given}", one.allowed, one.change.replace(ENTRY, f"change {key}")))
     mistakes.tell()
 
 

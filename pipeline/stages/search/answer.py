@@ -49,18 +49,24 @@ class Answer:
 
     Args:
         result: trials of the cover that were trained to the end, W and its guarantee.
-        ranking: names of the points that were tried, the answer first.
+        ranking: names of the points that were tried, the answer first, those that diverged last.
+        num_learned: how many of them did not diverge.
         optimum: the best of all, where all were tried.
     """
 
     result: Result[Point, float]
     ranking: tuple[str, ...]
+    num_learned: int
     optimum: Optimum | None
 
     @property
     def best(self) -> str:
         """Name of the answer."""
         return self.ranking[0]
+
+    def chosen(self, most: int) -> tuple[str, ...]:
+        """The answer and the next best; none that diverged."""
+        return self.ranking[: min(most, self.num_learned)]
 
 
 def answer_of(
@@ -90,7 +96,8 @@ def answer_of(
     known = [name for name in tried if name in errors and name in by_name]
     if not known:
         raise UserError("a search none of whose candidates was tried", "one that was", "run the search")
-    if all(math.isinf(_least(errors[name])) for name in known):
+    num_learned = sum(math.isfinite(_least(errors[name])) for name in known)
+    if not num_learned:
         raise UserError(
             f"all {len(known)} candidates diverged",
             "one that learns",
@@ -110,7 +117,7 @@ def answer_of(
         everything = [name for name in by_name if name in errors]
         least = min(everything, key=lambda name: _standing(search, by_name[name], maximum, errors[name]))
         optimum = _beside(search, by_name[ranking[0]], by_name[least], maximum, errors, result)
-    return Answer(result=result, ranking=ranking, optimum=optimum)
+    return Answer(result=result, ranking=ranking, num_learned=num_learned, optimum=optimum)
 
 
 def _trials(
@@ -131,11 +138,16 @@ def _least(rates: Rates) -> float:
     return min(map(mean_error, rates.values()))
 
 
-def _standing(search: SearchConfig, candidate: Candidate[Point], maximum: Cost, rates: Rates) -> tuple[float, float]:
-    """The lower the better: without limits W decides, within limits the error; of equal ones the smaller."""
+def _standing(
+    search: SearchConfig, candidate: Candidate[Point], maximum: Cost, rates: Rates
+) -> tuple[bool, float, float]:
+    """The lower the better: without limits W decides, within limits the error; of equal ones the smaller.
+
+    One that diverged comes last: its W is 0, as is that of T.
+    """
     error = _least(rates)
     value = error if search.limits else -w_coefficient(candidate.cost, maximum, error)
-    return value, candidate.cost.size
+    return math.isinf(error), value, candidate.cost.size
 
 
 def _beside(

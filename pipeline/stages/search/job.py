@@ -46,7 +46,7 @@ def dry_run(config: OseSearchJob) -> dict[str, Any]:
     job = open_job(config, check_possible, copies_model=False)
     if config.search.kind == "mixed_bits":
         return {"status": "planned", **mixed_bits.planned(job)}
-    plan = plan_search(job, measures=False)
+    plan = plan_search(job, measures=False, needs_times=False)
     log.info(f"\n{text_table(plan_table(plan))}\n")
     return {
         "status": "planned",

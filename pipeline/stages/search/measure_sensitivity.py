@@ -131,13 +131,23 @@ def _as_json(found: Sensitivity) -> dict[str, object]:
 
 
 def read_sensitivities(folder: Path) -> list[Sensitivity]:
-    """What was written."""
-    written = json.loads((folder / FILE).read_text())
-    return [
-        Sensitivity(
-            modules=tuple(one["modules"]),
-            losses=dict(one["losses"]),
-            loss_before=one["loss_before"],
-        )
-        for one in written
-    ]
+    """What was written.
+
+    Raises:
+        UserError: a damaged file.
+    """
+    try:
+        return [
+            Sensitivity(
+                modules=tuple(one["modules"]),
+                losses=dict(one["losses"]),
+                loss_before=one["loss_before"],
+            )
+            for one in json.loads((folder / FILE).read_text())
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder / FILE}: {type(error).__name__}: {error}",
+            "a file as a search has written it",
+            "remove the file: the search then measures again",
+        ) from None

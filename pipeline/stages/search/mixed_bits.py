@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,7 +167,30 @@ def _assigned(
     before: float,
     budget: int,
 ) -> Assigned:
-    return _student(config, model, best_assignment(choices, budget - sizes.rest), before, budget)
+    """The least loss within a budget of the whole file.
+
+    Sizes of modules add up to some bytes more than the file has: what that leaves of the budget is spent, too, as far
+    as the file then fits.
+
+    Raises:
+        UserError: a budget that even the fewest bits exceed.
+    """
+    least = sum(min(o.num_bytes for o in choice.options if math.isfinite(o.loss)) for choice in choices)
+    fewest = _student(config, model, best_assignment(choices, least), before, budget)
+    if fewest.size_bytes > budget:
+        raise UserError(
+            f"search.mixed.max_mib={config.search.mixed.max_mib:g}, which is {budget} bytes",
+            f"{fewest.size_bytes} bytes or more, which the fewest bits take",
+            f"raise search.mixed.max_mib to {math.ceil(fewest.size_bytes / MIB * 1e4) / 1e4:g}, "
+            "or offer fewer bits in search.mixed.bits",
+        )
+    slack = sizes.rest + least - fewest.size_bytes
+    for extra in (slack, slack // 2, slack // 4, 0):
+        if (room := budget - sizes.rest + extra) >= least:
+            found = _student(config, model, best_assignment(choices, room), before, budget)
+            if found.size_bytes <= budget:
+                return found
+    return fewest
 
 
 def _student(
@@ -213,8 +237,9 @@ def _best_uniform(
         scheme = _scheme(config, weights, embeddings)
         size, bits = package_bytes(model, scheme), module_bits(sites, scheme)
         rises = [one.rises.get(bits[one.modules[0]]) for one in found]
-        if size <= budget and None not in rises:
-            loss = found[0].loss_before + sum(rise for rise in rises if rise is not None)
+        known = [rise for rise in rises if rise is not None and math.isfinite(rise)]
+        if size <= budget and len(known) == len(rises):
+            loss = found[0].loss_before + sum(known)
             candidates.append({"scheme": scheme.name, "bytes": size, "error": loss})
     return min(candidates, key=lambda one: (one["error"], one["bytes"]), default=None)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.config.errors import UserError
@@ -22,6 +23,8 @@ MIB = 2**20
 MAXIMUM = "T"
 # What the units of limits are called, and how a person sets them.
 LIMITS = {"size_bytes": ("search.max_mib", "MiB", MIB), "latency_ms": ("search.max_ms", "ms", 1)}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +75,14 @@ def values_of(costs: Mapping[str, PointCosts], latencies: Latencies, name: str) 
     return costs[name].values | ({} if milliseconds is None else {"latency_ms": milliseconds})
 
 
-def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> SearchPlan:
+def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_times: bool = True) -> SearchPlan:
     """Work out what everything costs, and what is to be tried.
 
     Args:
         job: the job.
         measures: whether milliseconds that nobody has measured are measured now; else they are unknown.
+        needs_times: whether milliseconds must be known where they decide; else operations stand for unknown ones, and
+            no limit of milliseconds holds.
 
     Raises:
         UserError: an impossible space, limits that no point meets, an interval that the candidates do not have, steps
@@ -94,9 +99,16 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
     costs = costs_of(job, [*points, *named])
     timed = _timed(search, points, costs)
     latencies = latencies_of(job, timed, named, costs, measures=measures)
-    _check_times(search, [*timed, *(point for point in named if point.name == MAXIMUM)], latencies)
+    ends = [one for one in named if one.name == MAXIMUM]
+    unknown = [one.name for one in [*timed, *ends] if latencies.milliseconds(one.name) is None]
+    if search.times_decide and unknown:
+        if needs_times:
+            raise _unknown_times(search, unknown, measures)
+        log.warning(f"times of {len(unknown)} candidates are unknown: planned by operations, without limits of times")
+        search = replace(search, inference="operations", max_ms=None)
     all_costs = {
-        name: one.cost(search.size, search.inference, latencies.milliseconds(name)) for name, one in costs.items()
+        one.name: costs[one.name].cost(search.size, search.inference, latencies.milliseconds(one.name))
+        for one in [*points, *ends]
     }
     maximum, within = _maximum(points, all_costs), _within_limits(search, points, costs, latencies)
     candidates = ordered(within, lambda point: all_costs[point.name])
@@ -106,7 +118,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
     key = trials_key(job)
     search_key = config_hash(
         key,
-        decisions(search, without=["name", "num_chosen"]),
+        decisions(config.search, without=["name", "num_chosen"]),
         search.seed_list(config.seed),
         [decisions(point.architecture) for point in points if point.architecture is not None],
     )
@@ -123,6 +135,22 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> Searc
         candidates=candidates,
         cover=[candidate.architecture.name for candidate in eps_cover(candidates, search.eps)],
         trials=trials,
+    )
+
+
+def _unknown_times(search: SearchConfig, unknown: Sequence[str], measures: bool) -> UserError:
+    what = "search.inference=latency_ms" if search.inference == "latency_ms" else f"search.max_ms={search.max_ms:g}"
+    if not measures:
+        return UserError(
+            f"{what}, and nobody has measured the times of {len(unknown)} candidates on this machine so",
+            "candidates whose times are measured or predicted",
+            "submit the same command without --resolve, or with the search.latency of the search",
+        )
+    return UserError(
+        f"{what}, and no time of {len(unknown)} candidates, such as '{unknown[0]}', for fewer than two were measured "
+        f"by {search.latency.runtimes[0]}",
+        "two measured candidates or more: the times of the others are predicted by theirs",
+        "raise search.latency.max_measured, or put another one first in search.latency.runtimes",
     )
 
 
@@ -147,21 +175,6 @@ def _maximum(points: Sequence[Point], costs: Mapping[str, Cost]) -> Cost:
     if MAXIMUM in costs:
         return costs[MAXIMUM]
     return maximum_point(ordered(points, lambda point: costs[point.name]))
-
-
-def _check_times(search: SearchConfig, points: Sequence[Point], latencies: Latencies) -> None:
-    """Refuse to choose by times that are not known, be it by W or by a limit.
-
-    Raises:
-        UserError: of a point, or of T, there is none.
-    """
-    unknown = [point.name for point in points if latencies.milliseconds(point.name) is None]
-    if unknown and (search.inference == "latency_ms" or search.max_ms is not None):
-        raise UserError(
-            f"milliseconds that decide, and {len(unknown)} of {len(points)} points without any, such as '{unknown[0]}'",
-            "times of all points, measured or, from 2 measured ones on, predicted",
-            "submit the search itself, which measures them, or raise search.latency.max_measured",
-        )
 
 
 def _within_limits(

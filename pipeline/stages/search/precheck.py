@@ -30,6 +30,8 @@ def check_search(config: OseSearchJob, mistakes: Mistakes | None = None) -> None
         with mistakes.noted():
             _check_models(config)
         with mistakes.noted():
+            _check_mixed(config)
+        with mistakes.noted():
             _check_steps(config)
     mistakes.tell()
 
@@ -67,6 +69,37 @@ def _check_models(config: OseSearchJob) -> None:
             "token; the published losses compare layers, which models of other shapes do not have",
             "set recipe=best, or search.distil=false",
         )
+
+
+def _check_mixed(config: OseSearchJob) -> None:
+    """Refuse what a search for bits would leave aside: it trains one student once, and its budget is its own."""
+    search, mistakes = config.search, Mistakes()
+    if search.kind != "mixed_bits":
+        return
+    left_aside = {
+        "recipe.quantization.bits": config.recipe.quantization.bits,
+        "search.seeds": len(search.seed_list(config.seed)) > 1 and search.seeds,
+        "search.learning_rates": search.learning_rates,
+        "search.max_ms": search.max_ms,
+    }
+    for name, value in left_aside.items():
+        if value:
+            mistakes.add(
+                UserError(
+                    f"{name}={value} with search.kind=mixed_bits, which would not look at it",
+                    "one student, one seed, one learning rate, search.mixed.bits for every module, no limit of times",
+                    f"leave {name} out, or choose another search.kind",
+                )
+            )
+    if search.max_mib is not None and search.mixed.max_mib > search.max_mib:
+        mistakes.add(
+            UserError(
+                f"search.mixed.max_mib={search.mixed.max_mib:g} with search.max_mib={search.max_mib:g}",
+                "a budget within the limit of the answer",
+                "lower search.mixed.max_mib, or set search.max_mib=null",
+            )
+        )
+    mistakes.tell()
 
 
 def _check_steps(config: OseSearchJob) -> None:

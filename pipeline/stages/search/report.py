@@ -58,7 +58,7 @@ def _finished(
         data=job.task.fingerprint,
         task=config.task.name,
         recipe=config.recipe.name,
-        students=_students(plan, config, answer.ranking[: config.search.num_chosen]),
+        students=_students(plan, config, answer.chosen(config.search.num_chosen)),
         document=document,
     )
 
@@ -106,7 +106,7 @@ def _results(job: OpenedJob[OseSearchJob], plan: SearchPlan, answer: Answer, run
         title=f"{config.task.name}: {plan.name}, a search of {search.kind.replace('_', ' ')}",
         points=[_point(plan, config, candidate.architecture.name) for candidate in plan.candidates],
         best=answer.best,
-        chosen=answer.ranking[: search.num_chosen],
+        chosen=answer.chosen(search.num_chosen),
         optimum=None if optimum is None else optimum.name,
         maximum=_maximum(plan, config),
         named={point.name: plan.values(point.name) for point in plan.named},

@@ -81,7 +81,7 @@ def front_names(plan: SearchPlan, step: int) -> list[str]:
 def document_of(plan: SearchPlan, answer: Answer, config: OseSearchJob) -> dict[str, Any]:
     """What the job prints of its answer."""
     step, guarantee = config.search.steps[-1], answer.result.guarantee
-    chosen = answer.ranking[: config.search.num_chosen]
+    chosen = answer.chosen(config.search.num_chosen)
     return {
         "search": plan.name,
         "candidates": len(plan.candidates),

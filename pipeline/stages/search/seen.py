@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pipeline.config.errors import UserError
 from pipeline.stages.search.space import TrialPlan
 from pipeline.storage.atomic import atomic_json
 
@@ -51,13 +52,24 @@ class Seen:
 
 
 def read_seen(folder: Path) -> Seen:
-    """What is known of the trial of a folder; nothing where there is no file."""
+    """What is known of the trial of a folder; nothing where there is no file.
+
+    Raises:
+        UserError: a damaged file.
+    """
     file = folder / FILE
     if not file.is_file():
         return Seen()
-    written = json.loads(file.read_text())
-    failure = Failure(**written["failure"]) if written["failure"] else None
-    return Seen(errors={int(step): error for step, error in written["errors"].items()}, failure=failure)
+    try:
+        written = json.loads(file.read_text())
+        failure = Failure(**written["failure"]) if written["failure"] else None
+        return Seen(errors={int(step): error for step, error in written["errors"].items()}, failure=failure)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{file}: {type(error).__name__}: {error}",
+            "a file as a search has written it",
+            "remove the file: the search then makes this trial again",
+        ) from None
 
 
 def add_error(folder: Path, step: int, error: float) -> None:

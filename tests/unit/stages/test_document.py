@@ -1,6 +1,9 @@
 """The last line of a job: the document, or its short entries and where the whole lies."""
 
 import json
+import math
+
+import pytest
 
 from pipeline.stages.document import MAX_LINE_BYTES, document_line
 
@@ -32,3 +35,14 @@ def test_a_storage_that_takes_no_file_loses_nothing(tmp_path):
     document = {**SHORT, "students": ["s" * 9000] * 90}
     (tmp_path / "file").write_text("")
     assert json.loads(document_line("dq_sweep", document, tmp_path / "file")) == document
+
+
+def test_a_line_is_strict_json(tmp_path):
+    """Numbers that JSON does not have are null, wherever they stand; others keep their places."""
+
+    def refused(constant):
+        pytest.fail(f"{constant} is no JSON")
+
+    document = {"status": "finished", "front": [{"error": math.inf, "ms": (1.5, -math.inf)}, {"error": math.nan}]}
+    said = json.loads(document_line("ose_search", document, tmp_path), parse_constant=refused)
+    assert said == {"status": "finished", "front": [{"error": None, "ms": [1.5, None]}, {"error": None}]}

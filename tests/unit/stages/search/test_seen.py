@@ -2,7 +2,20 @@
 
 import math
 
-from pipeline.stages.search.seen import Failure, Seen, add_error, add_failure, errors_of, is_open, mean_error, read_seen
+import pytest
+
+from pipeline.config.errors import UserError
+from pipeline.stages.search.seen import (
+    FILE,
+    Failure,
+    Seen,
+    add_error,
+    add_failure,
+    errors_of,
+    is_open,
+    mean_error,
+    read_seen,
+)
 from pipeline.stages.search.space import TrialPlan
 
 
@@ -48,3 +61,12 @@ def test_an_error_is_the_mean_over_all_seeds_or_unknown(tmp_path):
     add_failure(trials[3].folder, 1, "non-finite")
     assert errors_of(trials, 3)["b"] == {0.1: [3.0, math.inf]}
     assert (mean_error([2.0, 4.0]), mean_error([3.0, math.inf])) == (3.0, math.inf)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"errors": {}}', '{"errors": {"a": 1.0}, "failure": null}'])
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path, text):
+    """It is neither nothing seen nor a crash: the file is one that a person may remove."""
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(UserError) as raised:
+        read_seen(tmp_path)
+    assert str(tmp_path / FILE) in raised.value.given and "remove the file" in raised.value.change
