@@ -53,7 +53,7 @@ class Guarantee:
     Args:
         eps: the interval.
         published_bound: |1 - ε|, the part of the optimum's W that may be missing.
-        best_w: W of the answer.
+        best_w: the highest W of those that were tried; of the answer, unless that was chosen by something else.
         rise: the largest factor by which a tried error is above one before it in the order; 1 where none is.
         upper_bound: what no candidate's W exceeds if no error rises by a larger factor; none where nothing is known of
             the candidates behind the last tried one, or where training diverged behind one that did not.
@@ -78,14 +78,14 @@ class Guarantee:
     def words(self) -> str:
         """The guarantee for people, a line a statement."""
         lines = [f"published bound: at most {self.published_bound:g} times the optimum's W is missing"]
-        lines[0] += ": every candidate was tried" if self.eps == 1 else "; W is never negative: this excludes nothing"
+        lines[0] += ": the cover is all candidates" if self.eps == 1 else "; W is never negative: this excludes nothing"
         if self.upper_bound is None:
             lines.append("upper bound: none, as too little is known of the errors of candidates that were not tried")
         else:
             lines.append(
-                f"upper bound: no candidate has W above {self.upper_bound:.6g}, the answer has {self.best_w:.6g}: "
-                f"at most {self.at_most_lost:.1%} is missing, if no error rises along the order by more than a factor "
-                f"of {self.rise:.3g}, the largest that was seen"
+                f"upper bound: no candidate has W above {self.upper_bound:.6g}, the best that was tried has "
+                f"{self.best_w:.6g}: at most {self.at_most_lost:.1%} is missing, if no error rises along the order by "
+                f"more than a factor of {self.rise:.3g}, the largest that was seen"
             )
         return "\n".join([*lines, *(f"{one.name}: {one.standing} ({one.evidence})" for one in self.assumptions)])
 

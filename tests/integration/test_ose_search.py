@@ -10,11 +10,10 @@ from small_task import called
 from pipeline.search.front import front
 from pipeline.stages.search import seen, try_candidates
 from pipeline.stages.search.job import dry_run, resolve, run
-from pipeline.stages.search.seen import FILE, Seen
+from pipeline.stages.search.seen import FILE, Failure, Seen, read_seen
 from pipeline.stages.sweep.job import run as run_sweep
 
 SPACE = "search.students={encoder_layers: [2, 1], decoder_layers: [1], weight_bits: [8, 2], embedding_bits: [8, 2]}"
-MODELS = "search.models={encoder_layers: [1, 2], decoder_layers: [1], heads: [2, 4], hidden: [16], intermediate: [16]}"
 STEPS = ("search.steps=[1,2]", "search.eps=2", "search.brute_force_points=8", "student.warmup_fraction=0.0")
 SEARCH = (SPACE, *STEPS, "search.name=first")
 KEYS = {"candidates", "best", "bound", "brute_force", "front"}
@@ -129,7 +128,11 @@ def test_what_diverged_is_no_answer_and_not_on_the_front(ask, monkeypatch, is_le
 
     def with_divergence(folder):
         found = read(folder)
-        return found if (found.after(2) == one["error"]) is is_left else Seen(failure="the loss is not finite")
+        return (
+            found
+            if (found.after(2) == one["error"]) is is_left
+            else Seen(failure=Failure(step=1, reason="the loss is not finite"))
+        )
 
     monkeypatch.setattr(seen, "read_seen", with_divergence)
     code, found, err = ask("search.num_chosen=8", "search.eps=1", how=resolve)
@@ -140,24 +143,82 @@ def test_what_diverged_is_no_answer_and_not_on_the_front(ask, monkeypatch, is_le
     assert all(math.isfinite(point["error"]) for point in found["chosen"])
 
 
-def test_halving_trains_the_better_half_on(job, tmp_path):
-    """Those given up say so in their runs, and their number is that of the rule."""
+@pytest.fixture
+def looks(monkeypatch):
+    """(folder of a trial, step) of every error that is written down."""
+    found, add = [], try_candidates.add_error
+
+    def noted(folder, step, error):
+        found.append((folder, step))
+        add(folder, step, error)
+
+    monkeypatch.setattr(try_candidates, "add_error", noted)
+    return found
+
+
+def test_halving_trains_the_better_half_on(job, tmp_path, looks):
+    """From where it was; those given up say so in their runs, and their number is that of the rule."""
     words = (*SEARCH, "search.rule=halving", "search.eps=1", "search.brute_force_points=0", f"storage.path={tmp_path}")
     code, out, err = job("ose_search", run, *words, "search.seeds=2")
     assert code == 0, err
     document = last(out)
     assert (document["tried"], document["brute_force"]) == (4, None)
+    assert len(set(looks)) == len(looks) == 16 + 8
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([one.experiment_id for one in client.search_experiments()], "tags.`dq.kind`='candidate'")
     given_up = [run.data.tags["dq.stopped"] for run in runs if run.info.status == "KILLED"]
     assert given_up == ["given up after 1 of 2 steps: 4 of 8 go on, by W"] * 8 and len(runs) == 16
 
 
+def test_what_halving_gave_up_is_trained_where_everything_is_tried(job, searched, tmp_path):
+    """The optimum is that of the search that gave nothing up."""
+    words = (*SEARCH, "search.rule=halving", "search.eps=1", f"storage.path={tmp_path}")
+    code, out, err = job("ose_search", run, *words)
+    assert code == 0, err
+    document = last(out)
+    assert document["tried"] == 4
+    optimum = searched[1]["brute_force"]
+    assert {name: document["brute_force"][name] for name in ("name", "w", "error")} == {
+        name: optimum[name] for name in ("name", "w", "error")
+    }
+
+
+def test_a_checkpoint_beyond_a_step_is_none_for_who_asks_for_that_step(job, searched, tmp_path, monkeypatch):
+    """A search that was killed behind it, and is submitted with more steps to compare, looks there, too."""
+
+    def killed(folder, step, error):
+        raise RuntimeError("killed")
+
+    words = (SPACE, "search.eps=2", "student.warmup_fraction=0.0", f"storage.path={tmp_path}")
+    words += ("student.checkpoint_every_steps=1", "search.name=first")
+    with monkeypatch.context() as patched:
+        patched.setattr(try_candidates, "add_error", killed)
+        assert job("ose_search", run, *words, "search.steps=[2]")[0] == 3
+    assert list(tmp_path.rglob("latest"))
+    code, out, err = job("ose_search", run, *words, "search.steps=[1,2]", "search.rule=halving", "search.keep=1.0")
+    assert code == 0, err
+    assert last(out)["best"] == searched[1]["best"]
+
+
+def test_the_learning_rate_of_the_answer_is_searched_and_one_that_diverges_is_none(ask, looks):
+    """It goes with the student to a sweep; the errors under the other are infinite from some step on."""
+    words = ("search.learning_rates=[1e30, 1e-3]", "search.eps=8", "search.brute_force_points=0", "search.name=rates")
+    code, document, err = ask(*words)
+    assert code == 0, err
+    assert document["best"]["learning_rate"] == 1e-3 and math.isfinite(document["best"]["error"])
+    seen = [read_seen(folder) for folder in {folder for folder, _ in looks}]
+    assert sorted(math.isinf(one.after(2)) for one in seen) == [False, True]
+    code, document, err = ask("sweep.search=rates", how=run_sweep, name="dq_sweep")
+    assert code == 0, err
+    student = document["students"][0]  # others of its recipe that lie there follow
+    assert student["name"].endswith(" 1-1 lr=0.001")
+
+
 def test_a_sweep_trains_what_was_chosen(searched, ask):
     """The answer is its student, packed to the bytes that the search has named."""
     code, document, err = ask("sweep.search=first", how=run_sweep, name="dq_sweep")
     assert code == 0, err
-    (student,) = document["students"]
+    student = document["students"][0]  # others of its recipe that lie there follow
     best = searched[1]["best"]
     assert (student["name"], student["metrics"]["size_bytes"]) == (best["name"], best["bytes"])
 
@@ -187,7 +248,7 @@ def test_bits_are_spent_module_by_module_and_the_sweep_packs_them(ask):
     assert code == 0 and other["best"]["bytes"] <= 0.028 * 2**20, err
     code, document, err = ask("sweep.search=bits", how=run_sweep, name="dq_sweep")
     assert code == 0, err
-    (student,) = document["students"]
+    student = document["students"][0]  # others of its recipe that lie there follow
     assert (student["name"], student["metrics"]["size_bytes"]) == (best["name"], best["bytes"])
 
 
@@ -222,7 +283,9 @@ def test_a_plan_without_times_says_so_and_nothing_is_resolved_without(ask):
 
 def test_models_from_scratch_are_searched_without_a_teacher(job, tmp_path):
     """Under a maximum point of their own, beside a named point."""
-    space = MODELS.removesuffix("}")
+    space = (
+        "search.models={encoder_layers: [1, 2], decoder_layers: [1], heads: [2, 4], hidden: [16], intermediate: [16]"
+    )
     point = "{encoder_layers: 3, decoder_layers: 2, heads: 4, hidden: 32, intermediate: 64}"
     words = ("search.kind=models", f"{space}, maximum: {point}, named: {{large: {point}}}}}", *STEPS)
     path = f"storage.path={tmp_path}"
@@ -237,16 +300,6 @@ def test_models_from_scratch_are_searched_without_a_teacher(job, tmp_path):
     assert (tmp_path / "teachers").exists()
 
 
-def test_a_maximum_point_that_a_candidate_exceeds_is_refused_before_training(job, tmp_path):
-    """W would be of the wrong sign; a plan says so, too."""
-    words = ("search.kind=models", MODELS.replace("heads: [2, 4]", "heads: [2]"), *STEPS, "search.distil=false")
-    small = "search.models.maximum={encoder_layers: 1, decoder_layers: 1, heads: 2, hidden: 8, intermediate: 8}"
-    for how in (dry_run, run):
-        code, out, _ = job("ose_search", how, *words, "search.size=parameters", small, f"storage.path={tmp_path}")
-        assert code == 2 and "a maximum point that no candidate exceeds" in last(out)["error"]
-    assert not list(tmp_path.rglob(FILE))
-
-
 def test_a_plan_trains_and_measures_nothing(job, tmp_path):
     """It says how many trials there are and about how long they take."""
     code, out, err = job("ose_search", dry_run, *SEARCH, f"storage.path={tmp_path}")
@@ -256,10 +309,22 @@ def test_a_plan_trains_and_measures_nothing(job, tmp_path):
     assert not list(tmp_path.rglob(FILE)) and not (tmp_path / "teachers").exists()
 
 
+def test_times_that_decide_and_that_nobody_has_measured_are_no_times(ask):
+    """Neither a limit nor W is taken as met without them."""
+    for words in ("search.max_ms=5", "search.inference=latency_ms"):
+        code, document, err = ask(words, "search.latency.max_measured=4", how=resolve)
+        assert code == 2 and "8 of 8 points without any" in document["error"], err
+
+
+TOO_SMALL = (
+    "search.models={encoder_layers: [1, 2], decoder_layers: [1], heads: [2], hidden: [16], intermediate: [16], "
+    "maximum: {encoder_layers: 1, decoder_layers: 1, heads: 2, hidden: 16, intermediate: 16}}"
+)
 BAD = [
     (["search.eps=9"], "eps = 9 for 8 candidates"),
     (["search.max_mib=0.001"], "the nearest has: '2-2-8 1-1'"),
     (["search.max_hours=0.00000001", "search.seeds=[1]"], "hours on a machine"),
+    (["search.kind=models", "search.distil=false", TOO_SMALL], "a maximum point that no candidate exceeds"),
     (["search.steps=[5]"], "beyond student.max_steps=4"),
     (["search.kind=models", "search.models.decoder_layers=[]"], "it has a decoder"),
     (["search.kind=mixed_bits", "search.mixed={depth: 2-1, max_mib: 0.001, bits: [2, 8]}"], "the fewest bits take"),

@@ -181,6 +181,13 @@ def error_curve(trials: Sequence[TrialPlan], steps: Sequence[int]) -> dict[int, 
     return curve
 
 
+def best_rate(trials: Sequence[TrialPlan], step: int) -> float | None:
+    """The learning rate under which one point's mean error is the least; none where nobody has looked."""
+    for rates in errors_of(trials, step).values():
+        return min(rates, key=lambda rate: mean_error(rates[rate]))
+    return None
+
+
 def error_spread(trials: Sequence[TrialPlan], step: int) -> float | None:
     """The standard deviation of one point's error over seeds, under its best learning rate; none of one seed."""
     for rates in errors_of(trials, step).values():

@@ -18,7 +18,7 @@ from pipeline.models.families import family_of
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.random_students import cut_student, random_model, random_weights, write_random_package
-from pipeline.stages.search.space import Point
+from pipeline.stages.search.space import Point, model_of
 from pipeline.stages.sweep.plan.students import as_decided
 from pipeline.storage.atomic import atomic_folder
 
@@ -47,7 +47,8 @@ class CandidatePackages:
         """A stable name of what the bytes of its package depend on."""
         if point.student is None:
             vocabulary = len(self.job.task.tokenizer())
-            return config_hash(to_dict(point.architecture), self.config.model.family, vocabulary, self._num_labels())
+            family = family_of(self.job.model_config).name
+            return config_hash(to_dict(point.architecture), family, vocabulary, self._num_labels())
         shape = {name: value for name, value in self.job.model_config.to_dict().items() if name not in NO_SHAPE}
         student = as_decided(point.student, self.config.recipe)
         quantization = student.recipe_under(self.config.recipe).quantization
@@ -106,8 +107,7 @@ class CandidatePackages:
 
     def _random(self, architecture: ArchitectureConfig) -> PreTrainedModel:
         vocabulary = len(self.job.task.tokenizer())
-        model = replace(self.config.model, pretrained=None, architecture=architecture, vocab_size=vocabulary)
-        return random_model(model, seed=0)
+        return random_model(replace(model_of(self.job, architecture), vocab_size=vocabulary), seed=0)
 
     def _teacher(self) -> PreTrainedModel:
         """A teacher's shape with weights of no meaning."""

@@ -22,7 +22,7 @@ from pipeline.search.student_sizes import student_operations, student_parameters
 from pipeline.search.teacher_shape import TeacherShape
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.candidate_packages import CandidatePackages
-from pipeline.stages.search.space import Point
+from pipeline.stages.search.space import Point, model_of
 from pipeline.storage.atomic import atomic_json
 
 FP32_BYTES = 4
@@ -111,9 +111,8 @@ def _model_costs(
 
 
 def _one_layer_shape(job: OpenedJob[OseSearchJob], architecture: ArchitectureConfig) -> TeacherShape:
-    model = replace(job.config.model, pretrained=None, architecture=architecture)
     kind = job.config.task.facts.model
-    return teacher_shape(read_model_config(model, job.task.tokenizer(), job.task.labels, kind))
+    return teacher_shape(read_model_config(model_of(job, architecture), job.task.tokenizer(), job.task.labels, kind))
 
 
 def _student_costs(

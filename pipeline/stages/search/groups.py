@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.room import GIB, nodes_alive, num_groups, worker_memory_bytes
 from pipeline.config.errors import UserError
@@ -26,8 +27,10 @@ from pipeline.stages.memory import (
     pass_bytes,
     work_of,
 )
+from pipeline.stages.search.seen import is_open
 from pipeline.stages.search.space import TrialPlan
 from pipeline.storage.atomic import atomic_json
+from pipeline.training.checkpoint import read_progress
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -58,7 +61,7 @@ class Grouping:
     Args:
         job: the job.
         folder: where checkpoints lie.
-        trials: all that there are.
+        trials: all that there are, those that take part no more among them.
         with_teacher: whether workers hold a teacher.
     """
 
@@ -93,7 +96,7 @@ class Grouping:
         for record in sorted(self.folder.glob(f"*-{self.config.cluster.layout}/{TRIALS}")):
             keys = json.loads(record.read_text())
             mine = [left.pop(key) for key in keys if key in left]
-            if mine and (record.parent / "latest").is_file() and set(keys) <= set(self.known):
+            if mine and set(keys) <= set(self.known) and self._can_go_on(keys, mine, read_progress(record.parent)):
                 trials = [self.known[key] for key in keys]
                 waiting = frozenset(keys) - {trial.key for trial in mine}
                 found.append(
@@ -102,6 +105,23 @@ class Grouping:
             else:
                 left |= {trial.key: trial for trial in mine}
         return found, [open_trials[key] for key in open_trials if key in left]
+
+    def _can_go_on(self, keys: Sequence[str], trials: Sequence[TrialPlan], progress: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint has a place for each of these trials, and is behind no step that is still to be seen.
+
+        Args:
+            keys: of all its trials, in its order.
+            trials: those that are open.
+            progress: what it remembers; nothing where there is none.
+        """
+        if not progress:
+            return False
+        passed = [step for step in self.config.search.steps if step <= progress["step"]]
+        for trial in trials:
+            was_stopped = progress["stopped"][keys.index(trial.key)] is not None
+            if was_stopped or any(is_open(trial, step) for step in passed):
+                return False
+        return True
 
     def _formed(self, trials: Sequence[TrialPlan]) -> list[list[TrialPlan]]:
         room, most = worker_memory_bytes(self.config.cluster), self._most_together(trials)
@@ -129,8 +149,10 @@ class Grouping:
         return min(spread, self.config.search.group_size or spread)
 
     def _group(self, trials: list[TrialPlan]) -> Group:
+        """A group that begins afresh; a checkpoint that its trials cannot go on from is removed."""
         keys = [trial.key for trial in trials]
         checkpoints = self.folder / f"{config_hash(keys)}-{self.config.cluster.layout}"
+        shutil.rmtree(checkpoints, ignore_errors=True)
         atomic_json(checkpoints / TRIALS, keys)
         return Group(trials=trials, waiting=frozenset(), memory_bytes=self.memory(trials), checkpoints=checkpoints)
 

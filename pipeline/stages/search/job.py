@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,9 @@ from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.search import mixed_bits, run_trials
 from pipeline.stages.search.answer import Answer, answer_of
 from pipeline.stages.search.checks import check_possible
-from pipeline.stages.search.plan import SearchPlan, check_hours, num_open, plan_search, tries_all
+from pipeline.stages.search.effort import check_hours, num_open, tries_all
+from pipeline.stages.search.latencies import confirmed
+from pipeline.stages.search.plan import SearchPlan, plan_search
 from pipeline.stages.search.precheck import check_search
 from pipeline.stages.search.report import write_results
 from pipeline.stages.search.results import answer_table, document_of, plan_table
@@ -82,10 +85,10 @@ def run(config: OseSearchJob) -> dict[str, Any]:
         )
         tried = run_trials.run(trying, plan.trials_of(plan.cover))
         if tries_all(plan, search):
-            run_trials.train_until(trying, plan.trials, search.steps[-1])
+            run_trials.train_until(trying, plan.trials, search.steps[-1], known=plan.trials)
         run_trials.clear(trying, plan.trials)
         run_trials.adopt(trying, plan.trials)
-        answer = _answer(plan, job, tried)
+        plan, answer = _confirmed(job, plan, _answer(plan, job, tried), measures=True)
         return _finish(job, plan, answer, parent)
 
 
@@ -115,7 +118,7 @@ def resolve(config: OseSearchJob) -> dict[str, Any]:
             "candidates that a search has tried; data that have changed make others of them",
             "submit the same command without --resolve",
         )
-    answer = _answer(plan, job, tried)
+    plan, answer = _confirmed(job, plan, _answer(plan, job, tried), measures=False)
     log.info(f"\n{text_table(answer_table(plan, answer, job.config.search))}\n")
     return {"status": "finished", "tried": len(tried), **document_of(plan, answer, job.config)}
 
@@ -124,6 +127,34 @@ def _answer(plan: SearchPlan, job: OpenedJob[OseSearchJob], tried: list[str]) ->
     search = job.config.search
     everything = not any(is_open(trial, search.steps[-1]) for trial in plan.trials)
     return answer_of(search, plan.candidates, plan.maximum, plan.trials, tried=tried, tries_all=everything)
+
+
+def _confirmed(
+    job: OpenedJob[OseSearchJob], plan: SearchPlan, answer: Answer, *, measures: bool
+) -> tuple[SearchPlan, Answer]:
+    """The times of what is chosen measured where they were predicted; what turns out too slow is not chosen.
+
+    Raises:
+        UserError: nothing is left.
+    """
+    search, by_name = job.config.search, {point.name: point for point in plan.points}
+    while True:
+        chosen = answer.ranking[: search.num_chosen]
+        latencies = confirmed(job, plan.latencies, [by_name[name] for name in chosen], measures=measures)
+        plan = replace(plan, latencies=latencies)
+        limit = math.inf if search.max_ms is None else search.max_ms
+        slow = {name for name in chosen if (latencies.milliseconds(name) or 0.0) > limit}
+        if not slow:
+            return plan, answer
+        log.info(f"predicted to be within search.max_ms={limit:g}, measured to be slower: {', '.join(sorted(slow))}")
+        left = tuple(name for name in answer.ranking if name not in slow)
+        if not left:
+            raise UserError(
+                f"search.max_ms={limit:g}, which no candidate that was tried meets when it is measured",
+                f"at least {min(latencies.milliseconds(name) or limit for name in answer.ranking):.4g}",
+                "raise search.max_ms or search.latency.max_measured",
+            )
+        answer = replace(answer, ranking=left)
 
 
 def _start_run(job: OpenedJob[OseSearchJob], plan: SearchPlan) -> Run:

@@ -6,12 +6,14 @@ import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from pipeline.benchmarking.conditions import machine_name
+from pipeline.benchmarking.conditions import export_sources, machine_name
+from pipeline.benchmarking.engines.engine import releases
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash, decisions
+from pipeline.config.sections.search import LatencyConfig
 from pipeline.search.latency_model import LatencyModel, MeasuredPoint, fit_latency
 from pipeline.search.measured_points import points_to_measure
 from pipeline.stages.job import OpenedJob
@@ -43,6 +45,16 @@ class Latency:
     is_measured: bool
     by_runtime: Mapping[str, float] = field(default_factory=dict)
 
+    def scaled(self, factor: float) -> Latency:
+        """The same on a machine that is slower by a factor."""
+        return replace(
+            self,
+            milliseconds=self.milliseconds * factor,
+            low=self.low * factor,
+            high=self.high * factor,
+            by_runtime={name: value * factor for name, value in self.by_runtime.items()},
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Latencies:
@@ -53,11 +65,13 @@ class Latencies:
         model: what predicted those that were not measured; none where all were, or nothing was.
         errors: name of a measured point -> what the model says of it when it has not seen it, by what was measured,
             less one.
+        reference: the point that takes its turns with all that are measured.
     """
 
     of: Mapping[str, Latency] = field(default_factory=dict)
     model: LatencyModel | None = None
     errors: Mapping[str, float] = field(default_factory=dict)
+    reference: Point | None = None
 
     def milliseconds(self, name: str) -> float | None:
         """Of a point; none where it is not known."""
@@ -87,22 +101,76 @@ def latencies_of(
     order = sorted(points, key=lambda point: costs[point.name].values["operations"])
     places = points_to_measure([_parameters(point) for point in order], settings.max_measured)
     chosen = [*(order[place] for place in places), *named]
-    packages = CandidatePackages(job)
-    keys = {point.name: packages.key(point) for point in chosen}
-    file = job.storage.cache / "latencies" / f"{config_hash(keys, decisions(settings), machine_name())}.json"
+    timings = _timings(job, chosen, chosen[0], measures=measures)
+    if timings is None:
+        log.info(f"the times of {len(chosen)} candidates are not measured yet")
+        return Latencies()
+    return replace(_with_predictions(points, named, costs, timings, settings), reference=chosen[0])
+
+
+def confirmed(
+    job: OpenedJob[OseSearchJob], latencies: Latencies, points: Sequence[Point], *, measures: bool
+) -> Latencies:
+    """The same with the times of some points measured that were predicted; their errors say how wrong the model was.
+
+    Args:
+        job: how they are measured.
+        latencies: what is known, with a model.
+        points: those whose times are wanted.
+        measures: whether they are measured now if nobody has; else they stay predictions.
+    """
+    reference, settings = latencies.reference, job.config.search.latency
+    wanted = [one for one in points if one.name in latencies.of and not latencies.of[one.name].is_measured]
+    if reference is None or not wanted:
+        return latencies
+    known, errors = dict(latencies.of), dict(latencies.errors)
+    for point in wanted:  # one by one, so that another choice later finds those that were measured
+        if (timings := _timings(job, [reference, point], reference, measures=measures)) is None:
+            continue
+        measured = _measured(timings, settings)
+        drift = measured[reference.name].milliseconds / known[reference.name].milliseconds
+        found = measured[point.name].scaled(1 / drift)
+        errors[point.name] = known[point.name].milliseconds / found.milliseconds - 1
+        known[point.name] = found
+    return replace(latencies, of=known, errors=errors)
+
+
+def _timings(
+    job: OpenedJob[OseSearchJob], points: Sequence[Point], reference: Point, *, measures: bool
+) -> dict[str, dict[str, Timing]] | None:
+    """Name of a point -> its times by runtime; none where nobody has measured them and they are not measured now."""
+    settings, packages = job.config.search.latency, CandidatePackages(job)
+    keys = {point.name: packages.key(point) for point in points}
+    conditions = [machine_name(), releases(), export_sources()]
+    file = job.storage.cache / "latencies" / f"{config_hash(keys, decisions(settings), conditions)}.json"
     if not file.is_file():
         if not measures:
-            log.info(f"the times of {len(chosen)} candidates are not measured yet")
-            return Latencies()
+            return None
         with tempfile.TemporaryDirectory(dir=job.storage.cache) as folder:
-            paths = {keys[point.name]: Path(folder) / keys[point.name] for point in chosen}
-            for point in chosen:
+            paths = {keys[point.name]: Path(folder) / keys[point.name] for point in points}
+            for point in points:
                 packages.write(point, paths[keys[point.name]])
-            timed = time_packages(paths, keys[chosen[0].name], settings, job.storage.cache / "latency_records")
+            timed = time_packages(paths, keys[reference.name], settings, job.storage.cache / "latency_records")
         atomic_json(file, {key: {name: asdict(one) for name, one in of.items()} for key, of in timed.items()})
     written = json.loads(file.read_text())
-    timings = {name: {runtime: Timing(**one) for runtime, one in written[key].items()} for name, key in keys.items()}
-    return _with_predictions(points, named, costs, timings, settings.runtimes[0])
+    return {name: {runtime: Timing(**one) for runtime, one in written[key].items()} for name, key in keys.items()}
+
+
+def _measured(timings: Mapping[str, Mapping[str, Timing]], settings: LatencyConfig) -> dict[str, Latency]:
+    """Times in the first of the runtimes; of one thread on a disturbed machine the processor's are the better ones."""
+    runtime = settings.runtimes[0]
+    there = {name: of for name, of in timings.items() if runtime in of}
+    by_processor = settings.threads == 1 and any(of[runtime].is_disturbed for of in there.values())
+    return {
+        name: Latency(
+            milliseconds=of[runtime].processor_ms if by_processor else of[runtime].median_ms,
+            low=of[runtime].processor_ms - of[runtime].processor_spread_ms if by_processor else of[runtime].lower_ms,
+            high=of[runtime].processor_ms + of[runtime].processor_spread_ms if by_processor else of[runtime].upper_ms,
+            is_measured=True,
+            by_runtime={other: one.processor_ms if by_processor else one.median_ms for other, one in of.items()},
+        )
+        for name, of in there.items()
+    }
 
 
 def _with_predictions(
@@ -110,19 +178,10 @@ def _with_predictions(
     named: Sequence[Point],
     costs: Mapping[str, PointCosts],
     timings: Mapping[str, Mapping[str, Timing]],
-    runtime: str,
+    settings: LatencyConfig,
 ) -> Latencies:
-    measured = {name: of[runtime] for name, of in timings.items() if runtime in of}
-    known = {
-        name: Latency(
-            milliseconds=one.median_ms,
-            low=one.lower_ms,
-            high=one.upper_ms,
-            is_measured=True,
-            by_runtime={other: timing.median_ms for other, timing in timings[name].items()},
-        )
-        for name, one in measured.items()
-    }
+    measured = _measured(timings, settings)
+    known = dict(measured)
     space = [point for point in points if point.name in measured]
     if len(space) < 2:
         return Latencies(of=known)
@@ -131,8 +190,8 @@ def _with_predictions(
         [
             MeasuredPoint(
                 features=features[point.name],
-                milliseconds=measured[point.name].median_ms,
-                spread_ms=measured[point.name].spread_ms,
+                milliseconds=measured[point.name].milliseconds,
+                spread_ms=(measured[point.name].high - measured[point.name].low) / 2,
             )
             for point in space
         ]

@@ -22,9 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from pipeline.benchmarking.conditions import export_sources, machine_name
+from pipeline.benchmarking.conditions import allowed_load, check_threads, export_sources, machine_name
 from pipeline.benchmarking.engines.engine import releases
 from pipeline.benchmarking.rounds import Sampling, TimedSample, take_rounds
 from pipeline.benchmarking.workers import LiveModel, LiveWorker, WorkerError
@@ -136,8 +134,7 @@ def _measurement(
 ) -> Measurement:
     if reference not in packages:
         raise UserError(f"reference '{reference}', which is no candidate", f"one of {', '.join(packages)}", "name one")
-    if settings.threads > (cores := psutil.cpu_count() or 1):
-        raise UserError(f"{settings.threads} threads", f"at most {cores} here", "set search.latency.threads")
+    check_threads([settings.threads], "search.latency.threads")
     configs = {}
     for name, package in packages.items():
         if Path(name).name != name or name.startswith("."):
@@ -160,7 +157,7 @@ def _measurement(
             new_tokens=new_tokens,
             rounds=settings.rounds,
             seconds=settings.sample_seconds,
-            max_other_load=max(0, cores - settings.threads) + settings.max_other_load,
+            max_other_load=allowed_load(settings.threads, settings.max_other_load),
         ),
         folder=folder,
         conditions={

@@ -80,7 +80,8 @@ def run(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> dict[str, Any
         UserError: a budget that even the fewest bits exceed, a student that diverged.
     """
     config, mixed = job.config, job.config.search.mixed
-    plain = as_decided(StudentConfig(scheme=PLAIN, depth=mixed.depth), config.recipe)
+    plain = StudentConfig(scheme=PLAIN, depth=mixed.depth, distil=config.search.distil)
+    plain = as_decided(plain, config.recipe)
     (maps,) = layer_maps([plain], job.model_config)
     key = config_hash(trials_key(job), "sensitivities", decisions(plain), decisions(mixed, without=["max_mib"]))
     key = config_hash(key, config.search.steps[-1], config.seed)

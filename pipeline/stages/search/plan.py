@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
 
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
@@ -19,14 +16,11 @@ from pipeline.search.cover import Candidate, Cost, eps_cover, maximum_point, ord
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.costs import PointCosts, costs_of
 from pipeline.stages.search.latencies import Latencies, latencies_of
-from pipeline.stages.search.seen import is_open
 from pipeline.stages.search.space import Point, TrialPlan, plan_trials, points_of, trials_key
 from pipeline.stages.sweep.plan.cohorts import num_steps_of
 
 MIB = 2**20
 MAXIMUM = "T"
-PASSES = 3  # forward, and backward for inputs and for weights
-SECONDS_AN_HOUR = 3600.0
 # What the units of limits are called, and how a person sets them.
 LIMITS = {"size_bytes": ("search.max_mib", "MiB", MIB), "latency_ms": ("search.max_ms", "ms", 1)}
 
@@ -67,12 +61,18 @@ class SearchPlan:
 
     def trials_of(self, points: Sequence[str]) -> list[TrialPlan]:
         """The trials of some points."""
-        return [trial for trial in self.trials if trial.point in set(points)]
+        asked = set(points)
+        return [trial for trial in self.trials if trial.point in asked]
 
     def values(self, name: str) -> dict[str, float]:
         """What a point costs, by the names that settings and reports use."""
-        latency = self.latencies.of.get(name)
-        return self.costs[name].values | ({} if latency is None else {"latency_ms": latency.milliseconds})
+        return values_of(self.costs, self.latencies, name)
+
+
+def values_of(costs: Mapping[str, PointCosts], latencies: Latencies, name: str) -> dict[str, float]:
+    """What a point costs, by the names that settings and reports use; milliseconds where they are known."""
+    milliseconds = latencies.milliseconds(name)
+    return costs[name].values | ({} if milliseconds is None else {"latency_ms": milliseconds})
 
 
 def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_times: bool = True) -> SearchPlan:
@@ -86,7 +86,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_ti
 
     Raises:
         UserError: an impossible space, limits that no point meets, an interval that the candidates do not have, steps
-            beyond the training, times that decide and are not known, a maximum point that a candidate exceeds.
+            beyond the training, times that decide and are unknown, a maximum point that a candidate exceeds.
     """
     config = job.config
     search, points, named = config.search, points_of(config), _named(config)
@@ -99,22 +99,29 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_ti
     costs = costs_of(job, [*points, *named])
     timed = _timed(search, points, costs)
     latencies = latencies_of(job, timed, named, costs, measures=measures)
-    unknown = [point.name for point in [*timed, *named] if latencies.milliseconds(point.name) is None]
+    ends = [one for one in named if one.name == MAXIMUM]
+    unknown = [one.name for one in [*timed, *ends] if latencies.milliseconds(one.name) is None]
     if search.times_decide and unknown:
         if needs_times:
             raise _unknown_times(search, unknown, measures)
         log.warning(f"times of {len(unknown)} candidates are unknown: planned by operations, without limits of times")
         search = replace(search, inference="operations", max_ms=None)
     all_costs = {
-        name: one.cost(search.size, search.inference, latencies.milliseconds(name)) for name, one in costs.items()
+        one.name: costs[one.name].cost(search.size, search.inference, latencies.milliseconds(one.name))
+        for one in [*points, *ends]
     }
-    within = _within_limits(search, points, costs, latencies)
-    candidates, maximum = ordered(within, lambda point: all_costs[point.name]), _maximum(points, all_costs)
+    maximum, within = _maximum(points, all_costs), _within_limits(search, points, costs, latencies)
+    candidates = ordered(within, lambda point: all_costs[point.name])
     for candidate in candidates:  # before anything is trained
         saving(candidate.cost, maximum)
     trials = plan_trials(job, [candidate.architecture for candidate in candidates])
     key = trials_key(job)
-    search_key = config_hash(key, decisions(config.search, without=["name", "num_chosen"]))
+    search_key = config_hash(
+        key,
+        decisions(config.search, without=["name", "num_chosen"]),
+        search.seed_list(config.seed),
+        [decisions(point.architecture) for point in points if point.architecture is not None],
+    )
     return SearchPlan(
         key=search_key,
         name=search.name or search_key,
@@ -181,68 +188,22 @@ def _within_limits(
     limits = search.limits
 
     def beyond(point: Point) -> float:
-        """By what factor it exceeds the limit that it exceeds most; at most 1 within all."""
-        values = {**costs[point.name].values, "latency_ms": latencies.milliseconds(point.name) or 0.0}
-        return max((values[cost] / limit for cost, limit in limits.items()), default=0.0)
+        """By what factor it exceeds the limit that it exceeds most; at most 1 within all.
+
+        What is too large has no time, and needs none.
+        """
+        values = values_of(costs, latencies, point.name)
+        return max((values[cost] / limit for cost, limit in limits.items() if cost in values), default=0.0)
 
     within = [point for point in points if beyond(point) <= 1]
     if within or not points:
         return within
     nearest = min(points, key=beyond)
-    values = {**costs[nearest.name].values, "latency_ms": latencies.milliseconds(nearest.name) or 0.0}
-    shown = {cost: f"{values[cost] / LIMITS[cost][2]:.4g} {LIMITS[cost][1]}" for cost in limits}
+    values = values_of(costs, latencies, nearest.name)
+    shown = {cost: f"{values[cost] / LIMITS[cost][2]:.4g} {LIMITS[cost][1]}" for cost in limits if cost in values}
     raise UserError(
         " and ".join(f"{LIMITS[cost][0]}={limit / LIMITS[cost][2]:g}" for cost, limit in limits.items())
         + f", which none of {len(points)} candidates meets",
         f"at least what the nearest has: '{nearest.name}' with {', '.join(shown.values())}",
         f"raise {' or '.join(LIMITS[cost][0] for cost in limits)}, or search smaller candidates",
     )
-
-
-def num_open(plan: SearchPlan, search: SearchConfig) -> int:
-    """Trials that the search makes and that nobody has made."""
-    asked = [one.architecture.name for one in plan.candidates] if tries_all(plan, search) else plan.cover
-    return sum(is_open(trial, search.steps[-1]) for trial in plan.trials_of(asked))
-
-
-def tries_all(plan: SearchPlan, search: SearchConfig) -> bool:
-    """Whether every candidate is tried, whatever the rule gives up, so that the optimum is known."""
-    return len(plan.candidates) <= search.brute_force_points
-
-
-def check_hours(job: OpenedJob[OseSearchJob], plan: SearchPlan) -> float:
-    """How long the trials take at least, by the products that this machine makes in a second now.
-
-    Returns:
-        hours.
-
-    Raises:
-        UserError: longer than `search.max_hours`.
-    """
-    config, search = job.config, job.config.search
-    asked = [one.architecture.name for one in plan.candidates] if tries_all(plan, search) else plan.cover
-    lengths = job.task.split("train").lengths()
-    examples_a_step = config.student.batch_tokens / max(1.0, sum(map(sum, lengths)) / len(lengths))
-    a_step = {name: PASSES * examples_a_step * plan.costs[name].values["operations"] for name in asked}
-    open_trials = [trial for trial in plan.trials_of(asked) if is_open(trial, search.steps[-1])]
-    needed = sum(search.steps[-1] * a_step[trial.point] for trial in open_trials)
-    hours = needed / _operations_a_second() / SECONDS_AN_HOUR if open_trials else 0.0
-    if hours > search.max_hours:
-        raise UserError(
-            f"a search with {len(open_trials)} trials of {search.steps[-1]} steps, which take about {hours:,.1f} hours "
-            "on a machine like this one",
-            f"search.max_hours={search.max_hours:g}",
-            "raise search.eps, lower search.steps or search.brute_force_points, or raise search.max_hours",
-        )
-    return hours
-
-
-def _operations_a_second() -> float:
-    """Of matrix products in fp32, as this process makes them now."""
-    matrix = torch.randn(512, 512)
-    matrix @ matrix  # the first one is slow
-    start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < 0.1:
-        matrix @ matrix
-        count += 1
-    return 2.0 * 512**3 * count / (time.perf_counter() - start)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +20,7 @@ from pipeline.search.table import TableRow
 from pipeline.stages.environment import environment_of
 from pipeline.stages.finished_search import FinishedSearch, write_finished
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.search.answer import Answer, error_curve, error_spread, has_diverged
+from pipeline.stages.search.answer import Answer, best_rate, error_curve, error_spread, has_diverged
 from pipeline.stages.search.plan import MIB, SearchPlan
 from pipeline.stages.search.results import latency_model_of, w_of
 from pipeline.stages.search.seen import read_seen
@@ -49,17 +51,26 @@ def write_results(
 def _finished(
     job: OpenedJob[OseSearchJob], plan: SearchPlan, answer: Answer, document: dict[str, Any]
 ) -> FinishedSearch:
-    config, by_name = job.config, {point.name: point for point in plan.points}
-    chosen = [by_name[name].student for name in answer.chosen(config.search.num_chosen)]
+    config = job.config
     return FinishedSearch(
         name=plan.name,
         kind=config.search.kind,
         data=job.task.fingerprint,
         task=config.task.name,
         recipe=config.recipe.name,
-        students=[to_dict(as_decided(student, config.recipe)) for student in chosen if student is not None],
+        students=_students(plan, config, answer.chosen(config.search.num_chosen)),
         document=document,
     )
+
+
+def _students(plan: SearchPlan, config: OseSearchJob, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Chosen points as a sweep trains them: where learning rates were searched, each with its best."""
+    search, by_name, students = config.search, {point.name: point for point in plan.points}, []
+    for name in names:
+        if (student := by_name[name].student) is not None:
+            rate = best_rate(plan.trials_of([name]), search.steps[-1]) if search.learning_rates else None
+            students.append(to_dict(as_decided(replace(student, learning_rate=rate), config.recipe)))
+    return students
 
 
 def _table(plan: SearchPlan, config: OseSearchJob) -> list[TableRow]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from pipeline.config.build import to_dict
 from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.sections.search import SearchConfig
 from pipeline.search.cover import w_coefficient
 from pipeline.search.front import front
-from pipeline.stages.search.answer import MIB, Answer, error_curve
+from pipeline.stages.search.answer import MIB, Answer, best_rate, error_curve
 from pipeline.stages.search.plan import SearchPlan
 
 
@@ -23,7 +24,7 @@ def plan_table(plan: SearchPlan) -> list[list[str]]:
     return lines
 
 
-def answer_table(plan: SearchPlan, answer: Answer, search: Any) -> list[list[str]]:
+def answer_table(plan: SearchPlan, answer: Answer, search: SearchConfig) -> list[list[str]]:
     """Header and a line a candidate that was tried, the answer first."""
     step = search.steps[-1]
     lines = [["candidate", "parameters", "operations", "MiB on disk", "ms", f"error after {step}", "W", "note"]]
@@ -64,14 +65,17 @@ def w_of(plan: SearchPlan, name: str, error: float) -> float:
 
 
 def front_names(plan: SearchPlan, step: int) -> list[str]:
-    """The points that have learned and that no other beats in bytes, milliseconds and error, cheapest first."""
-    rows = {}
-    for name in (one.architecture.name for one in plan.candidates):
-        error = error_of(plan, name, step)
-        if error is not None and math.isfinite(error):
-            rows[name] = (plan.values(name)["size_bytes"], plan.latencies.milliseconds(name) or 0.0, error)
-    names = list(rows)
-    return [names[index] for index in front(list(rows.values()))]
+    """The points that were tried and that no other beats in bytes, milliseconds and error, cheapest first.
+
+    One that diverged is none of them, however small; milliseconds count where all have them.
+    """
+    errors = {one.architecture.name: error_of(plan, one.architecture.name, step) for one in plan.candidates}
+    known = {name: error for name, error in errors.items() if error is not None and math.isfinite(error)}
+    costs = ["size_bytes"]
+    if all(plan.latencies.milliseconds(name) is not None for name in known):
+        costs.append("latency_ms")
+    rows = [[*(plan.values(name)[cost] for cost in costs), error] for name, error in known.items()]
+    return [list(known)[index] for index in front(rows)]
 
 
 def document_of(plan: SearchPlan, answer: Answer, config: OseSearchJob) -> dict[str, Any]:
@@ -131,5 +135,6 @@ def described(plan: SearchPlan, name: str, step: int) -> dict[str, Any]:
         "ms_by_runtime": {} if latency is None else dict(latency.by_runtime),
         "ms_model_error": plan.latencies.errors.get(name),
         "error": error,
+        "learning_rate": best_rate(plan.trials_of([name]), step),
         "W": None if error is None else w_of(plan, name, error),
     }

@@ -67,14 +67,20 @@ def run(trying: Trying, trials: Sequence[TrialPlan]) -> list[str]:
     points = list(dict.fromkeys(trial.point for trial in trials))
     stops = search.steps if search.rule == "halving" else search.steps[-1:]
     for number, step in enumerate(stops):
-        train_until(trying, [trial for trial in trials if trial.point in points], step)
+        train_until(trying, [trial for trial in trials if trial.point in points], step, known=trials)
         if number < len(stops) - 1:
             points = _survivors(trying, trials, points, step)
     return points
 
 
-def train_until(trying: Trying, trials: Sequence[TrialPlan], step: int) -> None:
+def train_until(trying: Trying, trials: Sequence[TrialPlan], step: int, known: Sequence[TrialPlan]) -> None:
     """Train trials up to a step, those whose error there nobody knows; the rest is there.
+
+    Args:
+        trying: what trials need.
+        trials: those that are asked for.
+        step: the optimiser step.
+        known: these and others that may share checkpoints with them.
 
     Raises:
         Exception: the first error of a group that failed as a whole; the others are trained anyway.
@@ -91,7 +97,7 @@ def train_until(trying: Trying, trials: Sequence[TrialPlan], step: int) -> None:
             log.error(f"{name} failed: {type(error).__name__}: {error}")
             errors.append(error)
 
-    grouping = Grouping(trying.job, trying.folder / CHECKPOINTS, trials, with_teacher=needs_teacher(config))
+    grouping = Grouping(trying.job, trying.folder / CHECKPOINTS, known, with_teacher=needs_teacher(config))
     groups, calls = grouping.groups(left), dict[str, Callable[[], None]]()
     for number, group in enumerate(groups, 1):
         name = f"group {number} of {len(groups)}"

@@ -10,7 +10,7 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.config.errors import UserError
@@ -21,20 +21,34 @@ FILE = "seen.json"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why and when the training of a trial ended early.
+
+    Args:
+        step: the optimiser step at which, from 1; 0: it did not begin.
+        reason: for people.
+    """
+
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Seen:
     """What is known of a trial.
 
     Args:
         errors: optimiser step -> error.
-        failure: why its training ended; none where it did not.
+        failure: what ended its training; none where nothing did.
     """
 
     errors: dict[int, float] = field(default_factory=dict)
-    failure: str | None = None
+    failure: Failure | None = None
 
     def after(self, step: int) -> float | None:
-        """The error after a step: infinite where training diverged before, none where nobody has looked."""
-        return self.errors.get(step, math.inf if self.failure is not None else None)
+        """The error after a step: infinite where training had ended by then, none where nobody has looked."""
+        had_failed = self.failure is not None and self.failure.step <= step
+        return self.errors.get(step, math.inf if had_failed else None)
 
 
 def read_seen(folder: Path) -> Seen:
@@ -48,7 +62,8 @@ def read_seen(folder: Path) -> Seen:
         return Seen()
     try:
         written = json.loads(file.read_text())
-        return Seen(errors={int(step): error for step, error in written["errors"].items()}, failure=written["failure"])
+        failure = Failure(**written["failure"]) if written["failure"] else None
+        return Seen(errors={int(step): error for step, error in written["errors"].items()}, failure=failure)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{file}: {type(error).__name__}: {error}",
@@ -58,19 +73,20 @@ def read_seen(folder: Path) -> Seen:
 
 
 def add_error(folder: Path, step: int, error: float) -> None:
-    """Write down an error; those of other steps stay."""
+    """Write down an error; what else is known stays."""
     seen = read_seen(folder)
-    _write(folder, Seen(errors=seen.errors | {step: error}, failure=None))
+    _write(folder, Seen(errors=seen.errors | {step: error}, failure=seen.failure))
 
 
-def add_failure(folder: Path, reason: str) -> None:
-    """Write down why a trial ended early."""
-    _write(folder, Seen(errors=read_seen(folder).errors, failure=reason))
+def add_failure(folder: Path, step: int, reason: str) -> None:
+    """Write down at which step a trial ended early, and why; what was written before stays."""
+    seen = read_seen(folder)
+    _write(folder, Seen(errors=seen.errors, failure=seen.failure or Failure(step=step, reason=reason)))
 
 
 def _write(folder: Path, seen: Seen) -> None:
     errors = {str(step): error for step, error in sorted(seen.errors.items())}
-    atomic_json(folder / FILE, {"errors": errors, "failure": seen.failure})
+    atomic_json(folder / FILE, {"errors": errors, "failure": seen.failure and asdict(seen.failure)})
 
 
 def is_open(trial: TrialPlan, step: int) -> bool:

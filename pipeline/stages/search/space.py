@@ -11,6 +11,7 @@ from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
 from pipeline.config.sections.search import architecture_of
 from pipeline.config.sections.sweep import StudentConfig
+from pipeline.models.families import family_of
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.sweep.plan.students import StudentPlan, as_decided, layer_maps, plan_student
 from pipeline.stages.teacher.fine_tune import teacher_key
@@ -69,6 +70,12 @@ def points_of(config: OseSearchJob) -> list[Point]:
     return [Point(name=student.name, student=student) for student in search.students.points()]
 
 
+def model_of(job: OpenedJob[OseSearchJob], architecture: ArchitectureConfig) -> ModelConfig:
+    """The model from scratch of an architecture: of the teacher's family, also where that one is pre-trained."""
+    family = family_of(job.model_config).name
+    return replace(job.config.model, pretrained=None, family=family, architecture=architecture)
+
+
 def model_name(values: dict[str, int]) -> str:
     """What a person calls a model from scratch, e.g. `4 layers 8 heads 1024 768`."""
     layers = "-".join(str(values[name]) for name in ("encoder_layers", "decoder_layers") if name in values)
@@ -98,7 +105,7 @@ def _untaught(job: OpenedJob[OseSearchJob]) -> str:
     return config_hash(
         task.fingerprint,
         decisions(config.task, without=["corpus"]),
-        (config.model.family, Path(task.tokenizer_folder).name),
+        (family_of(job.model_config).name, Path(task.tokenizer_folder).name),
         decisions(config.evaluation, only=OF_EVALUATION),
         config.cluster.precision,
     )
@@ -130,7 +137,7 @@ def plan_trials(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> list[T
                     folder=job.storage.trials(key) / trial_key,
                 )
                 if point.architecture is not None:
-                    plan = replace(plan, model=replace(config.model, pretrained=None, architecture=point.architecture))
+                    plan = replace(plan, model=model_of(job, point.architecture))
                 else:
                     student = plan_student(
                         config,

@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,6 +125,8 @@ def try_candidates(work: TrialsWork) -> None:
         for plan, learner in zip(plans, learners, strict=True):
             if plan.key in work.waiting:
                 learner.stop("takes part no more")
+            elif learner.failure is not None and rank() == 0:
+                add_failure(plan.folder, 0, learner.failure)
         train_with_checkpoints(
             learners,
             batches,
@@ -138,22 +140,20 @@ def try_candidates(work: TrialsWork) -> None:
             else teacher_pass(teacher, [one.objective for one in learners], config.cluster.precision),
             hooks=_LookAtErrors(work=work, tried=tried),
         )
-    if rank() == 0:
-        for plan, learner in zip(plans, learners, strict=True):
-            if learner.failure is not None and plan.key not in work.waiting:
-                add_failure(plan.folder, learner.failure)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _LookAtErrors(NoHooks):
-    """After the steps that the search compares, validates every trial that is left."""
+    """After the steps that the search compares, validates every trial that is left; notes who leaves, and when."""
 
     work: TrialsWork
     tried: Sequence[_Tried]
+    failed: set[str] = field(default_factory=set)  # keys of those of which it is written
 
     def after_step(self, progress: Progress, losses: dict[str, float]) -> None:
         """See `Hooks.after_step`."""
         step, config = progress.step, self.work.config
+        self._note_failures(step)
         if step not in config.search.steps:
             return
         for one in self.tried:
@@ -168,6 +168,13 @@ class _LookAtErrors(NoHooks):
             one.learner.listener.metrics({**values, "error": error, "w": w}, step)
             if rank() == 0:
                 add_error(one.plan.folder, step, error)
+
+    def _note_failures(self, step: int) -> None:
+        for one in self.tried:
+            if one.learner.failure is not None and one.plan.key not in self.failed:
+                self.failed.add(one.plan.key)
+                if rank() == 0:
+                    add_failure(one.plan.folder, step, one.learner.failure)
 
 
 def trial_run(plan: TrialPlan, config: OseSearchJob, data: str, cost: Cost, parent_run_id: str) -> Run:

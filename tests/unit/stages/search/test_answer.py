@@ -72,7 +72,7 @@ def test_a_search_of_which_everything_diverged_says_so(made):
     """A lower learning rate may help."""
     candidates, maximum, trials = made
     for trial in trials:
-        add_failure(trial.folder, "non-finite")
+        add_failure(trial.folder, 1, "non-finite")
     with pytest.raises(UserError, match="all 1 candidates diverged"):
         answer_of(SearchConfig(steps=[9]), candidates, maximum, trials, tried=["small"], tries_all=False)
     assert error_curve(trials[:2], [3, 9]) == {3: 10.0, 9: math.inf}
