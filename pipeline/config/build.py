@@ -208,8 +208,10 @@ def _checked(value: Any, metadata: Any, key: str) -> Any:
     if allowed is not None and value not in allowed:
         hint = f"did you mean {key}={nearest(value, list(allowed))}?" if isinstance(value, str) else f"set {key} again"
         raise UserError(f"{key}={value}", ", ".join(map(str, allowed)), hint)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{key}={value}", "a finite number", f"set {key} again")
+    numbers = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, float)]
+    if not all(map(math.isfinite, numbers)):
+        what = "finite numbers" if isinstance(value, list) else "a finite number"
+        raise UserError(f"{key}={value}", what, f"set {key} again")
     if (low is not None and value < low) or (high is not None and value > high):
         bounds = " and ".join(
             text for text, bound in ((f"at least {low}", low), (f"at most {high}", high)) if bound is not None

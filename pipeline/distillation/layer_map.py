@@ -39,7 +39,7 @@ def layer_map(num_teacher: int, num_student: int, explicit: list[int] | None = N
         raise UserError(
             f"{num_student} student layers for a teacher of {num_teacher}",
             f"1 to {num_teacher} layers",
-            "set depth in sweep.students",
+            "set another depth of the student",
         )
     if num_student in PUBLISHED.get(num_teacher, {}):
         return list(PUBLISHED[num_teacher][num_student])

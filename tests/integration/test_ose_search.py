@@ -334,6 +334,7 @@ BAD = [
     ),
     (["search.kind=mixed_bits", "search.mixed={depth: 2-1}", "recipe.quantization.bits=['*fc1=32']"], "not look at it"),
     (["search.kind=mixed_bits", "search.mixed={depth: 2-1}", "search.max_mib=0.03"], "within the limit of the answer"),
+    (["search.learning_rates=[0.1,.inf]"], "finite numbers"),
     (["search.students.weight_bits=[9]"], "change search.students: weight, embedding and activation bits"),
 ]
 

@@ -162,7 +162,7 @@ def check_students(key: str, setting: str, values: list[Any]) -> None:
             build(StudentConfig, {setting: value}, f"{key}[{number}]")
         except UserError as error:
             for one in error.errors:
-                mistakes.add(UserError(f"{key}: {one.given}", one.allowed, one.change.replace(ENTRY, f"change {key}")))
+                mistakes.add(UserError(one.given, one.allowed, one.change.replace(ENTRY, f"change {key}")))
     mistakes.tell()
 
 

@@ -62,7 +62,7 @@ def test_what_diverged_comes_after_t_and_is_not_chosen(made):
     """Its W is 0, as that of T, which is larger: it has learned, and is the answer."""
     candidates, maximum, trials = made
     for trial in trials:
-        add_error(trial.folder, 9, 1.0) if trial.point == "large" else add_failure(trial.folder, "non-finite")
+        add_error(trial.folder, 9, 1.0) if trial.point == "large" else add_failure(trial.folder, 1, "non-finite")
     search = SearchConfig(steps=[9])
     found = answer_of(search, candidates, maximum, trials, tried=list(COSTS), tries_all=True)
     assert (found.best, found.chosen(3), found.optimum.name) == ("large", ("large",), "large")
