@@ -135,7 +135,9 @@ def main(
             return 0
         config = None if mistakes.errors else known
         warnings.filterwarnings("ignore", category=FutureWarning)
-        for option in modes.keys() & set(arguments):
+        if len(asked := sorted(modes.keys() & set(arguments))) > 1:
+            mistakes.add(UserError(" and ".join(asked), "one of them at a time", f"leave out {asked[0]}"))
+        for option in asked:
             with mistakes.noted(option):
                 run = _mode(name, option, modes[option])
         if check is not None:

@@ -26,7 +26,7 @@ class FinishedSearch:
         kind: of its points.
         data: fingerprint of the examples that it was made on.
         task: name of the task.
-        recipe: name of the recipe.
+        recipe: key of the recipe that candidates were trained with.
         students: settings of the students that were chosen, the answer first; none of the kind models.
         document: what the job has printed of the answer.
     """

@@ -313,7 +313,7 @@ def test_times_that_decide_and_that_nobody_has_measured_are_no_times(ask):
     """Neither a limit nor W is taken as met without them."""
     for words in ("search.max_ms=5", "search.inference=latency_ms"):
         code, document, err = ask(words, "search.latency.max_measured=4", how=resolve)
-        assert code == 2 and "8 of 8 points without any" in document["error"], err
+        assert code == 2 and "nobody has measured the times of 8 candidates" in document["error"], err
 
 
 TOO_SMALL = (

@@ -128,6 +128,13 @@ class ModelSpaceConfig:
                         "change search.models.heads or hidden",
                     )
                 )
+        if "T" in self.named:
+            error = UserError(
+                "search.models.named: a point called T",
+                "another name: T is the maximum point",
+                "set search.models.maximum",
+            )
+            mistakes.add(error)
         for key, given in [("maximum", self.maximum), *((f"named.{name}", one) for name, one in self.named.items())]:
             with mistakes.noted():
                 self._check_architecture(f"search.models.{key}", given)

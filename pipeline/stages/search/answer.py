@@ -108,7 +108,7 @@ def answer_of(
         _trials(errors, [by_name[name] for name in known], maximum, rates),
         candidates,
         hyper_parameters=rates,
-        eps=search.eps,
+        eps=min(search.eps, len(candidates)),
         maximum=maximum,
     )
     ranking = tuple(sorted(known, key=lambda name: _standing(search, by_name[name], maximum, errors[name])))

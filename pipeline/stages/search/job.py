@@ -19,7 +19,7 @@ from pipeline.stages.search.answer import Answer, answer_of
 from pipeline.stages.search.checks import check_possible
 from pipeline.stages.search.effort import check_hours, num_open, tries_all
 from pipeline.stages.search.latencies import confirmed
-from pipeline.stages.search.plan import SearchPlan, plan_search
+from pipeline.stages.search.plan import SearchPlan, plan_search, without_candidates
 from pipeline.stages.search.precheck import check_search
 from pipeline.stages.search.report import write_results
 from pipeline.stages.search.results import answer_table, document_of, plan_table
@@ -108,9 +108,11 @@ def resolve(config: OseSearchJob) -> dict[str, Any]:
         return mixed_bits.run(job, measures=False)
     plan = plan_search(job, measures=False)
     step = job.config.search.steps[-1]
-    tried = [one.architecture.name for one in plan.candidates]
-    tried = [name for name in tried if not any(is_open(trial, step) for trial in plan.trials_of([name]))]
-    log.info(f"{len(tried)} of {len(plan.candidates)} candidates were tried for {step} steps")
+    names = [one.architecture.name for one in plan.candidates]
+    known = [name for name in names if not any(is_open(trial, step) for trial in plan.trials_of([name]))]
+    # The cover alone, as the search itself; where it is not all known, whatever is.
+    tried = list(plan.cover) if set(plan.cover) <= set(known) else known
+    log.info(f"{len(known)} of {len(names)} candidates are known after {step} steps; ranked are {len(tried)}")
     if not tried:
         raise UserError(
             f"none of {len(plan.candidates)} candidates was tried for {step} steps with these data and settings "
@@ -120,7 +122,7 @@ def resolve(config: OseSearchJob) -> dict[str, Any]:
         )
     plan, answer = _confirmed(job, plan, _answer(plan, job, tried), measures=False)
     log.info(f"\n{text_table(answer_table(plan, answer, job.config.search))}\n")
-    return {"status": "finished", "tried": len(tried), **document_of(plan, answer, job.config)}
+    return {"status": "finished", **document_of(plan, answer, job.config)}
 
 
 def _answer(plan: SearchPlan, job: OpenedJob[OseSearchJob], tried: list[str]) -> Answer:
@@ -139,7 +141,7 @@ def _confirmed(
     """
     search, by_name = job.config.search, {point.name: point for point in plan.points}
     while True:
-        chosen = answer.ranking[: search.num_chosen]
+        chosen = answer.chosen(search.num_chosen)
         latencies = confirmed(job, plan.latencies, [by_name[name] for name in chosen], measures=measures)
         plan = replace(plan, latencies=latencies)
         limit = math.inf if search.max_ms is None else search.max_ms
@@ -147,14 +149,15 @@ def _confirmed(
         if not slow:
             return plan, answer
         log.info(f"predicted to be within search.max_ms={limit:g}, measured to be slower: {', '.join(sorted(slow))}")
-        left = tuple(name for name in answer.ranking if name not in slow)
+        left = [name for name in answer.ranking if name not in slow]
         if not left:
             raise UserError(
                 f"search.max_ms={limit:g}, which no candidate that was tried meets when it is measured",
                 f"at least {min(latencies.milliseconds(name) or limit for name in answer.ranking):.4g}",
                 "raise search.max_ms or search.latency.max_measured",
             )
-        answer = replace(answer, ranking=left)
+        plan = without_candidates(plan, slow)
+        answer = _answer(plan, job, left)
 
 
 def _start_run(job: OpenedJob[OseSearchJob], plan: SearchPlan) -> Run:

@@ -128,6 +128,9 @@ def confirmed(
         if (timings := _timings(job, [reference, point], reference, measures=measures)) is None:
             continue
         measured = _measured(timings, settings)
+        if not {reference.name, point.name} <= set(measured):
+            log.warning(f"{point.name} has no time in '{settings.runtimes[0]}': its prediction stands")
+            continue
         drift = measured[reference.name].milliseconds / known[reference.name].milliseconds
         found = measured[point.name].scaled(1 / drift)
         errors[point.name] = known[point.name].milliseconds / found.milliseconds - 1

@@ -116,7 +116,7 @@ def run(job: OpenedJob[OseSearchJob], *, measures: bool = True) -> dict[str, Any
                 kind=config.search.kind,
                 data=job.task.fingerprint,
                 task=config.task.name,
-                recipe=config.recipe.name,
+                recipe=config_hash(decisions(config.recipe)),
                 students=[to_dict(best.student)],
                 document=document,
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -159,6 +159,18 @@ def _timed(search: SearchConfig, points: Sequence[Point], costs: Mapping[str, Po
     limit = search.limits.get("size_bytes", math.inf)
     small = [point for point in points if costs[point.name].size_bytes <= limit]
     return list(points) if search.inference == "latency_ms" or not small else small
+
+
+def without_candidates(plan: SearchPlan, names: Collection[str]) -> SearchPlan:
+    """The plan without some candidates, which turned out to be beyond a limit."""
+    left = [one for one in plan.candidates if one.architecture.name not in names]
+    costs = {one.architecture.name: one.cost for one in left}
+    return replace(
+        plan,
+        candidates=ordered([one.architecture for one in left], lambda point: costs[point.name]),
+        cover=[name for name in plan.cover if name not in names],
+        trials=[trial for trial in plan.trials if trial.point not in names],
+    )
 
 
 def _named(config: OseSearchJob) -> list[Point]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pipeline import WRITTEN_BY
 from pipeline.config.build import to_dict
 from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.keys import config_hash, decisions
 from pipeline.config.load import to_yaml
 from pipeline.report.search_page import write_search_report
 from pipeline.report.search_results import SearchPoint, SearchResults
@@ -57,7 +58,7 @@ def _finished(
         kind=config.search.kind,
         data=job.task.fingerprint,
         task=config.task.name,
-        recipe=config.recipe.name,
+        recipe=config_hash(decisions(config.recipe)),
         students=_students(plan, config, answer.chosen(config.search.num_chosen)),
         document=document,
     )
@@ -69,7 +70,8 @@ def _students(plan: SearchPlan, config: OseSearchJob, names: Sequence[str]) -> l
     for name in names:
         if (student := by_name[name].student) is not None:
             rate = best_rate(plan.trials_of([name]), search.steps[-1]) if search.learning_rates else None
-            students.append(to_dict(as_decided(replace(student, learning_rate=rate), config.recipe)))
+            own = replace(student, learning_rate=rate, distil=search.distil)
+            students.append(to_dict(as_decided(own, config.recipe)))
     return students
 
 

@@ -110,7 +110,7 @@ def latency_model_of(plan: SearchPlan) -> dict[str, Any] | None:
     if model is None:
         return None
     return {
-        "num_measured": len(plan.latencies.errors),
+        "num_measured": len(model.errors),
         "median_error": model.median_error,
         "max_error": model.max_error,
         "coefficients": dict(model.coefficients),

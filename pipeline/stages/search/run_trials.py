@@ -19,7 +19,7 @@ from pipeline.search.cover import Cost, w_coefficient
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.search.groups import TRIALS, Group, Grouping
-from pipeline.stages.search.seen import errors_of, is_open, mean_error
+from pipeline.stages.search.seen import errors_of, is_open, mean_error, read_seen
 from pipeline.stages.search.space import TrialPlan, needs_teacher
 from pipeline.stages.search.try_candidates import TrialsWork, trial_run, try_candidates
 from pipeline.stages.sweep.train import prune_heads, pseudo_labels
@@ -188,8 +188,8 @@ def _survivors(trying: Trying, trials: Sequence[TrialPlan], points: list[str], s
     log.info(reason)
     tracker = open_tracker(config)
     for trial in trials:
-        if trial.point not in points or trial.point in left:
-            continue
+        if trial.point not in points or trial.point in left or read_seen(trial.folder).failure is not None:
+            continue  # who goes on, was given up before, or says already why it failed
         known = tracker.find("candidate", trial.key)
         if known is None or known.stopped != reason:
             cost = trying.costs[trial.point]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.keys import config_hash, decisions
 from pipeline.stages.finished_search import chosen_students, read_finished
 from pipeline.storage.layout import Storage, personal_path
 
@@ -48,5 +49,5 @@ def check_found_students(job: OpenedJob[SweepJob]) -> None:
             "a search on the examples that the sweep trains on",
             "submit the search again with these data, or give students in sweep.students",
         )
-    if search.recipe != config.recipe.name:
-        log.warning(f"search {search.name} tried its candidates with the recipe {search.recipe}, not this one")
+    if search.recipe != config_hash(decisions(config.recipe)):
+        log.warning(f"search {search.name} tried its candidates with another recipe than this one")
