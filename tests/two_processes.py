@@ -12,6 +12,7 @@ LONGEST = [
     "integration/test_serving.py",
     "integration/test_benchmarks.py",
     "integration/test_tracking_server.py",
+    "integration/test_ose_search.py",
     "integration/test_sweep_plan.py",
     "integration/test_sweep_settings.py",
     "integration/test_export.py",

@@ -11,7 +11,8 @@ from pathlib import Path
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash, decisions
-from pipeline.config.sections.search import SearchConfig, architecture_of
+from pipeline.config.sections.search import SearchConfig
+from pipeline.config.sections.search_space import architecture_of
 from pipeline.search.cover import Candidate, Cost, eps_cover, maximum_point, ordered, saving
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.costs import PointCosts, costs_of

@@ -21,7 +21,8 @@ from pipeline.stages.runs import open_tracker
 from pipeline.stages.search.groups import TRIALS, Group, Grouping
 from pipeline.stages.search.seen import errors_of, is_open, mean_error, read_seen
 from pipeline.stages.search.space import TrialPlan, needs_teacher
-from pipeline.stages.search.try_candidates import TrialsWork, trial_run, try_candidates
+from pipeline.stages.search.trial_run import trial_run
+from pipeline.stages.search.try_candidates import TrialsWork, try_candidates
 from pipeline.stages.sweep.train import prune_heads, pseudo_labels
 from pipeline.stages.sweep.train.early_stopping import to_stop
 from pipeline.stages.teacher.fine_tune import TeacherResult

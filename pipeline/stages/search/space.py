@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
-from pipeline.config.sections.search import architecture_of
+from pipeline.config.sections.search_space import architecture_of
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.models.families import family_of
 from pipeline.stages.job import OpenedJob
@@ -141,7 +141,11 @@ def plan_trials(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> list[T
                 else:
                     student = plan_student(
                         config,
-                        replace(students[point.name], distil=config.search.distil),
+                        replace(
+                            students[point.name],
+                            distil=config.search.distil,
+                            learning_rate=rate if len(rates) > 1 else None,  # names tell learners of a group apart
+                        ),
                         maps[point.name],
                         key=trial_key,
                         seed=seed,

@@ -5,7 +5,8 @@ import pytest
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.sections.model import ArchitectureConfig
-from pipeline.config.sections.search import ModelSpaceConfig, SearchConfig, StudentSpaceConfig, architecture_of
+from pipeline.config.sections.search import SearchConfig
+from pipeline.config.sections.search_space import ModelSpaceConfig, StudentSpaceConfig, architecture_of
 
 BERT = {
     "encoder_layers": [2, 4, 6, 8, 10, 12],
