@@ -165,6 +165,7 @@ def test_a_sweep_reads_what_it_accepts(unread, tmp_path):
 
 SPACE = "search.students={encoder_layers: [1], decoder_layers: [1], weight_bits: [8, 2], embedding_bits: [8]}"
 ONE = "{encoder_layers: 1, decoder_layers: 1, heads: 2, hidden: 16, intermediate: 16}"
+LARGE = "{encoder_layers: 2, decoder_layers: 2, heads: 2, hidden: 32, intermediate: 32}"
 MODELS = "search.models={encoder_layers: [1], decoder_layers: [1], heads: [2], hidden: [16, 24], intermediate: [16]"
 SEARCHES = [  # of all kinds, under all rules
     [
@@ -177,7 +178,7 @@ SEARCHES = [  # of all kinds, under all rules
     ],
     [SPACE, "search.students={heads: [0.5], bits: {a: ['*=8']}}", "search.measure=score", "search.eps=1"],
     [SPACE, "recipe=dqbart"],
-    ["search.kind=models", f"{MODELS}, maximum: {ONE}, named: {{one: {ONE}}}}}", "search.models.maximum={}"],
+    ["search.kind=models", f"{MODELS}, maximum: {LARGE}, named: {{one: {ONE}}}}}"],
     ["search.kind=mixed_bits", "search.mixed={depth: 1-1, bits: [2, 8], max_mib: 1.0}"],
 ]
 

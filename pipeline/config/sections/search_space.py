@@ -53,9 +53,9 @@ class StudentSpaceConfig:
         with mistakes.noted():
             check_students("search.students.heads", "heads", self.heads)
         with mistakes.noted():
-            check_students("search.students.encoder_layers and decoder_layers", "depth", self._depths())
+            check_students("search.students.encoder_layers and decoder_layers", "depth", self.depths())
         with mistakes.noted():
-            check_students("search.students: weight, embedding and activation bits", "scheme", self._schemes())
+            check_students("search.students: weight, embedding and activation bits", "scheme", self.schemes())
         mistakes.tell()
 
     def points(self) -> list[StudentConfig]:
@@ -69,20 +69,22 @@ class StudentSpaceConfig:
                 recipe={"quantization": {"bits": bits}} if bits else {},
             )
             for depth, heads, scheme, (label, bits) in itertools.product(
-                self._depths(),
+                self.depths(),
                 self.heads,
-                self._schemes(),
+                self.schemes(),
                 self.bits.items() or [("", [])],
             )
         ]
 
-    def _depths(self) -> list[str]:
+    def depths(self) -> list[str]:
+        """Every depth of a student."""
         if not self.decoder_layers:
             return [str(layers) for layers in self.encoder_layers]
         pairs = itertools.product(self.encoder_layers, self.decoder_layers)
         return [f"{encoder}-{decoder}" for encoder, decoder in pairs]
 
-    def _schemes(self) -> list[str]:
+    def schemes(self) -> list[str]:
+        """Every scheme of a student."""
         pairs = itertools.product(self.weight_bits, self.embedding_bits)
         return [f"{weights:g}-{embeddings:g}-{self.activation_bits}" for weights, embeddings in pairs]
 
