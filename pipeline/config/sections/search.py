@@ -14,6 +14,7 @@ from pipeline.config.sections.search_space import (
     StudentSpaceConfig,
     check_values,
 )
+from pipeline.config.sections.sweep import check_seeds, listed_seeds
 
 TORCH = "torch"  # among the runtimes; the others are exported variants, which ONNX Runtime runs
 SIZES = ("size_bytes", "parameters")
@@ -167,11 +168,7 @@ class SearchConfig:
 
     @relation("seeds")
     def _seeds_are_distinct(self) -> None:
-        if isinstance(self.seeds, int):
-            if self.seeds < 1:
-                raise UserError(f"search.seeds={self.seeds}", "a number from 1 on, or a list", "change search.seeds")
-        elif len(set(self.seeds)) != len(self.seeds) or any(seed < 0 for seed in self.seeds):
-            raise UserError(f"search.seeds={self.seeds}", "distinct numbers from 0 on", "change search.seeds")
+        check_seeds("search.seeds", self.seeds)
 
     @relation("max_mib", "max_ms")
     def _limits_are_above_zero(self) -> None:
@@ -206,6 +203,4 @@ class SearchConfig:
         Args:
             first: the job's seed.
         """
-        if isinstance(self.seeds, int):
-            return list(range(first, first + self.seeds))
-        return self.seeds or [first]
+        return listed_seeds(self.seeds, first)

@@ -166,6 +166,28 @@ def check_students(key: str, setting: str, values: list[Any]) -> None:
     mistakes.tell()
 
 
+def check_seeds(key: str, seeds: int | list[int]) -> None:
+    """Refuse a number of seeds below 1, or seeds that are not distinct numbers from 0 on.
+
+    Args:
+        key: dotted name of the setting.
+        seeds: how many, or which.
+
+    Raises:
+        UserError: as said.
+    """
+    if isinstance(seeds, int):
+        if seeds < 1:
+            raise UserError(f"{key}={seeds}", "a number from 1 on, or a list", f"change {key}")
+    elif len(set(seeds)) != len(seeds) or any(seed < 0 for seed in seeds):
+        raise UserError(f"{key}={seeds}", "distinct numbers from 0 on", f"change {key}")
+
+
+def listed_seeds(seeds: int | list[int], first: int) -> list[int]:
+    """The seeds that a setting means: a number n is `first`, `first` + 1, ... n of them; empty: `first` alone."""
+    return list(range(first, first + seeds)) if isinstance(seeds, int) else seeds or [first]
+
+
 def _distinct(axis: str) -> Callable[[Any], None]:
     @relation(axis)
     def check(sweep: Any) -> None:
@@ -230,11 +252,7 @@ class SweepConfig:
 
     @relation("seeds")
     def _seeds_are_distinct(self) -> None:
-        if isinstance(self.seeds, int):
-            if self.seeds < 1:
-                raise UserError(f"sweep.seeds={self.seeds}", "a number from 1 on, or a list", "change sweep.seeds")
-        elif len(set(self.seeds)) != len(self.seeds) or any(seed < 0 for seed in self.seeds):
-            raise UserError(f"sweep.seeds={self.seeds}", "distinct numbers from 0 on", "change sweep.seeds")
+        check_seeds("sweep.seeds", self.seeds)
 
     @relation("variants")
     def _variants_are_possible(self) -> None:
@@ -272,6 +290,4 @@ class SweepConfig:
         Args:
             first: the job's seed.
         """
-        if isinstance(self.seeds, int):
-            return list(range(first, first + self.seeds))
-        return self.seeds or [first]
+        return listed_seeds(self.seeds, first)
