@@ -19,7 +19,17 @@ from pipeline.stages.command import with_keys
 
 # Lowest first; a package may import from itself and from those before it.
 ORDER = ["config", "console", "storage", "quantization", "pruning", "data", "search", "models", "training"]
-ORDER += ["evaluation", "distillation", "runtime", "export", "report", "tracking", "serving", "benchmarking"]
+ORDER += [
+    "evaluation",
+    "distillation",
+    "augmentation",
+    "runtime",
+    "export",
+    "report",
+    "tracking",
+    "serving",
+    "benchmarking",
+]
 ORDER += ["cluster", "stages"]
 DOORS = {
     "omegaconf": {"config"},
@@ -35,6 +45,7 @@ DOORS = {
     "openvino": {"benchmarking"},
     "ctranslate2": {"benchmarking"},
     "tokenizers": {"data", "runtime", "export"},
+    "rapidfuzz": {"augmentation"},
 }
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
 
@@ -71,6 +82,15 @@ def test_the_search_knows_numbers_alone():
     others = {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
     known = {"numpy", "numpy.typing", "scipy.optimize", "pipeline.config.errors"}
     assert {name for name in others if not name.startswith("pipeline.search.")} == known
+
+
+def test_augmentation_knows_neither_files_nor_runs_nor_clusters():
+    """Learners, labellers, models and translations are handed in."""
+    names = {name for path in (ROOT / "pipeline" / "augmentation").rglob("*.py") for name in imported(path)}
+    others = {name for name in names if name.split(".")[0] not in sys.stdlib_module_names | {"pipeline"}}
+    assert {name.split(".")[0] for name in others} == {"numpy", "torch", "rapidfuzz"}
+    own = {name for name in names if name.startswith("pipeline.") and not name.startswith("pipeline.augmentation.")}
+    assert own == {"pipeline.config.errors", "pipeline.evaluation.scripts"} and "pathlib" not in names
 
 
 def test_jobs_use_what_all_share_and_not_each_other_in_a_circle():
