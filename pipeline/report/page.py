@@ -9,7 +9,7 @@ from pipeline.report.columns import Column, cells, number_column
 from pipeline.report.document import Chart, Line, document, picture
 from pipeline.report.interactive_plots import curves_figure, quality_figure
 from pipeline.report.pareto import LATENCY, SIZE, TEACHER_COLOUR, pareto_front, points, styles
-from pipeline.report.results import SIZE_COLUMNS, Results, Row, Sample, score_columns, seed_rows
+from pipeline.report.results import SIZE_COLUMNS, Results, Row, Sample, recovery_columns, score_columns, seed_rows
 from pipeline.report.scatter_layout import scatter_layout_of
 
 SHOWN_SAMPLES = 10  # the others are in samples.json
@@ -114,7 +114,8 @@ def columns(results: Results) -> list[Column[Row]]:
         value=lambda row: float(len(front[row.name])),
         text=lambda row: ", ".join(front[row.name]),
     )
-    return [*score_columns(results), loss, *SIZE_COLUMNS[:-2], time, *SIZE_COLUMNS[-2:], best]
+    scores = [*score_columns(results), loss, *recovery_columns(results)]
+    return [*scores, *SIZE_COLUMNS[:-2], time, *SIZE_COLUMNS[-2:], best]
 
 
 def outputs(sample: Sample) -> list[tuple[str, list[str], bool]]:

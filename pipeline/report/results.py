@@ -17,7 +17,10 @@ from pipeline.report.curves import Curve
 from pipeline.report.results_of_papers import PublishedPoint
 
 MIB = 2**20
-OWN_NUMBERS = ("size_bytes", "size_ratio", "paper_ratio", "speed_ratio", "onnx_speed_ratio", "latency_p50_ms")
+OWN_NUMBERS = (
+    *("size_bytes", "size_ratio", "paper_ratio", "speed_ratio", "onnx_speed_ratio", "latency_p50_ms"),
+    "recovered_percent",
+)
 COUNTS = ("generated_words", "length_ratio", "empty_predictions")  # scores that are no percentages
 
 
@@ -34,6 +37,7 @@ class Row:
     speed_ratio: float | None = None
     onnx_speed_ratio: float | None = None
     latency_p50_ms: float | None = None
+    recovered_percent: float | None = None  # of what quantizing without training costs
     failure: str | None = None
     stopped: str | None = None  # given up early: no scores, no failure
     group: str = ""  # students that differ by seed alone have one; what stands before # is shown
@@ -160,9 +164,20 @@ SIZE_COLUMNS: list[Column[Row]] = [
 ]
 
 
+def recovery_columns(results: Results) -> list[Column[Row]]:
+    """How much of the loss of quantizing without training is won back by training; none where nobody can tell."""
+    if all(row.recovered_percent is None for row in results.rows):
+        return []
+    meaning = (
+        "what training wins back of what quantizing without training costs: (this - ptq) / (full precision - ptq), "
+        f"of {results.columns[results.headline]}"
+    )
+    return [number_column("recovered", meaning, lambda row: row.recovered_percent, "{:.0f} %")]
+
+
 def table_rows(results: Results) -> list[list[str]]:
     """Header and lines as text."""
-    columns = [*score_columns(results), *SIZE_COLUMNS]
+    columns = [*score_columns(results), *recovery_columns(results), *SIZE_COLUMNS]
     lines = [["model", *(column.title for column in columns), "note"]]
     for row in results.rows:
         note = f"FAILED: {row.failure}" if row.failure else row.stopped or ""

@@ -197,6 +197,17 @@ def cohort_bytes(
     return WORKER_BYTES + states + replicas + COPY_BYTES * max(teacher, *students) + largest_pass
 
 
+def quantizing_bytes(student: int, teacher: int, largest_pass: float) -> float:
+    """Memory of one worker that quantizes a student without training it.
+
+    Args:
+        student: its parameters; it lies there in full precision, as it came and as it is quantized, and packed.
+        teacher: parameters of the teacher.
+        largest_pass: the most that a pass keeps, in bytes: of what it is calibrated on.
+    """
+    return WORKER_BYTES + 4.0 * (teacher + 3 * student) + largest_pass
+
+
 def teacher_bytes(teacher: int, largest_pass: float, cluster: ClusterConfig) -> float:
     """Memory of one worker that fine-tunes the teacher, with the replica that validates it."""
     state = state_bytes(teacher, cluster, quantized=False)

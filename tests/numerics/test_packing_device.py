@@ -41,7 +41,7 @@ def test_a_student_is_packed_on_the_device_that_it_was_trained_on(make_student, 
     monkeypatch.setattr(pack, "convert", lambda model, *_: seen.append({p.device for p in model.parameters()}))
     monkeypatch.setattr(pack, "write_package", lambda *_: seen.append("written"))
     engine = SimpleNamespace(whole_state=lambda: state, close=lambda: None)
-    plan = SimpleNamespace(encoder_map=[0, 2], decoder_map=[2], scheme=info.scheme, dropout=0.0)
+    plan = SimpleNamespace(encoder_map=[0, 2], decoder_map=[2], scheme=info.scheme, dropout=0.0, untrained=None)
     plan.start_folder, plan.packed_folder = tmp_path, tmp_path / "packed"
     task = SimpleNamespace(
         decoding=info.decoding, source_prefix="", source_language=None, target_language=None, max_source_tokens=64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.config.build import build
@@ -15,6 +15,7 @@ from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.recipe import ACTIVATION_BITS, WEIGHT_BITS, RecipeConfig
 
 SCHEME_PATTERN = re.compile(r"^([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)$")
+FULL_PRECISION = "32-32-32"
 ENTRY = "write sweep.students entries like {scheme: 2-2-8, depth: 6-3}"
 DEPTH_PATTERN = re.compile(r"^([1-9]\d*)(?:-([1-9]\d*))?$")
 
@@ -32,6 +33,12 @@ class StudentConfig:
     learning_rate: float | None = option(None, "overrides student.learning_rate", minimum=0.0)
     recipe: dict[str, Any] = option(dict, "what differs from the sweep's recipe, e.g. {quantization: {lm_head: false}}")
     label: str = option("", "tells students of the same scheme and depth apart in tables; needed beside `recipe`")
+    training: str = option(
+        "qat",
+        "qat: trained as it will be packed; ptq: quantized without training: the teacher where the student keeps all "
+        "of it, else the student of the sweep that differs in nothing but its scheme 32-32-32",
+        allowed=("qat", "ptq"),
+    )
 
     def __post_init__(self) -> None:
         check_relations(self)
@@ -84,6 +91,10 @@ class StudentConfig:
         encoder, _, decoder = self.depth.partition("-")
         return int(encoder), int(decoder) if decoder else None
 
+    def in_full_precision(self) -> StudentConfig:
+        """The same student, trained and not quantized."""
+        return replace(self, scheme=FULL_PRECISION, training="qat")
+
     def recipe_under(self, recipe: RecipeConfig) -> RecipeConfig:
         """The sweep's recipe with what this student changes.
 
@@ -105,6 +116,8 @@ class StudentConfig:
                 parts.append(f"{name}={','.join(map(str, layers))}")
         if self.learning_rate is not None:
             parts.append(f"lr={self.learning_rate!r}")
+        if self.training != "qat":
+            parts.append(self.training)
         return " ".join(parts)
 
 

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.config.changes import changed
 from pipeline.config.jobs.ose_search import OseSearchJob
-from pipeline.config.sections.recipe import DECODER_TERMS
 from pipeline.data.batches import TrainingBatches
-from pipeline.distillation.objective import DistillationObjective, TaskObjective
+from pipeline.distillation.objective import TaskObjective
 from pipeline.models.load import load_teacher, set_dropout
 from pipeline.stages.search.space import TrialPlan
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.build import bit_schedule, planned_student
+from pipeline.stages.sweep.student.objectives import logits_objective
 from pipeline.stages.sweep.student.start import student_learner
 from pipeline.stages.training import make_engine, worker_device
 from pipeline.tracking.run import Run
@@ -26,9 +25,6 @@ from pipeline.training.random_stream import RandomStream
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-# What compares layers, which models of other shapes do not have.
-LAYER_TERMS = ("encoder_attention", "encoder_hidden", "encoder_relations", *DECODER_TERMS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,5 +113,4 @@ class Surroundings:
         smoothing = self.config.student.label_smoothing
         if self.teacher is None:
             return TaskObjective(label_smoothing=smoothing)
-        weights = changed(self.config.recipe.distillation, dict.fromkeys(LAYER_TERMS, 0.0), "recipe.distillation")
-        return DistillationObjective(weights=weights, encoder_map=[], decoder_map=[], label_smoothing=smoothing)
+        return logits_objective(self.config.recipe.distillation, smoothing)

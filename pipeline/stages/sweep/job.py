@@ -54,6 +54,7 @@ def dry_run(config: SweepJob) -> dict[str, Any]:
         "sweep": plan.key,
         "already_done": [student.name for student in plan.students if student.key in plan.already_done],
         "cohorts": cohorts,
+        "untrained": [student.name for group in plan.untrained for student in group.students],
         "num_steps": plan.num_steps,
         "data": as_document(job.task),
         "cache_bytes": cache_bytes,

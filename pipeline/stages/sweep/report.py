@@ -29,6 +29,7 @@ from pipeline.stages.evaluate import (
 )
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.runs import open_tracker
+from pipeline.stages.sweep.recovery import recovered_percent
 from pipeline.stages.sweep.train.run_cohorts import StudentResult
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.tracking.lineage import lineage
@@ -113,6 +114,7 @@ def _teacher_row(teacher: TeacherResult, students: list[StudentResult]) -> Row:
 
 def _student_rows(students: list[StudentResult], names: list[str], config: SweepJob) -> list[Row]:
     prefix, rows = f"{config.evaluation.split}_", []
+    recovered = recovered_percent(students, f"{prefix}{HEADLINES[config.task.metric]}")
     for student, name in zip(students, names, strict=True):
         metrics = student.metrics
         scores = {metric.removeprefix(prefix): metrics[metric] for metric in metrics if metric.startswith(prefix)}
@@ -126,6 +128,7 @@ def _student_rows(students: list[StudentResult], names: list[str], config: Sweep
                 speed_ratio=metrics.get("speed_ratio"),
                 onnx_speed_ratio=metrics.get("onnx_speed_ratio"),
                 latency_p50_ms=metrics.get("latency_p50_ms"),
+                recovered_percent=recovered.get(student.key),
                 failure=student.failure,
                 stopped=student.stopped,
                 group=student.group,

@@ -34,6 +34,7 @@ from pipeline.stages.memory import (
     micro_batches,
     num_parameters,
     pass_bytes,
+    quantizing_bytes,
     work_of,
 )
 from pipeline.training.engine import TorchEngine
@@ -199,6 +200,14 @@ def test_a_validation_loss_needs_its_logits(make_bart):
         )
     estimated = evaluation_bytes(work_of(model.config), lengths, 120)
     assert estimated / 2 < counted.peak < 1.1 * estimated
+
+
+def test_quantizing_without_training_needs_no_optimiser():
+    """Less than training the same student, and no less than the copies that are there."""
+    student, teacher, cluster = 10**9, 2 * 10**9, ClusterConfig(engine="torch")
+    needed = quantizing_bytes(student, teacher, 1e9)
+    trained = cohort_bytes([student], [True], teacher, 1e9, cluster)
+    assert 4.0 * (teacher + 3 * student) + 1e9 < needed < trained - 8.0 * student  # Adam's moments are not there
 
 
 def test_micro_batches_are_those_of_training():

@@ -20,6 +20,8 @@ from pipeline.models.student import check_scheme, meta_model, sites_of
 from pipeline.quantization.schedule import phases_of
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.fitting import for_each
+from pipeline.stages.sweep.plan.origins import origin_of
+from pipeline.stages.sweep.plan.students import as_decided
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -31,9 +33,16 @@ def check_possible(config: SweepJob, model_config: PretrainedConfig) -> None:
     """Refuse a sweep that a teacher of this configuration cannot have, before anything is read or trained.
 
     Raises:
-        UserError: depths, schemes, schedules or relations that do not fit.
+        UserError: depths, schemes, schedules or relations that do not fit; nothing to quantize without training.
     """
-    check_students(config, config.sweep.points(), model_config)
+    students = config.sweep.points()
+    check_students(config, students, model_config)
+    layers = family_of(model_config).num_layers(model_config)
+    decided = [as_decided(student, config.recipe) for student in students]
+    for_each(
+        [student for student in decided if student.training == "ptq"],
+        lambda student: origin_of(student, student_maps(student, layers), decided, layers, config.recipe),
+    )
 
 
 def check_students(config: TrainsStudents, students: Sequence[StudentConfig], model_config: PretrainedConfig) -> None:
@@ -68,7 +77,7 @@ def say_ignored(config: SweepJob) -> None:
     facts = config.task.facts
     if facts.has_decoder:
         return
-    for student in config.sweep.points():
+    for student in (student for student in config.sweep.points() if student.training == "qat"):
         weights = student.recipe_under(config.recipe).distillation
         if student.distil and (ignored := [term for term in DECODER_TERMS if getattr(weights, term)]):
             log.warning(f"student {student.name}: a {facts.model} has no decoder, ignored: {', '.join(ignored)}")

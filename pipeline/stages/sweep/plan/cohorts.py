@@ -25,6 +25,7 @@ from pipeline.stages.memory import (
     micro_batches,
     num_parameters,
     pass_bytes,
+    quantizing_bytes,
     work_of,
 )
 from pipeline.stages.runs import open_tracker
@@ -59,6 +60,7 @@ class SweepPlan:
     students: list[StudentPlan]
     already_done: dict[str, FoundRun]  # student's key -> its run; nothing is left to do for it
     cohorts: list[CohortPlan]
+    untrained: list[CohortPlan]  # what is quantized without training, when the cohorts have ended
     num_at_once: int  # cohorts that the empty cluster has room for
     num_steps: int  # optimiser steps of a student
     num_parameters: dict[str, int]  # of a student, by key
@@ -83,12 +85,14 @@ def plan_sweep(job: OpenedJob[SweepJob]) -> SweepPlan:
     former, room = _Former(job, sizes), worker_memory_bytes(config.cluster)
     interrupted = _interrupted(config, plans, already_done, folder / "checkpoints", former)
     going_on = {plan.key for cohort in interrupted for plan in cohort}
-    fresh = former.form((plan for plan in plans if plan.key not in already_done and plan.key not in going_on), room)
+    left = [plan for plan in plans if plan.key not in already_done and plan.key not in going_on]
+    fresh = former.form((plan for plan in left if plan.untrained is None), room)
+    untrained = former.gather([plan for plan in left if plan.untrained is not None], room)
     cohorts = [
         CohortPlan(students=students, memory_bytes=former.memory(students), continues=students in interrupted)
         for students in [*interrupted, *fresh]
     ]
-    num_at_once = _num_at_once(config.cluster, cohorts)
+    num_at_once = _num_at_once(config.cluster, cohorts or untrained)
     on_disk = sorted(checkpoint_bytes([sizes[plan.key] for plan in cohort.students]) for cohort in cohorts)
     check_free(job.storage.root, MIN_FREE_BYTES + sum(on_disk[-num_at_once:]))
     return SweepPlan(
@@ -97,6 +101,7 @@ def plan_sweep(job: OpenedJob[SweepJob]) -> SweepPlan:
         students=plans,
         already_done=already_done,
         cohorts=cohorts,
+        untrained=untrained,
         num_at_once=num_at_once,
         num_steps=num_steps_of(job, config.student),
         num_parameters=sizes,
@@ -110,6 +115,10 @@ def plan_table(plan: SweepPlan) -> list[list[str]]:
     for student in plan.students:
         number = next((i for i, cohort in enumerate(plan.cohorts, 1) if student in cohort.students), 0)
         size = f"{plan.num_parameters[student.key] / 1e6:.2f}"
+        if group := next((group for group in plan.untrained if student in group.students), None):
+            memory = f"{group.memory_bytes / GIB:.2f}"
+            lines.append([student.name, "-", "to be quantized", size, "0", memory])
+            continue
         if not number:
             lines.append([student.name, "-", plan.already_done[student.key].state, size, "-", "-"])
             continue
@@ -122,10 +131,11 @@ def plan_table(plan: SweepPlan) -> list[list[str]]:
 def plan_summary(plan: SweepPlan) -> str:
     """One sentence about the whole."""
     at_once = f", {min(plan.num_at_once, len(plan.cohorts))} at a time" if len(plan.cohorts) > 1 else ""
-    left = sum(len(cohort.students) for cohort in plan.cohorts)
+    left, untrained = (sum(len(group.students) for group in groups) for groups in (plan.cohorts, plan.untrained))
+    without = f", {untrained} to quantize without training" if untrained else ""
     return (
         f"sweep {plan.key}: teacher {plan.teacher}; {len(plan.students)} students, {left} to train in "
-        f"{len(plan.cohorts)} cohorts{at_once}"
+        f"{len(plan.cohorts)} cohorts{at_once}{without}"
     )
 
 
@@ -230,13 +240,7 @@ class _Former:
         alike: dict[str, list[list[StudentPlan]]] = {}
         most = self.config.sweep.cohort_size
         for plan in plans:
-            if (alone := self.memory([plan])) > room:
-                raise UserError(
-                    f"student '{plan.name}' needs about {alone / GIB:.1f} GiB in each of "
-                    f"{self.config.cluster.num_workers} workers",
-                    f"{room / GIB:.1f} GiB for each here",
-                    "lower student.micro_batch_tokens, use more ZeRO or larger nodes, or set cluster.worker_memory_gib",
-                )
+            self._check_room(plan, self.memory([plan]), room)
             # One cohort sees one sequence of batches.
             cohorts = alike.setdefault(f"{plan.seed} {plan.sequence}", [[]])
             full = len(cohorts[-1]) == most or self.memory([*cohorts[-1], plan]) > room
@@ -244,6 +248,40 @@ class _Former:
                 cohorts.append([])
             cohorts[-1].append(plan)
         return [cohort for cohorts in alike.values() for cohort in cohorts]
+
+    def gather(self, plans: Sequence[StudentPlan], room: float) -> list[CohortPlan]:
+        """Students that are quantized without training, one after the other on the same workers.
+
+        Raises:
+            UserError: a student that is too large.
+        """
+        alike: dict[str, list[StudentPlan]] = {}
+        for plan in plans:
+            self._check_room(plan, self._memory_to_quantize([plan]), room)
+            alike.setdefault(f"{plan.seed} {plan.sequence}", []).append(plan)  # scales come from the first batch
+        return [
+            CohortPlan(students=students, memory_bytes=self._memory_to_quantize(students), continues=False)
+            for students in alike.values()
+        ]
+
+    def _memory_to_quantize(self, students: Sequence[StudentPlan]) -> float:
+        return quantizing_bytes(
+            max(self.sizes[plan.key] for plan in students), self.teacher, max(map(self._pass_bytes, students))
+        )
+
+    def _check_room(self, plan: StudentPlan, needed: float, room: float) -> None:
+        """Refuse a student that no worker has memory for.
+
+        Raises:
+            UserError: as said.
+        """
+        if needed > room:
+            raise UserError(
+                f"student '{plan.name}' needs about {needed / GIB:.1f} GiB in each of "
+                f"{self.config.cluster.num_workers} workers",
+                f"{room / GIB:.1f} GiB for each here",
+                "lower student.micro_batch_tokens, use more ZeRO or larger nodes, or set cluster.worker_memory_gib",
+            )
 
 
 def _num_at_once(cluster: ClusterConfig, cohorts: Sequence[CohortPlan]) -> int:

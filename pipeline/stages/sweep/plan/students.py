@@ -17,6 +17,7 @@ from pipeline.distillation.layer_map import student_maps
 from pipeline.models.families import family_of
 from pipeline.quantization.scheme import Scheme, scheme_of
 from pipeline.stages.job import OpenedJob
+from pipeline.stages.sweep.plan.origins import origin_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -41,6 +42,7 @@ class StudentPlan:
         sequence: whose texts it is trained on; the references if it has no teacher.
         learning_rate: its peak.
         dropout: of the model in training.
+        untrained: what a student that is quantized without training is made of; none: it is trained.
     """
 
     config: StudentConfig
@@ -55,6 +57,7 @@ class StudentPlan:
     sequence: SequenceConfig
     learning_rate: float
     dropout: float
+    untrained: Untrained | None = None
 
     @property
     def group(self) -> str:
@@ -68,13 +71,32 @@ class StudentPlan:
 
     @property
     def start_folder(self) -> Path:
-        """Where it is written which heads it keeps, and with which weights it starts, if that is not the teacher's."""
-        return self.folder / "start"
+        """Where it is written which heads it keeps, and with which weights it starts, if that is not the teacher's.
+
+        A student that is another one, quantized, has the heads of that one.
+        """
+        origin = None if self.untrained is None else self.untrained.origin
+        return self.folder / "start" if origin is None else origin.start_folder
 
     @property
     def packed_folder(self) -> Path:
         """Where its package lies."""
         return self.folder / "packed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Untrained:
+    """What a student that is quantized without training is made of, and beside whom it stands.
+
+    Args:
+        origin: the student in full precision whose weights it has; none: those of the teacher.
+        trained_key: of the student of the same bits that is trained, whether the sweep has it or not.
+        full_precision_key: of the trained student that is not quantized, likewise.
+    """
+
+    origin: StudentPlan | None
+    trained_key: str
+    full_precision_key: str
 
 
 def plan_student(
@@ -86,6 +108,7 @@ def plan_student(
     seed: int,
     shows_seed: bool,
     folder: Path,
+    untrained: Untrained | None = None,
 ) -> StudentPlan:
     """A student under the settings of a job.
 
@@ -97,6 +120,7 @@ def plan_student(
         seed: likewise.
         shows_seed: likewise.
         folder: likewise.
+        untrained: likewise.
 
     Raises:
         UserError: a change of the recipe that the schema does not allow, quantizers that do not go together.
@@ -115,6 +139,7 @@ def plan_student(
         sequence=recipe.sequence if student.distil else SequenceConfig(),
         learning_rate=config.student.learning_rate if student.learning_rate is None else student.learning_rate,
         dropout=config.student.dropout,
+        untrained=untrained,
     )
 
 
@@ -140,20 +165,41 @@ def plan_students(job: OpenedJob[SweepJob], teacher_key: str) -> list[StudentPla
     """The students of a sweep in their order, seed by seed.
 
     Raises:
-        UserError: a depth or layer map that the teacher does not have, or as `plan_student` says.
+        UserError: a depth or layer map that the teacher does not have, or as `plan_student` and `origin_of` say.
     """
     sweep, config = sweep_key(job.config, teacher_key), job.config
     points = [as_decided(student, config.recipe) for student in config.sweep.points()]
-    seeds = config.sweep.seed_list(config.seed)
     all_maps, folder = layer_maps(points, job.model_config), job.storage.sweep(sweep) / "students"
-    plans = []
-    for seed in seeds:
-        for student, maps in zip(points, all_maps, strict=True):
-            key, shows_seed = config_hash(sweep, decisions(student), seed), bool(config.sweep.seeds)
-            plans.append(
-                plan_student(config, student, maps, key=key, seed=seed, shows_seed=shows_seed, folder=folder / key)
+    num_layers = family_of(job.model_config).num_layers(job.model_config)
+
+    def key_of(student: StudentConfig, seed: int) -> str:
+        return config_hash(sweep, decisions(student), seed)
+
+    def planned(student: StudentConfig, maps: LayerMaps, seed: int) -> StudentPlan:
+        key, shows_seed, untrained = key_of(student, seed), bool(config.sweep.seeds), None
+        if student.training == "ptq":
+            origin = origin_of(student, maps, points, num_layers, config.recipe)
+            untrained = Untrained(
+                origin=None if origin is None else planned(origin, maps, seed),
+                trained_key=key_of(replace(student, training="qat"), seed),
+                full_precision_key=key_of(student.in_full_precision(), seed),
             )
-    return plans
+        return plan_student(
+            config,
+            student,
+            maps,
+            key=key,
+            seed=seed,
+            shows_seed=shows_seed,
+            folder=folder / key,
+            untrained=untrained,
+        )
+
+    return [
+        planned(student, maps, seed)
+        for seed in config.sweep.seed_list(config.seed)
+        for student, maps in zip(points, all_maps, strict=True)
+    ]
 
 
 def as_decided(student: StudentConfig, recipe: RecipeConfig) -> StudentConfig:

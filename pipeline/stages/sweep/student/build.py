@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from pipeline.export.package import load_package
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.schedule import BitSchedule, phases_of
 from pipeline.stages.sweep.plan.students import StudentPlan
@@ -21,6 +22,8 @@ def planned_student(
 ) -> PreTrainedModel:
     """A student on its teacher's device: layers of the teacher, heads removed, fake-quantized.
 
+    One that is quantized without training has the weights of its origin, whose package must be there.
+
     Args:
         plan: the student.
         teacher: its teacher.
@@ -29,6 +32,9 @@ def planned_student(
     heads = read_heads(plan.start_folder)
     student = build_student(teacher, plan.encoder_map, plan.decoder_map, plan.dropout, heads)
     load_weights(student, plan.start_folder)
+    if plan.untrained is not None and plan.untrained.origin is not None:
+        trained, _ = load_package(plan.untrained.origin.packed_folder)
+        student.load_state_dict(trained.state_dict())
     prepare_student(student, plan.scheme)
     student.to(teacher.device)
     fill(student)

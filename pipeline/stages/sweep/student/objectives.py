@@ -9,7 +9,7 @@ import torch
 
 from pipeline.config.changes import changed
 from pipeline.config.errors import UserError
-from pipeline.config.sections.recipe import DECODER_TERMS
+from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig
 from pipeline.data.batch import Batch
 from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
@@ -23,6 +23,9 @@ from pipeline.training.loop import Objective
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+# What compares layers, which models of other shapes do not have.
+LAYER_TERMS = ("encoder_attention", "encoder_hidden", "encoder_relations", *DECODER_TERMS)
 
 
 def objective_of(
@@ -57,6 +60,20 @@ def objective_of(
     relations = relations_of(weights, sites, theirs)
     _check_widths(relations, student, weights.relation_heads or count_heads(teacher, theirs.attentions[0]))
     return DistillationObjective(relations=relations, heads=_heads_by_layer(sites, heads), **common)
+
+
+def logits_objective(weights: DistillationConfig, label_smoothing: float) -> DistillationObjective:
+    """What a model of another shape than its teacher's minimises: it can imitate the logits alone.
+
+    Args:
+        weights: the recipe's; those of terms that compare layers count as 0.
+        label_smoothing: of the task loss.
+
+    Raises:
+        UserError: nothing is left.
+    """
+    weights = changed(weights, dict.fromkeys(LAYER_TERMS, 0.0), "recipe.distillation")
+    return DistillationObjective(weights=weights, encoder_map=[], decoder_map=[], label_smoothing=label_smoothing)
 
 
 def teacher_pass(

@@ -1,4 +1,4 @@
-"""A trained student as a package on disk."""
+"""A student as a package on disk."""
 
 from __future__ import annotations
 
@@ -43,10 +43,21 @@ def pack_student(
     if rank() == 0:
         # Learned scales are part of the state; grids are made on the device that it was trained on.
         student = planned_student(plan, teacher, lambda replica: replica.load_state_dict(state))
-        convert(student, sites_of(student), plan.scheme)
-        with atomic_folder(plan.packed_folder) as partial:
-            write_package(partial, student, tokenizer, _info(plan, task))
+        write_student(plan, student, tokenizer, task)
     barrier()
+
+
+def write_student(
+    plan: StudentPlan, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: TaskConfig
+) -> None:
+    """Pack a fake-quantized student, in place, and write it as a package, whole or not at all.
+
+    Raises:
+        NonFiniteError: a weight is NaN or infinite.
+    """
+    convert(student, sites_of(student), plan.scheme)
+    with atomic_folder(plan.packed_folder) as partial:
+        write_package(partial, student, tokenizer, _info(plan, task))
 
 
 def _info(plan: StudentPlan, task: TaskConfig) -> PackageInfo:

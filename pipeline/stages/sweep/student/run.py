@@ -7,10 +7,12 @@ from dataclasses import asdict
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
 from pipeline.stages.runs import common_params, common_tags, start_run
-from pipeline.stages.sweep.plan.students import StudentPlan
+from pipeline.stages.sweep.plan.students import StudentPlan, Untrained
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
+
+TRAINED, FULL_PRECISION = "dq.trained_key", "dq.full_precision_key"  # tags: beside whom an untrained student stands
 
 
 def start_student_run(
@@ -48,6 +50,11 @@ def start_student_run(
             **common_tags(config),
             "dq.group": plan.group,
             "dq.recipe": recipe,
+            **({} if plan.untrained is None else _compared(plan.untrained)),
         },
     )
     return start_run(config, spec)
+
+
+def _compared(untrained: Untrained) -> dict[str, str]:
+    return {TRAINED: untrained.trained_key, FULL_PRECISION: untrained.full_precision_key}

@@ -1,4 +1,4 @@
-"""What the workers of a cohort do: train it on one teacher pass; pack, score, export, time and log each student."""
+"""What the workers of a cohort do: train it on one teacher pass, then pack and finish each student."""
 
 from __future__ import annotations
 
@@ -10,25 +10,21 @@ from pathlib import Path
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.data.tokenise import load_tokenised
 from pipeline.models.load import load_model
-from pipeline.stages.evaluate import evaluation_examples, metric_tags
+from pipeline.stages.evaluate import evaluation_examples
 from pipeline.stages.prepare_data import PreparedTask
-from pipeline.stages.runs import open_tracker
 from pipeline.stages.sweep.plan.students import StudentPlan
-from pipeline.stages.sweep.student.export import export_student, exported_scores
-from pipeline.stages.sweep.student.log_model import logged_model_or_warning
+from pipeline.stages.sweep.student.finish import finish_student
 from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.stages.sweep.student.pack import pack_student
 from pipeline.stages.sweep.student.run import start_student_run
-from pipeline.stages.sweep.student.score import Evaluation, record_student, score_student
-from pipeline.stages.sweep.student.speed import speed_metrics
+from pipeline.stages.sweep.student.score import Evaluation
 from pipeline.stages.sweep.student.start import student_learner
 from pipeline.stages.sweep.train.early_stopping import EarlyStopping
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import num_training_steps, train_with_checkpoints, training_batches, worker_device
-from pipeline.storage.atomic import atomic_json
 from pipeline.tracking.run import NoOpRun, Run
 from pipeline.training.checkpoint import Checkpointer
-from pipeline.training.collective import barrier, rank
+from pipeline.training.collective import rank
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +102,7 @@ def train_students(work: CohortWork) -> None:
             if learner.failure is not None and rank() == 0:
                 log.error(f"student {plan.name} FAILED: {learner.failure}")
             if learner.active:
-                _finish(plan, evaluation, run, num_steps)
+                finish_student(plan, evaluation, run, num_steps)
     Checkpointer(work.checkpoints).clear()
 
 
@@ -121,31 +117,3 @@ def _run_of(plan: StudentPlan, work: CohortWork) -> Run:
         data=work.task.fingerprint,
         parent_run_id=work.parent_run_id,
     )
-
-
-def _finish(plan: StudentPlan, evaluation: Evaluation, run: Run, num_steps: int) -> None:
-    """Score, export, time and log the package on disk, and end its run: what the next student fails at is not its own.
-
-    Every rank calls it; what rank 0 does alone, the others wait for.
-    """
-    config, examples, metrics = evaluation.config, evaluation.examples, dict[str, float]()
-    scored = score_student(plan, evaluation)
-    run.metrics(scored.metrics, num_steps)
-    run.tags(metric_tags(examples, config))
-    if rank() == 0:
-        record_student(plan, scored, evaluation, run)
-    barrier()  # the others have nothing to do while times are taken
-    if rank() == 0:
-        graphs, metrics = export_student(plan, evaluation)
-        metrics |= speed_metrics(scored.model, graphs, evaluation)
-        del graphs
-    barrier()
-    metrics |= exported_scores(plan, evaluation, scored.predictions)
-    if rank() == 0:
-        run.metrics(metrics, num_steps)
-        atomic_json(plan.folder / "result.json", {"name": plan.name, "metrics": scored.metrics | metrics})
-    run.close()
-    if rank() == 0:  # after the results: what fails here is tried again when all students are done
-        assert run.run_id is not None
-        logged_model_or_warning(open_tracker(config), run.run_id, plan.packed_folder, examples, plan.name)
-    barrier()

@@ -1,9 +1,10 @@
-"""Stage: train the cohorts of a sweep side by side, and say what became of its students."""
+"""Stage: train the cohorts of a sweep side by side, quantize the rest, and say what became of its students."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,8 +16,10 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.sweep.plan.cohorts import COHORT, CohortPlan, SweepPlan
 from pipeline.stages.sweep.plan.students import StudentPlan
+from pipeline.stages.sweep.student.run import FULL_PRECISION, TRAINED
 from pipeline.stages.sweep.train import prune_heads, pseudo_labels
 from pipeline.stages.sweep.train.cohort_worker import CohortWork, train_students
+from pipeline.stages.sweep.train.quantize_worker import QuantizingWork, quantize_students
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.storage.atomic import atomic_json
 from pipeline.tracking.tracker import FoundRun, Tracker
@@ -36,12 +39,16 @@ class StudentResult:
     metrics: dict[str, float]
     requested: bool  # by this submission; false: an earlier one trained it
     group: str  # what it is called without its seed
+    trained_key: str | None = None  # of a student that was quantized without training: its like that was trained
+    full_precision_key: str | None = None  # and the one that is not quantized
 
 
 def run(
     job: OpenedJob[SweepJob], plan: SweepPlan, teacher: TeacherResult, parent_run_id: str
 ) -> tuple[list[StudentResult], list[Exception]]:
     """Train the students that are left, cohorts at the same time as far as the cluster has room.
+
+    When they have ended, what needs no training is quantized: it may be one of them, in less bits.
 
     Returns:
         all students of the sweep, and the errors of cohorts that failed as a whole; the others are trained anyway.
@@ -68,6 +75,13 @@ def run(
             continue
         calls[name] = partial(_train, job, work, cohort.memory_bytes, tracker)
     try:
+        run_side_by_side(calls, job.config.cluster, ended)
+        calls = {
+            f"quantizing without training {number} of {len(plan.untrained)}": partial(
+                _quantize, job, group, teacher, parent_run_id, tracker
+            )
+            for number, group in enumerate(plan.untrained, 1)
+        }
         run_side_by_side(calls, job.config.cluster, ended)
     except BaseException as error:  # an interrupt: what still claims to run does not
         for student in plan.students:
@@ -101,7 +115,7 @@ def _prepare(
 
 def _train(job: OpenedJob[SweepJob], work: CohortWork, memory_bytes: float, tracker: Tracker) -> None:
     keys = [student.key for student in work.students]
-    try:
+    with _telling_runs(tracker, keys):
         run_workers(
             train_students,
             work,
@@ -110,6 +124,35 @@ def _train(job: OpenedJob[SweepJob], work: CohortWork, memory_bytes: float, trac
             storage_path=job.storage.root / "ray",
             memory_bytes=memory_bytes,
         )
+
+
+def _quantize(
+    job: OpenedJob[SweepJob], group: CohortPlan, teacher: TeacherResult, parent_run_id: str, tracker: Tracker
+) -> None:
+    keys = [student.key for student in group.students]
+    work = QuantizingWork(
+        config=job.config,
+        task=job.task,
+        teacher_result=teacher,
+        students=group.students,
+        training_tokens=pseudo_labels.run(job, teacher, group.students[0].sequence),
+        parent_run_id=parent_run_id,
+    )
+    with _telling_runs(tracker, keys):
+        run_workers(
+            quantize_students,
+            work,
+            job.config.cluster,
+            name=f"quantize-{config_hash(keys)}",
+            storage_path=job.storage.root / "ray",
+            memory_bytes=group.memory_bytes,
+        )
+
+
+@contextmanager
+def _telling_runs(tracker: Tracker, keys: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
     except BaseException as error:  # a worker that was killed could not say so itself
         for key in keys:
             tracker.fail_if_running("student", key, f"{type(error).__name__}: {error}")
@@ -152,4 +195,6 @@ def _result(run: FoundRun, requested: bool) -> StudentResult:
         metrics=run.metrics,
         requested=requested,
         group=run.tags.get("dq.group", ""),
+        trained_key=run.tags.get(TRAINED),
+        full_precision_key=run.tags.get(FULL_PRECISION),
     )

@@ -1,7 +1,7 @@
 """What is decided of a student before training: once, on the driver, and the same on every worker."""
 
 import pickle
-from dataclasses import FrozenInstanceError, asdict, fields
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,11 @@ from pipeline.config.sections.recipe import SequenceConfig
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.quantization.scheme import scheme_of
 from pipeline.stages.prepare_data import PreparedTask
-from pipeline.stages.sweep.plan.students import layer_maps, plan_student
+from pipeline.stages.sweep.plan.students import Untrained, layer_maps, plan_student
 from pipeline.stages.sweep.train.cohort_worker import CohortWork
 from pipeline.stages.sweep.train.prune_heads import PruningWork
 from pipeline.stages.sweep.train.pseudo_labels import PseudoLabelsWork
+from pipeline.stages.sweep.train.quantize_worker import QuantizingWork
 from pipeline.stages.teacher.fine_tune import TeacherResult, TeacherWork
 
 TEACHER = BartConfig(encoder_layers=6, decoder_layers=6)
@@ -107,6 +108,20 @@ def works(plan):
         already_done=frozenset({"k"}),
         training_tokens=Path("p"),
         checkpoints=Path("c"),
+        parent_run_id="run",
+    )
+
+    origin = plan(scheme="32-32-32", depth="3-1")
+    untrained = replace(
+        plan(depth="3-1", training="ptq"),
+        untrained=Untrained(origin=origin, trained_key="a", full_precision_key="b"),
+    )
+    yield QuantizingWork(
+        config=CONFIG,
+        task=task,
+        teacher_result=teacher,
+        students=[untrained],
+        training_tokens=Path("p"),
         parent_run_id="run",
     )
 
