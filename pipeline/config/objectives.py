@@ -12,6 +12,8 @@ from typing import Literal
 
 # Kinds of models as messages call them; `models.starting_point` knows which families can be which.
 ModelKind = Literal["seq2seq", "classifier", "masked LM"]
+# Names of noises in `data.noise` that settings tell apart.
+MASKING, WORD_MASKING = "masking", "word_masking"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ OBJECTIVES = {
         target_is_source=True,
         has_labels=False,
         keeps_pairs=False,
-        noise="masking",
+        noise=MASKING,
         is_validated_noised=True,
         generates=False,
         has_references=False,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import random
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import datasets
 
 from pipeline.data.batch import Batch, collate_rows, model_columns
+from pipeline.data.lengths import INT32
 from pipeline.data.limits import length_batches
 from pipeline.data.noise import Noise, noised
 
@@ -61,33 +63,34 @@ class BatchPlan:
         """Optimiser steps of an epoch."""
         return len(self._step_examples(epoch))
 
-    def _step_examples(self, epoch: int) -> list[list[int]]:
+    def _step_examples(self, epoch: int) -> list[array[int]]:
+        """The examples of every step; in arrays, because a corpus for pre-training has many."""
         shuffler = random.Random(f"{self.seed}:{epoch}")
-        sizes = [source + target for source, target in self.lengths]
-        order = list(range(len(sizes)))
+        sizes = array(INT32, (source + target for source, target in self.lengths))
+        order = array(INT32, range(len(sizes)))
         shuffler.shuffle(order)
-        steps: list[list[int]] = []
+        steps: list[array[int]] = []
         for start in range(0, len(order), BUCKET_EXAMPLES):
             bucket = sorted(order[start : start + BUCKET_EXAMPLES], key=lambda i: (sizes[i], i))
             current: list[int] = []
             num_tokens = 0
             for example in bucket:
                 if current and num_tokens + sizes[example] > self.batch_tokens:
-                    steps.append(current)
+                    steps.append(array(INT32, current))
                     current, num_tokens = [], 0
                 current.append(example)
                 num_tokens += sizes[example]
-            steps.append(current)
+            steps.append(array(INT32, current))
         shuffler.shuffle(steps)
         return steps
 
-    def _split(self, examples: list[int]) -> list[list[list[int]]]:
+    def _split(self, examples: array[int]) -> list[list[list[int]]]:
         # Neighbours in length go to different ranks, so ranks finish together.
         ranks = [examples[rank :: self.num_ranks] for rank in range(self.num_ranks)]
         widest = sum(max(self.lengths[i][side] for i in examples) for side in (0, 1))  # as padded
         per_micro = max(1, self.micro_batch_tokens // widest)
         num_micro = max(1, math.ceil(max(len(rank) for rank in ranks) / per_micro))
-        return [[rank[i * per_micro : (i + 1) * per_micro] for i in range(num_micro)] for rank in ranks]
+        return [[rank[i * per_micro : (i + 1) * per_micro].tolist() for i in range(num_micro)] for rank in ranks]
 
 
 def generation_batches(lengths: Sequence[int], batch_tokens: int, num_ranks: int) -> list[list[list[int]]]:

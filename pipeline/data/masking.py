@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.config.errors import UserError
 from pipeline.data.batch import IGNORED_LABEL
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 TARGET_FRACTION = 0.15
 MASKED, REPLACED = 0.8, 0.1  # of the targets; the rest is shown as it is
+# What tokens start with that go on with a word (WordPiece), or that begin one (byte-level BPE, sentencepiece).
+GOES_ON, BEGINS_IN_BYTES, BEGINS_IN_PIECES = "##", "\u0120", "\u2581"
+MARKS = (GOES_ON, BEGINS_IN_BYTES, BEGINS_IN_PIECES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,12 @@ class Masking:
     def __call__(self, ids: list[int], labels: list[int], rng: random.Random) -> dict[str, list[int]]:
         """See `noise.Noise`: `labels` are the targets alone, `target_positions` their places among the tokens."""
         maskable = self._maskable(ids)
-        positions = sorted(rng.sample(maskable, num_masked(len(maskable))))
+        return self.shown(ids, labels, sorted(rng.sample(maskable, num_masked(len(maskable)))), rng)
+
+    def shown(
+        self, ids: list[int], labels: list[int], positions: list[int], rng: random.Random
+    ) -> dict[str, list[int]]:
+        """The same with targets at known positions, which rise."""
         shown = list(ids)
         for position in positions:
             drawn = rng.random()
@@ -65,6 +74,75 @@ class Masking:
 
     def _maskable(self, ids: list[int]) -> list[int]:
         return [position for position, token in enumerate(ids) if token not in self.special]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordMasking:
+    """The same with whole words as targets: as many as fit into what single tokens would be (BERT's second release).
+
+    A word that is too long for what is left is passed over. If every word of a text is too long, one of the shortest
+    is the target.
+
+    Args:
+        of_tokens: which tokens may be targets, how many, and what is shown of one.
+        continuing: tokens that go on with the word before them.
+    """
+
+    of_tokens: Masking
+    continuing: frozenset[int]
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> WordMasking:
+        """The masking of texts of a tokenizer, which has a mask token and marks words."""
+        return cls(of_tokens=Masking.of(tokenizer), continuing=continuing_tokens(tokenizer))
+
+    def num_targets(self, ids: list[int], labels: list[int]) -> int:
+        """See `noise.Noise.num_targets`; the most that there can be."""
+        words = self.words_in(ids)
+        return max(1, num_masked(sum(map(len, words))), min(map(len, words), default=0))
+
+    def __call__(self, ids: list[int], labels: list[int], rng: random.Random) -> dict[str, list[int]]:
+        """See `Masking`."""
+        words, positions = self.words_in(ids), list[int]()
+        left = num_masked(sum(map(len, words)))
+        rng.shuffle(words)
+        for word in words:
+            if len(word) <= left:
+                positions += word
+                left -= len(word)
+        if words and not positions:
+            positions = min(words, key=len)
+        return self.of_tokens.shown(ids, labels, sorted(positions), rng)
+
+    def words_in(self, ids: list[int]) -> list[list[int]]:
+        """The positions of every word; a special token ends the word before it."""
+        words, special = list[list[int]](), self.of_tokens.special
+        for position, token in enumerate(ids):
+            if token in special:
+                continue
+            if words and token in self.continuing and words[-1][-1] == position - 1:
+                words[-1].append(position)
+            else:
+                words.append([position])
+        return words
+
+
+def continuing_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens that go on with a word: WordPiece marks them, byte-level BPE and sentencepiece mark the others.
+
+    Raises:
+        UserError: no token is marked in any of these ways.
+    """
+    vocabulary = tokenizer.get_vocab()
+    marked = {mark: {number for token, number in vocabulary.items() if token.startswith(mark)} for mark in MARKS}
+    mark = max(MARKS, key=lambda one: len(marked[one]))
+    if not marked[mark]:
+        raise UserError(
+            "task.masking=words with a tokenizer that marks neither where words begin nor where they go on",
+            f"tokens that start with {', '.join(MARKS)}",
+            "set task.masking=tokens, or model.tokenizer",
+        )
+    return frozenset(marked[mark] if mark == GOES_ON else set(vocabulary.values()) - marked[mark])
 
 
 def num_masked(num_tokens: int) -> int:

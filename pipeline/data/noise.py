@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.data.masking import Masking
+from pipeline.config.objectives import MASKING, WORD_MASKING
+from pipeline.data.masking import Masking, WordMasking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,7 +26,7 @@ class Noise(Protocol):
     """What an example becomes."""
 
     def num_targets(self, ids: list[int], labels: list[int]) -> int:
-        """Target tokens of the example however it is noised; batches are planned by them."""
+        """The most target tokens that the example has however it is noised; batches are planned by them."""
         ...
 
     def __call__(self, ids: list[int], labels: list[int], rng: random.Random) -> dict[str, list[int]]:
@@ -83,7 +84,8 @@ class Infilling:
 # Name -> what makes the noise for a tokenizer.
 NOISES: dict[str, Callable[[PreTrainedTokenizerBase], Noise]] = {
     "infilling": lambda tokenizer: Infilling(int(tokenizer.mask_token_id)),
-    "masking": Masking.of,
+    MASKING: Masking.of,
+    WORD_MASKING: WordMasking.of,
 }
 
 

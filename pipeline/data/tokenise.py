@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,13 +19,16 @@ from pipeline.data.batch import IGNORED_LABEL
 from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import set_languages, target_ids
+from pipeline.data.lengths import Lengths
 from pipeline.data.limits import cut_row
 from pipeline.data.noise import Noise, noise_of
+from pipeline.data.pack import packed
 from pipeline.storage.atomic import atomic_folder
 
 # BART's special tokens at BART's ids.
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 MASK_TOKEN = "<mask>"
+NUMBERS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +43,9 @@ class TokenisedSplit:
     num_cut_sources: int
     num_cut_targets: int
 
-    def lengths(self) -> list[tuple[int, int]]:
+    def lengths(self) -> Lengths:
         """(source, target) tokens of every example."""
-        return list(zip(self.examples["source_tokens"][:], self.examples["target_tokens"][:], strict=True))
+        return Lengths(*(numbers_of(self.examples, name) for name in ("source_tokens", "target_tokens")))
 
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase | None:
@@ -109,8 +112,12 @@ def tokenise(
             folder.mkdir(parents=True, exist_ok=True)
             # In the scratch folder the library puts a copy first.
             with atomic_folder(path) as partial, TemporaryDirectory(dir=folder, prefix=".map-") as scratch:
-                options = {"fn_kwargs": settings, "cache_file_name": f"{scratch}/tokens.arrow"}
-                split.map(_token_ids, batched=True, **options).save_to_disk(str(partial))
+                if task.packed:
+                    rows = packed(split, task, tokenizer, Path(scratch))
+                else:
+                    options = {"fn_kwargs": settings, "cache_file_name": f"{scratch}/tokens.arrow"}
+                    rows = split.map(_token_ids, batched=True, **options)
+                rows.save_to_disk(str(partial))
         splits[name] = load_tokenised(folder, name)
     return splits
 
@@ -120,9 +127,15 @@ def load_tokenised(folder: Path, split: str) -> TokenisedSplit:
     examples = datasets.load_from_disk(str(folder / split))
     return TokenisedSplit(
         examples=examples.remove_columns(["source_cut", "target_cut"]),
-        num_cut_sources=sum(examples["source_cut"]),
-        num_cut_targets=sum(examples["target_cut"]),
+        num_cut_sources=sum(numbers_of(examples, "source_cut")),
+        num_cut_targets=sum(numbers_of(examples, "target_cut")),
     )
+
+
+def numbers_of(examples: datasets.Dataset, column: str) -> Iterator[int]:
+    """A column of numbers, row by row; no more than some rows are in memory."""
+    for batch in examples.select_columns([column]).iter(batch_size=NUMBERS_AT_ONCE):
+        yield from batch[column]
 
 
 def with_targets(
@@ -173,7 +186,7 @@ def _token_ids(
     rows: dict[str, list[str]], tokenizer: PreTrainedTokenizerBase, task: TaskConfig, labels: Sequence[str]
 ) -> dict[str, list[Any]]:
     columns = _source_ids(rows["source"], rows.get("second"), tokenizer, task)
-    if (noise := noise_of(task.facts.noise, tokenizer)) is not None:
+    if (noise := noise_of(task.noise, tokenizer)) is not None:
         assert task.facts.target_is_source
         return {**columns, **_noised_targets(columns["input_ids"], noise)}
     names = rows["target"]

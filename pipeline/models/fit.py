@@ -44,7 +44,7 @@ def fit(model: ModelConfig, tokenizer: PreTrainedTokenizerBase, task: TaskConfig
                 else "a tokenizer that knows which token ends a text",
                 f"name one of its tokens as {setting} in tokenizer_config.json, or {OTHER_TOKENIZER}",
             )
-    if task.facts.noise is not None and tokenizer.mask_token_id is None:
+    if task.noise is not None and tokenizer.mask_token_id is None:
         raise UserError(
             f"task.objective={task.objective} with a tokenizer that has no mask token",
             "a tokenizer with one",

@@ -26,6 +26,7 @@ from pipeline.training.collective import rank, world_size
 from pipeline.training.engine import Engine, TorchEngine
 from pipeline.training.loop import Hooks, Learner, LoopSettings, NoHooks, Progress, train_cohort
 from pipeline.training.optim import make_optimiser
+from pipeline.training.stopwatch import Timed, untimed
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -70,7 +71,7 @@ def training_batches(
         rank=rank() if sharded else 0,
         pad_id=tokenizer.pad_token_id,
         decoder_start_id=start_token(model_config),
-        noise=noise_of(config.task.facts.noise, tokenizer),
+        noise=noise_of(config.task.noise, tokenizer),
     )
 
 
@@ -114,6 +115,7 @@ def train_with_checkpoints(
     device: torch.device,
     teacher_pass: Callable[[Batch], Any] | None = None,
     hooks: Hooks | None = None,
+    timed: Timed = untimed,
 ) -> None:
     """Train a cohort from its newest checkpoint on, with a progress bar on rank 0; arguments as of `train_cohort`."""
     checkpointer = Checkpointer(folder)
@@ -126,6 +128,7 @@ def train_with_checkpoints(
         device=device,
         progress=progress,
         teacher_pass=teacher_pass,
+        timed=timed,
         hooks=_ShownAndSaved(
             hooks=hooks or NoHooks(),
             bar=bar,

@@ -22,6 +22,7 @@ from pipeline.training.collective import sum_over_ranks
 from pipeline.training.engine import Engine
 from pipeline.training.memory import peak_memory_bytes
 from pipeline.training.random_stream import RandomStream
+from pipeline.training.stopwatch import TEACHER, Timed, untimed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +153,7 @@ def train_cohort(
     progress: Progress,
     teacher_pass: Callable[[Batch], Any] | None = None,
     hooks: Hooks | None = None,
+    timed: Timed = untimed,
 ) -> None:
     """Train until `settings.num_steps` optimiser steps are done or no learner is left.
 
@@ -163,6 +165,7 @@ def train_cohort(
         progress: where to start; updated in place.
         teacher_pass: the teacher's signals for a micro-batch, computed once for all learners that need them.
         hooks: called after every step, after every epoch, and after the last step.
+        timed: measures the teacher's passes, and by its name what every learner does.
     """
     window, hooks = _Window(), hooks or NoHooks()
     while progress.step < settings.num_steps and _active(learners):
@@ -172,8 +175,8 @@ def train_cohort(
                 learner.before_step(progress.step)
             for index, batch in enumerate(micro_batches):
                 last = index == len(micro_batches) - 1
-                _accumulate(learners, batch.to(device), counts, teacher_pass, last)
-            losses = _update(learners, progress.step, window)
+                _accumulate(learners, batch.to(device), counts, teacher_pass, last, timed)
+            losses = _update(learners, progress.step, window, timed)
             window.num_tokens += counts.num_source + counts.num_target
             progress.step += 1
             progress.step_in_epoch += 1
@@ -205,14 +208,16 @@ def _accumulate(
     counts: TokenCounts,
     teacher_pass: Callable[[Batch], Any] | None,
     last: bool,
+    timed: Timed,
 ) -> None:
     """One micro-batch: one teacher pass, then forward and backward of every learner."""
     active = _active(learners)
     signals = None
     if teacher_pass is not None and any(learner.objective.needs_teacher for learner in active):
-        signals = teacher_pass(batch)
+        with timed(TEACHER):
+            signals = teacher_pass(batch)
     for learner in active:
-        with learner.random:
+        with timed(learner.name), learner.random:
             learner.engine.start_micro_batch(last)
             terms = learner.objective(learner.engine, batch, signals, counts)
             learner.engine.backward(torch.stack(list(terms.values())).sum())
@@ -220,7 +225,7 @@ def _accumulate(
             learner.pending[name] = learner.pending.get(name, 0.0) + term.detach().double()
 
 
-def _update(learners: list[Learner], step: int, window: _Window) -> dict[str, float]:
+def _update(learners: list[Learner], step: int, window: _Window, timed: Timed) -> dict[str, float]:
     """Agree over the ranks on every learner's losses; step the finite ones and drop the others."""
     active = _active(learners)
     terms = [value for learner in active for value in learner.pending.values()]
@@ -235,7 +240,8 @@ def _update(learners: list[Learner], step: int, window: _Window) -> dict[str, fl
             continue
         learning_rate = learner.learning_rate(step)
         try:
-            norm = learner.engine.step(learning_rate)
+            with timed(learner.name):
+                norm = learner.engine.step(learning_rate)
         except NonFiniteError as error:
             learner.fail(f"{error} at optimiser step {step + 1}")
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config.errors import UserError
-from pipeline.config.objectives import OBJECTIVES, Objective
+from pipeline.config.objectives import MASKING, OBJECTIVES, WORD_MASKING, Objective
 from pipeline.config.option import check_relations, option, relation
 
 AUTO = "auto"
@@ -84,6 +84,16 @@ class TaskConfig:
     target_language: str | None = option(
         None, "language code of targets, e.g. ro_RO; tokenizers without codes ignore it"
     )
+    masking: str = option(
+        "tokens",
+        "what is hidden of a text where tokens are masked: single tokens, or words with all their tokens",
+        allowed=("tokens", "words"),
+    )
+    packed: bool = option(
+        False,
+        "join the texts of a split, a separator token between them, and cut where max_source_tokens are full; for "
+        "objectives whose source is what is learned",
+    )
     max_source_tokens: int = option(1024, "longer sources are cut (counted and logged)", minimum=2)
     max_target_tokens: int = option(128, "longer training targets are cut (counted and logged)", minimum=2)
     decoding: DecodingConfig = option(DecodingConfig, "generation settings for evaluation")
@@ -106,6 +116,29 @@ class TaskConfig:
     def facts(self) -> Objective:
         """What its objective means for data, models and scores."""
         return OBJECTIVES[self.objective]
+
+    @property
+    def noise(self) -> str | None:
+        """What examples go through, by its name in `data.noise`."""
+        return WORD_MASKING if self.masking == "words" else self.facts.noise
+
+    @relation("objective", "masking")
+    def _words_are_masked(self) -> None:
+        if self.masking == "words" and self.facts.noise != MASKING:
+            raise UserError(
+                f"task.masking=words with task.objective={self.objective}, which masks nothing",
+                "tokens",
+                "set task.masking=tokens, or choose another task",
+            )
+
+    @relation("objective", "packed")
+    def _packed_texts_are_their_own_targets(self) -> None:
+        if self.packed and not self.facts.target_is_source:
+            raise UserError(
+                f"task.packed=true with task.objective={self.objective}",
+                "false: each of its texts has a target of its own",
+                "set task.packed=false, or choose another task",
+            )
 
     @relation("objective", "metric")
     def _metric_measures_objective(self) -> None:

@@ -8,9 +8,11 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.errors import UserError
+from pipeline.config.sections.task import TaskConfig
 from pipeline.data.batch import IGNORED_LABEL
 from pipeline.data.batches import BatchPlan, TrainingBatches
-from pipeline.data.masking import Masking, num_masked
+from pipeline.data.masking import Masking, WordMasking, continuing_tokens, num_masked
 from pipeline.data.noise import held_out
 
 PAD, MASK, SPECIAL = 1, 4, (0, 1, 2, 3, 4)
@@ -149,3 +151,79 @@ def test_a_held_out_split_is_masked_alike_for_everybody():
     assert whole["more"] == rows["more"]
     same_text = held_out({"input_ids": [ROWS[5]] * 8, "labels": [ROWS[5]] * 8}, MASKING, range(8))
     assert len(set(map(tuple, same_text["target_positions"]))) > 1
+
+
+WORDS = WordMasking(of_tokens=MASKING, continuing=frozenset(range(100, 203)))
+
+
+def masked_words(ids, seed=0):
+    return WORDS(ids, ids, random.Random(seed))
+
+
+@settings(max_examples=100)
+@given(TEXTS, st.integers(0, 1000))
+def test_words_are_hidden_whole(ids, seed):
+    """Of every word all tokens or none; special tokens part words and are never hidden."""
+    columns, words = masked_words(ids, seed), WORDS.words_in(ids)
+    positions = set(columns["target_positions"]) if columns["labels"] != [IGNORED_LABEL] else set()
+    assert all(set(word) <= positions or not set(word) & positions for word in words)
+    assert sorted(place for word in words for place in word) == [i for i, token in enumerate(ids) if token > 4]
+    assert all(ids[word[0]] < 100 or ids[word[0] - 1] in SPECIAL for word in words)
+    assert all(ids[place] >= 100 for word in words for place in word[1:])
+    assert [ids[place] for place in sorted(positions)] == [label for label in columns["labels"] if label >= 0]
+    assert masked_words(ids, seed) == columns
+
+
+@settings(max_examples=100)
+@given(TEXTS, st.integers(0, 1000))
+def test_no_more_words_are_hidden_than_single_tokens_would_be(ids, seed):
+    """One of the shortest, where every word is longer; batches are planned by the most that there can be."""
+    num, words = len(masked_words(ids, seed)["labels"]), WORDS.words_in(ids)
+    shortest = min(map(len, words), default=1)
+    assert 1 <= num <= WORDS.num_targets(ids, ids) == max(num_masked(sum(map(len, words))), shortest, 1)
+
+
+def test_every_word_is_hidden_in_turn():
+    """Long ones, too."""
+    ids = [0, *([5, 100] * 20), *([6, 101, 102, 103, 104] * 4), 2]
+    words, hidden = WORDS.words_in(ids), Counter()
+    for seed in range(500):
+        hidden.update(
+            word for word, places in enumerate(words) if places[0] in masked_words(ids, seed)["target_positions"]
+        )
+    assert set(hidden) == set(range(len(words)))
+
+
+class Vocabulary(dict):
+    """A tokenizer's."""
+
+    def get_vocab(self):
+        return self
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (["[CLS]", "bird", "##s", "##ing", "tree"], {2, 3}),
+        (["<s>", "\u0120bird", "s", "ing", "\u0120tree", "#"], {0, 2, 3, 5}),
+        (["<s>", "\u2581bird", "s", "ing", "\u2581tree", "##"], {0, 2, 3, 5}),
+    ],
+    ids=["WordPiece", "byte-level BPE", "sentencepiece"],
+)
+def test_which_tokens_go_on_with_a_word_is_read_from_the_vocabulary(tokens, expected):
+    """By the marks of the three kinds; special tokens part words whatever they are called."""
+    assert continuing_tokens(Vocabulary({token: number for number, token in enumerate(tokens)})) == expected
+
+
+def test_a_vocabulary_without_marks_hides_no_words():
+    """A message instead of words that are the whole text."""
+    with pytest.raises(UserError, match=r"task.masking=words with a tokenizer that marks neither"):
+        continuing_tokens(Vocabulary({"a": 0, "b": 1}))
+
+
+def test_words_are_for_what_is_masked():
+    """Whole words of a task without masks would be a setting that nobody reads."""
+    assert TaskConfig(objective="masked_lm", masking="words").noise == "word_masking"
+    assert TaskConfig(objective="masked_lm").noise == "masking"
+    with pytest.raises(UserError, match=r"task.masking=words with task.objective=denoising, which masks nothing"):
+        TaskConfig(objective="denoising", masking="words")

@@ -1,0 +1,36 @@
+"""Settings of the job `bort_pretrain`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.config.option import option, section
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.data import DataConfig
+from pipeline.config.sections.evaluation import EvaluationConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.pretraining import PretrainingConfig
+from pipeline.config.sections.storage import StorageConfig
+from pipeline.config.sections.task import TaskConfig
+from pipeline.config.sections.tracking import TrackingConfig
+from pipeline.config.sections.training import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainJob:
+    """A masked LM of any architecture, pre-trained with the help of another one."""
+
+    experiment: str | None = option(None, "named run; the file conf/experiment/<name>.yaml")
+    seed: int = option(28, "seed of initialisation, dropout, data order and masks", minimum=0)
+    data: DataConfig = section(DataConfig, "where data lies")
+    task: TaskConfig = section(TaskConfig, "what is learned", is_group=True, without=["decoding"])
+    model: ModelConfig = section(ModelConfig, "the teacher's starting point", is_group=True)
+    cluster: ClusterConfig = section(ClusterConfig, "where training runs", is_group=True)
+    teacher: TrainConfig = section(TrainConfig, "the teacher's own training; 0 epochs or steps: it is used as it is")
+    student: TrainConfig = section(TrainConfig, "pre-training of the small model", without=["validate_every_epochs"])
+    pretraining: PretrainingConfig = section(PretrainingConfig, "what is pre-trained, and by which losses")
+    evaluation: EvaluationConfig = section(
+        EvaluationConfig, "what is measured", without=["num_samples", "score_exported", "latency_examples"]
+    )
+    storage: StorageConfig = section(StorageConfig, "where results lie")
+    tracking: TrackingConfig = section(TrackingConfig, "where runs are recorded", without=["register"])

@@ -1,0 +1,1 @@
+"""The job `bort_pretrain`."""

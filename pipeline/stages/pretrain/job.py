@@ -1,0 +1,180 @@
+"""The job `bort_pretrain`: data, the teacher, then a small model with its help and one without."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from typing import Any
+
+from pipeline.cluster.ray_train import run_workers
+from pipeline.config.jobs.bort_pretrain import PretrainJob
+from pipeline.config.load import to_yaml
+from pipeline.console.tables import markdown_table, text_table
+from pipeline.stages.job import OpenedJob, open_job
+from pipeline.stages.memory import num_parameters
+from pipeline.stages.pretrain.checks import check_possible
+from pipeline.stages.pretrain.plan import DISTILLED, PretrainPlan, plan_pretraining, plan_table
+from pipeline.stages.pretrain.precheck import check_pretraining
+from pipeline.stages.pretrain.results import Pretrained, curve_table, result_table
+from pipeline.stages.pretrain.room import check_pretraining_room
+from pipeline.stages.pretrain.worker import CHECKPOINTS, PretrainWork, pretrain_models
+from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
+from pipeline.stages.teacher import fine_tune
+from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.training import say_other_layouts
+from pipeline.storage.atomic import atomic_json, atomic_text
+from pipeline.storage.lease import lease
+from pipeline.tracking.run import Run
+from pipeline.tracking.tracker import RunSpec
+
+log = logging.getLogger(__name__)
+
+
+def dry_run(config: PretrainJob) -> dict[str, Any]:
+    """Say what `run` would do: who is trained, how large, for how many steps, and what is finished.
+
+    Returns:
+        the document printed by the job.
+    """
+    check_pretraining(config)
+    job = open_job(config, copies_model=False)
+    plan = plan_pretraining(job, copies=False)
+    check_possible(job, plan)
+    needed = check_pretraining_room(job, plan)
+    log.info(f"\n{text_table(plan_table(plan, job))}\n")
+    return {
+        "status": "planned",
+        "key": plan.key,
+        "folder": str(plan.folder),
+        "models": [model.name for model in plan.models],
+        "num_parameters": plan.num_parameters,
+        "num_steps": plan.num_steps,
+        "worker_bytes": int(needed),
+        "is_finished": plan.result.is_file(),
+    }
+
+
+def run(config: PretrainJob) -> dict[str, Any]:
+    """Pre-train, or find it finished.
+
+    Returns:
+        the document printed by the job: where the model lies, how good it is, and how soon it was.
+    """
+    check_pretraining(config)
+    job = open_job(config)
+    plan = plan_pretraining(job)
+    check_possible(job, plan)
+    log.info(f"\n{text_table(plan_table(plan, job))}\n")
+    if not plan.result.is_file():
+        memory_bytes = check_pretraining_room(job, plan)
+        teacher = fine_tune.run(job.config, job.storage, job.task)
+        with lease(plan.folder, f"pre-training {plan.key}", wait=True):
+            if not plan.result.is_file():  # else the one waited for has finished it
+                _pretrain(job, plan, teacher, memory_bytes)
+                return _document(plan)
+    log.info(f"pre-training {plan.key}: found finished in {plan.folder}")
+    document = _document(plan)
+    _finish_runs(job, document)
+    return document
+
+
+def _document(plan: PretrainPlan) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(plan.result.read_text())
+    return document
+
+
+def _finish_runs(job: OpenedJob[PretrainJob], document: dict[str, Any]) -> None:
+    """Nothing else would continue finished runs, should MLflow have been away at their end."""
+    tracker = open_tracker(job.config)
+    for run_id in (*document["run_ids"].values(), document["run_id"]):
+        if run_id is not None and tracker.is_there(run_id):
+            tracker.finish_left(run_id)
+
+
+def _pretrain(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherResult, memory_bytes: float) -> None:
+    config = job.config
+    say_other_layouts((plan.folder / CHECKPOINTS).glob("*"), config.cluster.layout, f"pre-training {plan.key}")
+    with _start_run(job, plan, teacher) as parent:
+        assert parent.run_id is not None
+        work = PretrainWork(
+            config=config,
+            task=job.task,
+            teacher_result=teacher,
+            start=plan.model,
+            models=plan.models,
+            folder=plan.folder,
+            parent_run_id=parent.run_id,
+        )
+        try:
+            run_workers(
+                pretrain_models,
+                work,
+                config.cluster,
+                name=f"pretraining-{plan.key}",
+                storage_path=job.storage.root / "ray",
+                memory_bytes=memory_bytes,
+            )
+        except BaseException as error:  # a worker that was killed could not say so itself
+            for model in plan.models:
+                open_tracker(config).fail_if_running("pretrained", model.key, f"{type(error).__name__}: {error}")
+            raise
+        _finish(job, plan, teacher, parent)
+
+
+def _finish(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherResult, parent: Run) -> None:
+    """Report, run and document; the last is what says that all is done."""
+    names = [model.name for model in plan.models]
+    done = Pretrained.read(plan.folder, names, num_parameters(job.model_config), teacher.size_bytes)
+    report = plan.folder / "report.md"
+    atomic_text(report, _report(job, plan, done))
+    atomic_text(plan.folder / "config.yaml", to_yaml(job.config))
+    parent.artifacts(report, "report")
+    parent.tags({"mlflow.note.content": markdown_table(result_table(done))})
+    for name, one in done.models.items():
+        metrics = {**one.held_out.metrics(job.config.evaluation.split), "tokens_per_second": one.tokens_per_second}
+        parent.metrics({f"{name}_{metric}": value for metric, value in metrics.items()}, plan.num_steps)
+    log.info(f"\n{text_table(result_table(done))}\n\nreport: {report}\nruns: {job.storage.root} (make ui)")
+    document = {
+        "status": "finished",
+        "key": plan.key,
+        "folder": done.models[DISTILLED].folder,
+        "folders": {name: one.folder for name, one in done.models.items()},
+        "teacher": teacher.folder,
+        **done.document(),
+        "num_steps": plan.num_steps,
+        "num_parameters": plan.num_parameters,
+        "run_id": parent.run_id,
+        "run_ids": {name: one.run_id for name, one in done.models.items()},
+        "report": str(report),
+    }
+    atomic_json(plan.result, document)
+    shutil.rmtree(plan.folder / CHECKPOINTS, ignore_errors=True)  # until now a killed job would have gone on from them
+
+
+def _report(job: OpenedJob[PretrainJob], plan: PretrainPlan, done: Pretrained) -> str:
+    config, split, equal = job.config, job.config.evaluation.split, done.equal
+    parts = [
+        f"# Pre-training of {plan.model.name} by {config.model.name}",
+        f"Task {config.task.name}, data {job.task.fingerprint}, seed {config.seed}, {plan.num_steps} steps. Scores are "
+        f"those of hidden tokens of split '{split}', which are the same for all.",
+        markdown_table(result_table(done)),
+        f"Equal loss is {equal.loss:.4f} on the validation split, which the weaker model has at its end; looked at "
+        f"every {config.pretraining.validate_every_steps} steps. The teacher's passes count among the seconds of the "
+        "model that learns from it; its own training does not.",
+        markdown_table(curve_table(done)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _start_run(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherResult) -> Run:
+    config = job.config
+    spec = RunSpec(
+        name=f"pretraining {config.task.name} {plan.model.name}",
+        key=plan.key,
+        kind="pretraining",
+        params=common_params(config),
+        config=to_yaml(config),
+        tags={**common_tags(config), "dq.data": job.task.fingerprint, "dq.teacher_run": teacher.run_id or ""},
+    )
+    return start_run(config, spec)
