@@ -14,6 +14,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.sections.task import TaskConfig
 from pipeline.data.column_names import paths_of
 from pipeline.data.json_file import SpeltFloat
+from pipeline.data.plain_text import COLUMN as PLAIN_TEXT
 from pipeline.data.records import Records, Row, value_at
 from pipeline.data.spool import spooled
 
@@ -55,6 +56,37 @@ def examples_of(
             "check the data",
         )
     return examples
+
+
+def source_texts(records: Records, task: TaskConfig, where: str) -> Iterator[tuple[str, str | None]]:
+    """Sources without targets: source and, of pairs, the second text, as those of a split are read.
+
+    Args:
+        records: the rows; of plain text the line itself is the source.
+        task: its corpus names the columns.
+        where: what messages call the rows.
+
+    Raises:
+        UserError: a column that is not there, or something that is no text.
+    """
+    corpus = task.corpus
+    column = corpus.source_column if records.has(corpus.source_column) else PLAIN_TEXT
+    needed = {name: name for name in (column, corpus.second_column) if name is not None}
+    for name in needed:
+        if not records.has(name):
+            raise UserError(
+                f"no column '{name}' in {where}",
+                f"one of {', '.join(records.columns())}",
+                "mend the file, or name another",
+            )
+    for number, row in records.rows(needed.values()):
+        place = f"{records.unit} {number} of {where}"
+        source = _text(row, column, "source_column", place)
+        second = None if corpus.second_column is None else _text(row, corpus.second_column, "second_column", place)
+        if second is None or task.facts.keeps_pairs:
+            yield source, second
+        else:
+            yield (f"{source}\n{second}" if second.strip() else source), None
 
 
 def grouped(examples: datasets.Dataset) -> datasets.Dataset:

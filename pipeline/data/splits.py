@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import datasets
+import numpy as np
 
 from pipeline.config.errors import UserError
+
+INT64 = "q"
 
 
 def split_of(source: str, shares: Mapping[str, float]) -> str:
@@ -36,27 +41,31 @@ def taken_apart(examples: datasets.Dataset, shares: Mapping[str, float]) -> dict
     Raises:
         UserError: so few examples that one of them is empty.
     """
-    names = [split_of(source, shares) for source in examples["source"]]
+    rows = {split: array(INT64) for split in ("train", *shares)}
+    for index, source in enumerate(examples["source"]):
+        rows[split_of(source, shares)].append(index)
     splits = {}
-    for split in ("train", *shares):
-        rows = [index for index, name in enumerate(names) if name == split]
-        if not rows:
+    for split, indices in rows.items():
+        if not indices:
             given = ", ".join(f"data.split_{name}={share:g}" for name, share in shares.items())
             raise UserError(
                 f"{given} leaves no example for {split}: there are {len(examples)}",
                 "an example in every split",
                 "set other shares, or name files of their own in task.corpus.files",
             )
-        splits[split] = examples.select(rows)
+        splits[split] = examples.select(np.frombuffer(indices, np.int64))
     return splits
 
 
 def num_in_training(splits: Mapping[str, datasets.Dataset]) -> dict[str, int]:
     """Examples of every other split whose source, of pairs both texts, is in the training split, too."""
-    known = set(_sources(splits["train"]))
-    return {
-        name: sum(source in known for source in _sources(split)) for name, split in splits.items() if name != "train"
-    }
+    return {name: num_shared(split, splits["train"]) for name, split in splits.items() if name != "train"}
+
+
+def num_shared(examples: datasets.Dataset, others: datasets.Dataset) -> int:
+    """Examples whose source, of pairs both texts, is that of one of the others, too; others may be many."""
+    counts = Counter(_sources(examples))
+    return sum(counts[source] for source in {source for source in _sources(others) if source in counts})
 
 
 def _sources(examples: datasets.Dataset) -> Iterator[int]:

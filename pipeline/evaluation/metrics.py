@@ -148,6 +148,24 @@ def rouge_each(predictions: Sequence[str], references: References, tokenizer: st
     return [{name: 100.0 * result[name].fmeasure for name in ROUGE_TYPES} for result in results]
 
 
+def headline_each(
+    metric: str, predictions: Sequence[str], references: References, tokenizer: str = AUTO
+) -> list[float]:
+    """How good each prediction is by itself, in percent: ROUGE-Lsum, chrF (BLEU says little of one sentence), or right.
+
+    Args:
+        metric: as of `score_texts`.
+        predictions: texts or labels.
+        references: those of each; the best one counts.
+        tokenizer: a `task.metric_tokenizer`.
+    """
+    if metric == "accuracy":
+        return [100.0 * (said == texts[0]) for said, texts in zip(predictions, references, strict=True)]
+    if metric == "bleu":
+        return [max(chrf_each([said] * len(texts), texts)) for said, texts in zip(predictions, references, strict=True)]
+    return [scores["rougeLsum"] for scores in rouge_each(predictions, references, tokenizer)]
+
+
 def bleu_scorer(references: References, tokenizer: str) -> BLEU:
     """sacrebleu's BLEU for these references."""
     tokenize = chosen_tokenizer("bleu", tokenizer, texts_of(references))

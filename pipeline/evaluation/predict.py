@@ -94,6 +94,64 @@ def token_scores(
     return TokenScores(loss=float(summed_loss / max(1, tokens)), accuracy=100 * right / max(1, tokens))
 
 
+@torch.inference_mode()
+def target_probabilities(
+    model: PreTrainedModel,
+    split: datasets.Dataset,
+    *,
+    batch_tokens: int,
+    rank: int,
+    num_ranks: int,
+    gather: Callable[[Any], list[Any]],
+) -> list[float]:
+    """How likely a model finds the target of every example: the geometric mean over its tokens, of a label its own.
+
+    In the split's order, the same on every rank; arguments as of `predict_labels`.
+    """
+    lengths = [s + t for s, t in zip(split["source_tokens"][:], split["target_tokens"][:], strict=True)]
+    found = dict[int, float]()
+    for examples, batch, logits in _forward(model, split, lengths, batch_tokens, rank, num_ranks):
+        losses = torch.nn.functional.cross_entropy(
+            logits.transpose(1, 2).float(), batch.labels, ignore_index=IGNORED_LABEL, reduction="none"
+        ).sum(dim=1)
+        means = losses / (batch.labels != IGNORED_LABEL).sum(dim=1).clamp_min(1)
+        found |= dict(zip(examples, torch.exp(-means).tolist(), strict=True))
+    merged = {index: value for part in gather(found) for index, value in part.items()}
+    return [merged[index] for index in range(len(split))]
+
+
+@torch.inference_mode()
+def mean_states(
+    model: PreTrainedModel,
+    split: datasets.Dataset,
+    *,
+    batch_tokens: int,
+    rank: int,
+    num_ranks: int,
+    gather: Callable[[Any], list[Any]],
+) -> Tensor:
+    """The mean over source tokens of the encoder's last hidden states, (examples, width) in fp32 on the CPU.
+
+    In the split's order, the same on every rank; arguments as of `predict_labels`.
+    """
+    found = dict[int, Tensor]()
+    batches = generation_batches(split["source_tokens"][:], batch_tokens, num_ranks)[rank]
+    rows, start, device = (
+        model_columns(split),
+        start_token(model.config),
+        next(iter(model.state_dict().values())).device,
+    )
+    encoder = model.get_encoder() if start is not None else model.base_model
+    for examples in batches:
+        batch = collate_rows(rows[examples], model.config.pad_token_id, start).to(device)
+        inputs = {name: value for name, value in batch.inputs.items() if not name.startswith("decoder")}
+        states, mask = encoder(**inputs).last_hidden_state.float(), batch.source_mask.unsqueeze(-1)
+        means = torch.where(mask, states, 0.0).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+        found |= dict(zip(examples, means.cpu(), strict=True))
+    merged = {index: value for part in gather(found) for index, value in part.items()}
+    return torch.stack([merged[index] for index in range(len(split))])
+
+
 def _forward(
     model: PreTrainedModel,
     split: datasets.Dataset,

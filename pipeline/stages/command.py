@@ -24,7 +24,7 @@ from pipeline.stages.document import document_line
 from pipeline.training.allocator import keep_memory
 
 Job = TypeVar("Job", bound=StoresResults)
-JOBS_WITH = {"--dry-run": "dq_sweep, ose_search", "--resolve": "ose_search"}
+JOBS_WITH = {"--dry-run": "agora_finetune, bort_pretrain, dq_sweep, ose_search", "--resolve": "ose_search"}
 NEARLY = 0.8  # how much alike a mistyped key and a key are
 
 

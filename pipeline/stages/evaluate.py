@@ -25,7 +25,7 @@ from pipeline.evaluation.metrics import (
     texts_of,
     trivial_predictions,
 )
-from pipeline.evaluation.predict import predict_labels, token_scores
+from pipeline.evaluation.predict import TokenScores, predict_labels, token_scores
 from pipeline.evaluation.tokenizers import chosen_tokenizer, doubts
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.training.collective import gather_objects, rank, world_size
@@ -111,15 +111,7 @@ def validate(
     facts = config.task.facts
     split, limit = task.split("validation").examples, config.evaluation.max_validation_examples
     split = split if limit is None else split.select(range(min(limit, len(split))))
-    found = token_scores(
-        model,
-        split,
-        noise=noise_of(facts.noise if facts.is_validated_noised else None, task.tokenizer()),
-        batch_tokens=config.evaluation.batch_tokens,
-        rank=rank(),
-        num_ranks=world_size(),
-        gather=gather_objects,
-    )
+    found = target_scores(model, split, task, config)
     metrics = {"loss": found.loss, "score": -found.loss}
     if facts.is_validated_noised:
         metrics["masked_accuracy"] = found.accuracy
@@ -127,6 +119,21 @@ def validate(
         scores, _ = evaluate_examples(model, task.tokenizer(), split, config, task.labels, intervals=False)
         metrics |= {**scores, "score": scores[HEADLINES[config.task.metric]]}
     return metrics
+
+
+def target_scores(
+    model: PreTrainedModel, examples: datasets.Dataset, task: PreparedTask, config: TrainsTeacher
+) -> TokenScores:
+    """How well a model knows the targets of held-out examples, noised if the task says so; every rank calls it."""
+    return token_scores(
+        model,
+        examples,
+        noise=noise_of(config.task.noise if config.task.facts.is_validated_noised else None, task.tokenizer()),
+        batch_tokens=config.evaluation.batch_tokens,
+        rank=rank(),
+        num_ranks=world_size(),
+        gather=gather_objects,
+    )
 
 
 def standing(validated: dict[str, float]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pipeline.config.changes import with_sections
 from pipeline.config.errors import UserError
 from pipeline.config.jobs import TrainsTeacher
-from pipeline.config.keys import config_hash
+from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.task import TaskConfig
 from pipeline.data.corpora import load_corpus
 from pipeline.data.labels import labels_of
@@ -83,14 +83,26 @@ def with_local_model(config: Job, storage: Storage, *, copies: bool = True) -> t
     source = local_folder(name, "model.pretrained")
     if source is None:
         return config, f"hub:{name}"
+    folder, digest = kept_model(source, storage, copies=copies)
+    model = replace(config.model, pretrained=str(folder))
+    return with_sections(config, model=model), f"folder:{digest}"
+
+
+def kept_model(source: Path, storage: Storage, *, copies: bool = True) -> tuple[Path, str]:
+    """The copy of a model folder that every worker finds, and the digest of its content.
+
+    Args:
+        source: the folder.
+        storage: where copies lie.
+        copies: whether one is made where there is none; else the folder itself is told.
+    """
     files = _files(source)
     folder = storage.cache / "models" / _digest(files)[:16]
     if copies and not folder.is_dir():
         with atomic_folder(folder) as partial:
             for path in files:
                 shutil.copy(path, partial)
-    model = replace(config.model, pretrained=str(folder if folder.is_dir() else source))
-    return with_sections(config, model=model), f"folder:{folder.name}"
+    return folder if folder.is_dir() else source, folder.name
 
 
 def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, PreparedTask]:
@@ -145,11 +157,9 @@ def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, Prepar
             )
     settings = (task.source_prefix, task.max_source_tokens, task.max_target_tokens)
     languages = (task.source_language, task.target_language)
-    tokens = (
-        storage.cache
-        / "tokens"
-        / config_hash(TOKENS_FORMAT, corpus.fingerprint, folder.name, task.objective, settings, languages, labels)
-    )
+    decided = decisions(task, only=["masking", "packed"])  # named where they are not as usual
+    parts = (TOKENS_FORMAT, corpus.fingerprint, folder.name, task.objective, settings, languages, labels)
+    tokens = storage.cache / "tokens" / config_hash(*parts, *([decided] if decided else []))
     tokenise(corpus, task, tokenizer, tokens, labels)
     prepared = PreparedTask(
         tokenizer_folder=str(folder),

@@ -36,6 +36,10 @@ class Storage:
         """The folder of one fine-tuned teacher."""
         return self.root / "teachers" / key
 
+    def pretraining(self, key: str) -> Path:
+        """The folder of one pre-training: of what was learned with a teacher and of what was learned without."""
+        return self.root / "pretrained" / key
+
     def sweep(self, key: str) -> Path:
         """The folder of one sweep."""
         return self.root / "sweeps" / key
@@ -47,6 +51,10 @@ class Storage:
     def search(self, name: str) -> Path:
         """The folder of one finished search."""
         return self.root / "searches" / "finished" / name
+
+    def agora(self, key: str) -> Path:
+        """The folder of candidates, answers and rounds of Agora that share teacher, recipe and data."""
+        return self.root / "agora" / key
 
 
 def check_path(path: str) -> None:

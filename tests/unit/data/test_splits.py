@@ -10,7 +10,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.sections.data import DataConfig
 from pipeline.config.sections.task import CorpusConfig, TaskConfig
 from pipeline.data.corpora import load_corpus
-from pipeline.data.splits import num_in_training, split_of
+from pipeline.data.splits import num_in_training, num_shared, split_of
 
 SOURCES = [f"text {number}" for number in range(2000)]
 
@@ -92,3 +92,11 @@ def test_sources_that_are_in_the_training_split_are_counted():
     assert num_in_training({"train": train, "validation": other, "test": train}) == {"validation": 2, "test": 3}
     alone = {name: split.select_columns(["source"]) for name, split in (("train", train), ("test", other))}
     assert num_in_training(alone) == {"test": 3}
+
+
+def test_what_two_splits_share_is_counted_by_source_and_second_text():
+    """Every example of the first that the other has, too, as often as it occurs; of pairs both texts count."""
+    first = Dataset.from_dict({"source": ["a", "a", "b", "c"], "second": ["x", "x", "x", "y"]})
+    other = Dataset.from_dict({"source": ["a", "b", "c"], "second": ["x", "z", "y"]})
+    assert num_shared(first, other) == 3
+    assert num_shared(first.remove_columns(["second"]), other.remove_columns(["second"])) == 4

@@ -14,8 +14,8 @@ from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
 from pipeline.config.sections.task import DecodingConfig, TaskConfig
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.latency import measure_side_by_side
-from pipeline.evaluation.metrics import COLUMNS, HEADLINES, rouge, score_texts, trivial_predictions
-from pipeline.evaluation.predict import predict_labels, token_scores
+from pipeline.evaluation.metrics import COLUMNS, HEADLINES, headline_each, rouge, score_texts, trivial_predictions
+from pipeline.evaluation.predict import mean_states, predict_labels, target_probabilities, token_scores
 from pipeline.models.load import load_teacher
 from pipeline.models.student import build_student, prepare_student, sites_of
 from pipeline.quantization.packed_layers import convert
@@ -165,6 +165,47 @@ def test_labels_come_from_all_ranks_in_the_split_s_order(tiny_tokenizer, split):
     for batch_tokens, num_ranks in ((1, 1), (1000, 1), (60, 3)):
         found = on_ranks(predict_labels, classifier, split, labels, batch_tokens=batch_tokens, num_ranks=num_ranks)
         assert found == [labels[choice] for choice in choices]
+
+
+def test_a_classifier_is_as_sure_as_its_softmax_says(tiny_tokenizer, split):
+    """The probability of the label that an example has; states are means over its own tokens, without padding."""
+    shape = ArchitectureConfig(d_model=16, ffn_dim=16, num_heads=2, encoder_layers=2, max_positions=64)
+    task = TaskConfig(objective="classification", metric="accuracy")
+    classifier = load_teacher(
+        ModelConfig(family="bert", architecture=shape), tiny_tokenizer, task, 0, ["a", "b"]
+    ).eval()
+    labelled = split.remove_columns(["labels", "target_tokens"]).add_column("labels", [[1]] * len(split))
+    labelled = labelled.add_column("target_tokens", [1] * len(split))
+    found = on_ranks(target_probabilities, classifier, labelled, batch_tokens=1000, num_ranks=2)
+    states = on_ranks(mean_states, classifier, labelled, batch_tokens=1000, num_ranks=1)
+    for row, ids in enumerate(split["input_ids"][:]):
+        single = torch.tensor([ids])
+        assert found[row] == pytest.approx(float(classifier(input_ids=single).logits.softmax(-1)[0, 1]), rel=1e-5)
+        mean = classifier.base_model(input_ids=single).last_hidden_state[0].mean(dim=0)
+        torch.testing.assert_close(states[row], mean.detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_text_is_as_likely_as_the_geometric_mean_of_its_tokens(tiny_teacher, split):
+    """Teacher-forced, over the tokens of the text alone; states are the encoder's."""
+    found = on_ranks(target_probabilities, tiny_teacher, split, batch_tokens=1000, num_ranks=2)
+    states = on_ranks(mean_states, tiny_teacher, split, batch_tokens=60, num_ranks=1)
+    for row, (ids, labels) in enumerate(zip(split["input_ids"][:], split["labels"][:], strict=True)):
+        source, target = torch.tensor([ids]), torch.tensor([labels])
+        loss = tiny_teacher(input_ids=source, labels=target).loss
+        assert found[row] == pytest.approx(float(torch.exp(-loss)), rel=1e-4)
+        mean = tiny_teacher.get_encoder()(input_ids=source).last_hidden_state[0].mean(dim=0)
+        torch.testing.assert_close(states[row], mean.detach(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("metric", "name"), [("rouge", "rougeLsum"), ("bleu", "chrf"), ("accuracy", "accuracy")])
+def test_one_prediction_has_the_score_of_a_split_of_one(metric, name):
+    """ROUGE-Lsum, chrF, right or wrong; the best of several references counts where there are several."""
+    said, references = ["the cat sat", "dogs"], [["the cat sat on it"], ["dogs"]]
+    each = headline_each(metric, said, references)
+    for row in range(2):
+        alone = score_texts(metric, said[row : row + 1], references[row : row + 1], intervals=False)
+        assert each[row] == pytest.approx(alone[name])
+    assert headline_each("bleu", ["dogs"], [["cats", "dogs"]]) == [pytest.approx(100)]
 
 
 def test_the_checkpoint_s_own_decoding_settings_do_not_matter(tiny_teacher, tiny_tokenizer, split):

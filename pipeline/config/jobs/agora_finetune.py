@@ -1,0 +1,40 @@
+"""Settings of the job `agora_finetune`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.config.option import option, section
+from pipeline.config.sections.agora import AgoraConfig
+from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.data import DataConfig
+from pipeline.config.sections.evaluation import EvaluationConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.recipe import RecipeConfig
+from pipeline.config.sections.storage import StorageConfig
+from pipeline.config.sections.task import TaskConfig
+from pipeline.config.sections.tracking import TrackingConfig
+from pipeline.config.sections.training import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgoraJob:
+    """A small model fine-tuned on scarce data by Agora (de Wynter 2020)."""
+
+    experiment: str | None = option(None, "named run; the file conf/experiment/<name>.yaml")
+    seed: int = option(28, "seed of initialisation, dropout, data order and generators", minimum=0)
+    data: DataConfig = section(DataConfig, "where data lies")
+    task: TaskConfig = section(TaskConfig, "what is learned", is_group=True)
+    model: ModelConfig = section(ModelConfig, "the teacher's starting point", is_group=True)
+    recipe: RecipeConfig = section(
+        RecipeConfig, "how the candidate is made", is_group=True, without=["pruning", "sequence"]
+    )
+    cluster: ClusterConfig = section(ClusterConfig, "where training runs", is_group=True)
+    teacher: TrainConfig = section(TrainConfig, "fine-tuning of the teacher, which labels")
+    student: TrainConfig = section(TrainConfig, "training of the candidate", without=["validate_every_epochs"])
+    agora: AgoraConfig = section(AgoraConfig, "what is learned anew, and how")
+    evaluation: EvaluationConfig = section(
+        EvaluationConfig, "what is measured", without=["num_samples", "score_exported", "latency_examples", "split"]
+    )
+    storage: StorageConfig = section(StorageConfig, "where results lie")
+    tracking: TrackingConfig = section(TrackingConfig, "where runs are recorded", without=["register"])

@@ -1,0 +1,76 @@
+"""Which candidates of a round are trained together: those that share batches, as many as memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.cluster.room import GIB, worker_memory_bytes
+from pipeline.config.errors import UserError
+from pipeline.quantization.scheme import NOT_QUANTIZED
+from pipeline.stages.agora.fit_candidates import Candidate
+from pipeline.stages.agora.plan import AgoraPlan
+from pipeline.stages.memory import (
+    cohort_bytes,
+    evaluation_bytes,
+    micro_batches,
+    num_parameters,
+    pass_bytes,
+    work_of,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """Candidates that see the same batches on the same workers, and what one of these needs."""
+
+    candidates: list[Candidate]
+    memory_bytes: float
+
+
+def cohorts_of(plan: AgoraPlan, candidates: Sequence[Candidate], lengths: Sequence[tuple[int, int]]) -> list[Cohort]:
+    """Cohorts of one number of tokens in a batch and one seed each, in the given order.
+
+    Args:
+        plan: says which models.
+        candidates: of a round.
+        lengths: source and target tokens of the examples that they learn from.
+
+    Raises:
+        UserError: a candidate that is too large alone.
+    """
+    alike: dict[tuple[int, int], list[Candidate]] = {}
+    for one in candidates:
+        alike.setdefault((one.train.batch_tokens, one.plan.seed), []).append(one)
+    cohorts, room = [], worker_memory_bytes(plan.job.config.cluster)
+    for group in alike.values():
+        most = next((n for n in range(len(group), 0, -1) if _memory(plan, group[:n], lengths) <= room), 0)
+        if not most:
+            raise UserError(
+                f"a candidate needs about {_memory(plan, group[:1], lengths) / GIB:.1f} GiB in each of "
+                f"{plan.job.config.cluster.num_workers} workers",
+                f"{room / GIB:.1f} GiB for each here",
+                "lower student.micro_batch_tokens, use more ZeRO or larger nodes, or a smaller candidate",
+            )
+        for first in range(0, len(group), most):
+            members = group[first : first + most]
+            cohorts.append(Cohort(candidates=members, memory_bytes=_memory(plan, members, lengths)))
+    return cohorts
+
+
+def _memory(plan: AgoraPlan, candidates: Sequence[Candidate], lengths: Sequence[tuple[int, int]]) -> float:
+    """Of one worker; candidates are all of one architecture."""
+    job, first = plan.job, candidates[0]
+    depth = (len(plan.maps[0]), len(plan.maps[1]))
+    work = work_of(plan.start_config, depth)
+    batches = micro_batches(lengths, first.train, job.config.cluster.num_workers, first.plan.seed)
+    validation = job.task.split("validation").lengths()[: job.config.evaluation.max_validation_examples]
+    largest = max(
+        pass_bytes(work, batches, work_of(job.model_config)),
+        evaluation_bytes(work, validation, job.config.evaluation.batch_tokens),
+    )
+    scheme = first.plan.scheme
+    quantized = min(scheme.weight_bits, scheme.embedding_bits) < NOT_QUANTIZED
+    sizes = [num_parameters(plan.start_config, depth)] * len(candidates)
+    teacher = num_parameters(job.model_config) + (num_parameters(plan.start_config) if plan.start else 0)
+    return cohort_bytes(sizes, [quantized] * len(candidates), teacher, largest, job.config.cluster)
