@@ -11,10 +11,10 @@ export DQ_STORAGE ?= $(CURDIR)/runs
 ARGS ?= experiment=quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep search fast test test-all format ui ray ray-stop lint clean clean-cache
+.PHONY: help sweep search pretrain agora real-encoder fast test test-all format ui ray ray-stop lint clean clean-cache
 
 help: ## what can be made
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 sweep: .venv/installed ## run the main job on this machine (ARGS="key=value ..." for another configuration)
 	@$(BIN)/python infra/laptop.py submit -- python jobs/dq_sweep.py storage.path=$(DQ_STORAGE) $(ARGS)
@@ -23,6 +23,22 @@ search: ARGS = experiment=ose_quickstart
 search: .venv/installed ## search students within a limit of bytes, then train what was chosen
 	@$(BIN)/python infra/laptop.py submit -- python jobs/ose_search.py storage.path=$(DQ_STORAGE) $(ARGS)
 	@$(BIN)/python infra/laptop.py submit -- python jobs/dq_sweep.py storage.path=$(DQ_STORAGE) $(ARGS)
+
+pretrain: ARGS = experiment=pretrain_quickstart
+pretrain: .venv/installed ## pre-train a small encoder with a teacher's help, and one without
+	@$(BIN)/python infra/laptop.py submit -- python jobs/bort_pretrain.py storage.path=$(DQ_STORAGE) $(ARGS)
+
+agora: ARGS = experiment=agora_quickstart
+agora: .venv/installed ## fine-tune a small model on few examples, and on what its teacher says near its mistakes
+	@$(BIN)/python infra/laptop.py submit -- python jobs/agora_finetune.py storage.path=$(DQ_STORAGE) $(ARGS)
+
+# Weights are fetched, never committed; the job gets an absolute path because it runs in a copy of this folder.
+ENCODER = $(DQ_STORAGE)/models/all-MiniLM-L6-v2
+real-encoder: ARGS =
+real-encoder: .venv/installed ## fetch a real pre-trained encoder, make it small (ARGS="data.root=... task=...")
+	@$(BIN)/python infra/minilm.py "$(ENCODER)"
+	@$(BIN)/python infra/laptop.py submit -- python jobs/dq_sweep.py storage.path=$(DQ_STORAGE) experiment=real_encoder \
+	model.pretrained="$(ENCODER)" $(ARGS)
 
 fast: .venv/installed ## run the unit tests: a minute, while you work
 	@$(PYTEST) -m "not slow" tests/unit

@@ -14,15 +14,19 @@ from search_tables import written_table
 
 from pipeline.config.build import describe
 from pipeline.config.job import all_jobs, groups_of, job_name
+from pipeline.config.jobs.agora_finetune import AgoraJob
 from pipeline.config.jobs.benchmark import BenchmarkJob
+from pipeline.config.jobs.bort_pretrain import PretrainJob
 from pipeline.config.jobs.compare import CompareJob
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.jobs.export import ExportJob
 from pipeline.config.jobs.finetune_teacher import TeacherJob
 from pipeline.config.jobs.generate import GenerateJob
 from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.stages.agora import job as agora_job
 from pipeline.stages.benchmark import job as benchmark_job
 from pipeline.stages.compare import job as compare_job
+from pipeline.stages.pretrain import job as pretrain_job
 from pipeline.stages.search import job as search_job
 from pipeline.stages.sweep import job as sweep_job
 from pipeline.stages.teacher import job as teacher_job
@@ -96,6 +100,7 @@ def joined(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 
 
+UNTRAINED = "sweep.students=[{scheme: 2-2-8, depth: 6-6, training: ptq}]"
 HALF = "sweep.students=[{scheme: 2-2-8, depth: 2-1, heads: 0.5, label: half, encoder_map: [0, 1], decoder_map: [0]}]"
 TWO = ("sweep.schemes=[8-8-8]", "sweep.depths=[2-1,1-1]", "sweep.stopping.rule=halving")
 SWEEPS = [  # between them they use every part of a recipe
@@ -109,6 +114,7 @@ SWEEPS = [  # between them they use every part of a recipe
     ],
     [HALF, "recipe.pruning.method=gates"],
     [HALF],
+    [UNTRAINED],
     [*TWO, "recipe.sequence.kind=filtered", "recipe.sequence.num_beams=2"],
     [*TWO, "recipe=dqbart", "sweep.stopping.rule=none"],
 ]
@@ -149,7 +155,8 @@ def is_read_in(key, module):
 
 def test_every_job_is_looked_at_here():
     """A new one needs a run of its own."""
-    assert {*all_jobs()} == {BenchmarkJob, CompareJob, SweepJob, ExportJob, TeacherJob, GenerateJob, OseSearchJob}
+    seen = {AgoraJob, BenchmarkJob, CompareJob, SweepJob, ExportJob, TeacherJob, GenerateJob, OseSearchJob, PretrainJob}
+    assert {*all_jobs()} == seen
 
 
 def test_what_needs_a_cluster_or_a_hub_is_read_where_that_is():
@@ -189,9 +196,44 @@ def test_a_search_reads_what_it_accepts(unread, tmp_path):
     assert {*unread(OseSearchJob, search_job.run, *([*words, *storage] for words in SEARCHES))} <= {*ELSEWHERE}
 
 
+CANDIDATE = "agora.candidate={scheme: 8-8-8, depth: 1-1}"
+TEXTS = "stone red hill\nbird tree"
+AGORA = [  # whatever is learned anew
+    [CANDIDATE, "agora.max_rounds=2", "agora.generators=[word_dropout, word_swap, mixing]", "agora.rate=0.3"],
+    [CANDIDATE, "agora.max_rounds=2", "agora.points=disagreement", "agora.theta={seeds: 2, batch_tokens: [256]}"],
+]
+
+
+def test_agora_reads_what_it_accepts(unread, tmp_path):
+    """Whatever points it learns from; models of generators are read in a test of their own."""
+    storage = [f"storage.path={tmp_path}", "cluster=process"]
+    (tmp_path / "texts.txt").write_text(TEXTS)
+    pool = [CANDIDATE, "agora.pool=unlabelled", f"agora.unlabelled={tmp_path / 'texts.txt'}", "agora.points=all"]
+    repeated = [*pool, "agora.generators=[repeat]", "agora.num_per_point=1", "agora.max_rounds=2"]
+    losses = [f"recipe.distillation.{term}=1" for term in TERMS]
+    losses += ["recipe.distillation={attention_kind: kl, hidden_kind: normalised, relation_heads: 2, temperature: 2.0}"]
+    runs = [*AGORA, repeated, [CANDIDATE, *losses, "recipe.schedule=['0.5=8-8-8']"], [CANDIDATE, "recipe=dqbart"]]
+    runs.append([CANDIDATE, "recipe.quantization.bits=['model.encoder.layers.0.*=8']"])
+    assert {*unread(AgoraJob, agora_job.run, *([*words, *storage] for words in runs))} <= {*ELSEWHERE}
+
+
 def test_a_teacher_reads_what_it_accepts(unread, tmp_path):
     """Nothing of students."""
     assert {*unread(TeacherJob, teacher_job.run, [f"storage.path={tmp_path}"])} <= {*ELSEWHERE}
+
+
+SMALL = "pretraining.architecture={encoder_layers: 1, num_heads: 2, d_model: 16, ffn_dim: 16, max_positions: 64}"
+OF_TEXTS = ("task.objective=masked_lm", "task.masking=words", "task.packed=true", "task.corpus.target_column=text")
+
+
+def test_a_pretraining_reads_what_it_accepts(unread, tmp_path):
+    """Whichever losses, from scratch or further."""
+    words = [*OF_TEXTS, "model=tiny_encoder", "model.family=bert", "cluster=process", f"storage.path={tmp_path}", SMALL]
+    losses = ["pretraining.hidden=1", "pretraining.relations=1", "pretraining.relation_heads=2"]
+    runs = [["model.architecture.encoder_layers=1", *losses], ["model.family=roberta", "pretraining.compare=false"]]
+    unknown = {*unread(PretrainJob, pretrain_job.run, *([*words, *more] for more in runs))}
+    # No family with a decoder has masked LMs; the metric is held to the objective, which scores nothing by it.
+    assert sorted(unknown - {*ELSEWHERE}) == ["model.architecture.decoder_layers", "task.metric"]
 
 
 def test_jobs_with_a_finished_student_read_what_they_accept(unread, served_sweep, tmp_path):

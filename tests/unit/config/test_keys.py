@@ -14,6 +14,7 @@ from pipeline.config.load import load_config
 from pipeline.config.option import option
 from pipeline.config.sections.evaluation import EvaluationConfig
 from pipeline.config.sections.model import ArchitectureConfig
+from pipeline.config.sections.pretraining import EncoderConfig, PretrainingConfig
 from pipeline.config.sections.recipe import RecipeConfig
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.config.sections.task import DecodingConfig, TaskConfig
@@ -58,6 +59,9 @@ def test_a_student_s_key_is_this():
     student = StudentConfig(scheme="2-2-8", depth="6-3")
     assert config_hash("sweep", decisions(student), 28) == "db0f6ea2cd"
     assert decisions(replace(student, label="a")) != decisions(student)
+    assert (
+        decisions(replace(student, training="ptq")) != decisions(student) == decisions(replace(student, training="qat"))
+    )
 
 
 def test_a_student_s_key_does_not_depend_on_how_its_recipe_is_written():
@@ -101,6 +105,7 @@ def test_what_changes_no_results_is_no_part_of_a_key():
 
 
 IN_KEYS = (TaskConfig, DecodingConfig, RecipeConfig, TrainConfig, StudentConfig, ArchitectureConfig, EvaluationConfig)
+IN_KEYS += (PretrainingConfig, EncoderConfig)
 
 
 @pytest.mark.parametrize("section", IN_KEYS, ids=lambda section: section.__name__)

@@ -39,6 +39,15 @@ def test_every_base_file_and_every_member_loads_in_its_role(job):
             assert load_config(job, [f"experiment={name}"]).experiment == name
 
 
+def test_the_real_encoder_lies_where_make_puts_it():
+    """Below the storage folder, whichever that is; another folder can be named."""
+    named = load_config(SweepJob, ["experiment=real_encoder", "storage.path=/shared"]).model.pretrained
+    assert named == "/shared/models/all-MiniLM-L6-v2"
+    makefile = (CONF_DIR.parent / "Makefile").read_text()
+    assert f"ENCODER = $(DQ_STORAGE){named.removeprefix('/shared')}\n" in makefile
+    assert load_config(SweepJob, ["model=minilm", "model.pretrained=/other"]).model.pretrained == "/other"
+
+
 @pytest.mark.parametrize("experiment", members("experiment"))
 def test_every_student_of_every_experiment_has_a_recipe_that_holds(experiment):
     """What a student changes is known, and its quantizers take the settings."""
