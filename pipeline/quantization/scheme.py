@@ -49,7 +49,7 @@ class Scheme:
         """The quantizer of what enters linear layers, and of queries, keys and values."""
         if self.activation_bits == NOT_QUANTIZED:
             return None
-        if self._learns_activations:
+        if self.learns_activations:
             return ElasticStep(bits=int(self.activation_bits))
         return Symmetric(
             bits=int(self.activation_bits),
@@ -62,7 +62,7 @@ class Scheme:
         """The quantizer of attention probabilities."""
         if self.quantization.probabilities == "signed" or self.activation_bits == NOT_QUANTIZED:
             return self.activation_quantizer()
-        if self._learns_activations:
+        if self.learns_activations:
             return ElasticStep(bits=int(self.activation_bits), signed=False)
         clip = self.quantization.clip_value
         clip = clip if clip is not None and clip < 1 else None  # no probability lies beyond 1
@@ -72,13 +72,14 @@ class Scheme:
         """The quantizer of what follows an activation function."""
         if self.quantization.post_activation == "symmetric" or self.activation_bits == NOT_QUANTIZED:
             return self.activation_quantizer()
-        if self._learns_activations:
+        if self.learns_activations:
             return ElasticStep(bits=int(self.activation_bits), signed=False)
         clip = self.quantization.clip_value
         return Asymmetric(bits=int(self.activation_bits), blocks=self._activation_blocks, clip_value=clip)
 
     @property
-    def _learns_activations(self) -> bool:
+    def learns_activations(self) -> bool:
+        """Whether scales of activations are parameters, which a batch must calibrate."""
         return self.quantization.activation_granularity == "learned"
 
     @property

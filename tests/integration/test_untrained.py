@@ -10,7 +10,7 @@ from small_task import killed_at_call
 
 from pipeline.export.package import load_package
 from pipeline.stages.sweep.job import run
-from pipeline.stages.sweep.train import quantize_worker, run_cohorts
+from pipeline.stages.sweep.train import pseudo_labels, quantize_worker, run_cohorts
 
 # The teacher has two layers on each side.
 TEACHER = ["model.architecture.encoder_layers=2", "model.architecture.decoder_layers=2"]
@@ -146,6 +146,42 @@ def test_what_it_comes_from_may_have_failed(job, tmp_path, monkeypatch):
     assert code != 0
     assert "student 2-2-8 2-1 ptq FAILED: student '32-32-32 2-1', which it is before" in err
     assert "student 8-8-8 2-2 ptq: rougeLsum" in err
+
+
+def test_what_it_comes_from_may_have_been_given_up(job, tmp_path):
+    """So is the untrained student then, which is no failure; without the rule both are made."""
+    rates = [f"{{scheme: 32-32-32, depth: 2-1, learning_rate: {rate}}}" for rate in ("0.0", "1e-3", "3e-3")]
+    untrained = "{scheme: 8-8-8, depth: 2-1, learning_rate: 0.0, training: ptq}"
+    words = [*TEACHER, students(*rates, untrained), f"storage.path={tmp_path}"]
+    rule = "sweep.stopping={rule: median, fractions: [0.5], measure: loss}"
+    for _ in range(2):
+        code, out, err = job("dq_sweep", run, *words, rule)
+        assert code == 0, err
+        first, *others, last = json.loads(out.splitlines()[-1])["students"]
+        assert first["stopped"] and not any(student["stopped"] for student in others)
+        assert last["stopped"] == f"student '{first['name']}', which it is before it is quantized, was given up early"
+        assert last["failure"] is None
+    code, out, err = job("dq_sweep", run, *words)
+    assert code == 0, err
+    made = json.loads(out.splitlines()[-1])["students"]
+    assert [student["stopped"] for student in made] == [None] * 4
+    assert scores(made[-1])
+
+
+@pytest.mark.parametrize(("settings", "num_times"), [([], 0), ([LEARNED], 1)], ids=["per token", "learned"])
+def test_the_teacher_writes_targets_only_for_scales_that_look_at_them(job, tmp_path, monkeypatch, settings, num_times):
+    """A sweep of untrained students alone does not wait for beams over the whole training split."""
+    real, written = pseudo_labels.write_pseudo_labels, []
+
+    def recording(work):
+        written.append(work)
+        real(work)
+
+    monkeypatch.setattr(pseudo_labels, "write_pseudo_labels", recording)
+    words = [*TEACHER, students(UNTRAINED[0]), "recipe.sequence.kind=pure", *settings, f"storage.path={tmp_path}"]
+    code, _, err = job("dq_sweep", run, *words)
+    assert code == 0, err
+    assert len(written) == num_times
 
 
 def test_the_table_says_what_training_wins_back(job, tmp_path):

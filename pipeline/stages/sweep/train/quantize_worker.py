@@ -12,6 +12,7 @@ from pipeline.export.package import MANIFEST
 from pipeline.models.load import load_model
 from pipeline.stages.evaluate import evaluation_examples
 from pipeline.stages.prepare_data import PreparedTask
+from pipeline.stages.runs import open_tracker
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.finish import finish_student
 from pipeline.stages.sweep.student.pack import write_student
@@ -20,6 +21,7 @@ from pipeline.stages.sweep.student.score import Evaluation
 from pipeline.stages.sweep.student.start import started_student
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import training_batches, worker_device
+from pipeline.tracking.run import Run
 from pipeline.training.collective import barrier, gather_objects, rank
 
 log = logging.getLogger(__name__)
@@ -70,10 +72,8 @@ def quantize_students(work: QuantizingWork) -> None:
         )
         with start as run:
             # Rank 0 decides for all: what another one sees of shared storage could leave the others waiting.
-            if reason := gather_objects(_missing(plan))[0]:
-                run.failed(reason)
-                if rank() == 0:
-                    log.error(f"student {plan.name} FAILED: {reason}")
+            if missing := gather_objects(_missing(plan, config) if rank() == 0 else None)[0]:
+                _give_up(run, plan, *missing)
                 continue
             if rank() == 0:
                 write_student(plan, started_student(plan, teacher, batches), tokenizer, config.task)
@@ -81,10 +81,25 @@ def quantize_students(work: QuantizingWork) -> None:
             finish_student(plan, evaluation, run, num_steps=0)
 
 
-def _missing(plan: StudentPlan) -> str | None:
-    """Why a student cannot be made: what it is before it is quantized is not there."""
+def _missing(plan: StudentPlan, config: SweepJob) -> tuple[str, bool] | None:
+    """Why a student cannot be made, and whether the sweep's settings want it so: what it comes from is not there."""
     assert plan.untrained is not None
     origin = plan.untrained.origin
     if origin is None or (origin.packed_folder / MANIFEST).is_file():
         return None
-    return f"student '{origin.name}', which it is before it is quantized, was not finished"
+    trained = open_tracker(config).find("student", origin.key)
+    is_stopped = trained is not None and trained.stopped is not None
+    ending = "given up early" if is_stopped else "not finished"
+    return f"student '{origin.name}', which it is before it is quantized, was {ending}", is_stopped
+
+
+def _give_up(run: Run, plan: StudentPlan, reason: str, is_stopped: bool) -> None:
+    """End a student's run as that of the one that it comes from has ended: stopped, which is no failure, or failed."""
+    if is_stopped:
+        run.stopped(reason)
+    else:
+        run.failed(reason)
+    if rank() == 0 and is_stopped:
+        log.info(f"student {plan.name}: {reason}")
+    elif rank() == 0:
+        log.error(f"student {plan.name} FAILED: {reason}")

@@ -12,6 +12,7 @@ from pipeline.cluster.groups import run_side_by_side
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash
+from pipeline.config.sections.recipe import SequenceConfig
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.sweep.plan.cohorts import COHORT, CohortPlan, SweepPlan
@@ -130,12 +131,15 @@ def _quantize(
     job: OpenedJob[SweepJob], group: CohortPlan, teacher: TeacherResult, parent_run_id: str, tracker: Tracker
 ) -> None:
     keys = [student.key for student in group.students]
+    looks_at_batch = any(student.scheme.learns_activations for student in group.students)
     work = QuantizingWork(
         config=job.config,
         task=job.task,
         teacher_result=teacher,
         students=group.students,
-        training_tokens=pseudo_labels.run(job, teacher, group.students[0].sequence),
+        training_tokens=pseudo_labels.run(
+            job, teacher, group.students[0].sequence if looks_at_batch else SequenceConfig()
+        ),
         parent_run_id=parent_run_id,
     )
     with _telling_runs(tracker, keys):
