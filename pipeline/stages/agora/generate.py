@@ -82,10 +82,9 @@ class PointGenerator:
                 )
         found = read_examples(work.folder / GENERATED)
         self.known |= {example.id for example in found}
-        log.info(
-            f"round {round_number}: {len(found)} texts generated near {len(points)} points: "
-            f"{(work.folder / COUNTS).read_text(encoding='utf-8')}"
-        )
+        counts = json.loads((work.folder / COUNTS).read_text(encoding="utf-8"))
+        shown = ", ".join(f"{name} {one['made']} of {one['asked']}" for name, one in counts.items())
+        log.info(f"round {round_number}: {len(found)} texts generated near {len(points)} points ({shown})")
         return sorted(found, key=lambda example: example.id)  # what a budget cuts off is of all generators alike
 
 
