@@ -10,6 +10,32 @@ from pipeline.search.guarantee import guarantee_of
 STEPS = (3, 10, 30)
 
 
+def seen_of(state, reached):
+    """Step -> error, as far as somebody has looked."""
+    if state == "diverged":
+        return {3: reached[3], 10: math.inf}
+    last = {"not tried": 0, "given up": 2, "tried": 3}[state]
+    return {step: reached[step] for step in STEPS[:last]}
+
+
+def point_of(candidate, maximum, state, seen, *, with_times, in_cover):
+    """A candidate as the report takes it; its time is in proportion to its operations."""
+    cost, last = candidate.cost, seen[max(seen)] if seen else None
+    time = cost.inference / 1e5
+    return SearchPoint(
+        name=f"candidate {candidate.rank}",
+        costs={"parameters": cost.size, "operations": cost.inference, "size_bytes": cost.size / 4 + 1e3},
+        latency_ms=time if with_times else None,
+        latency_interval_ms=(0.9 * time, 1.2 * time) if with_times else None,
+        is_measured=in_cover,
+        errors=seen,
+        error_spread=0.02 if state == "tried" else None,
+        w=None if last is None else w_coefficient(cost, maximum, last),
+        state=state,
+        in_cover=in_cover,
+    )
+
+
 def search_results(num=8, *, eps=2, with_times=True, num_given_up=1, num_diverged=1, tries_all=False, **options):
     """Candidates of which the cover was tried, some given up and some diverged.
 
@@ -31,32 +57,14 @@ def search_results(num=8, *, eps=2, with_times=True, num_given_up=1, num_diverge
     diverged, given_up = cover[:num_diverged], cover[len(cover) - 1 - num_given_up : len(cover) - 1]
     points, errors = [], {}
     for candidate in candidates:
-        rank, cost = candidate.rank, candidate.cost
-        final = 3 + 20_000 / cost.size + rng.uniform(0, 0.05)
+        rank = candidate.rank
+        final = 3 + 20_000 / candidate.cost.size + rng.uniform(0, 0.05)
         reached = {step: final + 5 / step for step in STEPS}
-        state = "tried" if rank in cover or tries_all else "not tried"
-        if rank in diverged:
-            state, reached = "diverged", {3: reached[3], 10: math.inf}
-        elif rank in given_up:
-            state, reached = "given up", {step: reached[step] for step in STEPS[:2]}
-        seen = {} if state == "not tried" else reached
-        last = seen[max(seen)] if seen else None
-        errors[rank] = last
-        time = cost.inference / 1e5
-        points.append(
-            SearchPoint(
-                name=f"candidate {rank}",
-                costs={"parameters": cost.size, "operations": cost.inference, "size_bytes": cost.size / 4 + 1e3},
-                latency_ms=time if with_times else None,
-                latency_interval_ms=(0.9 * time, 1.2 * time) if with_times else None,
-                is_measured=rank in cover,
-                errors=seen,
-                error_spread=0.02 if state == "tried" else None,
-                w=None if last is None else w_coefficient(cost, maximum, last),
-                state=state,
-                in_cover=rank in cover,
-            )
-        )
+        state = "diverged" if rank in diverged else "given up" if rank in given_up else "tried"
+        state = state if rank in cover or tries_all else "not tried"
+        seen = seen_of(state, reached)
+        errors[rank] = seen[max(seen)] if seen else None
+        points.append(point_of(candidate, maximum, state, seen, with_times=with_times, in_cover=rank in cover))
     tried = [point for point in points if point.state == "tried"]
     best = max((point for point in tried if point.in_cover), key=lambda point: point.w)
     optimum = max(tried, key=lambda point: point.w)

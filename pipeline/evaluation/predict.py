@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import datasets
 import torch
@@ -17,6 +17,8 @@ from pipeline.models.forward import position_logits, start_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+Found = TypeVar("Found")
 
 
 @torch.inference_mode()
@@ -48,8 +50,7 @@ def predict_labels(
         choices = logits[:, 0].argmax(dim=-1).tolist()
         found |= {example: labels[choice] for example, choice in zip(examples, choices, strict=True)}
         on_batch(len(examples))
-    merged = {index: label for part in gather(found) for index, label in part.items()}
-    return [merged[index] for index in range(len(split))]
+    return _gathered(found, gather)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +117,7 @@ def target_probabilities(
         ).sum(dim=1)
         means = losses / (batch.labels != IGNORED_LABEL).sum(dim=1).clamp_min(1)
         found |= dict(zip(examples, torch.exp(-means).tolist(), strict=True))
-    merged = {index: value for part in gather(found) for index, value in part.items()}
-    return [merged[index] for index in range(len(split))]
+    return _gathered(found, gather)
 
 
 @torch.inference_mode()
@@ -136,11 +136,8 @@ def mean_states(
     """
     found = dict[int, Tensor]()
     batches = generation_batches(split["source_tokens"][:], batch_tokens, num_ranks)[rank]
-    rows, start, device = (
-        model_columns(split),
-        start_token(model.config),
-        next(iter(model.state_dict().values())).device,
-    )
+    rows, start = model_columns(split), start_token(model.config)
+    device = next(iter(model.state_dict().values())).device
     encoder = model.get_encoder() if start is not None else model.base_model
     for examples in batches:
         batch = collate_rows(rows[examples], model.config.pad_token_id, start).to(device)
@@ -148,8 +145,13 @@ def mean_states(
         states, mask = encoder(**inputs).last_hidden_state.float(), batch.source_mask.unsqueeze(-1)
         means = torch.where(mask, states, 0.0).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
         found |= dict(zip(examples, means.cpu(), strict=True))
+    return torch.stack(_gathered(found, gather))
+
+
+def _gathered(found: dict[int, Found], gather: Callable[[Any], list[Any]]) -> list[Found]:
+    """What all ranks have found of the examples of a split, in its order."""
     merged = {index: value for part in gather(found) for index, value in part.items()}
-    return torch.stack([merged[index] for index in range(len(split))])
+    return [merged[index] for index in sorted(merged)]
 
 
 def _forward(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 Answer = TypeVar("Answer")
+Item = TypeVar("Item")
 
 # How long a group may wait for one rank that does something alone: MLflow away at every one of its calls, a slow disk.
 WAIT_SECONDS = 24 * 3600.0
@@ -43,6 +44,18 @@ def gather_objects(value: Any) -> list[Any]:
     values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value, _host_group(dist.group.WORLD))
     return values
+
+
+def in_shares(items: Sequence[Item], call: Callable[[list[Item]], Sequence[Answer]]) -> list[Answer]:
+    """What a call gives for items, one answer each, in their order, on every rank; each rank calls it with its share.
+
+    Args:
+        items: the same on every rank.
+        call: not called with nothing.
+    """
+    mine = list(items[rank() :: world_size()])
+    parts = gather_objects(list(call(mine)) if mine else [])
+    return [parts[index % world_size()][index // world_size()] for index in range(len(items))]
 
 
 def barrier() -> None:

@@ -200,4 +200,4 @@ class AgoraConfig:
     @property
     def contaminates(self) -> bool:
         """Whether points of the development set get into training, so that scores on it flatter."""
-        return self.pool == "development"
+        return self.pool == "development" and self.max_rounds > 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +27,6 @@ from pipeline.storage.atomic import atomic_folder, atomic_json
 from pipeline.training.collective import barrier, gather_objects, rank, world_size
 
 ANSWERS, STATES = "answers.json", "states.npy"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from pipeline.data.tokenise import load_tokenizer
 from pipeline.evaluation.metrics import HEADLINES
 from pipeline.models.load import read_model_config
 from pipeline.stages.agora.development import CONTAMINATED, development_examples
-from pipeline.stages.agora.rewriters import check_masked_lm
+from pipeline.stages.agora.rewriters import check_masked_lm, check_packages
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.sweep.plan.checks import check_students
 from pipeline.stages.teacher.fine_tune import TeacherResult
@@ -42,7 +42,8 @@ def check_data(job: OpenedJob[AgoraJob]) -> None:
     """Refuse data of which the test split would say nothing, and a start that reads other tokens.
 
     Raises:
-        UserError: examples of the development set that are in the test split, too; another vocabulary.
+        UserError: examples of the development set that are in the test split, too; a start with another vocabulary;
+            models of generators that are none.
     """
     config, test = job.config, job.task.split("test").examples
     if shared := num_shared(development_examples(job.task, config), test):
@@ -56,6 +57,7 @@ def check_data(job: OpenedJob[AgoraJob]) -> None:
         _check_vocabulary(Path(config.agora.start), job.task.tokenizer())
     if config.agora.refill_model:
         check_masked_lm(config.agora.refill_model)
+    check_packages(config.agora)
     if config.agora.contaminates:
         log.warning(CONTAMINATED)
 

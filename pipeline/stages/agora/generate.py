@@ -63,7 +63,7 @@ class PointGenerator:
             fresh = list({point.id: point for point in points if point.id not in self._repeated}.values())
             self._repeated |= {point.id for point in fresh}
             return [_repeated(point, round_number) for point in fresh]
-        folder = self.plan.folder / "rounds" / str(round_number)
+        folder = self.plan.round_folder(round_number)
         parts = (digest_of(points), config_hash(sorted(self.known)))
         work = GenerateWork(
             config=config,

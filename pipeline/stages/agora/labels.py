@@ -80,7 +80,7 @@ class TeacherLabeller:
 
     def _write(self, round_number: int, found: Bounded) -> None:
         """For people: every text with its distances and why it was refused; quantiles of each generator."""
-        folder = self.plan.folder / "rounds" / str(round_number)
+        folder = self.plan.round_folder(round_number)
         judged = [*((one, ()) for one in found.kept), *((one.row, one.reasons) for one in found.refused)]
         folder.mkdir(parents=True, exist_ok=True)
         rows = []

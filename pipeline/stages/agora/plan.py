@@ -71,6 +71,10 @@ class AgoraPlan:
         """Where rounds and the report of this job lie."""
         return self.shared_folder / "runs" / self.key
 
+    def round_folder(self, number: int) -> Path:
+        """Where files of a round lie."""
+        return self.folder / "rounds" / str(number)
+
     def candidate(self, theta: int, added: Sequence[TextExample]) -> StudentPlan:
         """The candidate of a hyper-parameter set that learns from the training split and what was added to it."""
         chosen, config = self.thetas[theta], self.job.config

@@ -16,7 +16,7 @@ from pipeline.stages.agora.development import CONTAMINATED
 from pipeline.stages.agora.final_score import FinalScore
 from pipeline.stages.agora.labeller_calls import AskedTeacher
 from pipeline.stages.agora.plan import AgoraPlan
-from pipeline.stages.agora.round_run import ADDED, round_folder
+from pipeline.stages.agora.round_run import ADDED
 from pipeline.stages.document import strict
 from pipeline.storage.atomic import atomic_json, atomic_text
 
@@ -106,7 +106,7 @@ def write_report(
     """
     folder = plan.folder / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    added = [line for one in result.rounds for line in _lines(round_folder(plan, one.number) / ADDED)]
+    added = [line for one in result.rounds for line in _lines(plan.round_folder(one.number) / ADDED)]
     atomic_text(folder / ADDED, "".join(f"{line}\n" for line in added))
     atomic_json(folder / "results.json", strict(document))
     atomic_text(folder / "results.md", _page(plan, table, document, added))

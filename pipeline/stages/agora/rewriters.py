@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
@@ -21,12 +20,12 @@ from pipeline.config.sections.agora import AgoraConfig
 from pipeline.config.sections.model import ModelConfig
 from pipeline.data.tokenise import load_tokenizer
 from pipeline.export.answer import Answerer
+from pipeline.export.package import load_package
 from pipeline.models.families import family_of
 from pipeline.models.load import check_checkpoint, load_pretrained, read_model_config
-from pipeline.training.collective import gather_objects, rank, world_size
+from pipeline.training.collective import in_shares
 
 MASKED_LM: ModelKind = "masked LM"
-Item = TypeVar("Item")
 
 
 def rewriter(name: str, agora: AgoraConfig, device: torch.device) -> Rewriter:
@@ -47,6 +46,16 @@ def rewriter(name: str, agora: AgoraConfig, device: torch.device) -> Rewriter:
         ),
     }
     return makers[name]()
+
+
+def check_packages(agora: AgoraConfig) -> None:
+    """Refuse translations by what is no package, before anything is trained.
+
+    Raises:
+        UserError: no package, or a damaged one.
+    """
+    for folder in filter(None, (agora.there, agora.back)):
+        load_package(Path(folder))
 
 
 def check_masked_lm(name: str) -> None:
@@ -91,19 +100,11 @@ class _SharedFill:
 
     def __call__(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
         """See `span_refill.Fill`."""
-        return _in_order(self._fill(_share(texts), _share(seeds)), len(texts))
+        pairs = list(zip(texts, seeds, strict=True))
+        return in_shares(pairs, lambda share: self._fill(*zip(*share, strict=True)))
 
 
 def _translation(folder: str, device: torch.device) -> Callable[[Sequence[str]], list[str]]:
     """What the student of a package says of texts; every rank asks it about its share."""
     answerer = Answerer(Path(folder), device=device)
-    return lambda texts: _in_order(answerer.answers(_share(texts)) if _share(texts) else [], len(texts))
-
-
-def _share(items: Sequence[Item]) -> list[Item]:
-    return list(items[rank() :: world_size()])
-
-
-def _in_order(mine: list[str], num: int) -> list[str]:
-    parts = gather_objects(mine)
-    return [parts[number % world_size()][number // world_size()] for number in range(num)]
+    return lambda texts: in_shares(texts, answerer.answers)

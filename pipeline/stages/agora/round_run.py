@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from pipeline.augmentation.agora import Round
 from pipeline.augmentation.examples import TextExample
@@ -18,11 +17,6 @@ from pipeline.tracking.tracker import RunSpec
 ADDED = "added.jsonl"
 
 
-def round_folder(plan: AgoraPlan, number: int) -> Path:
-    """Where files of a round lie."""
-    return plan.folder / "rounds" / str(number)
-
-
 def log_round(plan: AgoraPlan, finished: Round, added: Sequence[TextExample], parent_run_id: str) -> None:
     """Record a round once: scores on the development set, counts, the examples that it added.
 
@@ -32,7 +26,7 @@ def log_round(plan: AgoraPlan, finished: Round, added: Sequence[TextExample], pa
         added: its examples.
         parent_run_id: run of the job.
     """
-    config, folder = plan.job.config, round_folder(plan, finished.number)
+    config, folder = plan.job.config, plan.round_folder(finished.number)
     write_examples(folder / ADDED, added)
     key = config_hash(plan.key, "round", finished.number)
     found = open_tracker(config).find("round", key)

@@ -27,7 +27,7 @@ from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import worker_device
 from pipeline.storage.atomic import atomic_folder, atomic_json
-from pipeline.training.collective import barrier, gather_objects, rank, world_size
+from pipeline.training.collective import barrier, gather_objects, in_shares, rank, world_size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -133,12 +133,11 @@ def _choose(
     candidates: list[list[str]], references: list[str], settings: SequenceConfig, task: TaskConfig
 ) -> list[Target]:
     """The targets of a chunk, in its order; each rank compares its share."""
-    shares = [
-        choose_target(candidates[i], references[i], settings, task.metric, task.metric_tokenizer)
-        for i in range(rank(), len(references), world_size())
-    ]
-    parts = gather_objects(shares)
-    return [parts[i % world_size()][i // world_size()] for i in range(len(references))]
+
+    def chosen(share: list[tuple[list[str], str]]) -> list[Target]:
+        return [choose_target(texts, one, settings, task.metric, task.metric_tokenizer) for texts, one in share]
+
+    return in_shares(list(zip(candidates, references, strict=True)), chosen)
 
 
 def _write_split(

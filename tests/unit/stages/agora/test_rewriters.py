@@ -9,7 +9,7 @@ from pipeline.augmentation.examples import TextExample
 from pipeline.augmentation.generators.text_generator import TextGenerator
 from pipeline.config.errors import UserError
 from pipeline.config.sections.agora import AgoraConfig
-from pipeline.stages.agora.rewriters import check_masked_lm, rewriter
+from pipeline.stages.agora.rewriters import check_masked_lm, check_packages, rewriter
 
 POINTS = [TextExample(source="the red river is green", target="a"), TextExample(source="a small bird sits", target="b")]
 
@@ -41,3 +41,9 @@ def test_a_model_without_a_head_is_refused(masked_lm, tmp_path):
     save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match="has no head of a masked LM"):
         check_masked_lm(str(tmp_path))
+
+
+def test_what_translates_must_be_a_package(masked_lm):
+    """A folder of something else is refused before anything is trained."""
+    with pytest.raises(UserError):
+        check_packages(AgoraConfig(generators=["back_translation"], there=str(masked_lm), back=str(masked_lm)))
