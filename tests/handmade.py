@@ -20,9 +20,9 @@ from pipeline.runtime.manifest import (
     ExportInfo,
     Parity,
     TokenIds,
-    sha256_of,
     write_manifest,
 )
+from pipeline.storage.digests import sha256_of
 
 PAD, EOS = 1, 2
 INFO = ExportInfo(

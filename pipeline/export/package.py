@@ -31,7 +31,8 @@ from pipeline.models.families import family_of
 from pipeline.models.student import assemble_packed
 from pipeline.quantization.packed_layers import PackedWeight, packed_weights
 from pipeline.quantization.scheme import Scheme, scheme_of
-from pipeline.runtime.manifest import FIRST_VERSION, Earlier, as_written_today, check_format, sha256_of
+from pipeline.runtime.manifest import FIRST_VERSION, Earlier, as_written_today, check_format
+from pipeline.storage.digests import sha256_of
 
 FORMAT = "dq-packed/4"
 WEIGHTS = "model.safetensors"

@@ -12,7 +12,6 @@ manifest.json    this
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from pipeline import WRITTEN_BY
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import DecodingConfig
+from pipeline.storage.digests import sha256_of
 
 FORMAT = "dq-onnx/2"
 MANIFEST, ENCODER, DECODER, WEIGHTS = "manifest.json", "encoder.onnx", "decoder.onnx", "weights.bin"
@@ -177,12 +177,3 @@ def _check_file(file: Path, digest: Any) -> None:
 def model_bytes(folder: Path) -> int:
     """Bytes of graphs and weights on disk: the size of an exported model."""
     return sum((folder / name).stat().st_size for name in MODEL_FILES if (folder / name).is_file())
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

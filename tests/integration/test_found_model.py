@@ -10,9 +10,9 @@ from mlflow import MlflowClient
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.export import ExportJob
 from pipeline.config.load import load_config
-from pipeline.runtime.manifest import sha256_of
 from pipeline.serving.logged_models import model_name
 from pipeline.stages.use.find_student import find_model
+from pipeline.storage.digests import sha256_of
 from pipeline.tracking.store import local_tracking_uri
 from pipeline.tracking.tracker import RunSpec, Tracker
 

@@ -46,10 +46,10 @@ from pipeline.runtime.manifest import (
     ExportInfo,
     Parity,
     TokenIds,
-    sha256_of,
     write_manifest,
 )
 from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.digests import sha256_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

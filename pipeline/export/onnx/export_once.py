@@ -7,8 +7,9 @@ from pathlib import Path
 from pipeline.config.errors import UserError
 from pipeline.export.onnx.export import export_package
 from pipeline.export.package import MANIFEST
-from pipeline.runtime.manifest import ExportInfo, read_manifest, sha256_of
+from pipeline.runtime.manifest import ExportInfo, read_manifest
 from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.digests import sha256_of
 
 
 def exported_once(package: Path, folder: Path, variant: str) -> tuple[ExportInfo, bool]:

@@ -34,7 +34,7 @@ from pipeline.export.onnx.export_once import exported_once
 from pipeline.export.package import MANIFEST, file_bytes
 from pipeline.models.families import family_of
 from pipeline.models.load import pretrained_config
-from pipeline.runtime.manifest import model_bytes, sha256_of
+from pipeline.runtime.manifest import model_bytes
 from pipeline.stages.random_tokens import Vocabulary, check_positions, random_rows
 from pipeline.stages.search.latency_records import (
     LatencyRecord,
@@ -44,6 +44,7 @@ from pipeline.stages.search.latency_records import (
     timings_of,
     write_record,
 )
+from pipeline.storage.digests import sha256_of
 
 CONDITIONS = ("source_tokens", "new_tokens", "batch", "threads")  # settings without which times are other times
 LENGTHS = "set search.latency.source_tokens and new_tokens"

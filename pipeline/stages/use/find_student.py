@@ -15,12 +15,12 @@ from pipeline.export.package import FORMAT as PACKAGE_FORMAT
 from pipeline.export.package import MANIFEST
 from pipeline.runtime.archive import opened
 from pipeline.runtime.manifest import FORMAT as EXPORT_FORMAT
-from pipeline.runtime.manifest import sha256_of
 from pipeline.serving.download import StoredModel, download, model_of_id, model_of_run, model_of_version
 from pipeline.serving.logged_models import EXPORTED, PACKED, model_name
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.stages.student_path import WAYS, student_path
 from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.digests import sha256_of
 from pipeline.storage.layout import open_storage
 from pipeline.tracking.store import check_store_exists
 from pipeline.tracking.tracker import FoundRun, Tracker

@@ -19,9 +19,10 @@ from pipeline.export.onnx.export_once import exported_anew
 from pipeline.export.package import MANIFEST
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.inputs import Texts, read_texts, with_second
-from pipeline.runtime.manifest import read_manifest, sha256_of
+from pipeline.runtime.manifest import read_manifest
 from pipeline.runtime.outputs import check_output, silence, write_answers, write_streams
 from pipeline.stages.use.find_student import FoundModel, find_model
+from pipeline.storage.digests import sha256_of
 from pipeline.storage.layout import open_storage, personal_path
 
 log = logging.getLogger(__name__)

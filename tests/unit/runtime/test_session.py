@@ -24,7 +24,7 @@ BLOCKED = ("torch", "transformers", "omegaconf", "datasets", "mlflow", "ray", "d
 BLOCKED += ("sklearn", "pandas", "yaml", "matplotlib", "scipy", "psutil")
 # What else of the house it may use; these need nothing but Python.
 SHARED = ("pipeline.data", "pipeline.data.limits", "pipeline.console", "pipeline.console.log")
-SHARED += ("pipeline.storage", "pipeline.storage.atomic")
+SHARED += ("pipeline.storage", "pipeline.storage.atomic", "pipeline.storage.digests")
 SOURCES = [[0, 5, 9, 2], [0, 30, 2], [0, 33, 44, 55, 66, 2]]
 
 
