@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from pipeline.cluster.precision import with_precision
 from pipeline.cluster.ray_train import connect
 from pipeline.config.changes import with_sections
 from pipeline.config.errors import Mistakes, UserError
@@ -76,6 +77,7 @@ def open_job(
         _check_tracking(config)  # alone: two must not make its tables
     with mistakes.noted():
         connect(config.cluster)
+        config = with_sections(config, cluster=with_precision(config.cluster))
     with mistakes.noted():
         _check_model(config, check)
     with mistakes.noted():

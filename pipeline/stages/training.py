@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pipeline.config.jobs import TrainsTeacher
-from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.cluster import AUTO_PRECISION, ClusterConfig
 from pipeline.config.sections.training import TrainConfig
 from pipeline.console.progress import ProgressBar
 from pipeline.data.batch import Batch
@@ -83,6 +83,7 @@ def num_training_steps(batches: TrainingBatches, train: TrainConfig) -> int:
 
 def make_engine(module: nn.Module, train: TrainConfig, cluster: ClusterConfig) -> Engine:
     """The engine that the cluster configuration names."""
+    assert cluster.precision != AUTO_PRECISION, "decided when the job opened"
     optimiser = make_optimiser(module, train)
     if cluster.engine == "torch":
         return TorchEngine(module, optimiser, precision=cluster.precision, max_gradient_norm=train.max_gradient_norm)

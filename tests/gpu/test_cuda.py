@@ -31,7 +31,7 @@ from pipeline.training.random_stream import RandomStream
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
-ON_GPU = ClusterConfig(engine="torch", num_workers=1, gpus_per_worker=1)
+ON_GPU = ClusterConfig(engine="torch", num_workers=1, gpus_per_worker=1, precision="bf16")
 LEARNED = {"weights": QuantizersConfig(four_bit="lsq"), "embeddings": QuantizersConfig(four_bit="lsq")}
 PUBLISHED = {"weight_granularity": "per_tensor", "activation_granularity": "per_tensor", "clip_value": 2.5}
 PUBLISHED |= {"as_published": True, "lm_head": False, "probabilities": "signed", "position_bits": 32}
@@ -82,7 +82,7 @@ def test_losses_are_fp32_whatever_the_model_shows(name, tiny_batch):
 
 def test_a_checkpoint_of_the_cpu_is_not_taken_for_one_of_a_gpu(tmp_path):
     """Their folders differ; one of this layout restores the device's random state."""
-    on_cpu = ClusterConfig(engine="torch", num_workers=1)
+    on_cpu = ClusterConfig(engine="torch", num_workers=1, precision="bf16")
     assert on_cpu.layout != ON_GPU.layout
     device = worker_device(ON_GPU)
 

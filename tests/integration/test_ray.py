@@ -7,6 +7,7 @@ import pytest
 import ray
 from mlflow import MlflowClient
 
+from pipeline.cluster.precision import has_bf16, with_precision
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.export.package import load_package
@@ -72,6 +73,11 @@ def test_workers_that_can_never_be_placed_are_refused(ray_here, job, tmp_path, o
     code, _, err = job("dq_sweep", run, "cluster=local", override, f"storage.path={tmp_path}")
     assert code == 2
     assert "in this Ray cluster" in " ".join(err.split())
+
+
+def test_nodes_say_whether_their_processors_compute_in_bf16(ray_here):
+    """Here there is one node, this machine."""
+    assert with_precision(ClusterConfig(num_workers=1)).precision == ("bf16" if has_bf16() else "fp32")
 
 
 def test_workers_log_as_the_job_does(ray_here, tmp_path, monkeypatch):

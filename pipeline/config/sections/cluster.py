@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pipeline.config.option import option
 
+AUTO_PRECISION = "auto"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
@@ -25,7 +27,12 @@ class ClusterConfig:
     cpus_per_worker: int = option(1, "CPU cores reserved per worker", minimum=1)
     gpus_per_worker: int = option(0, "GPUs per worker", minimum=0, maximum=1)
     zero_stage: int = option(2, "DeepSpeed ZeRO stage", allowed=(0, 1, 2, 3))
-    precision: str = option("bf16", "matmul precision over fp32 parameters", allowed=("bf16", "fp32"))
+    precision: str = option(
+        AUTO_PRECISION,
+        "precision of matrix products over fp32 parameters; auto: bf16 on GPUs and on processors that compute in it, "
+        "else fp32",
+        allowed=(AUTO_PRECISION, "bf16", "fp32"),
+    )
     max_failures: int = option(1, "restarts of lost workers before the job fails", minimum=0)
     worker_memory_gib: float | None = option(
         None, "memory of one worker, of its device where it uses a GPU; none: what Ray knows of the nodes", minimum=0.0

@@ -25,8 +25,10 @@ import datasets
 import psutil
 import torch
 
+from pipeline.cluster.precision import with_precision
 from pipeline.cluster.ray_train import connect
 from pipeline.cluster.room import worker_memory_bytes
+from pipeline.config.changes import with_sections
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.benchmark import BenchmarkConfig, BenchmarkJob
 from pipeline.config.sections.cluster import ClusterConfig
@@ -60,7 +62,7 @@ def run(config: BenchmarkJob) -> dict[str, Any]:
     Raises:
         UserError: another engine than plain PyTorch, an impossible depth or scheme, too little memory.
     """
-    _check_plain(config.cluster)
+    config = with_sections(config, cluster=_plain(config.cluster))
     settings, vocabulary = config.benchmark, Vocabulary(size=config.model.vocab_size)
     model_config = read_model_config(config.model, vocabulary)
     check_generates(
@@ -112,8 +114,8 @@ def _cases(settings: BenchmarkConfig) -> list[Case]:
     return [*((depth, settings.num_students) for depth in others), *((last, number) for number in numbers)]
 
 
-def _check_plain(cluster: ClusterConfig) -> None:
-    """All cohorts of the measurement run in this process."""
+def _plain(cluster: ClusterConfig) -> ClusterConfig:
+    """All cohorts of the measurement run in this process, in the precision that it multiplies in."""
     if (cluster.launcher, cluster.engine) != ("process", "torch"):
         raise UserError(
             f"benchmark.kind=cohort with cluster.launcher={cluster.launcher} and cluster.engine={cluster.engine}",
@@ -121,6 +123,7 @@ def _check_plain(cluster: ClusterConfig) -> None:
             "set cluster=process",
         )
     connect(cluster)
+    return with_precision(cluster)
 
 
 def _check_memory(

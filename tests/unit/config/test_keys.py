@@ -12,6 +12,7 @@ from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.load import load_config
 from pipeline.config.option import option
+from pipeline.config.sections.cluster import AUTO_PRECISION
 from pipeline.config.sections.evaluation import EvaluationConfig
 from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.config.sections.pretraining import EncoderConfig, PretrainingConfig
@@ -35,6 +36,8 @@ TASK = PreparedTask(
 
 def keys_of(*words):
     config = load_config(SweepJob, list(words))
+    if config.cluster.precision == AUTO_PRECISION:  # decided when a job opens: here by processors that have bf16
+        config = replace(config, cluster=replace(config.cluster, precision="bf16"))
     teacher = teacher_key(config, TASK if config.model.pretrained else replace(TASK, start="scratch"))
     return teacher, sweep_key(config, teacher)
 
