@@ -185,7 +185,7 @@ SEARCHES = [  # of all kinds, under all rules
     ],
     [SPACE, "search.students={heads: [0.5], bits: {a: ['*=8']}}", "search.measure=score", "search.eps=1"],
     [SPACE, "recipe=dqbart"],
-    ["search.kind=models", f"{MODELS}, maximum: {LARGE}, named: {{one: {ONE}}}}}"],
+    ["search.kind=models", f"{MODELS}, maximum: {LARGE}, named: {{one: {ONE}}}}}", "search.training_free=true"],
     ["search.kind=mixed_bits", "search.mixed={depth: 1-1, bits: [2, 8], max_mib: 1.0}"],
 ]
 

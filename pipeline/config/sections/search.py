@@ -121,6 +121,12 @@ class SearchConfig:
         minimum=0,
     )
     latency: LatencyConfig = option(LatencyConfig, "milliseconds of candidates")
+    training_free: bool = option(
+        False,
+        "also compute training-free scores of every candidate that is tried, for `benchmark search` to judge; they "
+        "decide nothing",
+        changes_results=False,
+    )
     num_chosen: int = option(1, "how many points a sweep trains: the answer and the next best", minimum=1)
     group_size: int | None = option(
         None,

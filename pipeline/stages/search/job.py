@@ -14,7 +14,7 @@ from pipeline.config.load import to_yaml
 from pipeline.console.tables import markdown_table, text_table
 from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.runs import common_params, common_tags, start_run
-from pipeline.stages.search import mixed_bits, run_trials
+from pipeline.stages.search import measure_scores, mixed_bits, run_trials
 from pipeline.stages.search.answer import Answer, answer_of
 from pipeline.stages.search.checks import check_possible
 from pipeline.stages.search.effort import check_hours, num_open, tries_all
@@ -88,6 +88,9 @@ def run(config: OseSearchJob) -> dict[str, Any]:
             run_trials.train_until(trying, plan.trials, search.steps[-1], known=plan.trials)
         run_trials.clear(trying, plan.trials)
         run_trials.adopt(trying, plan.trials)
+        if search.training_free:
+            known = [trial for trial in plan.trials if not is_open(trial, search.steps[-1])]
+            measure_scores.run(job, known, teacher, run_trials.tokens_of(trying))
         plan, answer = _confirmed(job, plan, _answer(plan, job, tried), measures=True)
         return _finish(job, plan, answer, parent)
 

@@ -22,6 +22,7 @@ from pipeline.stages.environment import environment_of
 from pipeline.stages.finished_search import FinishedSearch, write_finished
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.answer import Answer, best_rate, error_curve, error_spread, has_diverged
+from pipeline.stages.search.measure_scores import read_scores
 from pipeline.stages.search.plan import MIB, SearchPlan
 from pipeline.stages.search.results import latency_model_of, w_of
 from pipeline.stages.search.seen import read_seen
@@ -88,6 +89,7 @@ def _table(plan: SearchPlan, config: OseSearchJob) -> list[TableRow]:
                     name=trial.point,
                     seed=trial.seed,
                     costs=plan.values(trial.point),
+                    scores=read_scores(trial.folder) if config.search.training_free else {},
                     errors={group: known},
                     final=group,
                 )

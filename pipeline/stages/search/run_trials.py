@@ -129,7 +129,7 @@ def adopt(trying: Trying, trials: Sequence[TrialPlan]) -> None:
             tracker.adopt(found, trying.parent_run_id)
 
 
-def _tokens(trying: Trying) -> Path:
+def tokens_of(trying: Trying) -> Path:
     """Folder of the split that candidates are trained on: with the teacher's texts where the recipe wants them."""
     config = trying.job.config
     if trying.teacher is None or not config.search.distil:
@@ -139,7 +139,7 @@ def _tokens(trying: Trying) -> Path:
 
 def _prepare(trying: Trying, group: Group) -> None:
     """What comes before training: the texts to learn, the heads to keep."""
-    tokens = _tokens(trying)
+    tokens = tokens_of(trying)
     for trial in group.trials:
         if trial.student is not None and trying.teacher is not None:
             prune_heads.run(trying.job, trying.teacher, trial.student, tokens)
@@ -157,7 +157,7 @@ def _train(trying: Trying, group: Group, step: int, name: str, tracker: Tracker)
         costs={trial.point: trying.costs[trial.point] for trial in group.trials},
         maximum=trying.maximum,
         until=step,
-        training_tokens=_tokens(trying),
+        training_tokens=tokens_of(trying),
         checkpoints=group.checkpoints,
         parent_run_id=trying.parent_run_id,
     )
