@@ -14,6 +14,7 @@ from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.console.progress import ProgressBar
 from pipeline.models.load import read_model_config
 from pipeline.models.teacher_shape import teacher_shape
+from pipeline.pruning.importance import num_kept
 from pipeline.quantization.scheme import scheme_of
 from pipeline.search.cover import Cost
 from pipeline.search.sizes import Operations, Parts
@@ -118,14 +119,18 @@ def _one_layer_shape(job: OpenedJob[OseSearchJob], architecture: ArchitectureCon
 def _student_costs(
     job: OpenedJob[OseSearchJob], point: Point, shape: TeacherShape, tokens: tuple[int, int], size_bytes: int
 ) -> PointCosts:
-    """Of heads that are removed it is not known yet where: every attention loses its part."""
+    """As many heads as a sweep keeps, spread evenly over the attentions as in the package that has its bytes and times.
+
+    Which ones a student loses is decided when it is pruned, by what it has learned.
+    """
     assert point.student is not None
     encoder, decoder = point.student.num_layers
+    heads = shape.num_heads(encoder, decoder or 0)
     scheme = scheme_of(point.student.scheme, job.config.recipe.quantization)
     student = StudentArchitecture(
         encoder_layers=encoder,
         decoder_layers=decoder or 0,
-        heads=max(1, round(point.student.heads * shape.encoder.heads)),
+        heads=num_kept(point.student.heads, sum(heads), len(heads)),
         weight_bits=scheme.weight_bits,
         embedding_bits=scheme.embedding_bits,
     )
