@@ -323,7 +323,7 @@ TOO_SMALL = (
 BAD = [
     (["search.eps=9"], "eps = 9 for 8 candidates"),
     (["search.max_mib=0.001"], "the nearest has: '2-2-8 1-1'"),
-    (["search.max_hours=0.00000001", "search.seeds=[1]"], "hours on a machine"),
+    (["search.max_hours=0.00000001", "search.seeds=[1]"], "the workers (cluster=process) do not count"),
     (["search.kind=models", "search.distil=false", TOO_SMALL], "a maximum point that no candidate exceeds"),
     (["search.steps=[5]"], "beyond student.max_steps=4"),
     (["search.kind=models", "search.models.decoder_layers=[]"], "it has a decoder"),
