@@ -23,8 +23,8 @@ from pipeline.stages.search.bit_assignments import MIB, BitAssignments, mixed_sc
 from pipeline.stages.search.bit_report import bit_document, bit_table, write_bit_report
 from pipeline.stages.search.measure_sensitivity import FILE, SensitivityWork, measure_sensitivities, read_sensitivities
 from pipeline.stages.search.space import trials_key
+from pipeline.stages.search.training_texts import check_steps, training_tokens
 from pipeline.stages.sweep.plan.students import StudentPlan, as_decided, layer_maps, plan_student
-from pipeline.stages.sweep.train import pseudo_labels
 from pipeline.stages.teacher import fine_tune
 from pipeline.storage.lease import lease
 from pipeline.tracking.run import Run
@@ -102,13 +102,14 @@ def planned(job: OpenedJob[OseSearchJob]) -> dict[str, Any]:
 
 
 def _measure(job: OpenedJob[OseSearchJob], plan: StudentPlan) -> None:
+    check_steps(job.config, job.task.split("train").lengths())
     teacher_result = fine_tune.run(job.config, job.storage, job.task)
     work = SensitivityWork(
         config=job.config,
         task=job.task,
         teacher_folder=Path(teacher_result.folder),
         student=plan,
-        training_tokens=pseudo_labels.run(job, teacher_result, plan.sequence),
+        training_tokens=training_tokens(job, teacher_result),
         folder=plan.folder,
     )
     run_workers(

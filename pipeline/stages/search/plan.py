@@ -18,7 +18,7 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.costs import PointCosts, costs_of
 from pipeline.stages.search.latencies import Latencies, latencies_of
 from pipeline.stages.search.space import Point, TrialPlan, plan_trials, points_of, trials_key
-from pipeline.stages.sweep.plan.cohorts import num_steps_of
+from pipeline.stages.search.training_texts import check_steps
 
 MIB = 2**20
 MAXIMUM = "T"
@@ -91,12 +91,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_ti
     """
     config = job.config
     search, points, named = config.search, points_of(config), _named(config)
-    if search.steps[-1] > (num_steps := num_steps_of(job, config.student)):
-        raise UserError(
-            f"search.steps={search.steps} in a training of {num_steps} steps",
-            f"steps up to {num_steps}: candidates see the first steps of that training",
-            "lower search.steps, or raise student.epochs and student.max_steps",
-        )
+    check_steps(config, job.task.split("train").lengths())
     costs = costs_of(job, [*points, *named])
     timed = _timed(search, points, costs)
     latencies = latencies_of(job, timed, named, costs, measures=measures)
