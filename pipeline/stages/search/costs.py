@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.keys import config_hash
 from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.console.progress import ProgressBar
+from pipeline.export.package import FORMAT
 from pipeline.models.load import read_model_config
 from pipeline.models.teacher_shape import teacher_shape
 from pipeline.pruning.importance import num_kept
@@ -144,11 +146,14 @@ def _student_costs(
 def packed_bytes(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[str, int]:
     """Name of a student -> bytes of its packed weights, to the last one; what was counted once is remembered.
 
+    What another format of packages takes says nothing of this one's.
+
     Raises:
         UserError: as `costs_of` says.
     """
     packages, found = CandidatePackages(job), dict[str, int]()
-    files = {point.name: job.storage.cache / "packed_bytes" / f"{packages.key(point)}.json" for point in points}
+    keys = {point.name: config_hash(FORMAT, packages.key(point)) for point in points}
+    files = {name: job.storage.cache / "packed_bytes" / f"{key}.json" for name, key in keys.items()}
     missing = [point for point in points if not files[point.name].is_file()]
     bar = ProgressBar("bytes of candidates", len(points), done=len(points) - len(missing), shown=bool(missing))
     for number, point in enumerate(missing, 1):

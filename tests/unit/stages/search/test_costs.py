@@ -11,7 +11,8 @@ from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.models.teacher_shape import teacher_shape
 from pipeline.stages.random_students import cut_student, random_weights
-from pipeline.stages.search.costs import _student_costs
+from pipeline.stages.search import costs as module
+from pipeline.stages.search.costs import _student_costs, packed_bytes
 from pipeline.stages.search.space import Point
 
 BART = BartConfig(
@@ -44,3 +45,36 @@ def test_a_student_with_heads_removed_costs_what_the_built_model_has(heads):
     found = costs(heads)
     assert found.parameters.total == sum(one.numel() for one in built.parameters())
     assert found.operations.products.total == counter.get_total_flops()
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Names of the students whose bytes are counted, in their order; each takes 7."""
+    found = []
+
+    class Packages:
+        """Knows names alone."""
+
+        def __init__(self, job):
+            pass
+
+        def key(self, point):
+            return f"key of {point.name}"
+
+        def num_bytes(self, point):
+            found.append(point.name)
+            return 7
+
+    monkeypatch.setattr(module, "CandidatePackages", Packages)
+    return found
+
+
+def test_bytes_are_counted_once_for_every_format_of_packages(counted, monkeypatch, tmp_path):
+    """Those of an earlier format stay where they are and are not taken for this one's."""
+    job = SimpleNamespace(storage=SimpleNamespace(cache=tmp_path))
+    points = [Point(name=name) for name in ("one", "two")]
+    for _ in range(2):
+        assert packed_bytes(job, points) == {"one": 7, "two": 7}
+        assert counted == ["one", "two"]
+    monkeypatch.setattr(module, "FORMAT", "dq-packed/99")
+    assert packed_bytes(job, points[:1]) == {"one": 7} and counted == ["one", "two", "one"]
