@@ -103,7 +103,7 @@ def resolve(config: OseSearchJob) -> dict[str, Any]:
     alone = replace(config.cluster, launcher="process", num_workers=1, gpus_per_worker=0)
     job = _opened(with_sections(config, cluster=alone), copies_model=False)
     if config.search.kind == "mixed_bits":
-        return mixed_bits.run(job, measures=False)
+        return mixed_bits.resolve(job)
     plan = plan_search(job, measures=False)
     step = job.config.search.steps[-1]
     names = [one.architecture.name for one in plan.candidates]
