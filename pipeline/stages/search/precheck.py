@@ -87,7 +87,7 @@ def _check_mixed(config: OseSearchJob) -> None:
             mistakes.add(
                 UserError(
                     f"{name}={value} with search.kind=mixed_bits, which would not look at it",
-                    "one student, the job's seed, one learning rate, search.mixed.bits for all modules, no limit of times",
+                    "one student, the job's seed, one learning rate, search.mixed.bits for all modules, no max_ms",
                     f"leave {name} out, or choose another search.kind",
                 )
             )
