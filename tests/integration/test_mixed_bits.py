@@ -1,10 +1,12 @@
 """Searches for the bits of every module of one student: within a budget to the byte, answered again without a run."""
 
 import json
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from small_task import called
+from written_page import Page
 
 from pipeline.stages.finished_search import FILE
 from pipeline.stages.search.job import dry_run, resolve, run
@@ -56,6 +58,13 @@ def test_bits_are_spent_module_by_module(searched):
     assert best["bytes"] <= 0.03 * 2**20 and best["error"] <= uniform["error"] and found["bound"]["gap"] == 0
     sizes = [one["bytes"] for one in found["front"]]
     assert sizes == sorted(sizes) and len(sizes) > 2
+    report = Path(found["report"])
+    written = {"report.html", "loss_vs_size.png", "results.md", "sensitivities.csv", "config.yaml"}
+    assert {path.name for path in report.iterdir()} == written
+    said = " ".join(Page((report / "report.html").read_text()).texts)
+    assert f"{best['bytes']:,} bytes of at most" in said
+    lines = (report / "sensitivities.csv").read_text().splitlines()[1:]
+    assert len(lines) == found["candidates"] and all(line.split()[0].split(",")[0] in said for line in lines)
 
 
 def test_the_sweep_packs_what_was_chosen(searched, ask):

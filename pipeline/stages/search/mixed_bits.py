@@ -23,7 +23,7 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.random_students import cut_student, random_weights
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.search.bit_assignments import MIB, Assigned, BitAssignments, mixed_scheme
-from pipeline.stages.search.bit_report import bit_document, bit_table, write_bit_report
+from pipeline.stages.search.bit_report import bit_document, bit_table, bits_results, write_bit_report
 from pipeline.stages.search.measure_sensitivity import FILE, SensitivityWork, measure_sensitivities, read_sensitivities
 from pipeline.stages.search.space import trials_key
 from pipeline.stages.search.training_texts import check_steps, training_tokens
@@ -34,6 +34,7 @@ from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
 
 PLAIN = "32-32-32"
+NOTE = "Front, bits by module and configuration: artifact `report/report.html`."
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +79,16 @@ def run(job: OpenedJob[OseSearchJob]) -> dict[str, Any]:
         if not plan.is_measured:
             _measure(job, plan.student)
         found = read_sensitivities(plan.folder)
-        best, document = _assigned(job, plan, found)
+        assignments = _assignments(job, plan, found)
+        best, document = bit_document(plan.name, assignments, _budget(job))
+        results = bits_results(job, assignments, best, document, parent.run_id or "")
         finished = job.storage.search(plan.name)
-        report = write_bit_report(finished / "report", found, best, document)
+        report = write_bit_report(finished / "report", found, best, document, results)
         parent.artifacts(report, "report")
         parent.metrics({"bytes": float(best.size_bytes), "error": best.loss}, 0)
-        parent.tags({"mlflow.note.content": (report / "results.md").read_text(encoding="utf-8")})
+        parent.tags({"mlflow.note.content": f"{NOTE}\n\n{(report / 'results.md').read_text(encoding='utf-8')}"})
         write_finished(finished, _finished(job, plan.name, best, document))
-    log.info(f"\n{text_table(bit_table(document))}\n\nreport: {report / 'results.md'}")
+    log.info(f"\n{text_table(bit_table(document))}\n\nreport: {report / 'report.html'}")
     return {"status": "finished", "run_id": parent.run_id, "report": str(report), **document}
 
 
@@ -106,7 +109,8 @@ def resolve(job: OpenedJob[OseSearchJob]) -> dict[str, Any]:
             "a student that a search has looked at; data that have changed make another of it",
             "submit the same command without --resolve",
         )
-    _, document = _assigned(job, plan, read_sensitivities(plan.folder))
+    assignments = _assignments(job, plan, read_sensitivities(plan.folder))
+    _, document = bit_document(plan.name, assignments, _budget(job))
     log.info(f"\n{text_table(bit_table(document))}\n")
     return {"status": "finished", **document}
 
@@ -128,14 +132,15 @@ def _planned(job: OpenedJob[OseSearchJob]) -> MixedBitsPlan:
     )
 
 
-def _assigned(
-    job: OpenedJob[OseSearchJob], plan: MixedBitsPlan, found: Sequence[Sensitivity]
-) -> tuple[Assigned, dict[str, Any]]:
-    """The best bits within the budget, and what is said of them."""
-    config, mixed, maps = job.config, job.config.search.mixed, (plan.student.encoder_map, plan.student.decoder_map)
+def _assignments(job: OpenedJob[OseSearchJob], plan: MixedBitsPlan, found: Sequence[Sensitivity]) -> BitAssignments:
+    maps = plan.student.encoder_map, plan.student.decoder_map
     model, _ = cut_student(random_weights(job.model_config), maps, 1.0)
-    assignments = BitAssignments(mixed, config.recipe.quantization, model, found)
-    return bit_document(plan.name, assignments, round(mixed.max_mib * MIB))
+    return BitAssignments(job.config.search.mixed, job.config.recipe.quantization, model, found)
+
+
+def _budget(job: OpenedJob[OseSearchJob]) -> int:
+    """In bytes."""
+    return round(job.config.search.mixed.max_mib * MIB)
 
 
 def _finished(job: OpenedJob[OseSearchJob], name: str, best: Assigned, document: dict[str, Any]) -> FinishedSearch:
