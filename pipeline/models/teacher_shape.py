@@ -78,7 +78,11 @@ def _stack(model: PreTrainedModel, family: Family, sites: Sites, stack: LayerLis
     first = f"{stack.prefix}.0."
     attentions = [site for site in sites.attentions if site.module.startswith(first)]
     linears = [name for name in sites.linears if name.startswith(first)]
-    of_attention = {name: site for site in attentions for name in (site.query, site.key, site.value, site.output)}
+    of_attention = {
+        name: (number, site)
+        for number, site in enumerate(attentions)
+        for name in (site.query, site.key, site.value, site.output)
+    }
     into = [name for name in linears if name not in of_attention and name not in sites.post_activations]
     norms = [name for name, _ in _norms(model)]
     beside = [name for name in norms if not _is_inside(name, family) and not name.startswith(_head_names(family))]
@@ -114,17 +118,32 @@ def _is_inside(name: str, family: Family) -> bool:
     return any(name.startswith(f"{stack.prefix}.") for stack in family.stacks)
 
 
-def _linear_of_layer(model: PreTrainedModel, name: str, first: str, site: AttentionSite | None) -> LinearShape:
-    """A linear of a layer, its heads told apart."""
+def _linear_of_layer(
+    model: PreTrainedModel, name: str, first: str, attention: tuple[int, AttentionSite] | None
+) -> LinearShape:
+    """A linear of a layer, its heads told apart.
+
+    Args:
+        model: with this linear.
+        name: of it.
+        first: the beginning of the names of its layer.
+        attention: number and site of the one that it belongs to, of its layer.
+    """
     linear, short = _plain(model, name), name.removeprefix(first)
-    if site is None:
+    if attention is None:
         return _linear(short, linear)
+    number, site = attention
     width, bias = head_width(model, site), linear.bias is not None
     if name == site.output:
-        return LinearShape(name=short, inputs_per_head=width, outputs=linear.out_features, bias=bias)
+        return LinearShape(name=short, inputs_per_head=width, outputs=linear.out_features, bias=bias, attention=number)
     reads_source = site.kind == "cross" and name != site.query
     return LinearShape(
-        name=short, inputs=linear.in_features, outputs_per_head=width, bias=bias, reads_source=reads_source
+        name=short,
+        inputs=linear.in_features,
+        outputs_per_head=width,
+        bias=bias,
+        attention=number,
+        reads_source=reads_source,
     )
 
 

@@ -83,9 +83,20 @@ def heads_to_keep(scores: dict[str, Tensor], keep: float, min_heads: int = 1) ->
     ranking = sorted(score_of, key=lambda place: -score_of[place])  # stable: ties stay in the order of modules, heads
     firsts = [place for name in scores for place in [p for p in ranking if p[0] == name][:min_heads]]
     rest = [place for place in ranking if place not in firsts]
-    budget = math.ceil(round(keep * len(ranking), 9))  # 0.55 of 100 is 55.00000000000001 in floating point
-    kept = [*firsts, *rest][: max(budget, len(firsts))]
+    kept = [*firsts, *rest][: num_kept(keep, len(ranking), len(firsts))]
     return {name: sorted(head for module, head in kept if module == name) for name in scores}
+
+
+def num_kept(keep: float, num_heads: int, num_least: int) -> int:
+    """How many heads are kept of all attentions together.
+
+    Args:
+        keep: fraction of them.
+        num_heads: that there are.
+        num_least: that stay whatever the fraction is: of every attention some.
+    """
+    budget = math.ceil(round(keep * num_heads, 9))  # 0.55 of 100 is 55.00000000000001 in floating point
+    return max(budget, num_least)
 
 
 @contextmanager

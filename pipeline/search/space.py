@@ -84,7 +84,7 @@ class StudentArchitecture:
     Args:
         encoder_layers: depth of the encoder.
         decoder_layers: depth of the decoder; 0: an encoder alone.
-        heads: heads that every attention keeps.
+        heads: attention heads that it keeps, of all attentions together: evenly, as far as they divide.
         weight_bits: bits of the matrices of its layers.
         embedding_bits: bits of the token table.
 
@@ -105,37 +105,6 @@ class StudentArchitecture:
                 raise UserError(f"{bits:g} bits", "at most 32 bits, which is not quantized", CHANGE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudentSpace:
-    """Values per architectural parameter of a student."""
-
-    encoder_layers: Sequence[int]
-    decoder_layers: Sequence[int]
-    heads: Sequence[int]
-    weight_bits: Sequence[float]
-    embedding_bits: Sequence[float]
-
-    def points(self) -> tuple[StudentArchitecture, ...]:
-        """Every combination.
-
-        Raises:
-            UserError: a parameter without values, or twice the same; a count or bits that no student has.
-        """
-        _check_lists(self)
-        return tuple(
-            StudentArchitecture(
-                encoder_layers=encoder,
-                decoder_layers=decoder,
-                heads=heads,
-                weight_bits=weight_bits,
-                embedding_bits=embedding_bits,
-            )
-            for encoder, decoder, heads, weight_bits, embedding_bits in itertools.product(
-                self.encoder_layers, self.decoder_layers, self.heads, self.weight_bits, self.embedding_bits
-            )
-        )
-
-
 def _check_positive(architecture: EncoderArchitecture | StudentArchitecture) -> None:
     for field in fields(architecture):
         if not _is_possible(field.name, getattr(architecture, field.name)):
@@ -147,14 +116,14 @@ def _is_possible(parameter: str, value: float) -> bool:
     return value > 0 or (value == 0 and parameter == "decoder_layers")  # an encoder alone has none
 
 
-def _check_lists(space: EncoderSpace | StudentSpace) -> None:
+def _check_lists(space: EncoderSpace) -> None:
     for field in fields(space):
         name, values = field.name.replace("_", " "), list(getattr(space, field.name))
         if not values:
             raise UserError(f"an empty space: no value for {name}", "one or more values per parameter", CHANGE)
         if len(set(values)) < len(values):
             raise UserError(f"{name} = {values}, some twice", "every value once", CHANGE)
-        if not all(_is_possible(field.name, value) for value in values):
+        if not all(value > 0 for value in values):
             raise UserError(f"{name} = {values}", "positive numbers", CHANGE)
 
 

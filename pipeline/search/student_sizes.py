@@ -29,12 +29,12 @@ def teacher_parameters(teacher: TeacherShape) -> Parts:
 
 def _parameters(teacher: TeacherShape, kept: Sequence[KeptStack]) -> Parts:
     tables = sum(table.rows for table in (*teacher.tables, *teacher.positions)) + teacher.token_types
-    ends = tables * teacher.hidden + sum(one.weights(0) + one.biases(0) for one in teacher.head)
+    ends = tables * teacher.hidden + sum(one.weights(()) + one.biases(()) for one in teacher.head)
     ends += teacher.head_norms * teacher.norm_parameters + teacher.trains_logits_bias * teacher.num_logits
     blocks = sum(_linear_parameters(kept).values())
-    for stack, layers, _ in kept:
+    for stack, layers in kept:
         ends += stack.num_outer_norms * teacher.norm_parameters
-        blocks += layers * stack.num_norms * teacher.norm_parameters + stack.relative_positions
+        blocks += len(layers) * stack.num_norms * teacher.norm_parameters + stack.relative_positions
     return Parts(ends=ends, blocks=blocks)
 
 
@@ -42,8 +42,8 @@ def _linear_parameters(kept: Sequence[KeptStack]) -> dict[str, int]:
     """Name of every linear layer of the blocks -> its weights and biases."""
     return {
         f"{stack.prefix}.{layer}.{one.name}": one.weights(heads) + one.biases(heads)
-        for stack, layers, heads in kept
-        for layer in range(layers)
+        for stack, layers in kept
+        for layer, heads in enumerate(layers)
         for one in stack.linears
     }
 
@@ -110,34 +110,37 @@ def _operations(
     teacher: TeacherShape, kept: Sequence[KeptStack], num_source_tokens: int, num_target_tokens: int
 ) -> Operations:
     products, others = Parts(ends=0, blocks=0), _head_others(teacher, num_target_tokens)
-    for (stack, layers, heads), tokens in zip(kept, (num_source_tokens, num_target_tokens), strict=False):
-        counts = (heads, tokens, num_source_tokens)
-        products += Parts(ends=0, blocks=layers * _layer_products(stack, *counts))
-        others += Parts(
-            ends=_outer_others(stack, teacher, tokens), blocks=layers * _layer_others(stack, teacher, *counts)
-        )
+    for (stack, layers), tokens in zip(kept, (num_source_tokens, num_target_tokens), strict=False):
+        others += Parts(ends=_outer_others(stack, teacher, tokens), blocks=0)
+        for heads in layers:
+            counts = (heads, tokens, num_source_tokens)
+            products += Parts(ends=0, blocks=_layer_products(stack, *counts))
+            others += Parts(ends=0, blocks=_layer_others(stack, teacher, *counts))
     head = teacher.hidden * teacher.num_logits * num_target_tokens
-    head += _head_rows(teacher, num_target_tokens) * sum(one.weights(0) for one in teacher.head)
+    head += _head_rows(teacher, num_target_tokens) * sum(one.weights(()) for one in teacher.head)
     return Operations(products=products + Parts(ends=2 * head, blocks=0), others=others)
 
 
-def _layer_products(stack: StackShape, heads: int, num_tokens: int, num_source_tokens: int) -> int:
+def _layer_products(stack: StackShape, heads: Sequence[int], num_tokens: int, num_source_tokens: int) -> int:
     """Multiplications and additions of a layer's matrix products."""
     linears = sum(one.weights(heads) * (num_source_tokens if one.reads_source else num_tokens) for one in stack.linears)
-    scores_and_values = 2 * num_tokens * sum(_keys(stack, num_tokens, num_source_tokens)) * heads * stack.head_width
+    num_scores = sum(_scores(stack, heads, num_tokens, num_source_tokens))
+    scores_and_values = 2 * num_tokens * stack.head_width * num_scores
     return 2 * (linears + scores_and_values)
 
 
-def _layer_others(stack: StackShape, teacher: TeacherShape, heads: int, num_tokens: int, num_source_tokens: int) -> int:
+def _layer_others(
+    stack: StackShape, teacher: TeacherShape, heads: Sequence[int], num_tokens: int, num_source_tokens: int
+) -> int:
     """Other operations of a layer: biases, softmax, activation function, residuals, norms."""
     biases = sum(one.biases(heads) * (num_source_tokens if one.reads_source else num_tokens) for one in stack.linears)
     softmax = SOFTMAX - (not teacher.scales_scores)
-    num_keys = _keys(stack, num_tokens, num_source_tokens)
-    scores = softmax * sum(num_keys) + (num_keys[0] if stack.relative_positions else 0)  # those are added to scores
+    num_scores = _scores(stack, heads, num_tokens, num_source_tokens)
+    scores = softmax * sum(num_scores) + (num_scores[0] if stack.relative_positions else 0)  # those are added to scores
     activation = stack.intermediate * (teacher.activation + stack.gated)
     residuals = (stack.num_attentions + 1) * teacher.hidden
     norms = stack.num_norms * _norm(teacher)
-    return biases + num_tokens * (heads * scores + activation + residuals + norms)
+    return biases + num_tokens * (scores + activation + residuals + norms)
 
 
 def _outer_others(stack: StackShape, teacher: TeacherShape, num_tokens: int) -> int:
@@ -155,10 +158,10 @@ def _head_others(teacher: TeacherShape, num_target_tokens: int) -> Parts:
     """Other operations of the output projection and of the head: biases, tanh or activation function, norms."""
     target = num_target_tokens * (teacher.scales_output * teacher.hidden + teacher.logits_bias * teacher.num_logits)
     if teacher.head_reads_targets:
-        each = sum(one.biases(0) + teacher.activation * one.outputs for one in teacher.head)
+        each = sum(one.biases(()) + teacher.activation * one.outputs for one in teacher.head)
         return Parts(ends=target + num_target_tokens * (each + teacher.head_norms * _norm(teacher)), blocks=0)
     tanh = sum(one.outputs for one in teacher.head[:-1])
-    return Parts(ends=target + tanh + sum(one.biases(0) for one in teacher.head), blocks=0)
+    return Parts(ends=target + tanh + sum(one.biases(()) for one in teacher.head), blocks=0)
 
 
 def _norm(teacher: TeacherShape) -> int:
@@ -166,6 +169,7 @@ def _norm(teacher: TeacherShape) -> int:
     return (NORM if teacher.norm_shifts else RMS_NORM) * teacher.hidden
 
 
-def _keys(stack: StackShape, num_tokens: int, num_source_tokens: int) -> tuple[int, ...]:
-    """How many keys each attention of a layer has: its own tokens first, then the source's."""
-    return (num_tokens, num_source_tokens)[: stack.num_attentions]
+def _scores(stack: StackShape, heads: Sequence[int], num_tokens: int, num_source_tokens: int) -> list[int]:
+    """Scores of a position in each attention of a layer, over heads and keys: its own tokens first, then the source."""
+    num_keys = (num_tokens, num_source_tokens)[: stack.num_attentions]
+    return [count * keys for count, keys in zip(heads, num_keys, strict=True)]

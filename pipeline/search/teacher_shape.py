@@ -5,7 +5,8 @@ A model's configuration says all of it; `pipeline/models/teacher_shape.py` reads
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pipeline.config.errors import UserError
@@ -23,6 +24,7 @@ class LinearShape:
         inputs_per_head: values of each head that it reads (an attention's output).
         outputs_per_head: values of each head that it gives (queries, keys, values).
         bias: whether each output has one.
+        attention: whose heads those are, of the attentions of its layer.
         reads_source: whether it reads what the encoder gave (keys and values of the attention to it).
     """
 
@@ -32,18 +34,20 @@ class LinearShape:
     inputs_per_head: int = 0
     outputs_per_head: int = 0
     bias: bool = True
+    attention: int = 0
     reads_source: bool = False
 
-    def sizes(self, heads: int) -> tuple[int, int]:
-        """(inputs, outputs) with so many heads."""
-        return self.inputs + self.inputs_per_head * heads, self.outputs + self.outputs_per_head * heads
+    def sizes(self, heads: Sequence[int]) -> tuple[int, int]:
+        """(inputs, outputs) where each attention of the layer has so many heads; outside of layers there are none."""
+        count = heads[self.attention] if heads else 0
+        return self.inputs + self.inputs_per_head * count, self.outputs + self.outputs_per_head * count
 
-    def weights(self, heads: int) -> int:
+    def weights(self, heads: Sequence[int]) -> int:
         """Weights of the matrix."""
         inputs, outputs = self.sizes(heads)
         return inputs * outputs
 
-    def biases(self, heads: int) -> int:
+    def biases(self, heads: Sequence[int]) -> int:
         """Biases beside the matrix."""
         return self.sizes(heads)[1] if self.bias else 0
 
@@ -96,11 +100,10 @@ class StackShape:
 
 
 class KeptStack(NamedTuple):
-    """How many layers of a stack are kept, and how many heads of each of their attentions."""
+    """What is kept of a stack: for every layer the heads of each of its attentions."""
 
     stack: StackShape
-    layers: int
-    heads: int
+    layers: Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,11 +160,6 @@ class TeacherShape:
         return 0 if self.decoder is None else self.decoder.layers
 
     @property
-    def heads(self) -> int:
-        """Heads that every attention has at least."""
-        return min(stack.heads for stack in self._stacks)
-
-    @property
     def norm_parameters(self) -> int:
         """Of one norm."""
         return (2 if self.norm_shifts else 1) * self.hidden
@@ -175,18 +173,28 @@ class TeacherShape:
         """What a student keeps of encoder and decoder.
 
         Raises:
-            UserError: more layers or heads than the teacher has; a decoder lost, or asked of an encoder alone.
+            UserError: more layers or heads than the teacher has, or an attention without heads; a decoder lost, or
+                asked of an encoder alone.
         """
         self._check(student)
-        depths = (student.encoder_layers, student.decoder_layers)
+        stacks = self._with_depths(student.encoder_layers, student.decoder_layers)
+        heads = iter(_spread(student.heads, _heads_of(stacks)))
         return tuple(
-            KeptStack(stack, layers, student.heads) for stack, layers in zip(self._stacks, depths, strict=False)
+            KeptStack(stack, [[next(heads) for _ in range(stack.num_attentions)] for _ in range(stack.layers)])
+            for stack in stacks
         )
+
+    def num_heads(self, encoder_layers: int, decoder_layers: int) -> list[int]:
+        """The heads of every attention of a student of this depth that keeps all of them."""
+        return _heads_of(self._with_depths(encoder_layers, decoder_layers))
 
     @property
     def whole(self) -> tuple[KeptStack, ...]:
         """All layers and heads of encoder and decoder."""
-        return tuple(KeptStack(stack, stack.layers, stack.heads) for stack in self._stacks)
+        return tuple(KeptStack(stack, [[stack.heads] * stack.num_attentions] * stack.layers) for stack in self._stacks)
+
+    def _with_depths(self, *depths: int) -> list[StackShape]:
+        return [replace(stack, layers=layers) for stack, layers in zip(self._stacks, depths, strict=False)]
 
     @property
     def _stacks(self) -> tuple[StackShape, ...]:
@@ -194,10 +202,33 @@ class TeacherShape:
 
     def _check(self, student: StudentArchitecture) -> None:
         change = "change the space or the teacher"
-        for name in ("encoder_layers", "decoder_layers", "heads"):
+        for name in ("encoder_layers", "decoder_layers"):
             kept, there = getattr(student, name), getattr(self, name)
             if kept > there:
                 given = f"a student with {name.replace('_', ' ')} = {kept}; its teacher has {there}"
                 raise UserError(given, f"at most {there}", change)
         if self.decoder is not None and not student.decoder_layers:
             raise UserError("a student without a decoder; its teacher has one", "one layer of it or more", change)
+        heads = self.num_heads(student.encoder_layers, student.decoder_layers)
+        if not len(heads) <= student.heads <= sum(heads):
+            given = (
+                f"a student with {student.heads} heads in {len(heads)} attentions; its teacher has {sum(heads)} there"
+            )
+            raise UserError(given, f"{len(heads)} to {sum(heads)}", change)
+
+
+def _heads_of(stacks: Sequence[StackShape]) -> list[int]:
+    """Of every attention, in the order of stacks, of their layers, and of the attentions of a layer."""
+    return [stack.heads for stack in stacks for _ in range(stack.layers * stack.num_attentions)]
+
+
+def _spread(num_heads: int, there: Sequence[int]) -> list[int]:
+    """How many heads each attention keeps: all as many, as far as they have them; what is left over goes to the first.
+
+    Args:
+        num_heads: of all together.
+        there: heads that each has.
+    """
+    places = sorted((head, number) for number, count in enumerate(there) for head in range(count))[:num_heads]
+    kept = [number for _, number in places]
+    return [kept.count(number) for number in range(len(there))]

@@ -234,38 +234,6 @@ def test_an_error_after_some_steps_is_that_of_a_student_in_training(searched, as
     assert found["2-2-8 1-1"] == front_point["error"]
 
 
-def test_bits_are_spent_module_by_module_and_the_sweep_packs_them(ask):
-    """Within the budget to the byte, expected to lose no more than the best of uniform bits; another one is free."""
-    mixed = "search.mixed={depth: 2-1, bits: [2, 8], max_mib: 0.03}"
-    code, found, err = ask("search.kind=mixed_bits", mixed, "search.name=bits")
-    assert code == 0, err
-    best, uniform = found["best"], found["uniform"]
-    assert best["bytes"] <= 0.03 * 2**20 and best["error"] <= uniform["error"] and found["bound"]["gap"] == 0
-    sizes = [one["bytes"] for one in found["front"]]
-    assert sizes == sorted(sizes) and len(sizes) > 2
-    smaller = ("search.kind=mixed_bits", mixed, "search.name=smaller", "search.mixed.max_mib=0.028")
-    code, other, err = ask(*smaller, how=resolve)
-    assert code == 0 and other["best"]["bytes"] <= 0.028 * 2**20, err
-    code, document, err = ask("sweep.search=bits", how=run_sweep, name="dq_sweep")
-    assert code == 0, err
-    student = document["students"][0]  # others of its recipe that lie there follow
-    assert (student["name"], student["metrics"]["size_bytes"]) == (best["name"], best["bytes"])
-
-
-def test_a_budget_of_bits_is_met_at_its_edge(ask):
-    """To the byte: that of the fewest bits, and that of uniform ones; one byte less than the fewest is refused."""
-    words = ("search.kind=mixed_bits", "search.name=edge", "search.mixed={depth: 2-1, bits: [2, 8], max_mib: 1.0}")
-    code, found, err = ask(*words)
-    assert code == 0, err
-    fewest = found["front"][0]["bytes"]
-    for size in [fewest, fewest + 1, *(one["bytes"] for one in found["front"])]:
-        code, other, err = ask(*words, f"search.mixed.max_mib={size / 2**20!r}", how=resolve)
-        assert code == 0 and other["best"]["bytes"] <= size, err
-        assert other["uniform"] is None or other["best"]["error"] <= other["uniform"]["error"]
-    code, other, _ = ask(*words, f"search.mixed.max_mib={(fewest - 1) / 2**20!r}", how=resolve)
-    assert code == 2 and f"{fewest} bytes or more" in other["error"] and "search.mixed.max_mib" in other["error"]
-
-
 TIMED = (
     "search.inference=latency_ms",
     "search.latency={max_measured: 2, source_tokens: 8, new_tokens: 2, rounds: 1, runtimes: [torch]}",
@@ -323,7 +291,7 @@ TOO_SMALL = (
 BAD = [
     (["search.eps=9"], "eps = 9 for 8 candidates"),
     (["search.max_mib=0.001"], "the nearest has: '2-2-8 1-1'"),
-    (["search.max_hours=0.00000001", "search.seeds=[1]"], "hours on a machine"),
+    (["search.max_hours=0.00000001", "search.seeds=[1]"], "the workers (cluster=process) do not count"),
     (["search.kind=models", "search.distil=false", TOO_SMALL], "a maximum point that no candidate exceeds"),
     (["search.steps=[5]"], "beyond student.max_steps=4"),
     (["search.kind=models", "search.models.decoder_layers=[]"], "it has a decoder"),

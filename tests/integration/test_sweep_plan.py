@@ -109,3 +109,18 @@ def test_students_are_given_up_and_stay_so(job, tmp_path, monkeypatch, measure):
     assert (code, json.loads(out.splitlines()[-1])["students"]) == (0, document["students"])
     code, out, _ = job("dq_sweep", run, *words[:1], words[2])  # without the rule they are wanted after all
     assert [student["stopped"] for student in json.loads(out.splitlines()[-1])["students"]] == [None, None, None]
+
+
+def test_a_checkpoint_beyond_a_comparison_is_none_for_who_asks_for_it(job, tmp_path, monkeypatch):
+    """Killed before packing, and submitted with a rule: who is worse leaves; then without it: nobody has left."""
+    rule = "sweep.stopping={rule: median, fractions: [0.5]}"
+    words = ("sweep.learning_rates=[0.0,1e-3,3e-3]", f"storage.path={tmp_path}")
+    with monkeypatch.context() as patched:
+        patched.setattr(pack, "write_package", killed)
+        assert job("dq_sweep", run, *words)[0] == 3
+        code, _, err = job("dq_sweep", run, *words, rule)
+        assert code == 3 and "behind steps after which students are compared now" in " ".join(err.split())
+        assert "student 8-8-8 6-3 lr=0.0 stopped after 2 of 4 steps by median" in err
+    code, out, err = job("dq_sweep", run, *words)
+    assert code == 0, err
+    assert [student["stopped"] for student in json.loads(out.splitlines()[-1])["students"]] == [None, None, None]

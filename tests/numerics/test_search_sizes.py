@@ -10,9 +10,9 @@ from transformers import BartConfig, BertConfig, BertModel
 
 from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.models.families import family_of
-from pipeline.models.student import build_student, empty_model, meta_model, sites_of
+from pipeline.models.student import empty_model, meta_model, sites_of
 from pipeline.models.teacher_shape import teacher_shape
-from pipeline.pruning.removal import remove_heads
+from pipeline.pruning.importance import num_kept
 from pipeline.quantization.footprint import paper_bytes
 from pipeline.quantization.prepare import quantized_weights
 from pipeline.quantization.scheme import scheme_of
@@ -25,9 +25,11 @@ from pipeline.search.student_sizes import (
     teacher_operations,
     teacher_parameters,
 )
+from pipeline.stages.random_students import cut_student
 
 ENCODERS = EncoderSpace(layers=(1, 3), heads=(2, 3), hidden=(12, 16), intermediate=(8, 20)).points()
-DEPTHS_AND_HEADS = [((1, 1), 1), ((3, 1), 2), ((1, 2), 4), ((3, 2), 3)]
+# Some of these parts of the heads do not divide evenly over the attentions.
+DEPTHS_AND_HEADS = [((1, 1), 0.25), ((3, 1), 0.5), ((1, 2), 1.0), ((3, 2), 0.7), ((2, 2), 0.4)]
 
 
 CASES = [*sorted(ADAPTERS), *PUBLISHED]
@@ -77,16 +79,19 @@ def teacher(request):
 
 @pytest.fixture(params=DEPTHS_AND_HEADS, ids=str)
 def student(request, teacher):
-    """(architecture, model): as a sweep builds it, layers of the teacher and some heads of every attention."""
-    (encoder, decoder), heads = request.param
+    """(architecture, model): layers of the teacher and part of its heads, as the packages of candidates have them."""
+    (encoder, decoder), part = request.param
     decoder = decoder if family_of(teacher.config).decoder else 0
-    model = build_student(teacher, list(range(encoder)), list(range(decoder)), 0.0)
-    sites = sites_of(model)
-    remove_heads(model, sites, {site.module: list(range(heads)) for site in sites.attentions})
+    model, _ = cut_student(teacher, (list(range(encoder)), list(range(decoder))), part)
+    there = teacher_shape(teacher.config).num_heads(encoder, decoder)
     architecture = StudentArchitecture(
-        encoder_layers=encoder, decoder_layers=decoder, heads=heads, weight_bits=1.58, embedding_bits=8
+        encoder_layers=encoder,
+        decoder_layers=decoder,
+        heads=num_kept(part, sum(there), len(there)),
+        weight_bits=1.58,
+        embedding_bits=8,
     )
-    return architecture, model.eval()
+    return architecture, model
 
 
 @pytest.mark.parametrize("ends", [EncoderEnds(vocabulary=30, positions=11), EncoderEnds(vocabulary=7, pooler=False)])
@@ -192,7 +197,7 @@ def test_students_of_encoders_are_the_encoders_of_the_published_space(name):
     """Two ways to the same numbers: blocks as encoders have them, at the ends a classifier besides."""
     config = config_named(name)
     shape = teacher_shape(config)
-    one = StudentArchitecture(encoder_layers=2, decoder_layers=0, heads=4, weight_bits=2, embedding_bits=2)
+    one = StudentArchitecture(encoder_layers=2, decoder_layers=0, heads=8, weight_bits=2, embedding_bits=2)
     other = EncoderArchitecture(layers=2, heads=4, hidden=config.hidden_size, intermediate=config.intermediate_size)
     ends = EncoderEnds(
         vocabulary=config.vocab_size,
@@ -215,5 +220,5 @@ def test_students_of_encoders_are_the_encoders_of_the_published_space(name):
 def test_the_shape_of_a_teacher_needs_no_memory():
     """BART-large's parameters from its configuration alone."""
     config = BartConfig()
-    whole = StudentArchitecture(encoder_layers=12, decoder_layers=12, heads=16, weight_bits=32, embedding_bits=32)
+    whole = StudentArchitecture(encoder_layers=12, decoder_layers=12, heads=576, weight_bits=32, embedding_bits=32)
     assert student_parameters(whole, teacher_shape(config)).total == 406_291_456 == trained(meta_model(config))

@@ -135,7 +135,11 @@ class SearchConfig:
         changes_results=False,
     )
     max_hours: float = option(
-        24.0, "a search whose training would take longer, as estimated, is refused", minimum=0.0, changes_results=False
+        24.0,
+        "a search whose training would take longer is refused; estimated for one trial after the other on the "
+        "processor of the machine that starts the job: workers, their number and their GPUs do not count",
+        minimum=0.0,
+        changes_results=False,
     )
 
     def __post_init__(self) -> None:

@@ -28,7 +28,11 @@ class StudentSpaceConfig:
 
     encoder_layers: list[int] = option(lambda: [6, 3], "depths of the encoder")
     decoder_layers: list[int] = option(lambda: [3, 1], "depths of the decoder; empty for an encoder alone")
-    heads: list[float] = option(lambda: [1.0], "parts of the attention heads that are kept")
+    heads: list[float] = option(
+        lambda: [1.0],
+        "parts of the attention heads that are kept; costs are those of as many, spread evenly over the attentions: "
+        "which ones are kept is known after pruning alone",
+    )
     weight_bits: list[float] = option(lambda: [8, 2], f"bits of linear layers, of {WEIGHT_BITS}")
     embedding_bits: list[float] = option(lambda: [8, 2], f"bits of the token table, of {WEIGHT_BITS}")
     activation_bits: int = option(8, "bits of activations, of all students")

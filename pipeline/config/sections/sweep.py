@@ -155,6 +155,15 @@ class StoppingConfig:
                 "set sweep.stopping.fractions, e.g. [0.25,0.5]",
             )
 
+    def steps(self, num_steps: int) -> set[int]:
+        """Optimiser steps after which students are compared.
+
+        Args:
+            num_steps: of the whole training.
+        """
+        steps = {max(1, round(part * num_steps)) for part in self.fractions}
+        return set() if self.rule == "none" else {step for step in steps if step < num_steps}
+
 
 def check_students(key: str, setting: str, values: list[Any]) -> None:
     """Refuse a list of which one is no such setting of a student.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +34,14 @@ class Assigned:
     Args:
         student: as a sweep trains it.
         size_bytes: of its package.
+        bits: module -> its bits.
         loss: before, and what the modules add, each measured alone.
         gap: what the solver leaves open of the loss.
     """
 
     student: StudentConfig
     size_bytes: int
+    bits: Mapping[str, float]
     loss: float
     gap: float
 
@@ -152,4 +154,5 @@ class BitAssignments:
             recipe={"quantization": {"bits": entries}},
         )
         size = package_bytes(self.model, scheme)
-        return Assigned(student=student, size_bytes=size, loss=self.loss_before + answer.loss, gap=answer.gap)
+        loss = self.loss_before + answer.loss
+        return Assigned(student=student, size_bytes=size, bits=answer.bits, loss=loss, gap=answer.gap)

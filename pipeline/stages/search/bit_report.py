@@ -4,13 +4,77 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline import WRITTEN_BY
 from pipeline.config.build import to_dict
+from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.load import to_yaml
 from pipeline.console.tables import markdown_table
 from pipeline.evaluation.sensitivity import Sensitivity
+from pipeline.report.bits_page import write_bits_report
+from pipeline.report.bits_results import BitsPoint, BitsResults, ModuleBits
+from pipeline.search.mixed_bits import BitChoice
+from pipeline.stages.environment import environment_of
+from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.bit_assignments import MIB, Assigned, BitAssignments
+from pipeline.tracking.lineage import lineage
+
+
+def bits_results(
+    job: OpenedJob[OseSearchJob],
+    assignments: BitAssignments,
+    best: Assigned,
+    document: dict[str, Any],
+    run_id: str,
+) -> BitsResults:
+    """What the page shows.
+
+    Args:
+        job: the job.
+        assignments: of its student.
+        best: the answer.
+        document: what is printed of it.
+        run_id: of the search.
+    """
+    config, mixed, uniform = job.config, job.config.search.mixed, document["uniform"]
+    facts = {
+        "search": document["search"],
+        "task": config.task.name,
+        "model": config.model.name,
+        "recipe": config.recipe.name,
+        "experiment": config.experiment or "",
+        "data": job.task.fingerprint,
+        "student": mixed.depth,
+        "bits offered": ", ".join(f"{count:g}" for count in mixed.bits),
+        "step": str(config.search.steps[-1]),
+        "learns from": "references and teacher" if config.search.distil else "references alone",
+        "run": run_id,
+        "git commit": lineage().get("mlflow.source.git.commit", "unknown"),
+        "written by": WRITTEN_BY,
+        "written": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+    }
+    return BitsResults(
+        title=f"{config.task.name}: {document['search']}, a search for bits module by module",
+        front=[BitsPoint(name=one["name"], size_bytes=one["bytes"], loss=one["error"]) for one in document["front"]],
+        answer=BitsPoint(name=best.student.name, size_bytes=best.size_bytes, loss=best.loss),
+        uniform=uniform and BitsPoint(name=uniform["scheme"], size_bytes=uniform["bytes"], loss=uniform["error"]),
+        budget_bytes=round(mixed.max_mib * MIB),
+        loss_before=assignments.loss_before,
+        words=document["bound"]["words"],
+        modules=[_module_bits(choice, best.bits[choice.name]) for choice in assignments.choices],
+        facts={name: text for name, text in facts.items() if text},
+        environment=environment_of(config.cluster),
+        config=to_yaml(config),
+    )
+
+
+def _module_bits(choice: BitChoice, bits: float) -> ModuleBits:
+    (num_bytes,) = (option.num_bytes for option in choice.options if option.bits == bits)
+    rises = {option.bits: option.loss for option in choice.options}
+    return ModuleBits(modules=choice.modules, bits=bits, num_bytes=num_bytes, rises=rises)
 
 
 def bit_document(name: str, assignments: BitAssignments, budget: int) -> tuple[Assigned, dict[str, Any]]:
@@ -56,9 +120,11 @@ def bit_table(document: dict[str, Any]) -> list[list[str]]:
     return lines
 
 
-def write_bit_report(folder: Path, found: Sequence[Sensitivity], best: Assigned, document: dict[str, Any]) -> Path:
-    """`results.md`, and `sensitivities.csv`: a line a group of modules, by how much the loss rises at which bits."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_bit_report(
+    folder: Path, found: Sequence[Sensitivity], best: Assigned, document: dict[str, Any], results: BitsResults
+) -> Path:
+    """The page with its picture, `results.md`, and `sensitivities.csv`: rises of the loss, a line a group."""
+    write_bits_report(results, folder)
     bits = sorted(found[0].losses)
     with (folder / "sensitivities.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from typing import TYPE_CHECKING
 
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.sections.search import SearchConfig
 from pipeline.models.families import family_of
 from pipeline.stages.search.precheck import searched_students
 from pipeline.stages.sweep.plan.checks import check_students
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+
+# Settings of a search that its kind does not look at.
+UNUSED = {
+    "students": ("models", "mixed"),
+    "models": ("students", "mixed"),
+    "mixed_bits": (
+        *("students", "models", "size", "inference", "eps", "rule", "keep", "measure", "brute_force_points"),
+        *("latency", "num_chosen", "group_size", "max_hours"),
+    ),
+}
+
+log = logging.getLogger(__name__)
+
+
+def say_ignored(search: SearchConfig) -> None:
+    """Name the settings that were set and that the kind of the search, or its rule, does not look at."""
+    usual, ignored = SearchConfig(), []
+    for name in dict.fromkeys((*UNUSED[search.kind], *(() if search.rule == "halving" else ("keep",)))):
+        if (value := getattr(search, name)) != getattr(usual, name):
+            ignored.append(f"search.{name}" if dataclasses.is_dataclass(value) else f"search.{name}={value}")
+    if search.kind == "mixed_bits" and len(search.steps) > 1:
+        ignored.append(f"search.steps={search.steps} but for the last")
+    if ignored:
+        log.warning(f"search.kind={search.kind}, search.rule={search.rule}: ignored: {', '.join(ignored)}")
 
 
 def check_possible(config: OseSearchJob, model_config: PretrainedConfig) -> None:

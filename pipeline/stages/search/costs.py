@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.keys import config_hash
 from pipeline.config.sections.model import ArchitectureConfig
 from pipeline.console.progress import ProgressBar
+from pipeline.export.package import FORMAT
 from pipeline.models.load import read_model_config
 from pipeline.models.teacher_shape import teacher_shape
+from pipeline.pruning.importance import num_kept
 from pipeline.quantization.scheme import scheme_of
 from pipeline.search.cover import Cost
 from pipeline.search.sizes import Operations, Parts
@@ -118,14 +121,18 @@ def _one_layer_shape(job: OpenedJob[OseSearchJob], architecture: ArchitectureCon
 def _student_costs(
     job: OpenedJob[OseSearchJob], point: Point, shape: TeacherShape, tokens: tuple[int, int], size_bytes: int
 ) -> PointCosts:
-    """Of heads that are removed it is not known yet where: every attention loses its part."""
+    """As many heads as a sweep keeps, spread evenly over the attentions as in the package that has its bytes and times.
+
+    Which ones a student loses is decided when it is pruned, by what it has learned.
+    """
     assert point.student is not None
     encoder, decoder = point.student.num_layers
+    heads = shape.num_heads(encoder, decoder or 0)
     scheme = scheme_of(point.student.scheme, job.config.recipe.quantization)
     student = StudentArchitecture(
         encoder_layers=encoder,
         decoder_layers=decoder or 0,
-        heads=max(1, round(point.student.heads * shape.encoder.heads)),
+        heads=num_kept(point.student.heads, sum(heads), len(heads)),
         weight_bits=scheme.weight_bits,
         embedding_bits=scheme.embedding_bits,
     )
@@ -139,11 +146,14 @@ def _student_costs(
 def packed_bytes(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[str, int]:
     """Name of a student -> bytes of its packed weights, to the last one; what was counted once is remembered.
 
+    What another format of packages takes says nothing of this one's.
+
     Raises:
         UserError: as `costs_of` says.
     """
     packages, found = CandidatePackages(job), dict[str, int]()
-    files = {point.name: job.storage.cache / "packed_bytes" / f"{packages.key(point)}.json" for point in points}
+    keys = {point.name: config_hash(FORMAT, packages.key(point)) for point in points}
+    files = {name: job.storage.cache / "packed_bytes" / f"{key}.json" for name, key in keys.items()}
     missing = [point for point in points if not files[point.name].is_file()]
     bar = ProgressBar("bytes of candidates", len(points), done=len(points) - len(missing), shown=bool(missing))
     for number, point in enumerate(missing, 1):

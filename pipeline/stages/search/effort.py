@@ -29,10 +29,10 @@ def tries_all(plan: SearchPlan, search: SearchConfig) -> bool:
 
 
 def check_hours(job: OpenedJob[OseSearchJob], plan: SearchPlan) -> float:
-    """How long the trials take, by the products that this machine makes in a second now.
+    """How long the trials take, by the products that this machine's processor makes in a second now.
 
     Training and validation of all that are asked for, one after the other: no teacher, and nothing is given up on the
-    way.
+    way. Where the workers run is not known before they run, so nothing of them counts; the refusal says so.
 
     Returns:
         hours.
@@ -51,10 +51,12 @@ def check_hours(job: OpenedJob[OseSearchJob], plan: SearchPlan) -> float:
     hours = needed / _operations_a_second() / SECONDS_AN_HOUR if open_trials else 0.0
     if hours > search.max_hours:
         raise UserError(
-            f"a search with {len(open_trials)} trials of {search.steps[-1]} steps, which take about {hours:,.1f} hours "
-            "on a machine like this one",
+            f"a search with {len(open_trials)} trials of {search.steps[-1]} steps, which take about {hours:,.1f} "
+            f"hours one after the other on this machine's processor: the workers (cluster={config.cluster.name}) do "
+            "not count",
             f"search.max_hours={search.max_hours:g}",
-            "raise search.eps, lower search.steps or search.brute_force_points, or raise search.max_hours",
+            "raise search.eps, lower search.steps or search.brute_force_points, or, where workers are faster or many, "
+            "raise search.max_hours",
         )
     return hours
 

@@ -16,7 +16,7 @@ from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.search import measure_scores, mixed_bits, run_trials
 from pipeline.stages.search.answer import Answer, answer_of
-from pipeline.stages.search.checks import check_possible
+from pipeline.stages.search.checks import check_possible, say_ignored
 from pipeline.stages.search.effort import check_hours, num_open, tries_all
 from pipeline.stages.search.latencies import confirmed
 from pipeline.stages.search.plan import SearchPlan, plan_search, without_candidates
@@ -26,6 +26,7 @@ from pipeline.stages.search.results import answer_table, document_of, plan_table
 from pipeline.stages.search.run_trials import Trying
 from pipeline.stages.search.seen import is_open
 from pipeline.stages.search.space import needs_teacher
+from pipeline.stages.search.training_texts import training_tokens
 from pipeline.stages.teacher import fine_tune
 from pipeline.storage.lease import lease
 from pipeline.tracking.run import Run
@@ -42,8 +43,7 @@ def dry_run(config: OseSearchJob) -> dict[str, Any]:
     Returns:
         the document printed by the job.
     """
-    check_search(config)
-    job = open_job(config, check_possible, copies_model=False)
+    job = _opened(config, copies_model=False)
     if config.search.kind == "mixed_bits":
         return {"status": "planned", **mixed_bits.planned(job)}
     plan = plan_search(job, measures=False, needs_times=False)
@@ -64,8 +64,7 @@ def run(config: OseSearchJob) -> dict[str, Any]:
     Returns:
         the document printed by the job: the answer, its bound, the optimum, the front.
     """
-    check_search(config)
-    job = open_job(config, check_possible)
+    job = _opened(config)
     config, search = job.config, job.config.search
     if search.kind == "mixed_bits":
         return mixed_bits.run(job)
@@ -90,7 +89,7 @@ def run(config: OseSearchJob) -> dict[str, Any]:
         run_trials.adopt(trying, plan.trials)
         if search.training_free:
             known = [trial for trial in plan.trials if not is_open(trial, search.steps[-1])]
-            measure_scores.run(job, known, teacher, run_trials.tokens_of(trying))
+            measure_scores.run(job, known, teacher, training_tokens(job, teacher))
         plan, answer = _confirmed(job, plan, _answer(plan, job, tried), measures=True)
         return _finish(job, plan, answer, parent)
 
@@ -106,9 +105,9 @@ def resolve(config: OseSearchJob) -> dict[str, Any]:
     """
     check_search(config)
     alone = replace(config.cluster, launcher="process", num_workers=1, gpus_per_worker=0)
-    job = open_job(with_sections(config, cluster=alone), check_possible, copies_model=False)
+    job = _opened(with_sections(config, cluster=alone), copies_model=False)
     if config.search.kind == "mixed_bits":
-        return mixed_bits.run(job, measures=False)
+        return mixed_bits.resolve(job)
     plan = plan_search(job, measures=False)
     step = job.config.search.steps[-1]
     names = [one.architecture.name for one in plan.candidates]
@@ -126,6 +125,13 @@ def resolve(config: OseSearchJob) -> dict[str, Any]:
     plan, answer = _confirmed(job, plan, _answer(plan, job, tried), measures=False)
     log.info(f"\n{text_table(answer_table(plan, answer, job.config.search))}\n")
     return {"status": "finished", **document_of(plan, answer, job.config)}
+
+
+def _opened(config: OseSearchJob, *, copies_model: bool = True) -> OpenedJob[OseSearchJob]:
+    """The job, of which it is said what it leaves aside."""
+    check_search(config)
+    say_ignored(config.search)
+    return open_job(config, check_possible, copies_model=copies_model)
 
 
 def _answer(plan: SearchPlan, job: OpenedJob[OseSearchJob], tried: list[str]) -> Answer:

@@ -12,13 +12,12 @@ from pipeline.config.errors import UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.search import SearchConfig
-from pipeline.config.sections.search_space import architecture_of
 from pipeline.search.cover import Candidate, Cost, eps_cover, maximum_point, ordered, saving
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.costs import PointCosts, costs_of
 from pipeline.stages.search.latencies import Latencies, latencies_of
-from pipeline.stages.search.space import Point, TrialPlan, plan_trials, points_of, trials_key
-from pipeline.stages.sweep.plan.cohorts import num_steps_of
+from pipeline.stages.search.space import Point, TrialPlan, model_point, plan_trials, points_of, trials_key
+from pipeline.stages.search.training_texts import check_steps
 
 MIB = 2**20
 MAXIMUM = "T"
@@ -91,12 +90,7 @@ def plan_search(job: OpenedJob[OseSearchJob], *, measures: bool = True, needs_ti
     """
     config = job.config
     search, points, named = config.search, points_of(config), _named(config)
-    if search.steps[-1] > (num_steps := num_steps_of(job, config.student)):
-        raise UserError(
-            f"search.steps={search.steps} in a training of {num_steps} steps",
-            f"steps up to {num_steps}: candidates see the first steps of that training",
-            "lower search.steps, or raise student.epochs and student.max_steps",
-        )
+    check_steps(config, job.task.split("train").lengths())
     costs = costs_of(job, [*points, *named])
     timed = _timed(search, points, costs)
     latencies = latencies_of(job, timed, named, costs, measures=measures)
@@ -178,9 +172,9 @@ def _named(config: OseSearchJob) -> list[Point]:
     """Points that are shown beside the answer, T among them where it is an architecture."""
     if config.search.kind != "models":
         return []
-    space, base = config.search.models, config.model.architecture
+    space = config.search.models
     given = {**space.named, **({MAXIMUM: space.maximum} if space.maximum else {})}
-    return [Point(name=name, architecture=architecture_of(values, base)) for name, values in given.items()]
+    return [model_point(name, values, config) for name, values in given.items()]
 
 
 def _maximum(points: Sequence[Point], costs: Mapping[str, Cost]) -> Cost:

@@ -78,7 +78,7 @@ def _check_mixed(config: OseSearchJob) -> None:
         return
     left_aside = {
         "recipe.quantization.bits": config.recipe.quantization.bits,
-        "search.seeds": len(search.seed_list(config.seed)) > 1 and search.seeds,
+        "search.seeds": search.seed_list(config.seed) != [config.seed] and search.seeds,
         "search.learning_rates": search.learning_rates,
         "search.max_ms": search.max_ms,
     }
@@ -87,7 +87,7 @@ def _check_mixed(config: OseSearchJob) -> None:
             mistakes.add(
                 UserError(
                     f"{name}={value} with search.kind=mixed_bits, which would not look at it",
-                    "one student, one seed, one learning rate, search.mixed.bits for every module, no limit of times",
+                    "one student, the job's seed, one learning rate, search.mixed.bits for all modules, no max_ms",
                     f"leave {name} out, or choose another search.kind",
                 )
             )

@@ -6,7 +6,6 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.config.build import to_dict
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.sections.search import SearchConfig
 from pipeline.search.cover import w_coefficient
@@ -122,10 +121,9 @@ def described(plan: SearchPlan, name: str, step: int) -> dict[str, Any]:
     """A point in the document."""
     point = next(one for one in plan.points if one.name == name)
     values, error, latency = plan.values(name), error_of(plan, name, step), plan.latencies.of.get(name)
-    settings = point.student or point.architecture
     return {
         "name": name,
-        "architecture": to_dict(settings),
+        "architecture": point.settings,
         "bytes": int(values["size_bytes"]),
         "parameters": int(values["parameters"]),
         "operations": int(values["operations"]),

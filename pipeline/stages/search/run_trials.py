@@ -21,9 +21,10 @@ from pipeline.stages.runs import open_tracker
 from pipeline.stages.search.groups import TRIALS, Group, Grouping
 from pipeline.stages.search.seen import errors_of, is_open, mean_error, read_seen
 from pipeline.stages.search.space import TrialPlan, needs_teacher
+from pipeline.stages.search.training_texts import training_tokens
 from pipeline.stages.search.trial_run import trial_run
 from pipeline.stages.search.try_candidates import TrialsWork, try_candidates
-from pipeline.stages.sweep.train import prune_heads, pseudo_labels
+from pipeline.stages.sweep.train import prune_heads
 from pipeline.stages.sweep.train.early_stopping import to_stop
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.tracking.tracker import Tracker
@@ -84,6 +85,7 @@ def train_until(trying: Trying, trials: Sequence[TrialPlan], step: int, known: S
         known: these and others that may share checkpoints with them.
 
     Raises:
+        UserError: steps beyond the training on the teacher's texts.
         Exception: the first error of a group that failed as a whole; the others are trained anyway.
     """
     left = [trial for trial in trials if is_open(trial, step)]
@@ -91,6 +93,7 @@ def train_until(trying: Trying, trials: Sequence[TrialPlan], step: int, known: S
     if not left:
         return
     config, tracker = trying.job.config, open_tracker(trying.job.config)
+    tokens = training_tokens(trying.job, trying.teacher)
     errors: list[Exception] = []
 
     def ended(name: str, error: Exception | None) -> None:
@@ -103,10 +106,9 @@ def train_until(trying: Trying, trials: Sequence[TrialPlan], step: int, known: S
     for number, group in enumerate(groups, 1):
         name = f"group {number} of {len(groups)}"
         try:
-            calls[name] = partial(_train, trying, group, step, name, tracker)
-            _prepare(trying, group)
+            _prepare(trying, group, tokens)
+            calls[name] = partial(_train, trying, group, tokens, step, name, tracker)
         except Exception as error:  # the other groups know nothing of it
-            calls.pop(name, None)
             ended(name, error)
     run_side_by_side(calls, config.cluster, ended)
     if errors:
@@ -129,23 +131,14 @@ def adopt(trying: Trying, trials: Sequence[TrialPlan]) -> None:
             tracker.adopt(found, trying.parent_run_id)
 
 
-def tokens_of(trying: Trying) -> Path:
-    """Folder of the split that candidates are trained on: with the teacher's texts where the recipe wants them."""
-    config = trying.job.config
-    if trying.teacher is None or not config.search.distil:
-        return Path(trying.job.task.tokens_folder)
-    return pseudo_labels.run(trying.job, trying.teacher, config.recipe.sequence)
-
-
-def _prepare(trying: Trying, group: Group) -> None:
-    """What comes before training: the texts to learn, the heads to keep."""
-    tokens = tokens_of(trying)
+def _prepare(trying: Trying, group: Group, tokens: Path) -> None:
+    """What comes before training: the heads to keep."""
     for trial in group.trials:
         if trial.student is not None and trying.teacher is not None:
             prune_heads.run(trying.job, trying.teacher, trial.student, tokens)
 
 
-def _train(trying: Trying, group: Group, step: int, name: str, tracker: Tracker) -> None:
+def _train(trying: Trying, group: Group, tokens: Path, step: int, name: str, tracker: Tracker) -> None:
     job, keys = trying.job, [trial.key for trial in group.trials]
     work = TrialsWork(
         config=job.config,
@@ -157,7 +150,7 @@ def _train(trying: Trying, group: Group, step: int, name: str, tracker: Tracker)
         costs={trial.point: trying.costs[trial.point] for trial in group.trials},
         maximum=trying.maximum,
         until=step,
-        training_tokens=tokens_of(trying),
+        training_tokens=tokens,
         checkpoints=group.checkpoints,
         parent_run_id=trying.parent_run_id,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from pipeline.config.build import to_dict
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.model import ArchitectureConfig, ModelConfig
@@ -27,11 +29,19 @@ class Point:
         name: what a person calls it.
         student: of the kind students.
         architecture: of the kind models.
+        has_decoder: whether its architecture's decoder is one; else it is an encoder alone.
     """
 
     name: str
     student: StudentConfig | None = None
     architecture: ArchitectureConfig | None = None
+    has_decoder: bool = True
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides it, as people set it."""
+        settings: dict[str, Any] = to_dict(self.student or self.architecture)
+        return {name: value for name, value in settings.items() if self.has_decoder or name != "decoder_layers"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +73,20 @@ def points_of(config: OseSearchJob) -> list[Point]:
     """The points of the space, as it lists them."""
     search = config.search
     if search.kind == "models":
-        return [
-            Point(name=model_name(values), architecture=architecture_of(values, config.model.architecture))
-            for values in search.models.points()
-        ]
+        return [model_point(model_name(values), values, config) for values in search.models.points()]
     return [Point(name=student.name, student=student) for student in search.students.points()]
+
+
+def model_point(name: str, values: dict[str, int], config: OseSearchJob) -> Point:
+    """A model from scratch as a point.
+
+    Args:
+        name: what a person calls it.
+        values: its architectural parameters; of an encoder alone without a depth of a decoder.
+        config: the job, which says the rest.
+    """
+    architecture = architecture_of(values, config.model.architecture)
+    return Point(name=name, architecture=architecture, has_decoder="decoder_layers" in values)
 
 
 def model_of(job: OpenedJob[OseSearchJob], architecture: ArchitectureConfig) -> ModelConfig:

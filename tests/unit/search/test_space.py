@@ -1,16 +1,11 @@
 """A space holds what can be built, once."""
 
-import itertools
 from dataclasses import replace
 
 import pytest
 
 from pipeline.config.errors import UserError
-from pipeline.search.space import BERT_SPACE, BORT, EncoderArchitecture, EncoderSpace, StudentArchitecture, StudentSpace
-
-STUDENTS = StudentSpace(
-    encoder_layers=(1, 3), decoder_layers=(1, 2), heads=(2, 4), weight_bits=(1, 1.58, 2), embedding_bits=(2, 8)
-)
+from pipeline.search.space import BERT_SPACE, BORT, EncoderArchitecture, EncoderSpace, StudentArchitecture
 
 
 def test_the_published_space_has_300_points():
@@ -19,16 +14,6 @@ def test_the_published_space_has_300_points():
     assert len(points) == len(set(points)) == 300
     assert BORT in points
     assert {point.hidden for point in points if point.heads == 12} == {768}
-
-
-def test_a_space_of_students_is_every_combination():
-    """No student is left out or comes twice."""
-    found = {
-        (one.encoder_layers, one.decoder_layers, one.heads, one.weight_bits, one.embedding_bits)
-        for one in STUDENTS.points()
-    }
-    assert found == set(itertools.product((1, 3), (1, 2), (2, 4), (1, 1.58, 2), (2, 8)))
-    assert len(STUDENTS.points()) == len(found)
 
 
 def test_heads_that_do_not_divide_the_width_are_no_architecture():
@@ -44,14 +29,13 @@ def test_heads_that_divide_no_width_are_an_error_of_the_space():
         replace(BERT_SPACE, heads=(4, 5)).points()
 
 
-@pytest.mark.parametrize("space", [BERT_SPACE, STUDENTS], ids=["encoder", "student"])
 @pytest.mark.parametrize(
     ("values", "message"), [((), "empty space: no value for heads"), ((4, 4), "twice"), ((0, 4), "positive")]
 )
-def test_lists_without_sense_are_errors(space, values, message):
+def test_lists_without_sense_are_errors(values, message):
     """None at all, one twice, one that is no count."""
     with pytest.raises(UserError, match=message):
-        replace(space, heads=values).points()
+        replace(BERT_SPACE, heads=values).points()
 
 
 @pytest.mark.parametrize(
@@ -72,6 +56,6 @@ def test_what_cannot_be_built_is_refused(make):
 
 
 def test_a_student_may_be_an_encoder_alone():
-    """No decoder layers, in a space, too."""
-    space = StudentSpace(encoder_layers=(1, 2), decoder_layers=(0,), heads=(2,), weight_bits=(2,), embedding_bits=(8,))
-    assert [(one.encoder_layers, one.decoder_layers) for one in space.points()] == [(1, 0), (2, 0)]
+    """No decoder layers."""
+    one = StudentArchitecture(encoder_layers=1, decoder_layers=0, heads=2, weight_bits=2, embedding_bits=8)
+    assert one.decoder_layers == 0

@@ -13,6 +13,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.sections.sweep import StoppingConfig
 from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batches import BatchPlan
 from pipeline.export.package import MANIFEST
@@ -38,6 +39,7 @@ from pipeline.tracking.tracker import FoundRun
 from pipeline.training.checkpoint import read_progress
 
 COHORT = "students.json"  # keys of the cohort that a checkpoint folder belongs to
+COMPARISONS = "comparisons.json"  # after which of its steps its students were or will be compared
 
 log = logging.getLogger(__name__)
 
@@ -189,13 +191,28 @@ def _interrupted(
             continue  # those are wanted after all
         if not folder.name.endswith(f"-{config.cluster.layout}"):
             say_other_layouts([folder], config.cluster.layout, f"a cohort of {len(keys)} students")
-        elif former.is_asked_for([requested[key] for key in keys]):
-            cohorts.append([requested.pop(key) for key in keys])
-        else:
+        elif not former.is_asked_for([requested[key] for key in keys]):
             log.warning(
                 f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now"
             )
+        elif not _was_compared(folder, config.sweep.stopping):
+            log.warning(
+                f"a cohort of {len(keys)} students starts afresh: its checkpoint lies behind steps after which "
+                "students are compared now"
+            )
+        else:
+            cohorts.append([requested.pop(key) for key in keys])
     return cohorts
+
+
+def _was_compared(folder: Path, stopping: StoppingConfig) -> bool:
+    """Whether the students of a checkpoint were compared wherever they are now, as far as the checkpoint is."""
+    if stopping.rule == "none":
+        return True
+    if not (record := folder / COMPARISONS).is_file():  # an earlier version wrote none
+        return False
+    known, step = json.loads(record.read_text()), read_progress(folder)["step"]
+    return {due for due in stopping.steps(known["num_steps"]) if due <= step} <= set(known["compared"])
 
 
 class _Former:

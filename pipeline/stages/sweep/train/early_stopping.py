@@ -61,18 +61,12 @@ class EarlyStopping(NoHooks):
     teacher: PreTrainedModel
     num_steps: int
 
-    @property
-    def checks(self) -> set[int]:
-        """Optimiser steps after which students are compared."""
-        stopping = self.config.sweep.stopping
-        steps = {max(1, round(part * self.num_steps)) for part in stopping.fractions}
-        return set() if stopping.rule == "none" else {step for step in steps if step < self.num_steps}
-
     def after_step(self, progress: Progress, losses: dict[str, float]) -> None:
         """See `Hooks.after_step`."""
-        if (step := progress.step) not in self.checks:
+        step, stopping = progress.step, self.config.sweep.stopping
+        if step not in stopping.steps(self.num_steps):
             return
-        stopping, standings = self.config.sweep.stopping, self._standings(step)
+        standings = self._standings(step)
         for plan, learner in zip(self.plans, self.learners, strict=True):
             if reason := _reason(plan, self.plans, standings, stopping, step, self.num_steps):
                 learner.stop(reason)

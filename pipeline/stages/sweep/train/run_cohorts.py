@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,6 +101,8 @@ def _prepare(
     for student in cohort.students:
         prune_heads.run(job, teacher, student, training_tokens)
     checkpoints = plan.folder / "checkpoints" / f"{config_hash(keys)}-{config.cluster.layout}"
+    if not cohort.continues:
+        shutil.rmtree(checkpoints, ignore_errors=True)  # of the same students, who are not to go on from it
     atomic_json(checkpoints / COHORT, keys)
     return CohortWork(
         config=config,
