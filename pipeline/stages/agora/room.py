@@ -65,8 +65,10 @@ def _memory(plan: AgoraPlan, candidates: Sequence[Candidate], lengths: Sequence[
     work = work_of(plan.start_config, depth)
     batches = micro_batches(lengths, first.train, job.config.cluster.num_workers, first.plan.seed)
     validation = job.task.split("validation").lengths()[: job.config.evaluation.max_validation_examples]
+    # What starts from a model of another shape imitates logits alone.
+    compares = plan.start is None and first.plan.compares_attention
     largest = max(
-        pass_bytes(work, batches, work_of(job.model_config)),
+        pass_bytes(work, batches, work_of(job.model_config), compares_attention=compares),
         evaluation_bytes(work, validation, job.config.evaluation.batch_tokens),
     )
     scheme = first.plan.scheme

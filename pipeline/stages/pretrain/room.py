@@ -36,7 +36,8 @@ def check_pretraining_room(job: OpenedJob[PretrainJob], plan: PretrainPlan) -> f
     work, teacher = work_of(plan.model_config), work_of(job.model_config)
     held_out = job.task.split("validation").lengths()[: config.evaluation.max_validation_examples]
     largest = max(
-        pass_bytes(work, batches, teacher), evaluation_bytes(teacher, held_out, config.evaluation.batch_tokens)
+        pass_bytes(work, batches, teacher, compares_attention=config.pretraining.weights.compares_attention),
+        evaluation_bytes(teacher, held_out, config.evaluation.batch_tokens),
     )
     needed = cohort_bytes(students, [False] * len(students), num_parameters(job.model_config), largest, config.cluster)
     room = worker_memory_bytes(config.cluster)
