@@ -81,6 +81,8 @@ _OF_ATTENTION = ("encoder_attention", "decoder_attention", "cross_attention")
 _OF_HIDDEN = ("encoder_hidden", "decoder_hidden", "contrastive")
 # What an encoder alone does not have.
 DECODER_TERMS = ("decoder_attention", "cross_attention", "decoder_hidden", "decoder_relations", "contrastive")
+# What compares layers, which models of other shapes do not have.
+LAYER_TERMS = ("encoder_attention", "encoder_hidden", "encoder_relations", *DECODER_TERMS)
 # What DQ-BART's loss does not know: with reduction=tensor each keeps its default (logits_kind is mse there).
 _TOKEN_ONLY: tuple[str, ...] = ("logits_kind", "attention_kind", "hidden_kind", "encoder_relations")
 _TOKEN_ONLY += ("decoder_relations", "relation_heads", "encoder_relation_layer", "decoder_relation_layer")

@@ -8,12 +8,14 @@ import shutil
 from typing import Any
 
 from pipeline.cluster.ray_train import run_workers
+from pipeline.config.ignored import say_ignored
 from pipeline.config.jobs.bort_pretrain import PretrainJob
 from pipeline.config.load import to_yaml
 from pipeline.console.tables import markdown_table, text_table
 from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.memory import num_parameters
 from pipeline.stages.pretrain.checks import check_possible
+from pipeline.stages.pretrain.ignored import ignored
 from pipeline.stages.pretrain.plan import DISTILLED, PretrainPlan, plan_pretraining, plan_table
 from pipeline.stages.pretrain.precheck import check_pretraining
 from pipeline.stages.pretrain.results import Pretrained, curve_table, result_table
@@ -37,10 +39,7 @@ def dry_run(config: PretrainJob) -> dict[str, Any]:
     Returns:
         the document printed by the job.
     """
-    check_pretraining(config)
-    job = open_job(config, copies_model=False)
-    plan = plan_pretraining(job, copies=False)
-    check_possible(job, plan)
+    job, plan = _open(config, copies=False)
     needed = check_pretraining_room(job, plan)
     log.info(f"\n{text_table(plan_table(plan, job))}\n")
     return {
@@ -61,10 +60,7 @@ def run(config: PretrainJob) -> dict[str, Any]:
     Returns:
         the document printed by the job: where the model lies, how good it is, and how soon it was.
     """
-    check_pretraining(config)
-    job = open_job(config)
-    plan = plan_pretraining(job)
-    check_possible(job, plan)
+    job, plan = _open(config)
     log.info(f"\n{text_table(plan_table(plan, job))}\n")
     if not plan.result.is_file():
         memory_bytes = check_pretraining_room(job, plan)
@@ -77,6 +73,16 @@ def run(config: PretrainJob) -> dict[str, Any]:
     document = _document(plan)
     _finish_runs(job, document)
     return document
+
+
+def _open(config: PretrainJob, *, copies: bool = True) -> tuple[OpenedJob[PretrainJob], PretrainPlan]:
+    """Everything that is checked before anything is trained, and what will be done."""
+    check_pretraining(config)
+    job = open_job(config, copies_model=copies)
+    plan = plan_pretraining(job, copies=copies)
+    check_possible(job, plan)
+    say_ignored(config, ignored(config))
+    return job, plan
 
 
 def _document(plan: PretrainPlan) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pipeline.config.changes import changed
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.model import ArchitectureConfig
-from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig, QuantizationConfig
+from pipeline.config.sections.recipe import DECODER_TERMS, LAYER_TERMS, DistillationConfig, QuantizationConfig
 from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batch import collate
 from pipeline.distillation.objective import DistillationObjective, TaskObjective
@@ -37,7 +37,7 @@ from pipeline.stages.memory import (
     quantizing_bytes,
     work_of,
 )
-from pipeline.stages.sweep.student.objectives import LAYER_TERMS, teacher_pass
+from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.training.engine import TorchEngine
 from pipeline.training.loop import TokenCounts
 

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.config.changes import changed
 from pipeline.config.errors import UserError
-from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig
+from pipeline.config.sections.recipe import DECODER_TERMS, LAYER_TERMS, DistillationConfig
 from pipeline.data.batch import Batch
 from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
@@ -22,9 +22,6 @@ from pipeline.training.loop import Objective
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-# What compares layers, which models of other shapes do not have.
-LAYER_TERMS = ("encoder_attention", "encoder_hidden", "encoder_relations", *DECODER_TERMS)
 
 
 def objective_of(

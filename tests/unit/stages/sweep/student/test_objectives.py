@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pipeline.config.sections.recipe import DistillationConfig, QuantizationConfig
+from pipeline.config.sections.recipe import LAYER_TERMS, DistillationConfig, QuantizationConfig
 from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import DistillationObjective, TaskObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of
 from pipeline.models.student import prepare_student
 from pipeline.quantization.scheme import scheme_of
-from pipeline.stages.sweep.student.objectives import LAYER_TERMS, teacher_pass
+from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.training.loop import TokenCounts
 
 COUNTS = TokenCounts(num_source=30, num_target=20)
