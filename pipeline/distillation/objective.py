@@ -54,18 +54,24 @@ class Signals:
 
 
 def signals_of(
-    forward: Callable[..., Any], batch: Batch, internals: bool = True, recorded: Mapping[str, nn.Module] | None = None
+    forward: Callable[..., Any],
+    batch: Batch,
+    *,
+    attention: bool = True,
+    hidden: bool = True,
+    recorded: Mapping[str, nn.Module] | None = None,
 ) -> Signals:
     """Run a model on a batch.
 
     Args:
         forward: the model, or the forward pass of the engine around it.
         batch: its inputs.
-        internals: whether attention maps and hidden states are wanted.
+        attention: whether attention maps are wanted; unasked for, none of them outlives its layer.
+        hidden: whether hidden states are wanted.
         recorded: modules of the model whose outputs are wanted, too.
     """
     with recorded_outputs(recorded or {}) as outputs:
-        output = forward(**batch.inputs, output_hidden_states=internals, output_attentions=internals)
+        output = forward(**batch.inputs, output_hidden_states=hidden, output_attentions=attention)
     names = SIGNALS if batch.decoder_input_ids is not None else ENCODER_SIGNALS
     internal = {name: getattr(output, of_output) or () for name, of_output in names.items()}
     return Signals(logits=position_logits(output), outputs=outputs, **internal)
@@ -80,7 +86,7 @@ class TaskObjective:
 
     def __call__(self, engine: Engine, batch: Batch, signals: Any, counts: TokenCounts) -> dict[str, Tensor]:
         """See `training.loop.Objective`."""
-        logits = signals_of(engine.forward, batch, internals=False).logits
+        logits = signals_of(engine.forward, batch, attention=False, hidden=False).logits
         total = losses.cross_entropy_sum(logits, batch.labels, self.label_smoothing)
         return {"task_loss": total / counts.num_target}
 
@@ -120,7 +126,13 @@ class DistillationObjective:
     def __call__(self, engine: Engine, batch: Batch, signals: Signals, counts: TokenCounts) -> dict[str, Tensor]:
         """See `training.loop.Objective`."""
         names = (name for relation in self.relations.values() for name in relation.student)
-        student = signals_of(engine.forward, batch, recorded=modules_named(engine.module, names))
+        student = signals_of(
+            engine.forward,
+            batch,
+            attention=self.weights.compares_attention,
+            hidden=self.weights.compares_hidden,
+            recorded=modules_named(engine.module, names),
+        )
         return {
             f"{name}_loss": weight / num_tokens * term()
             for name, (num_tokens, term) in self._terms(student, signals, batch, counts).items()
@@ -172,12 +184,11 @@ class DistillationObjective:
     def _relations(self, side: str, student: Signals, teacher: Signals, mask: Tensor) -> Tensor:
         """The mean over queries, keys and values."""
         relation = self.relations[side]
-        num_heads = self.weights.relation_heads or getattr(teacher, f"{side}_attention")[-1].size(1)
         pairs = [
             (student.outputs[mine], teacher.outputs[theirs])
             for mine, theirs in zip(relation.student, relation.teacher, strict=True)
         ]
-        return torch.stack([relation_kl_sum(mine, theirs, mask, num_heads) for mine, theirs in pairs]).mean()
+        return torch.stack([relation_kl_sum(mine, theirs, mask, relation.num_heads) for mine, theirs in pairs]).mean()
 
     def _contrastive(self, student: Signals, teacher: Signals, mask: Tensor) -> Tensor:
         temperature = self.weights.contrastive_temperature

@@ -11,35 +11,46 @@ from torch import Tensor, nn
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.recipe import DistillationConfig
-from pipeline.quantization.prepare import Sites
+from pipeline.models.student import sites_of
+from pipeline.pruning.heads import count_heads
+from pipeline.quantization.prepare import AttentionSite, Sites
 
 SIDES = ("encoder", "decoder")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relation:
-    """Names of the query, key and value linears of one self-attention of the student and of the teacher."""
+    """Where the relations of one side come from.
+
+    Args:
+        student: names of the query, key and value linears of one self-attention of the student.
+        teacher: the same of the teacher.
+        num_heads: that their outputs are cut into.
+    """
 
     student: tuple[str, str, str]
     teacher: tuple[str, str, str]
+    num_heads: int
 
 
-def relations_of(weights: DistillationConfig, student: Sites, teacher: Sites) -> dict[str, Relation]:
-    """Side -> which linears its relations come from; without the sides whose weight is 0.
+def relations_of(weights: DistillationConfig, student: nn.Module, teacher: nn.Module) -> dict[str, Relation]:
+    """Side -> where its relations come from; without the sides whose weight is 0.
 
     Args:
         weights: the student's losses.
-        student: its sites; its last layer is taken.
-        teacher: the teacher's sites; the layer is a setting.
+        student: the model, before an engine takes it apart; its last layer is taken.
+        teacher: its teacher; the layer is a setting.
     """
-    return {
-        side: Relation(
-            student=_self_attention(student, side, None),
-            teacher=_self_attention(teacher, side, getattr(weights, f"{side}_relation_layer")),
-        )
-        for side in SIDES
-        if getattr(weights, f"{side}_relations") > 0
-    }
+    found, mine, theirs = dict[str, Relation](), sites_of(student), sites_of(teacher)
+    for side in SIDES:
+        if getattr(weights, f"{side}_relations") > 0:
+            site = _self_attention(theirs, side, getattr(weights, f"{side}_relation_layer"))
+            found[side] = Relation(
+                student=_linears(_self_attention(mine, side, None)),
+                teacher=_linears(site),
+                num_heads=weights.relation_heads or count_heads(teacher, site),
+            )
+    return found
 
 
 def check_relations(weights: DistillationConfig, num_layers: Mapping[str, int], width: int) -> None:
@@ -93,7 +104,11 @@ def recorded_outputs(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Ten
         yield outputs
 
 
-def _self_attention(sites: Sites, side: str, layer: int | None) -> tuple[str, str, str]:
-    """Query, key and value linear of a side's self-attention; without a layer, of the last."""
-    found = {site.layer: (site.query, site.key, site.value) for site in sites.attentions if site.kind == side}
+def _self_attention(sites: Sites, side: str, layer: int | None) -> AttentionSite:
+    """A side's self-attention; without a layer, the last."""
+    found = {site.layer: site for site in sites.attentions if site.kind == side}
     return found[max(found) if layer is None else layer]
+
+
+def _linears(site: AttentionSite) -> tuple[str, str, str]:
+    return site.query, site.key, site.value

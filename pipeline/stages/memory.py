@@ -32,6 +32,7 @@ FEATURE_BYTES = 4.5  # of an input or output of a linear layer, with what lies b
 STATE_BYTES = 30.0  # of a component of the residual stream where the layers begin
 LOGIT_BYTES, DISTILLED_LOGIT_BYTES = 12.0, 30.0  # of a logit, with its gradient; with the teacher's
 MAP_BYTES, DISTILLED_MAP_BYTES, TEACHER_MAP_BYTES = 12.0, 24.0, 4.0  # of an attention probability
+PASSING_MAP_BYTES = 8.0  # of one of a teacher's layer, whose maps nobody compares: gone with the next layer
 EVALUATED_LOGIT_BYTES = 12.0  # of a logit in fp32 where nothing is learned: itself, with its bias, its log-probability
 
 
@@ -72,6 +73,7 @@ class Work:
         source_features: inputs and outputs of all linear layers that see every source token.
         target_features: the same of target tokens.
         heads: kind of attention (encoder, decoder, cross) -> heads of all layers.
+        layer_heads: the same of the layer that has most of them.
         width: of the residual stream.
         num_logits: of a target token, or of a classifier's label.
     """
@@ -79,6 +81,7 @@ class Work:
     source_features: int
     target_features: int
     heads: Mapping[str, int]
+    layer_heads: Mapping[str, int]
     width: int
     num_logits: int
 
@@ -105,13 +108,16 @@ def work_of(model_config: PretrainedConfig, num_layers: tuple[int, int] | None =
             source += features
         else:
             target += features
-    heads = {"encoder": 0, "decoder": 0, "cross": 0}
+    heads, layer_heads = (dict.fromkeys(("encoder", "decoder", "cross"), 0) for _ in range(2))
     for site in sites.attentions:
-        heads[site.kind] += count_heads(model, site)
+        number = count_heads(model, site)
+        heads[site.kind] += number
+        layer_heads[site.kind] = max(number, layer_heads[site.kind])
     return Work(
         source_features=source,
         target_features=target,
         heads=heads,
+        layer_heads=layer_heads,
         width=int(model.get_submodule(sites.embeddings[0]).weight.shape[1]),
         num_logits=int(model_config.num_labels if family.lm_head is None else model_config.vocab_size),
     )
@@ -141,26 +147,33 @@ def micro_batches(
     }
 
 
-def pass_bytes(work: Work, batches: Iterable[MicroBatch], teacher: Work | None = None) -> float:
+def pass_bytes(
+    work: Work, batches: Iterable[MicroBatch], teacher: Work | None = None, *, compares_attention: bool = True
+) -> float:
     """The most that one forward and backward pass keeps: activations, attention maps and logits, of both models.
 
     Args:
         work: of the model that is trained.
         batches: which micro-batches there are.
         teacher: of its teacher, whose maps and states lie beside its own; none without.
+        compares_attention: whether the maps of both are compared; else those of the teacher are gone with their layer.
     """
 
     def of(batch: MicroBatch) -> float:
         source, target = batch.num_rows * batch.num_source, batch.num_rows * batch.num_target
-        sides = {"encoder": (source, batch.num_source), "decoder": (target, batch.num_target)}
-        sides["cross"] = (target, batch.num_source)
-        maps, theirs = (
-            sum(queries * keys * one.heads[kind] for kind, (queries, keys) in sides.items()) if one else 0
-            for one in (work, teacher)
-        )
+        sides = {"encoder": source * batch.num_source, "decoder": target * batch.num_target}
+        sides["cross"] = target * batch.num_source
+        maps = sum(sides[kind] * heads for kind, heads in work.heads.items())
         kept = FEATURE_BYTES * (source * work.source_features + target * work.target_features)
         kept += STATE_BYTES * (source + target) * work.width
-        kept += (MAP_BYTES if teacher is None else DISTILLED_MAP_BYTES) * maps + TEACHER_MAP_BYTES * theirs
+        if teacher is None:
+            kept += MAP_BYTES * maps
+        elif compares_attention:
+            kept += DISTILLED_MAP_BYTES * maps
+            kept += TEACHER_MAP_BYTES * sum(sides[kind] * heads for kind, heads in teacher.heads.items())
+        else:
+            kept += MAP_BYTES * maps
+            kept += PASSING_MAP_BYTES * max(sides[kind] * heads for kind, heads in teacher.layer_heads.items())
         kept += 4.0 * work.num_logits * work.width  # a tied table's gradient as the head's, before both are added
         return kept + (LOGIT_BYTES if teacher is None else DISTILLED_LOGIT_BYTES) * target * work.num_logits
 

@@ -112,7 +112,7 @@ def learner(
         calibrate(student, first)
         student.train()
     config = DistillationConfig(**weights)
-    relations = relations_of(config, sites_of(student), sites_of(teacher))
+    relations = relations_of(config, student, teacher)
     objective = DistillationObjective(weights=config, encoder_map=[0, 1], decoder_map=[1], relations=relations)
     if poison_rank is not None:
         objective = Poisoned(objective, poison_rank)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pipeline.config.sections.task import TaskConfig
 from pipeline.data.numbered_tokens import numbered_tokenizer
 from pipeline.export.package import load_package
 from pipeline.models.load import load_teacher
-from pipeline.stages.agora import answers, candidates, final_score, fit_candidates
+from pipeline.stages.agora import answers, candidates, final_score, fit_candidates, room
 from pipeline.stages.agora import job as agora_job
 from pipeline.stages.agora.job import run
 from pipeline.training.engine import TorchEngine
@@ -108,6 +109,32 @@ def test_a_cohort_that_is_killed_while_it_is_finished_goes_on_as_it_was(finished
     code, again, err = agora(tmp_path)
     assert code == 0, err
     assert again["rounds"] == finished[1]["rounds"]
+
+
+@pytest.mark.parametrize("together_first", [True, False])
+def test_a_cohort_goes_on_as_it_was_when_other_memory_is_free(finished, agora, monkeypatch, tmp_path, together_first):
+    """Whether two candidates have become too large for one cohort, or could share one now: no step is done again."""
+    memory_of, step, calls, steps = room._memory, TorchEngine.step, [], []
+    shutil.copytree(finished[0] / "teachers", tmp_path / "teachers")
+
+    def too_large(plan, members, lengths):
+        return memory_of(plan, members, lengths) + 1e15 * (len(members) - 1)
+
+    def counted(*arguments):
+        calls.append(1)
+        if len(calls) in killed:  # of one cohort of two the second step, of two cohorts of one each its second step
+            raise RuntimeError("killed")
+        steps.append(1)
+        return step(*arguments)
+
+    monkeypatch.setattr(TorchEngine, "step", counted)
+    killed = {3} if together_first else {2, 4}
+    for memory, expected in zip((memory_of, too_large)[:: 1 if together_first else -1], (3, 0), strict=True):
+        monkeypatch.setattr(room, "_memory", memory)
+        code, document, err = agora(tmp_path, "agora.max_rounds=1", "student.checkpoint_every_steps=1")
+        assert code == expected, err
+    assert len(steps) == 4  # two of each candidate
+    assert document["rounds"][0]["development"] == finished[1]["rounds"][0]["development"]
 
 
 def test_killed_it_goes_on_to_the_same_end(finished, agora, monkeypatch, tmp_path):

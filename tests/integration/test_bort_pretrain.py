@@ -135,14 +135,47 @@ def test_a_killed_job_continues_to_the_same_result(pretrained, words, tmp_path, 
     assert untimed(document) == untimed(undisturbed) and weights(document) == weights(undisturbed)
 
 
-def test_the_comparison_changes_nothing_of_the_distilled_model(pretrained, words, tmp_path):
-    """Whether another model learns beside it on the same batches or not; both began with the same weights."""
+@pytest.fixture
+def num_steps(monkeypatch):
+    """Counts the optimiser steps of all models from now on."""
+    taken, step = [], TorchEngine.step
+    monkeypatch.setattr(TorchEngine, "step", lambda *arguments: taken.append(1) or step(*arguments))
+    return lambda: len(taken)
+
+
+def test_the_comparison_changes_nothing_of_the_distilled_model(pretrained, words, num_steps, tmp_path):
+    """Whether another model learns beside it, and how often both are looked at; so the key is the same: who compares
+    later trains the other model alone, who compares no more trains nothing.
+    """
     storage, document, _ = pretrained
     shutil.copytree(storage / "teachers", tmp_path / "teachers")
-    single, _ = finished(*words, "pretraining.compare=false", f"storage.path={tmp_path}")
-    assert set(single["folders"]) == {"distilled"}
+    alone = ["pretraining.compare=false", f"storage.path={tmp_path}"]
+    single, _ = finished(*words, *alone, "pretraining.validate_every_steps=5")
+    assert set(single["folders"]) == {"distilled"} and num_steps() == document["num_steps"]
     assert weights(single)["distilled"] == weights(document)["distilled"]
     assert single["steps_to_equal_loss"] == {"distilled": document["num_steps"]}
+    both, err = finished(*words, f"storage.path={tmp_path}")
+    assert num_steps() == 2 * document["num_steps"] and weights(both) == weights(document)
+    assert both["key"] == document["key"] and both["perplexity"] == document["perplexity"]
+    assert "ignored: pretraining.validate_every_steps=4 of the model 'distilled'" in err
+    again, _ = finished(*words, *alone)
+    assert again == both and num_steps() == 2 * document["num_steps"]
+
+
+def test_a_comparison_that_is_given_up_halfway_costs_no_step(pretrained, words, tmp_path, monkeypatch):
+    """The distilled model goes on from the checkpoint of both; wanted after all, the other one begins afresh."""
+    storage, document, _ = pretrained
+    shutil.copytree(storage / "teachers", tmp_path / "teachers")
+    taken, step = [], TorchEngine.step
+    for word, last in (("pretraining.compare=true", 11), ("pretraining.compare=false", 4), (words[0], 1000)):
+        with monkeypatch.context() as patched:
+            kill = killed_at_call(lambda *arguments: taken.append(1) or step(*arguments), last)
+            patched.setattr(TorchEngine, "step", kill)
+            code, out, err = called("bort_pretrain", run, *words, word, f"storage.path={tmp_path}")
+            assert code == (0 if last == 1000 else 3), err
+    final = json.loads(out.splitlines()[-1])
+    assert weights(final) == weights(document) and untimed(final) == untimed(document)
+    assert len(taken) == 10 + 3 + (document["num_steps"] - 6) + document["num_steps"]  # checkpoints after 3 and 6
 
 
 def test_a_teacher_is_used_as_it_is_and_a_start_goes_on(pretrained, words, tmp_path):

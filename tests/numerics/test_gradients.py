@@ -11,7 +11,7 @@ from pipeline.data.batch import IGNORED_LABEL, Batch
 from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of
-from pipeline.models.student import build_student, prepare_student, sites_of
+from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
 from pipeline.training.engine import TorchEngine
 from pipeline.training.loop import Learner, LoopSettings, Progress, TokenCounts, train_cohort
@@ -38,7 +38,7 @@ def learner(tiny_teacher):
         student = build_student(tiny_teacher, *MAPS.values(), dropout).to(tiny_teacher.dtype).train()
         prepare_student(student, scheme_of(scheme, QuantizationConfig()))
         config = DistillationConfig(**weights)
-        relations = relations_of(config, sites_of(student), sites_of(tiny_teacher))
+        relations = relations_of(config, student, tiny_teacher)
         return Learner(
             name=scheme,
             engine=TorchEngine(

@@ -9,7 +9,7 @@ from pipeline.config.sections.recipe import DistillationConfig, QuantizationConf
 from pipeline.config.sections.training import TrainConfig
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of
-from pipeline.models.student import build_student, prepare_student, sites_of
+from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
 from pipeline.training.engine import TorchEngine
 from pipeline.training.loop import TokenCounts
@@ -22,7 +22,7 @@ def test_fifty_steps_take_no_more_memory_than_ten(tiny_teacher, tiny_batch):
     prepare_student(student, scheme_of("2-2-8", QuantizationConfig()))
     engine = TorchEngine(student, adamw(student.parameters(), TrainConfig()), precision="bf16", max_gradient_norm=1.0)
     weights = DistillationConfig(encoder_relations=1.0, decoder_relations=1.0, contrastive=1.0)
-    relations = relations_of(weights, sites_of(student), sites_of(tiny_teacher))
+    relations = relations_of(weights, student, tiny_teacher)
     objective = DistillationObjective(weights=weights, encoder_map=[0, 1], decoder_map=[1], relations=relations)
     recorded = modules_named(tiny_teacher, objective.teacher_modules)
     counts = TokenCounts(num_source=tiny_batch.num_source_tokens, num_target=tiny_batch.num_target_tokens)

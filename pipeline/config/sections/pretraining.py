@@ -73,10 +73,15 @@ class PretrainingConfig:
         None, "heads that queries, keys and values are cut into for relations; none: the teacher's", minimum=1
     )
     compare: bool = option(
-        True, "pre-train the same model without a teacher beside it, on the same batches from the same weights"
+        True,
+        "pre-train the same model without a teacher beside it, on the same batches from the same weights",
+        changes_results=False,
     )
     validate_every_steps: int = option(
-        500, "optimiser steps between validations, whose losses say when two models were equal", minimum=1
+        500,
+        "optimiser steps between validations, whose losses say when two models were equal",
+        minimum=1,
+        changes_results=False,
     )
 
     def __post_init__(self) -> None:

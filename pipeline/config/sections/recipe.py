@@ -77,8 +77,12 @@ class QuantizationConfig:
 
 _LOSSES: tuple[str, ...] = ("task", "logits", "encoder_attention", "decoder_attention", "cross_attention")
 _LOSSES += ("encoder_hidden", "decoder_hidden", "encoder_relations", "decoder_relations", "contrastive")
+_OF_ATTENTION = ("encoder_attention", "decoder_attention", "cross_attention")
+_OF_HIDDEN = ("encoder_hidden", "decoder_hidden", "contrastive")
 # What an encoder alone does not have.
 DECODER_TERMS = ("decoder_attention", "cross_attention", "decoder_hidden", "decoder_relations", "contrastive")
+# What compares layers, which models of other shapes do not have.
+LAYER_TERMS = ("encoder_attention", "encoder_hidden", "encoder_relations", *DECODER_TERMS)
 # What DQ-BART's loss does not know: with reduction=tensor each keeps its default (logits_kind is mse there).
 _TOKEN_ONLY: tuple[str, ...] = ("logits_kind", "attention_kind", "hidden_kind", "encoder_relations")
 _TOKEN_ONLY += ("decoder_relations", "relation_heads", "encoder_relation_layer", "decoder_relation_layer")
@@ -132,6 +136,16 @@ class DistillationConfig:
 
     def __post_init__(self) -> None:
         check_relations(self)
+
+    @property
+    def compares_attention(self) -> bool:
+        """Whether attention maps of both models are needed."""
+        return self.reduction == "tensor" or any(getattr(self, name) > 0 for name in _OF_ATTENTION)
+
+    @property
+    def compares_hidden(self) -> bool:
+        """Whether hidden states of both models are needed."""
+        return self.reduction == "tensor" or any(getattr(self, name) > 0 for name in _OF_HIDDEN)
 
     @relation(*_LOSSES)
     def _something_is_learned(self) -> None:

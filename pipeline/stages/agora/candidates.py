@@ -19,9 +19,10 @@ from pipeline.stages.agora.augmented_split import augmented_split
 from pipeline.stages.agora.fit_candidates import RESULT, Candidate, FitWork, fit_candidates
 from pipeline.stages.agora.plan import AgoraPlan
 from pipeline.stages.agora.points import Points
-from pipeline.stages.agora.room import Cohort, cohorts_of
+from pipeline.stages.agora.room import CANDIDATES, Cohort, cohorts_of, interrupted_cohorts
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.storage.atomic import atomic_json
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class CandidateLearner:
         """The score of every candidate on the development set, between 0 and 1; nan of one that failed."""
         self._added[round_number] = list(added)
         candidates = [self.candidate(round_number, theta) for theta in thetas]
-        missing = [one for one in candidates if not is_done(one)]
+        missing = [one for one in candidates if not one.is_done]
         log.info(
             f"round {round_number}: {len(candidates)} hyper-parameter sets, {len(added)} examples added; "
             f"{len(missing)} candidates to be trained"
@@ -73,13 +74,9 @@ class CandidateLearner:
         tokens = augmented_split(plan, added)
         lengths = datasets.load_from_disk(str(tokens / "train"))
         sizes = list(zip(lengths["source_tokens"][:], lengths["target_tokens"][:], strict=True))
-        interrupted = [
-            cohort
-            for cohort in cohorts_of(plan, candidates, sizes)
-            if self._checkpoints(cohort.candidates).is_dir() and not all(map(is_done, cohort.candidates))
-        ]
+        interrupted = interrupted_cohorts(plan, candidates, sizes, plan.shared_folder / "checkpoints")
         taken = {one.plan.key for cohort in interrupted for one in cohort.candidates}
-        left = [one for one in candidates if one.plan.key not in taken and not is_done(one)]
+        left = [one for one in candidates if one.plan.key not in taken and not one.is_done]
         calls: dict[str, Callable[[], None]] = {}
         for number, cohort in enumerate([*interrupted, *cohorts_of(plan, left, sizes)], 1):
             name = f"round {round_number}, cohort {number}"
@@ -109,11 +106,12 @@ class CandidateLearner:
             start=plan.start,
             candidates=candidates,
             training_tokens=tokens,
-            already_done=frozenset(one.plan.key for one in candidates if is_done(one)),
+            already_done=frozenset(one.plan.key for one in candidates if one.is_done),
             is_contaminated=is_contaminated and config.agora.contaminates,
             checkpoints=self._checkpoints(candidates),
             parent_run_id=self.parent_run_id,
         )
+        atomic_json(work.checkpoints / CANDIDATES, keys)  # who resubmits the job goes on with just these
         try:
             run_workers(
                 fit_candidates,
@@ -127,11 +125,6 @@ class CandidateLearner:
             for key in keys:
                 open_tracker(config).fail_if_running("candidate", key, f"{type(error).__name__}: {error}")
             raise
-
-
-def is_done(candidate: Candidate) -> bool:
-    """Whether its score on the development set is written down, or that it failed."""
-    return (candidate.plan.folder / RESULT).is_file()
 
 
 def score_of(folder: Path) -> float:

@@ -47,6 +47,11 @@ class Candidate:
     plan: StudentPlan
     train: TrainConfig
 
+    @property
+    def is_done(self) -> bool:
+        """Whether its score on the development set is written down, or that it failed."""
+        return (self.plan.folder / RESULT).is_file()
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitWork:

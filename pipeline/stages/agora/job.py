@@ -17,6 +17,7 @@ from pipeline.stages.agora.candidates import CandidateLearner
 from pipeline.stages.agora.checks import check_data, check_possible, say_of_labeller
 from pipeline.stages.agora.final_score import FinalScore, score_finally
 from pipeline.stages.agora.generate import PointGenerator
+from pipeline.stages.agora.ignored import say_useless
 from pipeline.stages.agora.labeller_calls import AskedTeacher
 from pipeline.stages.agora.labels import TeacherLabeller
 from pipeline.stages.agora.plan import AgoraPlan, plan_agora
@@ -41,15 +42,12 @@ def dry_run(config: AgoraJob) -> dict[str, Any]:
     Returns:
         the document printed by the job.
     """
-    check_agora(config)
-    job = open_job(config, check_possible, copies_model=False)
-    check_data(job)
-    plan = plan_agora(job, copies=False)
-    candidate = plan.candidate(0, [])
+    plan = _open(config, copies=False)
+    job = plan.job
     return {
         "status": "planned",
         "agora": plan.key,
-        "candidate": candidate.config.scheme + " " + candidate.config.depth,
+        "candidate": config.agora.candidate.name,
         "thetas": [theta.name for theta in plan.thetas],
         "max_rounds": config.agora.max_rounds,
         "max_trainings": config.agora.max_rounds * len(plan.thetas),
@@ -63,10 +61,8 @@ def run(config: AgoraJob) -> dict[str, Any]:
     Returns:
         the document printed by the job.
     """
-    check_agora(config)
-    job = open_job(config, check_possible)
-    check_data(job)
-    plan = plan_agora(job)
+    plan = _open(config)
+    job = plan.job
     teacher = fine_tune.run(job.config, job.storage, job.task)
     say_of_labeller(teacher, job.config)
     with lease(plan.shared_folder, f"agora {plan.base_key}"), _start_run(plan, teacher.run_id or "") as parent:
@@ -80,6 +76,15 @@ def run(config: AgoraJob) -> dict[str, Any]:
             best = learner.candidate(result.best.round_number, result.best.theta).plan
             final = score_finally(plan, best)
         return _finish(plan, asked, result, final, labeller.num_labelled, parent)
+
+
+def _open(config: AgoraJob, *, copies: bool = True) -> AgoraPlan:
+    """Everything that is checked before anything is trained, and what will be done."""
+    check_agora(config)
+    job = open_job(config, check_possible, copies_model=copies)
+    check_data(job)
+    say_useless(config)
+    return plan_agora(job, copies=copies)
 
 
 def _loop(plan: AgoraPlan, learner: CandidateLearner, labeller: TeacherLabeller, parent_run_id: str) -> AgoraResult:

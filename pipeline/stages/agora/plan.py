@@ -78,12 +78,13 @@ class AgoraPlan:
     def candidate(self, theta: int, added: Sequence[TextExample]) -> StudentPlan:
         """The candidate of a hyper-parameter set that learns from the training split and what was added to it."""
         chosen, config = self.thetas[theta], self.job.config
-        settings = (decisions(config.agora.candidate), decisions(chosen.train), chosen.seed)
+        given = config.agora.candidate
+        settings = (decisions(given), decisions(chosen.train), chosen.seed)
         leaks = config.agora.contaminates and bool(added)  # what a run is marked with
         key = config_hash(self.base_key, settings, digest_of(added), leaks)
         return plan_student(
             with_training(config, chosen.train),
-            replace(config.agora.candidate, label=chosen.name),
+            replace(given, label=" ".join(filter(None, (given.label, chosen.name)))),
             self.maps,
             key=key,
             seed=chosen.seed,

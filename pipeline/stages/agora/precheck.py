@@ -9,7 +9,7 @@ from pipeline.config.jobs.agora_finetune import AgoraJob
 from pipeline.config.objectives import OBJECTIVES
 from pipeline.models.starting_point import local_folder
 from pipeline.stages.precheck import check_model, check_surroundings
-from pipeline.stages.sweep.precheck import check_student
+from pipeline.stages.sweep.precheck import check_other_shape, check_student
 
 
 def check_agora(config: AgoraJob, mistakes: Mistakes | None = None) -> None:
@@ -48,8 +48,9 @@ def check_agora(config: AgoraJob, mistakes: Mistakes | None = None) -> None:
 
 def _check_candidate(config: AgoraJob) -> None:
     """Refuse what of a student a candidate has no use for."""
-    candidate, recipe, mistakes = config.agora.candidate, config.recipe, Mistakes()
-    sequence = candidate.recipe_under(recipe).sequence.kind
+    candidate, mistakes = config.agora.candidate, Mistakes()
+    recipe = candidate.recipe_under(config.recipe)
+    sequence = recipe.sequence.kind
     if candidate.heads != 1:
         mistakes.add(
             UserError(
@@ -82,14 +83,9 @@ def _check_candidate(config: AgoraJob) -> None:
                 "leave sequence out of agora.candidate.recipe",
             )
         )
-    if config.agora.start and candidate.distil and recipe.distillation.reduction == "tensor":
-        mistakes.add(
-            UserError(
-                "agora.start with recipe.distillation.reduction=tensor",
-                "token; the published losses compare layers, which a model of another shape does not have",
-                "set recipe=best, or agora.candidate.distil=false",
-            )
-        )
+    if config.agora.start and candidate.distil:
+        with mistakes.noted():
+            check_other_shape("agora.start", recipe.distillation, "agora.candidate.distil=false")
     mistakes.tell()
 
 

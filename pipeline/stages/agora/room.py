@@ -1,9 +1,12 @@
-"""Which candidates of a round are trained together: those that share batches, as many as memory holds."""
+"""Which candidates of a round are trained together: interrupted ones as they were, others as many as memory holds."""
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.cluster.room import GIB, worker_memory_bytes
 from pipeline.config.errors import UserError
@@ -18,6 +21,11 @@ from pipeline.stages.memory import (
     pass_bytes,
     work_of,
 )
+from pipeline.stages.training import say_other_layouts
+
+CANDIDATES = "candidates.json"  # keys of the cohort that a checkpoint folder belongs to
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +34,37 @@ class Cohort:
 
     candidates: list[Candidate]
     memory_bytes: float
+
+
+def interrupted_cohorts(
+    plan: AgoraPlan, candidates: Sequence[Candidate], lengths: Sequence[tuple[int, int]], checkpoints: Path
+) -> list[Cohort]:
+    """Cohorts with a checkpoint of this layout, as they were, however much memory is free now.
+
+    Args:
+        plan: says which models.
+        candidates: of a round.
+        lengths: source and target tokens of the examples that they learn from.
+        checkpoints: where checkpoints lie, a folder for every cohort.
+    """
+    requested, found, cluster = {one.plan.key: one for one in candidates}, list[Cohort](), plan.job.config.cluster
+    left = [record for record in sorted(checkpoints.glob(f"*/{CANDIDATES}")) if (record.parent / "latest").is_file()]
+    left.sort(key=lambda record: not record.parent.name.endswith(f"-{cluster.layout}"))
+    for record in left:
+        keys, given = json.loads(record.read_text()), cluster.worker_memory_gib
+        if not set(keys) <= set(requested) or all(requested[key].is_done for key in keys):
+            continue
+        cohort = _cohort(plan, [requested[key] for key in keys], lengths)
+        if not record.parent.name.endswith(f"-{cluster.layout}"):
+            say_other_layouts([record.parent], cluster.layout, f"a cohort of {len(keys)} candidates")
+        elif len(keys) > 1 and given is not None and cohort.memory_bytes > given * GIB:
+            log.warning(
+                f"a cohort of {len(keys)} candidates starts afresh as smaller ones: cluster.worker_memory_gib={given:g}"
+            )
+        else:
+            found.append(cohort)
+            requested = {key: one for key, one in requested.items() if key not in keys}
+    return found
 
 
 def cohorts_of(plan: AgoraPlan, candidates: Sequence[Candidate], lengths: Sequence[tuple[int, int]]) -> list[Cohort]:
@@ -53,9 +92,12 @@ def cohorts_of(plan: AgoraPlan, candidates: Sequence[Candidate], lengths: Sequen
                 "lower student.micro_batch_tokens, use more ZeRO or larger nodes, or a smaller candidate",
             )
         for first in range(0, len(group), most):
-            members = group[first : first + most]
-            cohorts.append(Cohort(candidates=members, memory_bytes=_memory(plan, members, lengths)))
+            cohorts.append(_cohort(plan, group[first : first + most], lengths))
     return cohorts
+
+
+def _cohort(plan: AgoraPlan, members: Sequence[Candidate], lengths: Sequence[tuple[int, int]]) -> Cohort:
+    return Cohort(candidates=list(members), memory_bytes=_memory(plan, members, lengths))
 
 
 def _memory(plan: AgoraPlan, candidates: Sequence[Candidate], lengths: Sequence[tuple[int, int]]) -> float:
@@ -65,8 +107,10 @@ def _memory(plan: AgoraPlan, candidates: Sequence[Candidate], lengths: Sequence[
     work = work_of(plan.start_config, depth)
     batches = micro_batches(lengths, first.train, job.config.cluster.num_workers, first.plan.seed)
     validation = job.task.split("validation").lengths()[: job.config.evaluation.max_validation_examples]
+    # What starts from a model of another shape imitates logits alone.
+    compares = plan.start is None and first.plan.compares_attention
     largest = max(
-        pass_bytes(work, batches, work_of(job.model_config)),
+        pass_bytes(work, batches, work_of(job.model_config), compares_attention=compares),
         evaluation_bytes(work, validation, job.config.evaluation.batch_tokens),
     )
     scheme = first.plan.scheme

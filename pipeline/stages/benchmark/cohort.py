@@ -140,7 +140,10 @@ def _check_memory(
         num_rows=settings.batch_examples, num_source=settings.source_tokens, num_target=settings.target_tokens
     )
     encoder, decoder = (int(layers) for layers in depth.split("-"))
-    largest = pass_bytes(work_of(model_config, (encoder, decoder)), [step], work_of(model_config))
+    compares = config.recipe.distillation.compares_attention
+    largest = pass_bytes(
+        work_of(model_config, (encoder, decoder)), [step], work_of(model_config), compares_attention=compares
+    )
     needed = cohort_bytes(students, quantized, num_parameters(model_config), largest, config.cluster)
     free = worker_memory_bytes(config.cluster)
     if needed > free:

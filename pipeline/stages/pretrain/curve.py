@@ -66,6 +66,11 @@ class Curve:
             atomic_json(self.file, [asdict(one) for one in self.points])
 
 
+def looked_at(num_steps: int, every: int) -> list[int]:
+    """The steps after which a model is looked at: every so many of them, and the last."""
+    return sorted({*range(every, num_steps + 1, every), num_steps})
+
+
 def first_at(points: Sequence[Point], loss: float) -> Point | None:
     """The first point whose loss is no higher than that; none if none is.
 

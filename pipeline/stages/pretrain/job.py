@@ -8,17 +8,21 @@ import shutil
 from typing import Any
 
 from pipeline.cluster.ray_train import run_workers
+from pipeline.config.ignored import say_ignored
 from pipeline.config.jobs.bort_pretrain import PretrainJob
 from pipeline.config.load import to_yaml
 from pipeline.console.tables import markdown_table, text_table
 from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.memory import num_parameters
 from pipeline.stages.pretrain.checks import check_possible
-from pipeline.stages.pretrain.plan import DISTILLED, PretrainPlan, plan_pretraining, plan_table
+from pipeline.stages.pretrain.cohorts import CHECKPOINTS, Cohort, cohorts_of
+from pipeline.stages.pretrain.curve import Curve, looked_at
+from pipeline.stages.pretrain.ignored import ignored
+from pipeline.stages.pretrain.plan import ALONE, DISTILLED, PretrainPlan, plan_pretraining, plan_table
 from pipeline.stages.pretrain.precheck import check_pretraining
-from pipeline.stages.pretrain.results import Pretrained, curve_table, result_table
+from pipeline.stages.pretrain.results import CURVE, Pretrained, curve_table, result_table
 from pipeline.stages.pretrain.room import check_pretraining_room
-from pipeline.stages.pretrain.worker import CHECKPOINTS, PretrainWork, pretrain_models
+from pipeline.stages.pretrain.worker import PretrainWork, pretrain_models
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.teacher import fine_tune
 from pipeline.stages.teacher.fine_tune import TeacherResult
@@ -37,12 +41,9 @@ def dry_run(config: PretrainJob) -> dict[str, Any]:
     Returns:
         the document printed by the job.
     """
-    check_pretraining(config)
-    job = open_job(config, copies_model=False)
-    plan = plan_pretraining(job, copies=False)
-    check_possible(job, plan)
-    needed = check_pretraining_room(job, plan)
-    log.info(f"\n{text_table(plan_table(plan, job))}\n")
+    job, plan = _open(config, copies=False)
+    cohorts = _announced(job, plan)
+    needed = check_pretraining_room(job, plan, cohorts) if cohorts else 0
     return {
         "status": "planned",
         "key": plan.key,
@@ -51,7 +52,7 @@ def dry_run(config: PretrainJob) -> dict[str, Any]:
         "num_parameters": plan.num_parameters,
         "num_steps": plan.num_steps,
         "worker_bytes": int(needed),
-        "is_finished": plan.result.is_file(),
+        "is_finished": not plan.left,
     }
 
 
@@ -61,22 +62,50 @@ def run(config: PretrainJob) -> dict[str, Any]:
     Returns:
         the document printed by the job: where the model lies, how good it is, and how soon it was.
     """
-    check_pretraining(config)
-    job = open_job(config)
-    plan = plan_pretraining(job)
-    check_possible(job, plan)
-    log.info(f"\n{text_table(plan_table(plan, job))}\n")
-    if not plan.result.is_file():
-        memory_bytes = check_pretraining_room(job, plan)
+    job, plan = _open(config)
+    cohorts = _announced(job, plan)
+    _say_other_looks(job.config, plan)
+    if plan.left:
+        memory_bytes = check_pretraining_room(job, plan, cohorts)
         teacher = fine_tune.run(job.config, job.storage, job.task)
         with lease(plan.folder, f"pre-training {plan.key}", wait=True):
-            if not plan.result.is_file():  # else the one waited for has finished it
+            if plan.left:  # else the one waited for has finished it
                 _pretrain(job, plan, teacher, memory_bytes)
                 return _document(plan)
     log.info(f"pre-training {plan.key}: found finished in {plan.folder}")
     document = _document(plan)
     _finish_runs(job, document)
     return document
+
+
+def _open(config: PretrainJob, *, copies: bool = True) -> tuple[OpenedJob[PretrainJob], PretrainPlan]:
+    """Everything that is checked before anything is trained, and what will be done."""
+    check_pretraining(config)
+    job = open_job(config, copies_model=copies)
+    plan = plan_pretraining(job, copies=copies)
+    check_possible(job, plan)
+    say_ignored(config, ignored(config))
+    return job, plan
+
+
+def _announced(job: OpenedJob[PretrainJob], plan: PretrainPlan) -> list[Cohort]:
+    """What is left to be trained, as people are told."""
+    cohorts = cohorts_of(plan, job.config.cluster.layout)
+    going_on = {model.name for cohort in cohorts if cohort.continues for model in cohort.trained}
+    log.info(f"\n{text_table(plan_table(plan, job, going_on))}\n")
+    return cohorts
+
+
+def _say_other_looks(config: PretrainJob, plan: PretrainPlan) -> None:
+    """Warn of models that are finished and were looked at after other steps than those that are asked for now."""
+    asked = config.pretraining.validate_every_steps
+    for name in plan.done:
+        steps = [point.step for point in Curve(plan.one(name).folder / CURVE).validated]
+        if steps != looked_at(plan.num_steps, asked):
+            log.warning(
+                f"ignored: pretraining.validate_every_steps={asked} of the model '{name}', which is finished: it was "
+                f"looked at {len(steps)} times, first after {steps[0]} steps"
+            )
 
 
 def _document(plan: PretrainPlan) -> dict[str, Any]:
@@ -97,34 +126,36 @@ def _pretrain(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherR
     say_other_layouts((plan.folder / CHECKPOINTS).glob("*"), config.cluster.layout, f"pre-training {plan.key}")
     with _start_run(job, plan, teacher) as parent:
         assert parent.run_id is not None
-        work = PretrainWork(
-            config=config,
-            task=job.task,
-            teacher_result=teacher,
-            start=plan.model,
-            models=plan.models,
-            folder=plan.folder,
-            parent_run_id=parent.run_id,
-        )
-        try:
-            run_workers(
-                pretrain_models,
-                work,
-                config.cluster,
-                name=f"pretraining-{plan.key}",
-                storage_path=job.storage.root / "ray",
-                memory_bytes=memory_bytes,
+        for cohort in cohorts_of(plan, config.cluster.layout):
+            work = PretrainWork(
+                config=config,
+                task=job.task,
+                teacher_result=teacher,
+                start=plan.model,
+                cohort=cohort,
+                folder=plan.folder,
+                parent_run_id=parent.run_id,
             )
-        except BaseException as error:  # a worker that was killed could not say so itself
-            for model in plan.models:
-                open_tracker(config).fail_if_running("pretrained", model.key, f"{type(error).__name__}: {error}")
-            raise
+            try:
+                run_workers(
+                    pretrain_models,
+                    work,
+                    config.cluster,
+                    name=f"pretraining-{plan.key}",
+                    storage_path=job.storage.root / "ray",
+                    memory_bytes=memory_bytes,
+                )
+            except BaseException as error:  # a worker that was killed could not say so itself
+                for model in cohort.trained:
+                    open_tracker(config).fail_if_running("pretrained", model.key, f"{type(error).__name__}: {error}")
+                raise
         _finish(job, plan, teacher, parent)
 
 
 def _finish(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherResult, parent: Run) -> None:
-    """Report, run and document; the last is what says that all is done."""
-    names = [model.name for model in plan.models]
+    """Report, run and document of all models that are done; the last is what says so."""
+    wanted = {*plan.done, *(model.name for model in plan.models)}
+    names = [name for name in (DISTILLED, ALONE) if name in wanted]
     done = Pretrained.read(plan.folder, names, num_parameters(job.model_config), teacher.size_bytes)
     report = plan.folder / "report.md"
     atomic_text(report, _report(job, plan, done))
@@ -159,9 +190,9 @@ def _report(job: OpenedJob[PretrainJob], plan: PretrainPlan, done: Pretrained) -
         f"Task {config.task.name}, data {job.task.fingerprint}, seed {config.seed}, {plan.num_steps} steps. Scores are "
         f"those of hidden tokens of split '{split}', which are the same for all.",
         markdown_table(result_table(done)),
-        f"Equal loss is {equal.loss:.4f} on the validation split, which the weaker model has at its end; looked at "
-        f"every {config.pretraining.validate_every_steps} steps. The teacher's passes count among the seconds of the "
-        "model that learns from it; its own training does not.",
+        f"Equal loss is {equal.loss:.4f} on the validation split, which the weaker model has at its end, looked at "
+        "after the steps below. The teacher's passes count among the seconds of the model that learns from it; its own "
+        "training does not.",
         markdown_table(curve_table(done)),
     ]
     return "\n\n".join(parts) + "\n"

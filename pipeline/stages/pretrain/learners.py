@@ -15,7 +15,6 @@ from pipeline.distillation.objective import DistillationObjective, TaskObjective
 from pipeline.distillation.recording import relations_of
 from pipeline.models.families import family_of
 from pipeline.models.load import load_teacher, set_dropout
-from pipeline.models.student import sites_of
 from pipeline.stages.pretrain.plan import ModelPlan
 from pipeline.stages.training import make_engine
 from pipeline.tracking.run import Run
@@ -98,6 +97,6 @@ def objective_of(config: PretrainJob, student: PreTrainedModel, teacher: PreTrai
         weights=weights,
         encoder_map=layer_map(num_teacher, num_student) if weights.encoder_hidden else [],
         decoder_map=[],
-        relations=relations_of(weights, sites_of(student), sites_of(teacher)),
+        relations=relations_of(weights, student, teacher),
         label_smoothing=config.student.label_smoothing,
     )

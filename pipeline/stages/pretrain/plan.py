@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,9 @@ from pipeline.models.starting_point import local_folder
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.memory import num_parameters
 from pipeline.stages.prepare_data import kept_model
+from pipeline.stages.pretrain.ignored import ignored
 from pipeline.stages.pretrain.precheck import small_model
+from pipeline.stages.pretrain.results import RESULT
 from pipeline.stages.teacher.fine_tune import teacher_key
 from pipeline.stages.training import num_training_steps, training_batches
 
@@ -50,11 +54,11 @@ class PretrainPlan:
     """A pre-training.
 
     Args:
-        key: its name: everything that decides weights, scores and what is compared.
+        key: its name: everything that decides weights and scores, whoever is compared with whom and looked at when.
         folder: of its results.
         model: the small model before its first step.
         model_config: its configuration.
-        models: who is trained, on the same batches and from the same weights.
+        models: who is wanted, trained on the same batches and from the same weights.
         num_steps: optimiser steps.
     """
 
@@ -67,8 +71,23 @@ class PretrainPlan:
 
     @property
     def result(self) -> Path:
-        """The file that is there when all is done."""
-        return self.folder / "result.json"
+        """The file of the document about all that is done."""
+        return self.folder / RESULT
+
+    @property
+    def done(self) -> list[str]:
+        """Names of the models that it is about, whether they are wanted now or were so before."""
+        return list(json.loads(self.result.read_text())["folders"]) if self.result.is_file() else []
+
+    @property
+    def left(self) -> list[str]:
+        """Names of wanted models that it is not about yet."""
+        done = self.done
+        return [model.name for model in self.models if model.name not in done]
+
+    def one(self, name: str) -> ModelPlan:
+        """A model by its name, wanted or not."""
+        return ModelPlan(name=name, key=f"{self.key}-{name}", folder=self.folder / name)
 
     @property
     def num_parameters(self) -> int:
@@ -93,31 +112,37 @@ def plan_pretraining(job: OpenedJob[PretrainJob], *, copies: bool = True) -> Pre
         if folder is not None:
             kept, digest = kept_model(folder, job.storage, copies=copies)
             model, start = replace(model, name=folder.name, pretrained=str(kept)), f"folder:{digest}"
-    tokenizer = task.tokenizer()
+    tokenizer, useless = task.tokenizer(), [name.partition(".")[2] for name in ignored(config)]
     key = config_hash(
         teacher_key(config, task),
         {"start": start, "family": model.family},
-        decisions(config.pretraining, without=["start", "family", *(["architecture"] if model.pretrained else [])]),
+        decisions(config.pretraining, without=["start", "family", *useless]),
         decisions(config.student),
     )
-    folder = job.storage.pretraining(key)
     names = [DISTILLED, ALONE] if config.pretraining.compare else [DISTILLED]
     batches = training_batches(
         task.split("train"), config.student, config, tokenizer, job.model_config, config.seed, sharded=False
     )
-    return PretrainPlan(
+    plan = PretrainPlan(
         key=key,
-        folder=folder,
+        folder=job.storage.pretraining(key),
         model=model,
         model_config=teacher_config(model, tokenizer, config.task),
-        models=[ModelPlan(name=name, key=f"{key}-{name}", folder=folder / name) for name in names],
+        models=[],
         num_steps=num_training_steps(batches, config.student),
     )
+    return replace(plan, models=[plan.one(name) for name in names])
 
 
-def plan_table(plan: PretrainPlan, job: OpenedJob[PretrainJob]) -> list[list[str]]:
-    """What is announced: the teacher and who learns, their parameters, their losses."""
-    of, is_done = job.config.pretraining, plan.result.is_file()
+def plan_table(plan: PretrainPlan, job: OpenedJob[PretrainJob], going_on: Collection[str]) -> list[list[str]]:
+    """What is announced: the teacher and who learns, their parameters, their losses.
+
+    Args:
+        plan: the plan.
+        job: the job.
+        going_on: names of models that continue from a checkpoint.
+    """
+    of = job.config.pretraining
     weights = {"CE": of.task, f"KL at T={of.temperature:g}": of.logits, "hidden": of.hidden, "relations": of.relations}
     losses = {
         DISTILLED: " + ".join(f"{weight:g} {name}" for name, weight in weights.items() if weight),
@@ -126,7 +151,7 @@ def plan_table(plan: PretrainPlan, job: OpenedJob[PretrainJob]) -> list[list[str
     lines = [["model", "shape", "parameters", "losses", "steps", "state"]]
     lines.append(["teacher", job.config.model.name, f"{num_parameters(job.model_config):,}", "-", "-", "-"])
     for one in plan.models:
-        state = "finished" if is_done else "to be trained"
+        state = "finished" if one.name in plan.done else "continues" if one.name in going_on else "to be trained"
         number = f"{plan.num_parameters:,}"
         lines.append([one.name, plan.model.name, number, losses[one.name], str(plan.num_steps), state])
     return lines

@@ -18,6 +18,7 @@ from pipeline.export.package import file_bytes
 from pipeline.models.load import load_model
 from pipeline.stages.evaluate import evaluation_examples, target_scores, validate
 from pipeline.stages.prepare_data import PreparedTask
+from pipeline.stages.pretrain.cohorts import Cohort
 from pipeline.stages.pretrain.curve import Curve, Point
 from pipeline.stages.pretrain.learners import SmallModel, small_learner
 from pipeline.stages.pretrain.plan import ModelPlan
@@ -27,7 +28,7 @@ from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import num_training_steps, train_with_checkpoints, training_batches, worker_device
 from pipeline.storage.atomic import atomic_folder, atomic_json
-from pipeline.tracking.run import Run
+from pipeline.tracking.run import NoOpRun, Run
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.collective import barrier, rank
 from pipeline.training.loop import NoHooks, Progress
@@ -35,8 +36,6 @@ from pipeline.training.stopwatch import TEACHER, Stopwatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-CHECKPOINTS = "checkpoints"
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +49,8 @@ class PretrainWork:
         task: its data.
         teacher_result: the teacher.
         start: the small model before its first step.
-        models: who is trained.
-        folder: of checkpoints, and of the teacher's scores.
+        cohort: who is trained.
+        folder: of the teacher's scores.
         parent_run_id: run of the pre-training.
     """
 
@@ -59,7 +58,7 @@ class PretrainWork:
     task: PreparedTask
     teacher_result: TeacherResult
     start: ModelConfig
-    models: list[ModelPlan]
+    cohort: Cohort
     folder: Path
     parent_run_id: str
 
@@ -72,11 +71,15 @@ def pretrain_models(work: PretrainWork) -> None:
     batches = training_batches(task.split("train"), train, config, tokenizer, teacher.config, config.seed)
     num_steps, stopwatch = num_training_steps(batches, train), Stopwatch(device)
     with ExitStack() as stack:
-        runs = [stack.enter_context(_start_run(plan, work)) for plan in work.models]
+        plans, waiting = work.cohort.models, work.cohort.waiting
+        runs = [stack.enter_context(_start_run(plan, work)) for plan in plans]
         models = [
             small_learner(plan, work.start, teacher, tokenizer, config, num_steps=num_steps, run=run, device=device)
-            for plan, run in zip(work.models, runs, strict=True)
+            for plan, run in zip(plans, runs, strict=True)
         ]
+        for model in models:
+            if model.plan.name in waiting:
+                model.learner.stop("takes part no more")
         learners = [model.learner for model in models]
         looks = _Looks(work=work, models=models, stopwatch=stopwatch, num_steps=num_steps)
         train_with_checkpoints(
@@ -85,7 +88,7 @@ def pretrain_models(work: PretrainWork) -> None:
             num_steps,
             train,
             stage="pre-training",
-            folder=work.folder / CHECKPOINTS / config.cluster.layout,
+            folder=work.cohort.checkpoints,
             device=device,
             teacher_pass=teacher_pass(teacher, [one.objective for one in learners], config.cluster.precision),
             hooks=looks,
@@ -95,7 +98,8 @@ def pretrain_models(work: PretrainWork) -> None:
             if learner.failure is not None:
                 given = f"the model '{learner.name}' diverged: {learner.failure}"
                 raise UserError(given, "finite losses", "lower student.learning_rate")
-        _finish(work, models, looks, teacher, num_source_tokens(batches.plan, num_steps))
+        trained = [model for model in models if model.plan.name not in waiting]
+        _finish(work, trained, looks, teacher, num_source_tokens(batches.plan, num_steps))
 
 
 def _finish(
@@ -193,7 +197,10 @@ def _held_out(model: PreTrainedModel, work: PretrainWork) -> HeldOut:
 
 
 def _start_run(plan: ModelPlan, work: PretrainWork) -> Run:
+    """The run of a model; nothing is written of one that takes part no more."""
     config = work.config
+    if plan.name in work.cohort.waiting:
+        return NoOpRun()
     spec = RunSpec(
         name=f"{work.start.name} {plan.name}",
         key=plan.key,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.sections.recipe import LAYER_TERMS
 from pipeline.config.sections.search import SearchConfig
 from pipeline.models.families import family_of
 from pipeline.stages.search.precheck import searched_students
-from pipeline.stages.sweep.plan.checks import check_students
+from pipeline.stages.sweep.plan.checks import check_students, say_without_terms
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -50,6 +51,9 @@ def check_possible(config: OseSearchJob, model_config: PretrainedConfig) -> None
     """
     if config.search.kind == "models":
         _check_layers(config, model_config)
+        if config.search.distil:
+            why = "models of another shape imitate logits alone"
+            say_without_terms("search.kind=models", config.recipe.distillation, LAYER_TERMS, why)
         return
     check_students(config, searched_students(config), model_config)
 

@@ -161,9 +161,10 @@ class Grouping:
         shapes = [self._shape(trial) for trial in trials]
         schemes = [trial.student.scheme if trial.student is not None else None for trial in trials]
         quantized = [s is not None and min(s.weight_bits, s.embedding_bits) < NOT_QUANTIZED for s in schemes]
+        compares = any(trial.student is not None and trial.student.compares_attention for trial in trials)
         largest = max(
             max(
-                pass_bytes(work, self.batches, self.work_of_teacher),
+                pass_bytes(work, self.batches, self.work_of_teacher, compares_attention=compares),
                 evaluation_bytes(work, self.validation, self.config.evaluation.batch_tokens),
             )
             for _, work in shapes

@@ -8,7 +8,7 @@ from pipeline.config.objectives import OBJECTIVES
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.stages.fitting import for_each
 from pipeline.stages.precheck import check_model, check_surroundings
-from pipeline.stages.sweep.precheck import check_student
+from pipeline.stages.sweep.precheck import check_other_shape, check_student
 
 
 def check_search(config: OseSearchJob, mistakes: Mistakes | None = None) -> None:
@@ -63,12 +63,8 @@ def _check_objective(config: OseSearchJob) -> None:
 
 
 def _check_models(config: OseSearchJob) -> None:
-    if config.search.kind == "models" and config.search.distil and config.recipe.distillation.reduction == "tensor":
-        raise UserError(
-            "search.kind=models with recipe.distillation.reduction=tensor",
-            "token; the published losses compare layers, which models of other shapes do not have",
-            "set recipe=best, or search.distil=false",
-        )
+    if config.search.kind == "models" and config.search.distil:
+        check_other_shape("search.kind=models", config.recipe.distillation, "search.distil=false")
 
 
 def _check_mixed(config: OseSearchJob) -> None:

@@ -14,7 +14,7 @@ from pipeline.stages.data_summary import as_document
 from pipeline.stages.job import OpenedJob, open_job
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.sweep import register
-from pipeline.stages.sweep.plan.checks import check_possible, say_ignored
+from pipeline.stages.sweep.plan.checks import check_possible, say_without_decoder
 from pipeline.stages.sweep.plan.cohorts import SweepPlan, plan_summary, plan_sweep, plan_table
 from pipeline.stages.sweep.plan.found_students import check_found_students, with_found_students
 from pipeline.stages.sweep.precheck import check_sweep
@@ -122,7 +122,7 @@ def _open(config: SweepJob, *, copies_model: bool = True) -> tuple[OpenedJob[Swe
     check_sweep(config)
     job = open_job(with_found_students(config), check_possible, copies_model=copies_model)
     check_found_students(job)
-    say_ignored(job.config)
+    say_without_decoder(job.config, job.config.sweep.points())
     plan = plan_sweep(job)
     log.info(f"\n{plan_summary(plan)}\n\n{text_table(plan_table(plan))}\n")
     return job, plan

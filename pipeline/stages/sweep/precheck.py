@@ -7,7 +7,7 @@ from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs import DistilsStudents
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.objectives import OBJECTIVES
-from pipeline.config.sections.recipe import DECODER_TERMS, RecipeConfig
+from pipeline.config.sections.recipe import DECODER_TERMS, LAYER_TERMS, DistillationConfig, RecipeConfig
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.quantization.settings import check_settings, schedule_entries
 from pipeline.stages.fitting import for_each
@@ -59,6 +59,33 @@ def check_student(config: DistilsStudents, student: StudentConfig) -> None:
     with mistakes.noted():
         _check_encoder_alone(config, student, recipe)
     mistakes.tell()
+
+
+def check_other_shape(who: str, distillation: DistillationConfig, way_out: str) -> None:
+    """Refuse losses of which nothing is left for a model of another shape than its teacher's, which imitates logits.
+
+    Args:
+        who: has these losses.
+        distillation: the losses.
+        way_out: what to set where no teacher is wanted.
+
+    Raises:
+        UserError: as said.
+    """
+    if distillation.reduction == "tensor":
+        raise UserError(
+            f"{who} with recipe.distillation.reduction=tensor",
+            "token; the published losses compare layers, which models of other shapes do not have",
+            f"set recipe=best, or {way_out}",
+        )
+    if not (distillation.task or distillation.logits):
+        compared = ", ".join(name for name in LAYER_TERMS if getattr(distillation, name))
+        raise UserError(
+            f"{who} with recipe.distillation.task=0 and logits=0, so that {compared} are left, which compare layers "
+            "that models of other shapes do not have",
+            "task or logits above 0",
+            f"set recipe.distillation.logits=1, or {way_out}",
+        )
 
 
 def _check_heads(config: DistilsStudents, student: StudentConfig, recipe: RecipeConfig) -> None:

@@ -105,6 +105,7 @@ def test_what_changes_no_results_is_no_part_of_a_key():
     assert keys_of("student.log_every_steps=3", "teacher.checkpoint_every_steps=7") == keys_of()
     assert keys_of("student.dropout=0.3") != keys_of()
     assert keys_of("cluster.num_workers=4", "cluster.engine=torch") == keys_of()
+    assert decisions(PretrainingConfig(compare=False, validate_every_steps=7)) == {}  # who looks, and when
 
 
 IN_KEYS = (TaskConfig, DecodingConfig, RecipeConfig, TrainConfig, StudentConfig, ArchitectureConfig, EvaluationConfig)

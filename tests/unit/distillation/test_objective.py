@@ -101,7 +101,7 @@ def test_layer_losses_compare_each_layer_with_its_teacher_layer(make_bart, tiny_
 def test_without_a_teacher_only_the_task_counts(make_bart, tiny_batch):
     """Divided by the global number of target tokens."""
     model, counts = make_bart(1, 1), TokenCounts(num_source=1, num_target=50)
-    logits = signals_of(model, tiny_batch, internals=False).logits
+    logits = signals_of(model, tiny_batch, attention=False, hidden=False).logits
     terms = TaskObjective()(Engine(model), tiny_batch, None, counts)
     assert list(terms) == ["task_loss"]
     assert torch.equal(terms["task_loss"], losses.cross_entropy_sum(logits, tiny_batch.labels) / 50)

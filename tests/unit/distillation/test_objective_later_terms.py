@@ -10,7 +10,6 @@ from pipeline.distillation import losses
 from pipeline.distillation.objective import DistillationObjective, signals_of
 from pipeline.distillation.recording import modules_named, relations_of
 from pipeline.distillation.relations import contrastive_sum, relation_kl_sum
-from pipeline.models.student import sites_of
 from pipeline.training.loop import TokenCounts
 
 DEFAULTS = ["task", "logits", "encoder_attention", "decoder_attention", "cross_attention"]
@@ -29,7 +28,7 @@ def objective_of(student, teacher, **weights):
     """An objective over the last layers, and the teacher pass that it needs."""
     config = DistillationConfig(**weights)
     maps = {"encoder_map": [teacher.config.encoder_layers - 1], "decoder_map": [teacher.config.decoder_layers - 1]}
-    relations = relations_of(config, sites_of(student), sites_of(teacher))
+    relations = relations_of(config, student, teacher)
     objective = DistillationObjective(weights=config, relations=relations, **maps)
 
     @torch.no_grad()

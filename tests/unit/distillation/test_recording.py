@@ -10,7 +10,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.sections.recipe import DistillationConfig, QuantizationConfig
 from pipeline.distillation.objective import signals_of
 from pipeline.distillation.recording import check_relations, modules_named, recorded_outputs, relations_of
-from pipeline.models.student import build_student, prepare_student, sites_of
+from pipeline.models.student import build_student, prepare_student
 from pipeline.quantization.scheme import scheme_of
 
 LAYERS = {"encoder": 3, "decoder": 2}
@@ -31,7 +31,7 @@ def models(make_bart):
 
 def test_relations_come_from_the_last_layers_or_the_teacher_layer_that_is_set(models):
     """Self-attention only, and only of sides whose weight is not 0."""
-    student, teacher = (sites_of(model) for model in models)
+    student, teacher = models
     assert relations_of(DistillationConfig(), student, teacher) == {}
     both = relations_of(DistillationConfig(encoder_relations=1, decoder_relations=1), student, teacher)
     assert both["encoder"].student == linears("encoder", 1)

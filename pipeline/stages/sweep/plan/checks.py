@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from pipeline.config.errors import Mistakes
-from pipeline.config.jobs import TrainsStudents
+from pipeline.config.jobs import DistilsStudents, TrainsStudents
 from pipeline.config.jobs.dq_sweep import SweepJob
-from pipeline.config.sections.recipe import DECODER_TERMS
+from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.distillation.layer_map import student_maps
 from pipeline.distillation.recording import check_relations
@@ -72,12 +72,23 @@ def check_students(config: TrainsStudents, students: Sequence[StudentConfig], mo
     for_each(students, check)
 
 
-def say_ignored(config: SweepJob) -> None:
+def say_without_decoder(config: DistilsStudents, students: Sequence[StudentConfig]) -> None:
     """Name the losses that do not concern students without a decoder."""
     facts = config.task.facts
-    if facts.has_decoder:
-        return
-    for student in (student for student in config.sweep.points() if student.training == "qat"):
-        weights = student.recipe_under(config.recipe).distillation
-        if student.distil and (ignored := [term for term in DECODER_TERMS if getattr(weights, term)]):
-            log.warning(f"student {student.name}: a {facts.model} has no decoder, ignored: {', '.join(ignored)}")
+    if not facts.has_decoder:
+        for student in (student for student in students if student.training == "qat" and student.distil):
+            weights = student.recipe_under(config.recipe).distillation
+            say_without_terms(f"student {student.name}", weights, DECODER_TERMS, f"a {facts.model} has no decoder")
+
+
+def say_without_terms(who: str, weights: DistillationConfig, terms: Sequence[str], why: str) -> None:
+    """Name those losses that have a weight and count 0 all the same.
+
+    Args:
+        who: has these losses.
+        weights: their weights.
+        terms: names of those that it cannot have.
+        why: that is so.
+    """
+    if ignored := [term for term in terms if getattr(weights, term)]:
+        log.warning(f"{who}: {why}, ignored: {', '.join(ignored)}")

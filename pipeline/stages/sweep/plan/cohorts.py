@@ -225,22 +225,28 @@ class _Former:
         self.batches = micro_batches(lengths, job.config.student, num_workers, job.config.seed)
         stops, most = job.config.sweep.stopping.rule != "none", job.config.evaluation.max_validation_examples
         self.validation = job.task.split("validation").lengths()[:most] if stops else []  # what is validated on the way
-        self.pass_bytes: dict[tuple[int, int], float] = {}  # by depth
+        self.pass_bytes: dict[tuple[tuple[int, int], bool], float] = {}  # by depth, and whether maps are compared
 
     def memory(self, students: Sequence[StudentPlan]) -> float:
         """Of one worker that trains them."""
         schemes = [plan.scheme for plan in students]
         quantized = [min(s.weight_bits, s.embedding_bits) < NOT_QUANTIZED for s in schemes]
         sizes = [self.sizes[plan.key] for plan in students]
-        return cohort_bytes(sizes, quantized, self.teacher, max(map(self._pass_bytes, students)), self.config.cluster)
+        return cohort_bytes(sizes, quantized, self.teacher, self._largest_pass(students), self.config.cluster)
 
-    def _pass_bytes(self, plan: StudentPlan) -> float:
-        depth = len(plan.encoder_map), len(plan.decoder_map)
-        if depth not in self.pass_bytes:
-            work, batch_tokens = work_of(self.model_config, depth), self.config.evaluation.batch_tokens
+    def _largest_pass(self, students: Sequence[StudentPlan]) -> float:
+        """Of one of them; the teacher's maps lie beside all of them where one compares them."""
+        compares = any(plan.compares_attention for plan in students)
+        return max(self._pass_bytes(plan, compares) for plan in students)
+
+    def _pass_bytes(self, plan: StudentPlan, compares: bool) -> float:
+        kind = (len(plan.encoder_map), len(plan.decoder_map)), compares
+        if kind not in self.pass_bytes:
+            work, batch_tokens = work_of(self.model_config, kind[0]), self.config.evaluation.batch_tokens
             validated = evaluation_bytes(work, self.validation, batch_tokens)
-            self.pass_bytes[depth] = max(pass_bytes(work, self.batches, self.work_of_teacher), validated)
-        return self.pass_bytes[depth]
+            largest = pass_bytes(work, self.batches, self.work_of_teacher, compares_attention=compares)
+            self.pass_bytes[kind] = max(largest, validated)
+        return self.pass_bytes[kind]
 
     def is_asked_for(self, students: Sequence[StudentPlan]) -> bool:
         """Whether the settings, changed after a worker ran out of memory, still want so large a cohort."""
@@ -283,7 +289,7 @@ class _Former:
 
     def _memory_to_quantize(self, students: Sequence[StudentPlan]) -> float:
         return quantizing_bytes(
-            max(self.sizes[plan.key] for plan in students), self.teacher, max(map(self._pass_bytes, students))
+            max(self.sizes[plan.key] for plan in students), self.teacher, self._largest_pass(students)
         )
 
     def _check_room(self, plan: StudentPlan, needed: float, room: float) -> None:

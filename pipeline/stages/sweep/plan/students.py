@@ -70,6 +70,11 @@ class StudentPlan:
         return f"{self.config.name} seed={self.seed}" if self.shows_seed else self.config.name
 
     @property
+    def compares_attention(self) -> bool:
+        """Whether its losses compare its attention maps with those of its teacher."""
+        return self.config.distil and self.recipe.distillation.compares_attention
+
+    @property
     def start_folder(self) -> Path:
         """Where it is written which heads it keeps, and with which weights it starts, if that is not the teacher's.
 

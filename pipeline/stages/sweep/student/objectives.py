@@ -9,23 +9,19 @@ import torch
 
 from pipeline.config.changes import changed
 from pipeline.config.errors import UserError
-from pipeline.config.sections.recipe import DECODER_TERMS, DistillationConfig
+from pipeline.config.sections.recipe import DECODER_TERMS, LAYER_TERMS, DistillationConfig
 from pipeline.data.batch import Batch
 from pipeline.distillation.losses_as_published import PublishedObjective
 from pipeline.distillation.objective import DistillationObjective, Signals, TaskObjective, signals_of
 from pipeline.distillation.recording import Relation, modules_named, relations_of
 from pipeline.models.forward import start_token
 from pipeline.models.student import sites_of
-from pipeline.pruning.heads import count_heads
 from pipeline.quantization.prepare import Sites
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.training.loop import Objective
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-# What compares layers, which models of other shapes do not have.
-LAYER_TERMS = ("encoder_attention", "encoder_hidden", "encoder_relations", *DECODER_TERMS)
 
 
 def objective_of(
@@ -56,10 +52,9 @@ def objective_of(
     common |= {"encoder_map": plan.encoder_map, "decoder_map": plan.decoder_map}
     if recipe.distillation.reduction == "tensor":
         return PublishedObjective(as_released=recipe.dqbart.as_released, **common)
-    sites, theirs = sites_of(student), sites_of(teacher)
-    relations = relations_of(weights, sites, theirs)
-    _check_widths(relations, student, weights.relation_heads or count_heads(teacher, theirs.attentions[0]))
-    return DistillationObjective(relations=relations, heads=_heads_by_layer(sites, heads), **common)
+    relations = relations_of(weights, student, teacher)
+    _check_widths(relations, student)
+    return DistillationObjective(relations=relations, heads=_heads_by_layer(sites_of(student), heads), **common)
 
 
 def logits_objective(weights: DistillationConfig, label_smoothing: float) -> DistillationObjective:
@@ -79,14 +74,17 @@ def logits_objective(weights: DistillationConfig, label_smoothing: float) -> Dis
 def teacher_pass(
     teacher: PreTrainedModel, objectives: Sequence[Objective], precision: str
 ) -> Callable[[Batch], Signals]:
-    """The teacher's signals for a micro-batch: whatever one of the objectives compares."""
+    """The teacher's signals for a micro-batch: what one of the objectives compares, and nothing else."""
     distilled = [objective for objective in objectives if isinstance(objective, DistillationObjective)]
     recorded = modules_named(teacher, {name for objective in distilled for name in objective.teacher_modules})
+    compared = [one.weights for one in objectives if isinstance(one, DistillationObjective | PublishedObjective)]
+    attention = any(weights.compares_attention for weights in compared)
+    hidden = any(weights.compares_hidden for weights in compared)
 
     @torch.no_grad()
     def signals(batch: Batch) -> Signals:
         with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            return signals_of(teacher, batch, recorded=recorded)
+            return signals_of(teacher, batch, attention=attention, hidden=hidden, recorded=recorded)
 
     return signals
 
@@ -100,11 +98,12 @@ def _heads_by_layer(sites: Sites, heads: dict[str, list[int]]) -> dict[str, dict
     return chosen
 
 
-def _check_widths(relations: dict[str, Relation], student: PreTrainedModel, num_heads: int) -> None:
-    for name in (name for relation in relations.values() for name in relation.student):
-        if (width := student.get_submodule(name).out_features) % num_heads:
-            raise UserError(
-                f"{num_heads} relation heads for {name}, which has width {width} left",
-                "a divisor of what is left after heads were removed",
-                "set recipe.distillation.relation_heads=1, or heads=1",
-            )
+def _check_widths(relations: dict[str, Relation], student: PreTrainedModel) -> None:
+    for relation in relations.values():
+        for name in relation.student:
+            if (width := student.get_submodule(name).out_features) % relation.num_heads:
+                raise UserError(
+                    f"{relation.num_heads} relation heads for {name}, which has width {width} left",
+                    "a divisor of what is left after heads were removed",
+                    "set recipe.distillation.relation_heads=1, or heads=1",
+                )

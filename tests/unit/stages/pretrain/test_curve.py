@@ -1,6 +1,6 @@
 """Points of a model on its way: seconds go on after a crash, lost steps are forgotten."""
 
-from pipeline.stages.pretrain.curve import Curve, Point, first_at
+from pipeline.stages.pretrain.curve import Curve, Point, first_at, looked_at
 
 
 def test_what_was_seen_is_read_again(tmp_path):
@@ -43,3 +43,10 @@ def test_the_first_point_that_is_as_good_is_found():
     points = [Point(step=step, seconds=0.0, loss=loss) for step, loss in ((1, 5.0), (2, 4.0), (3, 4.5), (4, 4.0))]
     assert first_at(points, 4.0).step == 2 and first_at(points, 4.6).step == 2 and first_at(points, 5.0).step == 1
     assert first_at(points, 3.9) is None
+
+
+def test_a_model_is_looked_at_after_every_so_many_steps_and_the_last():
+    """The last one once, also where it is one of them."""
+    assert looked_at(9, 4) == [4, 8, 9]
+    assert looked_at(8, 4) == [4, 8]
+    assert looked_at(3, 500) == [3]

@@ -1,0 +1,64 @@
+"""Which models are trained together: what is missing, from the checkpoints that are there."""
+
+import json
+
+import pytest
+
+from pipeline.stages.pretrain.cohorts import CHECKPOINTS, cohorts_of
+from pipeline.stages.pretrain.plan import ModelPlan, PretrainPlan
+
+LAYOUT = "torch-1-cpu"
+BOTH, D, A = ["distilled", "alone"], ["distilled"], ["alone"]
+FOLDERS = {LAYOUT: 2, f"distilled-{LAYOUT}": 1, f"alone-{LAYOUT}": 1}
+
+
+def plan_of(folder, wanted, done):
+    """A plan of which some models are done."""
+    models = [ModelPlan(name=name, key=name, folder=folder / name) for name in wanted]
+    if done:
+        (folder / "result.json").write_text(json.dumps({"folders": dict.fromkeys(done, "")}))
+    parts = {"model": None, "model_config": None, "num_steps": 9}
+    return PretrainPlan(key="key", folder=folder, models=models, **parts)
+
+
+def interrupt(folder, name, stopped):
+    """A checkpoint; `stopped` says who was taken out of it."""
+    step = folder / CHECKPOINTS / name / "step-3"
+    step.mkdir(parents=True)
+    reasons = ["takes part no more" if model in stopped else None for model in BOTH[: FOLDERS[name]]]
+    (step / "progress.json").write_text(json.dumps({"step": 3, "stopped": reasons}))
+    (step.parent / "latest").write_text(step.name)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "done", "checkpoints", "expected"),
+    [
+        (BOTH, [], {}, [(BOTH, BOTH, False)]),
+        (D, [], {}, [(D, D, False)]),
+        (BOTH, D, {}, [(A, A, False)]),
+        (BOTH, BOTH, {}, []),
+        (D, BOTH, {}, []),
+        (BOTH, [], {LAYOUT: []}, [(BOTH, BOTH, True)]),
+        (D, [], {LAYOUT: []}, [(BOTH, D, True)]),
+        (BOTH, [], {LAYOUT: ["alone"]}, [(BOTH, D, True), (A, A, False)]),
+        (BOTH, [], {f"distilled-{LAYOUT}": []}, [(D, D, True), (A, A, False)]),
+        (BOTH, D, {f"alone-{LAYOUT}": []}, [(A, A, True)]),
+        (BOTH, [], {LAYOUT: ["alone"], f"alone-{LAYOUT}": []}, [(BOTH, D, True), (A, A, True)]),
+    ],
+)
+def test_interrupted_models_go_on_and_missing_ones_begin(tmp_path, wanted, done, checkpoints, expected):
+    """(members, who takes part, whether from a checkpoint); nobody is trained twice, nobody is forgotten."""
+    plan = plan_of(tmp_path, wanted, done)
+    for name, stopped in checkpoints.items():
+        interrupt(tmp_path, name, stopped)
+    found = cohorts_of(plan, LAYOUT)
+    members = [[model.name for model in cohort.models] for cohort in found]
+    trained = [[model.name for model in cohort.trained] for cohort in found]
+    assert list(zip(members, trained, [cohort.continues for cohort in found], strict=True)) == expected
+
+
+def test_checkpoints_of_another_layout_are_left_alone(tmp_path):
+    """Another engine or another number of ranks cannot read them."""
+    interrupt(tmp_path, LAYOUT, [])
+    (cohort,) = cohorts_of(plan_of(tmp_path, BOTH, []), "torch-2-cpu")
+    assert not cohort.continues and cohort.checkpoints == tmp_path / CHECKPOINTS / "torch-2-cpu"
