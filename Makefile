@@ -56,9 +56,10 @@ format: .venv/installed ## mend style, as far as ruff can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 ui: .venv/installed ## the MLflow UI of the runs here, on http://127.0.0.1:5000
-	@case "$$MLFLOW_TRACKING_URI" in http*) echo "the runs are at $$MLFLOW_TRACKING_URI";; \
-	*) $(BIN)/mlflow server --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///$(DQ_STORAGE)/mlflow.db} \
-	--host 127.0.0.1 --port 5000;; esac
+	@case "$$MLFLOW_TRACKING_URI" in http*) \
+	echo "the runs are at $$(printf '%s' "$$MLFLOW_TRACKING_URI" | sed -e 's|://.*@|://|' -e 's|?.*||')";; \
+	*) MLFLOW_BACKEND_STORE_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(DQ_STORAGE)/mlflow.db}" \
+	$(BIN)/mlflow server --host 127.0.0.1 --port 5000;; esac
 
 ray: .venv/installed ## start a Ray head on loopback and leave it running
 	@$(BIN)/python infra/laptop.py start

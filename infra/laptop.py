@@ -4,6 +4,8 @@
     python infra/laptop.py submit -- python jobs/dq_sweep.py experiment=quickstart
 
 `submit` uses the head that runs here already, or starts one and stops it again. It exits with the job's exit code.
+Logins (of MLFLOW_TRACKING_URI, tracking.uri=, MLFLOW_TRACKING_USERNAME, _PASSWORD, _TOKEN) go to the job in a file that
+only you can read and that is gone when the job is: Ray shows and keeps command lines and environments of its jobs.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -22,13 +25,46 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.config.address import split
+from pipeline.config.errors import UserError
+from pipeline.config.login import ADDRESS_VARIABLE, LOGIN_VARIABLES
+from pipeline.config.login_file import FILE_VARIABLE, login_lines, write_login_file
+from pipeline.config.masking import is_secret_variable, masked
+
 ROOT = Path(__file__).resolve().parents[1]
 STATE = Path(os.environ.get("DQ_STORAGE", ROOT / "runs")).absolute() / "ray-head"
-DASHBOARD_PORT = int(os.environ.get("DQ_RAY_DASHBOARD_PORT", "8265"))
-GCS_PORT = int(os.environ.get("DQ_RAY_PORT", "6379"))
-ADDRESS = f"http://127.0.0.1:{DASHBOARD_PORT}"
+DASHBOARD_VARIABLE, GCS_VARIABLE = "DQ_RAY_DASHBOARD_PORT", "DQ_RAY_PORT"
+RAYS_OWN = {10001, *range(10002, 20000), 52365}  # of its clients, its workers, its agent
+ADDRESS_WORDS = ("tracking.uri", ADDRESS_VARIABLE)  # KEY=address in a job's command
+ADVICE = f"set {LOGIN_VARIABLES[0]} and {LOGIN_VARIABLES[1]}, or {ADDRESS_VARIABLE}"
+SHOWS_LOGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@]*:\S*@", re.IGNORECASE)
 START_SECONDS, STOP_SECONDS, JOB_STOP_SECONDS = 90.0, 30.0, 30.0
-PASSED_ON = ("MLFLOW_TRACKING_URI", "HF_HOME", "HF_HUB_OFFLINE", "DQ_STORAGE", "DQ_LOG_LEVEL")
+PASSED_ON = (ADDRESS_VARIABLE, FILE_VARIABLE, "HF_HOME", "HF_HUB_OFFLINE", "DQ_STORAGE", "DQ_LOG_LEVEL")
+
+
+def ports() -> tuple[int, int]:
+    """The ports of the head's dashboard, which takes jobs, and of its store.
+
+    Raises:
+        UserError: one that is none, that Ray needs itself, or one for both.
+    """
+    found = []
+    for name, default in ((DASHBOARD_VARIABLE, "8265"), (GCS_VARIABLE, "6379")):
+        given = os.environ.get(name) or default
+        number = int(given) if given.isascii() and given.isdigit() and len(given) <= 5 else 0
+        if not 1024 <= number <= 65535 or number in RAYS_OWN or number in found:
+            raise UserError(
+                f"{name}={given}",
+                "1024 to 65535 but for 10001 to 19999 and 52365, which Ray uses itself; one port for each",
+                f"set or unset {name}",
+            )
+        found.append(number)
+    return found[0], found[1]
+
+
+def address() -> str:
+    """Where the head takes jobs."""
+    return f"http://127.0.0.1:{ports()[0]}"
 
 
 def environment() -> dict[str, str]:
@@ -64,16 +100,16 @@ def is_running() -> bool:
     Raises:
         SystemExit: one does, but not to our token, or something else holds the port.
     """
-    request = urllib.request.Request(f"{ADDRESS}/api/version", headers={"Authorization": f"Bearer {token()}"})
+    request = urllib.request.Request(f"{address()}/api/version", headers={"Authorization": f"Bearer {token()}"})
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy does not know our loopback
     try:
         with direct.open(request, timeout=2) as answer:
             return "ray_version" in json.loads(answer.read())
     except urllib.error.HTTPError as error:
         fail(
-            f"{ADDRESS} answers with {error.code}. Allowed: a Ray head that takes the token in "
+            f"{address()} answers with {error.code}. Allowed: a Ray head that takes the token in "
             f"{environment()['RAY_AUTH_TOKEN_PATH']}. Change: set RAY_AUTH_TOKEN_PATH to its token, or "
-            "DQ_RAY_DASHBOARD_PORT and DQ_RAY_PORT to free ports."
+            f"{DASHBOARD_VARIABLE} and {GCS_VARIABLE} to free ports."
         )
     except (OSError, ValueError):
         return False
@@ -84,8 +120,9 @@ def start() -> None:
     token()
     STATE.mkdir(parents=True, exist_ok=True)
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
-    command += ["--node-ip-address=127.0.0.1", f"--port={GCS_PORT}"]
-    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={DASHBOARD_PORT}", "--include-dashboard=true"]
+    dashboard, store = ports()
+    command += ["--node-ip-address=127.0.0.1", f"--port={store}"]
+    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", "--include-dashboard=true"]
     command += ["--disable-usage-stats", "--object-store-memory=200000000"]
     log = STATE / "head.log"
     with log.open("w") as output:
@@ -97,7 +134,7 @@ def start() -> None:
     while not is_running():
         if head.poll() is not None or time.monotonic() > deadline:
             stop()
-            fail(f"the Ray head did not start; its log is {log}:\n{log.read_text()[-1500:]}")
+            fail(f"the Ray head did not start; its log is {log}:\n{masked(log.read_text())[-1500:]}")
         time.sleep(0.2)
 
 
@@ -132,27 +169,77 @@ def session_members(leader: int) -> list[int]:
     return members
 
 
-def submit(entrypoint: list[str]) -> int:
-    """Submit a job, follow its log, return its exit code; an interrupt stops the job."""
+def submit(entrypoint: list[str], lines: list[tuple[str, str]]) -> int:
+    """Submit a job, follow its log, return its exit code; an interrupt stops the job.
+
+    Args:
+        entrypoint: its command, as `without_logins` leaves it.
+        lines: of its login file, from there, too; what this shell has goes in front of them.
+    """
+    submission, passed = f"dq-{secrets.token_hex(4)}", job_environment()
+    logins = login_lines(Path(os.environ[FILE_VARIABLE])) if os.environ.get(FILE_VARIABLE) else []
+    if passed.get(ADDRESS_VARIABLE):
+        passed[ADDRESS_VARIABLE], login = split(passed[ADDRESS_VARIABLE])
+        logins += [(ADDRESS_VARIABLE, os.environ[ADDRESS_VARIABLE])] if login else []
+    logins += [(name, os.environ[name]) for name in LOGIN_VARIABLES if os.environ.get(name)]
+    logins += lines
+    file = STATE / f"{submission}.login"
+    try:
+        if logins:
+            STATE.mkdir(parents=True, exist_ok=True)
+            write_login_file(file, logins)
+            passed[FILE_VARIABLE] = str(file)
+        return follow(submission, entrypoint, passed)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def without_logins(entrypoint: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """A job's command without logins and secrets, and these as lines of a login file.
+
+    Raises:
+        UserError: one stands where it cannot be taken off.
+    """
+    words, lines = [], []
+    for word in entrypoint:
+        name, separator, value = word.partition("=")
+        if separator and name in LOGIN_VARIABLES:  # env NAME=value python ...
+            lines.append((name, value))
+            continue
+        if separator and name in ADDRESS_WORDS:
+            plain, login = split(value)
+            lines += [(ADDRESS_VARIABLE, value)] if login else []
+            word = f"{name}={plain}"
+        if SHOWS_LOGIN.search(word) or (separator and is_secret_variable(name)):
+            raise UserError(
+                f"a login or a secret in the job's command: '{masked(word) if SHOWS_LOGIN.search(word) else name}'",
+                f"{' or '.join(ADDRESS_WORDS)}=address, or variables of this shell",
+                f"take it out of the command, which Ray shows and keeps; {ADVICE}",
+            )
+        words.append(word)
+    return words, lines
+
+
+def follow(submission: str, entrypoint: list[str], passed: dict[str, str]) -> int:
+    """Submit a command with these variables, follow its log, return its exit code."""
     os.environ.update(environment())
     from ray.job_submission import JobSubmissionClient  # reads the environment above
 
-    submission = f"dq-{secrets.token_hex(4)}"
     ray = str(Path(sys.executable).with_name("ray"))
-    command = [ray, "job", "submit", "--address", ADDRESS, "--submission-id", submission, "--log-style=record"]
-    command += ["--runtime-env-json", json.dumps({"env_vars": job_environment()})]
+    command = [ray, "job", "submit", "--address", address(), "--submission-id", submission, "--log-style=record"]
+    command += ["--runtime-env-json", json.dumps({"env_vars": passed})]
     follower = subprocess.Popen([*command, "--working-dir", ".", "--", *entrypoint], cwd=ROOT, start_new_session=True)
     try:
         follower.wait()
     except KeyboardInterrupt:
-        client = JobSubmissionClient(ADDRESS)
+        client = JobSubmissionClient(address())
         client.stop_job(submission)
         deadline = time.monotonic() + JOB_STOP_SECONDS
         while time.monotonic() < deadline and not client.get_job_status(submission).is_terminal():
             time.sleep(0.5)
         follower.terminate()
         return 130
-    client = JobSubmissionClient(ADDRESS)
+    client = JobSubmissionClient(address())
     if submission not in {job.submission_id for job in client.list_jobs()}:
         fail("the submission failed; the lines above say why. Allowed: a reachable head. Change: see infra/README.md.")
     while not (info := client.get_job_info(submission)).status.is_terminal():  # the log broke off, the job goes on
@@ -182,7 +269,7 @@ def main(arguments: list[str]) -> int:
         if not is_running():
             start()
         path = environment()["RAY_AUTH_TOKEN_PATH"]
-        print(f"Ray head: {ADDRESS}; clients need RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={path}")
+        print(f"Ray head: {address()}; clients need RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={path}")
         return 0
     if arguments[:1] == ["stop"]:
         stop()
@@ -190,15 +277,21 @@ def main(arguments: list[str]) -> int:
     if arguments[:2] != ["submit", "--"] or len(arguments) < 3:
         print(__doc__, file=sys.stderr)
         return 2
+    entrypoint, lines = without_logins(arguments[2:])  # before a head is started for nothing
+    if lines:
+        print(f"laptop.py: a login on a command line can be read by all on this machine; {ADVICE}", file=sys.stderr)
     started = not is_running()
     try:
         if started:
             start()
-        return submit(arguments[2:])
+        return submit(entrypoint, lines)
     finally:
         if started:
             stop()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as error:
+        fail(masked(str(error)))

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.storage.disk import disk_trouble
 
 # As torch, CUDA's libraries, the system and Ray's memory monitor say it.
 OUT_OF_MEMORY = re.compile(
@@ -29,6 +30,8 @@ def advice(error: BaseException, name: str, cluster: ClusterConfig) -> UserError
     for one in chain:
         if isinstance(one, UserError):
             return UserError(one.given, one.allowed, one.change)
+        if told := disk_trouble(one):
+            return told
         if isinstance(one, MemoryError) or OUT_OF_MEMORY.search(str(one)):
             return _out_of_memory(one, name, cluster)
     return None
@@ -38,6 +41,7 @@ def lasts(error: BaseException) -> bool:
     """Whether a worker would fail like this again: what it raised itself, not what Ray says of a worker that died."""
     error = getattr(error, "_base_exc", error)  # Ray Train wraps what a worker raised
     known = isinstance(error, UserError | MemoryError) or OUT_OF_MEMORY.search(str(error)) is not None
+    known = known or disk_trouble(error) is not None
     return known and not type(error).__module__.startswith("ray.")
 
 

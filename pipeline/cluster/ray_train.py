@@ -14,6 +14,7 @@ from pipeline.cluster.failures import advice, no_useless_restart
 from pipeline.cluster.groups import run_watched
 from pipeline.cluster.room import bundle, wait_for_resources
 from pipeline.config.errors import UserError
+from pipeline.config.login import HandedOver, hand_over, receive
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.console.log import log_environment, log_to_stderr
 from pipeline.training.allocator import keeping_environment
@@ -66,7 +67,8 @@ def run_workers(
     from ray.train.torch import TorchConfig, TorchTrainer
 
     trainer = TorchTrainer(
-        partial(_call_logged, worker, work),  # a configuration of Ray Train's own would have to be a dictionary
+        # A configuration of Ray Train's own would have to be a dictionary.
+        partial(_call_logged, worker, work, hand_over()),
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=cluster.num_workers,
@@ -131,8 +133,12 @@ def connect(cluster: ClusterConfig) -> None:
     wait_for_resources(cluster)
 
 
-def _call_logged(worker: Callable[[Work], None], work: Work) -> None:
-    """Call a worker in a process of its own, whose messages go to stderr as the job's do."""
+def _call_logged(worker: Callable[[Work], None], work: Work, logins: HandedOver | None = None) -> None:
+    """Call a worker in a process of its own, whose messages go to stderr as the job's do.
+
+    Logins come with the call, which Ray keeps in memory: of a worker's environment it makes pages and files.
+    """
+    receive(logins or HandedOver())
     log_to_stderr()
     worker(work)
 

@@ -81,6 +81,11 @@ def literal(job: type[Any]) -> frozenset[str]:
     return frozenset(name for name, setting in settings_of(job) if setting.metadata.get("is_literal"))
 
 
+def addresses(job: type[Any]) -> frozenset[str]:
+    """Dotted keys of addresses that may hold a login."""
+    return frozenset(name for name, setting in settings_of(job) if setting.metadata.get("is_address"))
+
+
 def settings_of(
     schema: type[Any], key: str = "", without: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, dataclasses.Field[Any]]]:

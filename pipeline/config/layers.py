@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from pipeline.config.build import describe, nearest, to_dict
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.former_names import with_todays_names
 from pipeline.config.job import all_jobs, groups_of, has_experiments, job_name, known_keys
+from pipeline.config.variables import take_logins
 from pipeline.config.written import as_word, as_written
 
 CONF_DIR = Path(__file__).parents[2] / "conf"
@@ -190,30 +191,46 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def merged(layers: list[dict[str, Any]], mistakes: Mistakes) -> dict[str, Any]:
-    """Layers over each other, the last one on top, interpolations resolved; without values that do not resolve."""
+def merged(layers: list[dict[str, Any]], mistakes: Mistakes, addresses: Collection[str] = ()) -> dict[str, Any]:
+    """Layers over each other, the last one on top, interpolations resolved; without values that do not resolve.
+
+    Args:
+        layers: plain data.
+        mistakes: where goes what does not resolve.
+        addresses: dotted names of settings whose logins are taken off, before another value can refer to them.
+    """
     try:
         merged = OmegaConf.merge(*layers)
     except (OmegaConfBaseException, ValueError) as error:
         mistakes.add(UserError(_first_line(error), "YAML that fits the schema", "mend the configuration"), "")
         return layers[0]
+    take_logins(merged, addresses, mistakes)
     try:
         return cast(dict[str, Any], OmegaConf.to_container(merged, resolve=True))
     except OmegaConfBaseException:
         plain = cast(dict[str, Any], OmegaConf.to_container(merged, resolve=False))
-    broken = {}
+    broken: dict[str, tuple[str, OmegaConfBaseException]] = {}
     for key, value in list(_leaves(plain, "")):
         try:
             found = OmegaConf.select(merged, key)
             resolved = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
         except OmegaConfBaseException as error:
-            broken[key], resolved = (str(value), _first_line(error)), _ABSENT
+            broken[key], resolved = (str(value), error), _ABSENT
         _put(plain, key, resolved)
-    for key, (value, reason) in broken.items():
+    for key, (value, problem) in broken.items():
         if not any(f"${{{other}}}" in value for other in broken):  # else it is wrong because the other one is
-            mistakes.add(UserError(f"{key}={value}: {reason}", "values that resolve", "mend the ${...} in it"))
+            mistakes.add(_unresolved(f"{key}={value}", problem))
     mistakes.unknown |= set(broken)
     return plain
+
+
+def _unresolved(given: str, error: OmegaConfBaseException) -> UserError:
+    cause = error.__context__  # omegaconf hides the cause
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__context__
+    if cause is not None:  # of one of our resolvers
+        return UserError(f"{given}: {cause.given}", cause.allowed, cause.change)
+    return UserError(f"{given}: {_first_line(error)}", "values that resolve", "mend the ${...} in it")
 
 
 def _leaves(section: dict[str, Any], key: str) -> Iterator[tuple[str, Any]]:

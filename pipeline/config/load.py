@@ -6,7 +6,6 @@ values, then the command line. Base file and experiment choose groups under `def
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,7 +15,7 @@ from omegaconf import OmegaConf
 from pipeline.config.build import build, build_known, describe, to_dict
 from pipeline.config.changes import changed, difference
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.job import groups_of, has_experiments, job_name, literal, own_section, positional
+from pipeline.config.job import addresses, groups_of, has_experiments, job_name, literal, own_section, positional
 from pipeline.config.layers import (
     CONF_DIR,
     members,
@@ -26,6 +25,7 @@ from pipeline.config.layers import (
     split_overrides,
     take_defaults,
 )
+from pipeline.config.login import take_login
 from pipeline.config.sections.recipe import RecipeConfig
 
 Job = TypeVar("Job")
@@ -66,7 +66,7 @@ def known_config(job: type[Job], overrides: list[str], mistakes: Mistakes, conf_
             layers.append({group: read_member(job, conf_dir, group, groups[group], mistakes)})
             layers.append({group: {"name": groups[group]}})
     layers += [experiment, *([{"experiment": name}] if has_experiments(job) else []), *values]
-    plain = merged([to_dict(job()), *layers], mistakes)
+    plain = merged([to_dict(job()), *layers], mistakes, addresses(job))
     if isinstance(plain.get("recipe"), dict) and isinstance(plain.get("sweep"), dict):
         _name_variants(job, plain, conf_dir, [experiment, *values], mistakes)
     for key, value in as_they_stand.items():
@@ -109,20 +109,15 @@ def _name_variants(
 
 
 def to_public_dict(config: Any) -> dict[str, Any]:
-    """The resolved configuration of a job as plain data, without the login that a tracking URI may hold."""
+    """The resolved configuration of a job as plain data, without logins, however it was made."""
     public = to_dict(config)
-    if "tracking" in public:
-        public["tracking"]["uri"] = without_login(public["tracking"]["uri"])
+    for section, name in (key.split(".") for key in addresses(type(config))):
+        public[section][name] = take_login(public[section][name])
     return public
 
 
-def without_login(uri: str) -> str:
-    """A URI that may be shown: user and password masked."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
-
-
 def to_yaml(config: Any) -> str:
-    """The resolved configuration of a job as YAML, without secrets."""
+    """The resolved configuration of a job as YAML, without logins."""
     public = to_public_dict(config)
     for section, name in (key.split(".") for key in literal(type(config))):
         if isinstance(value := public[section][name], str):

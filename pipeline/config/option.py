@@ -20,6 +20,7 @@ def option(
     maximum: float | None = None,
     place: int | None = None,
     is_literal: bool = False,
+    is_address: bool = False,
     formerly: str | None = None,
     changes_results: bool = True,
 ) -> Any:
@@ -33,11 +34,13 @@ def option(
         maximum: the greatest one, itself allowed.
         place: where on a command line its value may stand without its name: first (0), second (1)...
         is_literal: a name or a text that a command line gives as it stands: neither YAML nor interpolation.
+        is_address: an address that may hold a login, which is taken off where it is read.
         formerly: the name that it had in earlier versions, still understood.
         changes_results: whether what is learned or scored depends on it; else it is no part of a key.
     """
     metadata = {"meaning": meaning, "allowed": allowed, "minimum": minimum, "maximum": maximum}
     metadata |= {"place": place, "is_literal": is_literal, "formerly": formerly}
+    metadata["is_address"] = is_address
     metadata["changes_results"] = changes_results
     if callable(default):
         return field(default_factory=default, metadata=metadata)

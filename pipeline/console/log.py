@@ -12,6 +12,7 @@ import os
 import sys
 
 from pipeline.config.errors import UserError
+from pipeline.config.masking import masked
 
 LOG_LEVEL = "DQ_LOG_LEVEL"
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
@@ -25,6 +26,24 @@ class ConsoleFormatter(logging.Formatter):
         """The line, or the lines."""
         text = super().format(record)
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
+
+
+class MaskedFormatter(logging.Formatter):
+    """What another formatter makes of a message, without logins and secrets."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, or the lines, a traceback among them."""
+        return masked(self.inner.format(record))
+
+
+def mask_messages(handler: logging.Handler) -> None:
+    """Let a handler, ours or a library's, write no logins and secrets."""
+    if not isinstance(handler.formatter, MaskedFormatter):
+        handler.setFormatter(MaskedFormatter(handler.formatter or logging.Formatter()))
 
 
 class ConsoleHandler(logging.Handler):
@@ -52,6 +71,7 @@ def log_to_stderr() -> None:
         raise UserError(f"{LOG_LEVEL}={given}", ", ".join(LEVELS), f"set or unset the environment variable {LOG_LEVEL}")
     handler = ConsoleHandler()
     handler.setFormatter(logging.Formatter(WITH_ORIGIN) if level == logging.DEBUG else ConsoleFormatter())
+    mask_messages(handler)
     logger = logging.getLogger("pipeline")
     for former in [one for one in logger.handlers if isinstance(one, ConsoleHandler)]:
         logger.removeHandler(former)

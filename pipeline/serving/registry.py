@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.serving.logged_models import LoggedStudent
+from pipeline.tracking.filters import condition_on
 from pipeline.tracking.retry import with_retries
 from pipeline.tracking.tracker import Tracker
 
@@ -119,8 +120,8 @@ def versions_of(client: Any, name: str) -> list[Any]:
     """All versions of a registered model."""
     found, token = [], None
     while True:
-        page = client.search_model_versions(f"name = '{name}'", page_token=token)
-        found += page
+        page = client.search_model_versions(condition_on("name", name), page_token=token)
+        found += [version for version in page if version.name == name]
         token = page.token
         if not token:
             return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import re
 import sys
 import textwrap
@@ -16,15 +17,20 @@ from typing import Any, TypeVar
 
 from pipeline import WRITTEN_BY
 from pipeline.config.errors import Mistakes, UserError
-from pipeline.config.job import job_name, known_keys, own_section, own_settings, positional
+from pipeline.config.job import addresses, job_name, known_keys, own_section, own_settings, positional
 from pipeline.config.jobs import StoresResults
 from pipeline.config.load import help_text, known_config, to_yaml
+from pipeline.config.login import PASSWORD_VARIABLE, USER_VARIABLE, shown
+from pipeline.config.login_file import take_environment
+from pipeline.config.masking import masked
 from pipeline.console.log import LOG_LEVEL, log_to_stderr
 from pipeline.stages.document import document_line
+from pipeline.storage.disk import disk_trouble
 from pipeline.training.allocator import keep_memory
 
 Job = TypeVar("Job", bound=StoresResults)
 JOBS_WITH = {"--dry-run": "agora_finetune, bort_pretrain, dq_sweep, ose_search", "--resolve": "ose_search"}
+log = logging.getLogger(__name__)
 NEARLY = 0.8  # how much alike a mistyped key and a key are
 
 
@@ -127,8 +133,12 @@ def main(
     try:
         with mistakes.noted(LOG_LEVEL):
             log_to_stderr()
+        with mistakes.noted():
+            take_environment()
         words = [word for word in arguments if word not in ("--print-config", *modes)]
-        known = known_config(job, with_keys(job, words, mistakes), mistakes)
+        words = with_keys(job, words, mistakes)
+        _warn_of_logins(job, words)
+        known = known_config(job, words, mistakes)
         if "--print-config" in arguments:
             mistakes.tell()
             print(to_yaml(known), end="")
@@ -146,19 +156,31 @@ def main(
         config = known
         keep_memory()  # what this process trains or evaluates; Ray's workers have it from their environment
         result = run(config)
-    except UserError as error:
-        print(_paragraph(name, error), file=sys.stderr)
-        if has_document(config):
-            print(json.dumps({"status": "mistake", "error": str(error)}), flush=True)
-        return 2
     except Exception as error:  # the last line is a document, also of a crash
-        traceback.print_exc()
+        told = error if isinstance(error, UserError) else disk_trouble(error)
+        if told is not None:
+            print(masked(_paragraph(name, told)), file=sys.stderr)
+            if has_document(config):
+                print(json.dumps({"status": "mistake", "error": masked(str(told))}), flush=True)
+            return 2
+        print(masked(traceback.format_exc()), file=sys.stderr, end="")
         if has_document(config):
-            print(json.dumps({"status": "error", "error": f"{type(error).__name__}: {error}"}), flush=True)
+            text = masked(f"{type(error).__name__}: {error}")
+            print(json.dumps({"status": "error", "error": text}), flush=True)
         return 3
     if has_document(config):
         print(document_line(name, result, Path(config.storage.path)), flush=True)
     return 0 if result["status"] in ("finished", "planned") else 1
+
+
+def _warn_of_logins(job: type[Any], words: list[str]) -> None:
+    """Nothing that we do hides an argument."""
+    for key, _, value in (word.partition("=") for word in words):
+        if key in addresses(job) and shown(value) != value:
+            log.warning(
+                f"{key} on a command line: everybody on this machine can read its login there; {USER_VARIABLE} and "
+                f"{PASSWORD_VARIABLE} in the environment are nobody else's"
+            )
 
 
 def _mode(job: str, option: str, call: Callable[[Job], dict[str, Any]] | None) -> Callable[[Job], dict[str, Any]]:

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.masking import masked_values
 from pipeline.storage.atomic import atomic_json
 
 MAX_LINE_BYTES = 256_000  # a sweep of a hundred students fits, so that programs find them in their place
@@ -33,7 +34,7 @@ def document_line(job: str, document: dict[str, Any], storage: Path) -> str:
         document: what it found.
         storage: the storage folder; where it takes no file, the line is long.
     """
-    document = strict(document)
+    document = strict(masked_values(document))
     whole = json.dumps(document, sort_keys=True)
     if len(whole) <= MAX_LINE_BYTES:
         return whole

@@ -12,7 +12,8 @@ from pipeline.cluster.ray_train import connect
 from pipeline.config.changes import with_sections
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs import HasRuns, TrainsTeacher
-from pipeline.config.load import without_login
+from pipeline.config.login import shown
+from pipeline.config.masking import masked
 from pipeline.config.sections.model import ModelConfig
 from pipeline.data.languages import usable_languages
 from pipeline.data.numbered_tokens import numbered_tokenizer
@@ -137,7 +138,9 @@ def _check_tracking(config: HasRuns) -> None:
     uri = tracking_uri(config)
     change = "set tracking.uri or MLFLOW_TRACKING_URI"
     if in_submitted_job() and uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-        raise UserError(f"tracking.uri={uri} in a job submitted to Ray", "an absolute path: sqlite:////...", change)
+        raise UserError(
+            f"tracking.uri={shown(uri)} in a job submitted to Ray", "an absolute path: sqlite:////...", change
+        )
     check_reachable(uri)
     try:
         open_tracker(config, retry_seconds=0.0)
@@ -145,5 +148,5 @@ def _check_tracking(config: HasRuns) -> None:
         raise
     except Exception as error:  # every kind of store has errors of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        given = without_login(f"tracking.uri={uri}: {reason}")
+        given = f"tracking.uri={shown(uri)}: {masked(reason)}"
         raise UserError(given, "an MLflow store that opens", change) from error

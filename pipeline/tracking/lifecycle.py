@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipeline.config.errors import UserError
-from pipeline.config.load import without_login
+from pipeline.config.login import shown
 
 DELETED = "deleted"
 
@@ -58,4 +58,4 @@ def told_if_deleted(client: Any, run_id: str) -> Iterator[None]:
 
 
 def _command(client: Any) -> str:
-    return f"MLFLOW_TRACKING_URI={without_login(client.tracking_uri)} mlflow"
+    return f"MLFLOW_TRACKING_URI={shown(client.tracking_uri)} mlflow"

@@ -10,6 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from pipeline.config.errors import UserError
+from pipeline.config.masking import masked
+from pipeline.storage.disk import disk_trouble, is_of_files
+
 Answer = TypeVar("Answer")
 
 RETRY_SECONDS = 600.0  # how long a server that is away is waited for
@@ -29,6 +33,7 @@ def with_retries(call: Callable[[], Answer], retry_seconds: float | None = None)
     Raises:
         MlflowException: the last error, if patience ends; at once, if another try would give the same.
         OSError: likewise; TimeoutError is one.
+        UserError: the disk that a local store lies on takes no more.
     """
     from mlflow.exceptions import MlflowException
 
@@ -40,7 +45,9 @@ def with_retries(call: Callable[[], Answer], retry_seconds: float | None = None)
         try:
             return call()
         except (MlflowException, OSError) as error:
-            lasting = getattr(error, "error_code", None) not in (None, *PASSING_ERRORS)
+            if told := disk_trouble(error):
+                raise told from error
+            lasting = getattr(error, "error_code", None) not in (None, *PASSING_ERRORS) or is_of_files(error)
             if lasting or time.monotonic() + pause > deadline:
                 raise
             log.warning("MLflow does not answer (%s); trying again in %.0f s", reason_of(error), pause)
@@ -65,4 +72,5 @@ def _hastily(call: Callable[[], Answer], interrupt: BaseException) -> Answer:
 
 def reason_of(error: Exception) -> str:
     """What went wrong, in one line; a timeout says nothing of itself."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    text = error.given if isinstance(error, UserError) else str(error)
+    return masked(" ".join(text.split()))[:200] or type(error).__name__

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from pipeline.config.masking import masked
+from pipeline.storage.disk import disk_trouble
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.lifecycle import told_if_deleted
 from pipeline.tracking.retry import INTERRUPTS, reason_of, with_retries
@@ -204,13 +206,13 @@ class MlflowRun:
 
     def failed(self, reason: str) -> None:
         """The run is lost; its status will say so."""
-        self.failure = reason
-        self.tags({"dq.failure": reason})
+        self.failure = masked(reason)
+        self.tags({"dq.failure": self.failure})
 
     def stopped(self, reason: str) -> None:
         """The run is given up as the sweep's settings want it; its status will be KILLED, its tag says why."""
         self.given_up = True
-        self.tags({STOPPED: reason})
+        self.tags({STOPPED: masked(reason)})
 
     def dropped_before(self, num: int) -> None:
         """So many values were dropped by earlier processes; the run's tag counts all."""
@@ -222,9 +224,8 @@ class MlflowRun:
                 self._flush()
             except Exception as problem:  # whatever happens to the server must not reach training
                 if not self.away:
-                    log.warning(
-                        f"MLflow takes nothing ({reason_of(problem)}); values of a run wait in {self.buffer.path}"
-                    )
+                    reason = told.given if (told := disk_trouble(problem)) else reason_of(problem)
+                    log.warning(f"MLflow takes nothing ({reason}); values of a run wait in {self.buffer.path}")
                 self.away = True
             else:
                 if self.away:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from pipeline.config.address import is_server
 from pipeline.config.errors import UserError
-from pipeline.config.load import without_login
+from pipeline.config.login import shown, take_login
+from pipeline.config.masking import masked
 
 
 def local_tracking_uri(storage: Path) -> str:
@@ -22,13 +23,11 @@ def check_reachable(uri: str) -> None:
     Raises:
         UserError: nothing answers at an http(s) address.
     """
-    if not uri.startswith(("http://", "https://")):
+    if not is_server(uri):
         return
-    parts = urllib.parse.urlsplit(uri)
-    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # urllib takes no login in an address
-    uri = without_login(uri)
+    plain, uri = take_login(uri), shown(uri)  # urllib takes no login in an address
     try:
-        urllib.request.urlopen(f"{plain.geturl().rstrip('/')}/health", timeout=5).close()
+        urllib.request.urlopen(f"{plain.rstrip('/')}/health", timeout=5).close()
     except urllib.error.HTTPError as error:
         if error.code not in (401, 403):  # a login is in front of it
             raise UserError(
@@ -36,7 +35,7 @@ def check_reachable(uri: str) -> None:
             ) from None
     except (OSError, ValueError) as error:
         raise UserError(
-            f"no MLflow server at {uri} ({getattr(error, 'reason', error)})",
+            f"no MLflow server at {uri} ({masked(str(getattr(error, 'reason', error)))})",
             "the address of a running server, or empty for the store in the storage folder",
             "set tracking.uri or MLFLOW_TRACKING_URI",
         ) from None

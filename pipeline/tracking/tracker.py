@@ -11,9 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.address import is_server
 from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
+from pipeline.config.login import login_environment, take_login, with_login
+from pipeline.console.log import mask_messages
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
+from pipeline.tracking.filters import condition_on
 from pipeline.tracking.lifecycle import deleted_experiment, deleted_run, is_deleted, told_if_deleted
 from pipeline.tracking.retry import RETRY_SECONDS, reason_of, with_retries
 from pipeline.tracking.run import STOPPED, MlflowRun
@@ -68,7 +72,7 @@ class Tracker:
     """One experiment of one MLflow server or store.
 
     Args:
-        uri: tracking URI.
+        uri: tracking URI; its login may be in it, or was taken out of it in this process.
         experiment: experiment name, created if need be.
         folder: below it lie artifacts when the store is a local database, and values that a server has not taken yet.
         retry_seconds: how long a server that is away is waited for.
@@ -85,9 +89,13 @@ class Tracker:
 
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
-        self.client = MlflowClient(tracking_uri=uri)
+        logging.getLogger("mlflow.store.db").setLevel(logging.CRITICAL)  # what it writes, with pages of SQL, it raises
+        for handler in logging.getLogger("mlflow").handlers:
+            mask_messages(handler)
+        os.environ.update(login_environment(uri))
+        self.client = MlflowClient(tracking_uri=take_login(uri) if is_server(uri) else with_login(uri))
         self.buffers = folder / "tracking"
-        location = None if uri.startswith("http") else str(folder / "mlartifacts")
+        location = None if is_server(uri) else str(folder / "mlartifacts")
         self.experiment_id = with_retries(lambda: self._experiment(experiment, location), retry_seconds)
 
     def _experiment(self, name: str, artifact_location: str | None) -> str:
@@ -119,10 +127,8 @@ class Tracker:
         found = self.by_id(name)
         if found is not None:
             return found
-        quote = '"' if "'" in name else "'"
-        condition = f"attributes.run_name = {quote}{name}{quote}"
-        runs = self._search(condition)
-        if not runs and (deleted := self._search(condition, deleted=True)):
+        runs = self._named(name)
+        if not runs and (deleted := self._named(name, deleted=True)):
             raise deleted_run(self.client, self.client.get_run(deleted[0].run_id))
         if len(runs) != 1:
             several = ", ".join(run.run_id for run in runs[:5])
@@ -225,13 +231,18 @@ class Tracker:
         try:
             if self._deliver_left(run_id):
                 with_retries(lambda: self.client.set_terminated(run_id, status="FINISHED"))
-        except (MlflowException, OSError) as error:  # what was trained is there all the same
+        except (MlflowException, OSError, UserError) as error:  # what was trained is there all the same
             log.warning(f"run {run_id} may still be shown as running: {reason_of(error)}")
 
     def adopt(self, run: FoundRun, parent_run_id: str) -> None:
         """Put a run below a parent; the one that it had may have been deleted."""
         if run.tags.get("mlflow.parentRunId") != parent_run_id:
             with_retries(lambda: self.client.set_tag(run.run_id, "mlflow.parentRunId", parent_run_id))
+
+    def _named(self, name: str, deleted: bool = False) -> list[FoundRun]:
+        """The runs of a name."""
+        condition = condition_on("attributes.run_name", name)
+        return [run for run in self._search(condition, deleted) if run.name == name]
 
     def _search(self, condition: str, deleted: bool = False) -> list[FoundRun]:
         from mlflow.entities import ViewType

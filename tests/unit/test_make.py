@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 
@@ -69,6 +70,18 @@ def test_the_tiers_are_what_they_are_said_to_be(make, tmp_path, target, argument
     assert make(target, good=True).returncode == 0
     _, words = (tmp_path / "told").read_text().splitlines()
     assert words.endswith(arguments) and "--numprocesses=2" in words
+
+
+@pytest.mark.parametrize("address", ["https://u:kan4ri@h/x", "https://h/x?token=kan4ri", "mysql://u:kan4ri@h/x"])
+def test_the_ui_shows_no_login(make, tmp_path, monkeypatch, address):
+    """Where the runs are is told without it; of a database it goes to the server by the environment."""
+    assert make(".venv/installed", good=True).returncode == 0
+    shutil.copy(tmp_path / "tool", tmp_path / ".venv" / "bin" / "mlflow")
+    monkeypatch.setitem(OUTSIDE, "MLFLOW_TRACKING_URI", address)
+    done = make("ui", good=True)
+    told = (tmp_path / "told").read_text()
+    assert done.returncode == 0 and "kan4ri" not in done.stdout + done.stderr + told
+    assert "server --host 127.0.0.1" in told if address.startswith("mysql") else "at https://h/x\n" in done.stdout
 
 
 def test_makefile_and_package_allow_the_same_pythons():

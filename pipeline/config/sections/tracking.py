@@ -13,7 +13,11 @@ from pipeline.config.option import check_relations, option, relation
 class TrackingConfig:
     """Where runs are recorded."""
 
-    uri: str = option("${oc.env:MLFLOW_TRACKING_URI,''}", "MLflow tracking URI; empty: sqlite in the storage folder")
+    uri: str = option(
+        "${oc.env:MLFLOW_TRACKING_URI,''}",
+        "MLflow tracking URI; empty: sqlite in the storage folder; a login in it is neither printed nor saved",
+        is_address=True,
+    )
     experiment: str = option("dq-bart", "MLflow experiment name")
     register: str | None = option(
         None,

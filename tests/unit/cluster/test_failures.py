@@ -1,5 +1,6 @@
 """A worker that ran out of memory is not restarted to do so again: a person is told what to change."""
 
+import errno
 from types import SimpleNamespace
 
 import pytest
@@ -53,6 +54,14 @@ def test_too_little_memory_becomes_one_paragraph(error, cluster):
             for setting in ("sweep.cohort_size", "cluster.worker_memory_gib", "micro_batch_tokens"):
                 assert setting in told.change
             assert "\n" not in str(told)
+
+
+def test_a_full_disk_is_named_and_not_met_again():
+    """A restarted worker would write to the same disk."""
+    error = OSError(errno.ENOSPC, "No space left on device", "/storage/x")
+    for seen in (error, WrappedError(error)):
+        assert advice(seen, "cohort-x", ON_CPU).given == "the disk is full (/storage/x)"
+        assert lasts(seen)
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=repr)

@@ -9,9 +9,11 @@ import pytest
 from repository import ROOT
 
 from pipeline.cluster.ray_train import _call_logged
+from pipeline.config import login
 from pipeline.config.errors import UserError
 from pipeline.config.jobs.compare import CompareJob
-from pipeline.console.log import LOG_LEVEL, log_environment, log_to_stderr
+from pipeline.config.login import hand_over, take_login, with_login
+from pipeline.console.log import LOG_LEVEL, log_environment, log_to_stderr, mask_messages
 from pipeline.console.progress import ProgressBar
 from pipeline.stages.command import main
 
@@ -74,6 +76,34 @@ def test_a_worker_in_a_process_of_its_own_says_what_it_does(capsys, monkeypatch)
     logging.getLogger("pipeline").handlers.clear()
     _call_logged(lambda payload: speak(), {})
     assert capsys.readouterr().err == "error: a loss\n"
+
+
+@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
+def test_no_line_holds_a_login(capsys, monkeypatch, level):
+    """Neither a message nor its traceback; a library's handler is held to it, too."""
+    monkeypatch.setenv(LOG_LEVEL, level)
+    log_to_stderr()
+    try:
+        raise OSError("https://u:kan4ri@h")
+    except OSError:
+        log.exception("no answer of %s", "https://u:kan4ri@h")
+    handler, record = logging.StreamHandler(sys.stderr), logging.makeLogRecord({"msg": "a https://u:kan4ri@h b"})
+    for _ in range(2):
+        mask_messages(handler)
+    handler.handle(record)
+    err = capsys.readouterr().err
+    assert "kan4ri" not in err and err.count("https://***@h") == 4  # a traceback shows its source
+
+
+def test_a_worker_is_handed_logins(monkeypatch):
+    """By the call, since its environment is another's."""
+    monkeypatch.setattr(login, "_known", {})
+    take_login("mysql://u:kan4ri@h/d")
+    handed = hand_over()
+    monkeypatch.setattr(login, "_known", {})
+    seen = []
+    _call_logged(lambda work: seen.append(with_login(work)), "mysql://h/d", handed)
+    assert seen == ["mysql://u:kan4ri@h/d"]
 
 
 def test_progress_is_told_at_the_level_of_information(capsys, monkeypatch):

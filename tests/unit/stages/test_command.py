@@ -1,6 +1,8 @@
 """The words of a command line: which are settings, which are names or texts, and which are mistakes."""
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -164,3 +166,36 @@ def test_a_job_whose_stdout_is_answers_prints_no_document(monkeypatch, capsys):
     assert main(GenerateJob, "A summary.", lambda _: {"status": "finished"}, has_document=lambda _: False) == 2
     captured = capsys.readouterr()
     assert (captured.out, "num_beams" in captured.err) == ("", True)
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, lambda text: UserError(text, "x", "y")], ids=["crash", "mistake"])
+def test_what_a_job_says_at_its_end_holds_no_login(kind, capsys, monkeypatch):
+    """Neither its paragraph or traceback nor its document, whatever library wrote the error."""
+
+    def run(config):
+        raise kind("no answer of https://u:kan4ri@h/x?token=kan4ri")
+
+    monkeypatch.setattr(sys, "argv", ["compare", "a", "b"])
+    assert main(job_of("compare"), "a job", run) in (2, 3)
+    out, err = capsys.readouterr()
+    assert "kan4ri" not in out + err and "https://***@h/x?token=***" in err and "https://***@h/x?token=***" in out
+
+
+def test_a_login_on_a_command_line_is_warned_of(capsys, monkeypatch):
+    """The job cannot hide its arguments; the configuration that it prints has none."""
+    monkeypatch.setattr(sys, "argv", ["compare", "a", "b", "tracking.uri=https://u:kan4ri@h", "--print-config"])
+    assert main(job_of("compare"), "a job", dict) == 0
+    out, err = capsys.readouterr()
+    assert "uri: https://h\n" in out and "kan4ri" not in out + err and "MLFLOW_TRACKING_PASSWORD" in err
+
+
+def test_a_full_disk_is_a_mistake_with_a_name(capsys, monkeypatch):
+    """Whatever wrote to it: exit code 2, no traceback."""
+
+    def run(config):
+        Path("/dev/full").write_text("x")
+
+    monkeypatch.setattr(sys, "argv", ["compare", "a", "b"])
+    assert main(job_of("compare"), "a job", run) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("compare: the disk is full. Allowed:") and json.loads(out)["status"] == "mistake"
