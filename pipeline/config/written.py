@@ -43,7 +43,7 @@ def as_written(text: str, schema: type[Any], key: str, mistakes: Mistakes, word:
         if text.strip() and word is not None and str in _kinds(_hint_at(schema, key)):  # a comment
             raise _misread(key, text, "nothing", word)
         return text
-    if word is None and isinstance(node, yaml.ScalarNode) and node.tag not in READ_AS:
+    if word is None and isinstance(node, yaml.ScalarNode) and not node.tag.endswith(":null"):
         raise yaml.YAMLError("a single value, no sections")
     _Marker(mistakes).mark(node, _hint_at(schema, key), key, word)
     return str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True))
