@@ -20,9 +20,11 @@ LONGEST_SEQUENCE = 1 << 20  # tokens of texts that are made up
 LONGEST_TEXT = 1 << 17  # characters; a command line takes no longer word
 # What neither files nor databases take: a NUL, half of a surrogate pair (Python makes it of bytes that are no UTF-8).
 UNREADABLE = re.compile("[\0\ud800-\udfff]")
+# The same of a path, which a file system takes with any bytes.
+UNREADABLE_PATH = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
 
 
-def check_bounds(value: Any, low: float | None, high: float | None, key: str) -> None:
+def check_bounds(value: Any, low: float | None, high: float | None, key: str, *, is_literal: bool = False) -> None:
     """Refuse a value, or one inside a list or a dictionary, that is out of bounds.
 
     Args:
@@ -30,13 +32,14 @@ def check_bounds(value: Any, low: float | None, high: float | None, key: str) ->
         low: the least number that the setting takes; none: what the rule above says.
         high: the greatest one.
         key: dotted name, for the message.
+        is_literal: whether it may be a path.
 
     Raises:
         UserError: as said.
     """
     single = list(_leaves(value))
     for text in (one for one in single if isinstance(one, str)):
-        _check_text(text, key)
+        _check_text(text, key, UNREADABLE_PATH if is_literal else UNREADABLE)
     numbers = [one for one in single if isinstance(one, (int, float)) and not isinstance(one, bool)]
     if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
         what = "finite numbers" if isinstance(value, list) else "a finite number"
@@ -64,10 +67,10 @@ def check_combinations(key: str, axes: Sequence[int]) -> None:
         raise UserError(f"{key}: {number:,} combinations", f"at most {MOST_LISTED:,}", "list fewer values")
 
 
-def _check_text(text: str, key: str) -> None:
+def _check_text(text: str, key: str, unreadable: re.Pattern[str]) -> None:
     if len(text) > LONGEST_TEXT:
         raise UserError(f"{key} of {len(text):,} characters", f"at most {LONGEST_TEXT:,}", f"shorten {key}")
-    if found := UNREADABLE.search(text):
+    if found := unreadable.search(text):
         what = "a NUL character" if found[0] == "\0" else f"half of a surrogate pair (\\u{ord(found[0]):x})"
         raise UserError(f"{key}={text!r} holds {what}", "text that is whole Unicode, in UTF-8", f"write {key} again")
 

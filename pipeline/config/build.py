@@ -205,5 +205,5 @@ def _checked(value: Any, metadata: Any, key: str) -> Any:
     if allowed is not None and value not in allowed:
         hint = f"did you mean {key}={nearest(value, list(allowed))}?" if isinstance(value, str) else f"set {key} again"
         raise UserError(f"{key}={value}", ", ".join(map(str, allowed)), hint)
-    check_bounds(value, low, high, key)
+    check_bounds(value, low, high, key, is_literal=bool(metadata.get("is_literal")))
     return value

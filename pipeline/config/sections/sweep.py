@@ -193,7 +193,9 @@ def check_seeds(key: str, seeds: int | list[int]) -> None:
     """
     if isinstance(seeds, int):
         if not 1 <= seeds <= MOST_LISTED:
-            raise UserError(f"{key}={seeds}", f"a number from 1 on, at most {MOST_LISTED:,}, or a list", f"change {key}")
+            raise UserError(
+                f"{key}={seeds}", f"a number from 1 on, at most {MOST_LISTED:,}, or a list", f"change {key}"
+            )
     elif len(set(seeds)) != len(seeds) or any(seed < 0 for seed in seeds):
         raise UserError(f"{key}={seeds}", "distinct numbers from 0 on", f"change {key}")
 
