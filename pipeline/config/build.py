@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import types
 import typing
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
+from pipeline.config.bounds import check_bounds
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.former_names import dotted, with_todays_names
 from pipeline.config.option import check_relations, default_of, left_out_of
@@ -167,13 +168,9 @@ def _convert(hint: Any, value: Any, key: str, mistakes: Mistakes) -> Any:
         return dict(zip(map(str, value), items.values(), strict=True))
     if hint is Any:
         return value
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):
-        try:  # YAML reads 3e-4 as text, people mean a number
+    if hint is float and type(value) in (int, float, str) and str(value).isascii():
+        with suppress(ValueError, OverflowError):  # YAML reads 3e-4 as text, people mean a number
             return float(value)
-        except ValueError:
-            pass
     if hint is str and type(value) is int:
         return str(value)
     if hint in (int, bool, str) and type(value) is hint:
@@ -208,13 +205,5 @@ def _checked(value: Any, metadata: Any, key: str) -> Any:
     if allowed is not None and value not in allowed:
         hint = f"did you mean {key}={nearest(value, list(allowed))}?" if isinstance(value, str) else f"set {key} again"
         raise UserError(f"{key}={value}", ", ".join(map(str, allowed)), hint)
-    numbers = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, float)]
-    if not all(map(math.isfinite, numbers)):
-        what = "finite numbers" if isinstance(value, list) else "a finite number"
-        raise UserError(f"{key}={value}", what, f"set {key} again")
-    if (low is not None and value < low) or (high is not None and value > high):
-        bounds = " and ".join(
-            text for text, bound in ((f"at least {low}", low), (f"at most {high}", high)) if bound is not None
-        )
-        raise UserError(f"{key}={value}", bounds, f"set {key} again")
+    check_bounds(value, low, high, key, is_literal=bool(metadata.get("is_literal")))
     return value

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 SHOWN_NAMES = 20
+SHOWN_CHARACTERS = 2000  # of a part of a message: nobody reads a megabyte that was given
+UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # to a terminal or a log, if they are UTF-8 at all
 
 
 def listed(names: Sequence[str]) -> str:
     """Names for a message, which nobody reads to its end where there are thousands."""
     more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
     return ", ".join(names[:SHOWN_NAMES]) + more
+
+
+def _shown(part: str) -> str:
+    """A part of a message as it can be printed: of a long one the beginning and the end."""
+    part = UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], part)
+    if len(part) <= SHOWN_CHARACTERS:
+        return part
+    omitted = f" ... ({len(part):,} characters) ... "
+    rest = SHOWN_CHARACTERS - len(omitted)
+    return f"{part[: rest - rest // 4]}{omitted}{part[-(rest // 4) :]}"
 
 
 class UserError(Exception):
@@ -26,8 +39,8 @@ class UserError(Exception):
     """
 
     def __init__(self, given: str, allowed: str, change: str) -> None:
-        self.given, self.allowed, self.change = given, allowed, change
-        sentences = (given, f"Allowed: {allowed}", f"Change: {change}")
+        self.given, self.allowed, self.change = map(_shown, (given, allowed, change))
+        sentences = (self.given, f"Allowed: {self.allowed}", f"Change: {self.change}")
         super().__init__(" ".join(text if text.endswith((".", "?")) else f"{text}." for text in sentences))
 
     @property

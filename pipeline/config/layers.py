@@ -21,6 +21,7 @@ from pipeline.config.former_names import with_todays_names
 from pipeline.config.job import all_jobs, groups_of, has_experiments, job_name, known_keys
 from pipeline.config.variables import take_logins
 from pipeline.config.written import as_word, as_written
+from pipeline.config.yaml_nodes import MOST_LEVELS
 
 CONF_DIR = Path(__file__).parents[2] / "conf"
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ def split_overrides(
             mistakes.add(error)
         elif key in files:
             chosen[key] = value
+        elif key.count(".") + key.count("[") >= MOST_LEVELS:
+            mistakes.add(UserError(f"argument '{word}'", f"keys of at most {MOST_LEVELS} names", "check the key"))
         else:
             with mistakes.noted(key):
                 try:
@@ -59,16 +62,19 @@ def split_overrides(
                 except (OmegaConfBaseException, YAMLError, ValueError, IndexError) as error:  # IndexError: "[" as a key
                     change = f"if it is a text, write {as_word(key, value)}"
                     raise UserError(f"argument '{word}': {_first_line(error)}", "YAML values", change) from None
-                values.append(_known_only(job, layer, mistakes))
+                given = cast(dict[str, Any], OmegaConf.to_container(layer, resolve=False))
+                values.append(_known_only(job, given, mistakes))
     return chosen, values
 
 
-def _known_only(job: type[Any], layer: Any, mistakes: Mistakes, left_out: list[str] | None = None) -> dict[str, Any]:
+def _known_only(
+    job: type[Any], layer: dict[str, Any], mistakes: Mistakes, left_out: list[str] | None = None
+) -> dict[str, Any]:
     """A layer without what the job does not know, checked before merging, so that the nearest key can be named.
 
     Args:
         job: its root dataclass.
-        layer: what is given.
+        layer: what is given, as plain data.
         mistakes: where unknown keys go.
         left_out: gets the keys that other jobs know, of a file that several jobs read; none: they are mistakes, too.
     """
@@ -92,7 +98,7 @@ def _known_only(job: type[Any], layer: Any, mistakes: Mistakes, left_out: list[s
                 mistakes.add(_unknown_key(job, dotted, list(known), full), full)
         return part
 
-    given = with_todays_names(OmegaConf.to_container(layer, resolve=False), job)
+    given = with_todays_names(layer, job)
     return cast(dict[str, Any], known_part(given, to_dict(job()), ""))
 
 
@@ -127,7 +133,7 @@ def read_member(
     """
     section = "" if group == "experiment" else group
     path = conf_dir / group / f"{name}.yaml"
-    if path.is_file() and path.parent == conf_dir / group:
+    if str(name) in members(group, conf_dir) and path.is_file():
         left_out: list[str] = []
         layer = read_layer(job, path, section, mistakes, left_out)
         if left_out:
@@ -166,8 +172,9 @@ def read_layer(
             raise UserError(f"{path}: {_first_line(error)}", "a readable YAML file", "mend the file") from None
         if not isinstance(loaded, DictConfig):
             raise UserError(f"{path} is a list", "a YAML mapping", "mend the file")
-        defaults = {} if section else {"defaults": loaded.pop("defaults", None)}
-        layer = _known_only(job, OmegaConf.create({section: loaded}) if section else loaded, mistakes, left_out)
+        given = cast(dict[str, Any], OmegaConf.to_container(loaded, resolve=False))
+        defaults = {} if section else {"defaults": given.pop("defaults", None)}
+        layer = _known_only(job, {section: given} if section else given, mistakes, left_out)
         return layer.get(section, {}) if section else {**layer, **defaults}
     return {}
 
@@ -175,7 +182,12 @@ def read_layer(
 def take_defaults(job: type[Any], layer: dict[str, Any], mistakes: Mistakes) -> dict[str, str]:
     """Which members of the job's groups a base file or an experiment chooses; taken out of its layer."""
     defaults, known = {}, {group for one in all_jobs() for group in groups_of(one)}
-    for name, member in (layer.pop("defaults", None) or {}).items():
+    chosen = layer.pop("defaults", None)
+    if chosen is not None and not isinstance(chosen, dict):
+        error = UserError(f"defaults: {chosen!r}", "a member for each group", "write defaults: {task: <name>, ...}")
+        mistakes.add(error, *groups_of(job))
+        return {}
+    for name, member in (chosen or {}).items():
         if name in groups_of(job):
             defaults[str(name)] = str(member)
         elif name not in known:

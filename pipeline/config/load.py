@@ -121,7 +121,7 @@ def to_yaml(config: Any) -> str:
     public = to_public_dict(config)
     for section, name in (key.split(".") for key in literal(type(config))):
         if isinstance(value := public[section][name], str):
-            public[section][name] = value.replace("${", r"\${")
+            public[section][name] = value.replace("${", r"\${").encode(errors="backslashreplace").decode()
     return str(OmegaConf.to_yaml(OmegaConf.create(public)))
 
 

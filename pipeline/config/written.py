@@ -16,9 +16,11 @@ from typing import Any
 import yaml
 
 from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.yaml_nodes import TEXT, composed
 
 READ_AS = {"tag:yaml.org,2002:bool": "a boolean", "tag:yaml.org,2002:null": "nothing"}
 PLAIN_WORD = re.compile(r"[\w./:@%+,=-]+")  # to a shell
+LONGEST_NUMBER = 100  # characters: Python itself refuses to write what is much longer
 ODD_NUMBER = re.compile(r"[-+]?0[\d_]+$|.*:")  # octal, or minutes and seconds
 
 
@@ -36,15 +38,14 @@ def as_written(text: str, schema: type[Any], key: str, mistakes: Mistakes, word:
         YAMLError: unreadable YAML.
         UserError: something that YAML reads otherwise than a person does.
     """
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if node is None:
-            if text.strip() and word is not None and str in _kinds(_hint_at(schema, key)):  # a comment
-                raise _misread(key, text, "nothing", word)
-            return text
-        _Marker(mistakes).mark(node, _hint_at(schema, key), key, word)
-    except RecursionError:
-        raise yaml.YAMLError("it holds itself, or too much is nested") from None
+    node = composed(text)
+    if node is None:
+        if text.strip() and word is not None and str in _kinds(_hint_at(schema, key)):  # a comment
+            raise _misread(key, text, "nothing", word)
+        return text
+    if word is None and isinstance(node, yaml.ScalarNode) and not node.tag.endswith(":null"):
+        raise yaml.YAMLError("a single value, no sections")
+    _Marker(mistakes).mark(node, _hint_at(schema, key), key, word)
     return str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True))
 
 
@@ -92,8 +93,12 @@ class _Marker:
 
     def _entry(self, name: yaml.Node, value: yaml.Node, hint: Any, key: str) -> bool:
         """Whether an entry of a section can stay."""
+        if not isinstance(name, yaml.ScalarNode):
+            raise yaml.YAMLError("a list or a section as a name")
         inner = f"{key}.{name.value}" if key else str(name.value)
         is_merged = name.tag.endswith(":merge")  # <<: what an anchor holds
+        if not is_merged:
+            name.tag, name.style = TEXT, '"'  # 010, no and null are names like any other
         with self.mistakes.noted(inner):
             self.mark(value, hint if is_merged else _inside(hint, str(name.value)), inner)
             return True
@@ -114,9 +119,11 @@ def _mark_scalar(node: yaml.ScalarNode, kinds: list[Any], key: str, word: str | 
     kind = node.tag.rpartition(":")[2]
     if str in kinds and not set(kinds) & {int, float, bool}:
         if node.tag not in READ_AS:
-            node.tag, node.style = "tag:yaml.org,2002:str", '"'
+            node.tag, node.style = TEXT, '"'
         elif kind == "bool" or type(None) not in kinds:
             raise _misread(key, node.value, READ_AS[node.tag], word)
+    elif kind in ("int", "float") and len(node.value) > LONGEST_NUMBER:
+        raise UserError(f"{key}: a number of {len(node.value):,} characters", f"at most {LONGEST_NUMBER}", f"set {key}")
     elif set(kinds) & {int, float} and kind in ("int", "float") and ODD_NUMBER.match(node.value):
         meant = yaml.safe_load(node.value)
         raise UserError(
@@ -133,8 +140,8 @@ def _refuse_as_text(node: yaml.Node, kinds: list[Any], key: str, read_as: str, w
 def as_word(key: str, text: str) -> str:
     """The word of a command line that sets a setting to a text, quoted for YAML and for a shell where need be."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError):
+        node = composed(text)
+    except yaml.YAMLError:
         node = None
     is_plain = isinstance(node, yaml.ScalarNode) and node.style is None and node.value == text
     if node is None or not is_plain or node.tag in READ_AS or "${" in text:

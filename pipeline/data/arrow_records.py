@@ -53,7 +53,7 @@ class ArrowRecords:
                 for row in _plain(batch):
                     yield number, row
                     number += 1
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
+        except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # the last: times beyond years
             if "UTF8" in str(error):
                 reason = f"{self.origin}: row {number} is not UTF-8"
                 raise UserError(reason, "text in UTF-8", "write the data again as UTF-8") from None

@@ -20,11 +20,12 @@ from pipeline.data.column_names import check_columns
 from pipeline.data.columns import examples_of, grouped
 from pipeline.data.data_files import records_of
 from pipeline.data.docstrings import docstring_examples, installed_versions
-from pipeline.data.hub import expect_hub
+from pipeline.data.hub import expect_hub, load_from_hub
 from pipeline.data.records import Records
 from pipeline.data.split_paths import REMEDIES, SPLITS, check_split_names, is_saved
 from pipeline.data.splits import taken_apart
 from pipeline.storage.atomic import atomic_text
+from pipeline.storage.layout import seen_as_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path, shares: Mappi
         files = {split: name for split, name in corpus.files.items() if split not in taken}
         records = records_of(files, Path(data_root))
     else:
-        records = _hub(corpus)
+        records = _hub(corpus, cache_dir)
     used = _used_splits([split for split in SPLITS if split not in taken], records, task)
     check_columns(used, corpus)
     splits, mistakes = {}, Mistakes()
@@ -130,15 +131,19 @@ def _docstrings(cache_dir: Path) -> dict[str, Records]:
     return {split: dataset_records(rows, "the embedded docstrings") for split, rows in loaded.items()}
 
 
-def _hub(corpus: CorpusConfig) -> dict[str, Records]:
+def _hub(corpus: CorpusConfig, cache_dir: Path) -> dict[str, Records]:
     if not corpus.name:
         raise UserError("task.corpus.kind=hub without a name", "a hub data set name", "set task.corpus.name")
-    if is_saved(Path(corpus.name)):
+    with seen_as_path(f"task.corpus.name={corpus.name}"):
+        is_folder_of_ours = is_saved(Path(corpus.name))
+    if is_folder_of_ours:
         return {split or "train": rows for split, rows in saved_records(Path(corpus.name)).items()}
     expect_hub(corpus.name)
     datasets.disable_progress_bars()
     try:
-        loaded = datasets.load_dataset(corpus.name, corpus.subset)
+        loaded = load_from_hub(corpus.name, corpus.subset, cache_dir)
+    except UserError:
+        raise
     except Exception as error:  # the library documents no closed set of errors
         is_here = Path(corpus.name).exists()
         way = "the network, or set HF_HUB_OFFLINE=1 to use only what is cached"

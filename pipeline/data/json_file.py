@@ -13,6 +13,7 @@ from pipeline.data.records import Row, first_step
 from pipeline.data.text_files import opened_text
 
 BLANK = " \t\r\n"
+MOST_LEVELS = 100  # of objects and lists inside each other: rows are looked through by recursion
 
 
 class SpeltFloat(float):
@@ -108,6 +109,9 @@ class JsonFile:
             raise self._refused(line + text.count("\n", place, error.pos), error.msg) from None
         except (ValueError, RecursionError) as error:
             raise self._refused(line, str(error)) from None
+        # Counted only where there may be as many: most rows have no level but their own.
+        if text.count("{", place, end) + text.count("[", place, end) > MOST_LEVELS < _num_levels(value):
+            raise self._refused(line, f"more than {MOST_LEVELS} objects and lists inside each other")
         return value, end
 
     def _refused(self, line: int, reason: str) -> UserError:
@@ -125,6 +129,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=SpeltFloat)
+
+
+def _num_levels(value: Any) -> int:
+    num_levels, inside = 0, [value]
+    while inside := [one for one in inside if isinstance(one, (dict, list))]:
+        num_levels += 1
+        inside = [inner for one in inside for inner in (one.values() if isinstance(one, dict) else one)]
+    return num_levels
 
 
 def _next(text: str, place: int, line: int) -> tuple[int, int]:

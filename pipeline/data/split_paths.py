@@ -9,6 +9,7 @@ from pipeline.config.build import nearest
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.sections.task import CorpusConfig
 from pipeline.data.text_files import PACKINGS
+from pipeline.storage.layout import seen_as_path
 
 SPLITS = ("train", "validation", "test")
 # The file of a folder made by `save_to_disk`: of one data set, of several splits.
@@ -49,6 +50,11 @@ def split_paths(files: Mapping[str, str], root: Path) -> dict[str, Path]:
     Raises:
         UserError: what is not there, or is of another format, or empty.
     """
+    with seen_as_path(f"data.root={root} with {', '.join(files.values())}"):
+        return _split_paths(files, root)
+
+
+def _split_paths(files: Mapping[str, str], root: Path) -> dict[str, Path]:
     paths = {split: root / name for split, name in files.items()}  # an absolute name stays as it is
     in_root = [split for split in paths if (root / SEVERAL_SPLITS).is_file() or (is_saved(root) and split == "train")]
     paths |= {split: root for split in in_root if not paths[split].exists()}

@@ -24,6 +24,7 @@ from pipeline.data.limits import cut_row
 from pipeline.data.noise import Noise, noise_of
 from pipeline.data.pack import packed
 from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.leftovers import hidden_prefix
 
 # BART's special tokens at BART's ids.
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -111,7 +112,7 @@ def tokenise(
             datasets.disable_progress_bars()
             folder.mkdir(parents=True, exist_ok=True)
             # In the scratch folder the library puts a copy first.
-            with atomic_folder(path) as partial, TemporaryDirectory(dir=folder, prefix=".map-") as scratch:
+            with atomic_folder(path) as partial, TemporaryDirectory(dir=folder, prefix=hidden_prefix("map")) as scratch:
                 if task.packed:
                     rows = packed(split, task, tokenizer, Path(scratch))
                 else:

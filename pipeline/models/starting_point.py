@@ -11,6 +11,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.layers import CONF_DIR
 from pipeline.config.objectives import ModelKind
 from pipeline.config.sections.model import ModelConfig
+from pipeline.storage.layout import seen_as_path
 
 OTHER_FORMATS = (".bin", ".pt", ".h5", ".msgpack", ".ot")
 
@@ -92,13 +93,15 @@ def local_folder(name: str, option: str) -> Path | None:
     """The folder that a name means, from here or from the repository; none for a name on the hub.
 
     Raises:
-        UserError: a path to nothing.
+        UserError: a path to nothing, or to what cannot be looked at.
     """
-    for path in (Path(name), CONF_DIR.parent / name):
-        if path.is_dir():
-            return path
+    with seen_as_path(f"{option}={name}"):
+        for path in (Path(name), CONF_DIR.parent / name):
+            if path.is_dir():
+                return path
+        is_there = Path(name).exists()
     # owner/name may be on the hub; a path says that it is one
-    if name.startswith(("/", "~", ".")) or name.count("/") > 1 or Path(name).exists():
+    if name.startswith(("/", "~", ".")) or name.count("/") > 1 or is_there:
         remedy = "write the path without ~, which only a shell reads" if name.startswith("~") else f"set {option}"
         raise UserError(
             f"{option}={name}: there is no such folder", "a folder made by save_pretrained, or a hub name", remedy

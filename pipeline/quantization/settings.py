@@ -12,7 +12,7 @@ CHANGE_SCHEDULE = "change recipe.schedule"
 
 def bits_of(name: str) -> tuple[float, float, float]:
     """Bits of weights, embeddings and activations of a scheme `W-E-A`."""
-    match = SCHEME_PATTERN.match(name)
+    match = SCHEME_PATTERN.fullmatch(name)
     assert match is not None, name  # the schema has checked it
     weights, embeddings, activations = (float(bits) for bits in match.groups())
     return weights, embeddings, activations
@@ -44,7 +44,7 @@ def schedule_entries(schedule: list[str]) -> list[tuple[str, float, str]]:
     for entry in schedule:
         number, _, name = entry.partition("=")
         until = _number(number)
-        if until is None or not SCHEME_PATTERN.match(name):
+        if until is None or not SCHEME_PATTERN.fullmatch(name):
             raise UserError(
                 f"recipe.schedule entry '{entry}'", "until=W-E-A such as 0.3=32-32-32 or 500=8-8-8", CHANGE_SCHEDULE
             )

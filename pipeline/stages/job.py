@@ -35,6 +35,7 @@ from pipeline.stages.prepare_data import PreparedTask, prepare_task, with_local_
 from pipeline.stages.runs import open_tracker, tracking_uri
 from pipeline.storage.layout import MIN_FREE_BYTES, Storage, check_free, in_submitted_job, open_storage
 from pipeline.storage.lease import lease
+from pipeline.storage.leftovers import remove_leftovers
 from pipeline.tracking.store import check_reachable
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def open_job(
     with mistakes.noted():
         check_tokenizer(config.task)
     mistakes.tell()
+    remove_leftovers(storage.root)
     language = language_of(config.task)
     config, start = with_local_model(config, storage, copies=copies_model)
     log.info(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,7 @@ from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
 from pipeline.models.starting_point import local_folder
 from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.identity import identity_of
 from pipeline.storage.layout import Storage
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Job = TypeVar("Job", bound=TrainsTeacher)
 MANY_KNOWN = 0.1  # share of sources that are in the training split, too, above which scores mislead
+KEY_DIGITS, NAME_DIGITS = 10, 32  # of tokenizers and token ids: what keys are made of, and what folders are called by
 TOKENS_FORMAT = 2  # of the cache: another set of columns is another number
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,15 @@ class PreparedTask:
     def split(self, name: str) -> TokenisedSplit:
         """The token ids of one split."""
         return load_tokenised(Path(self.tokens_folder), name)
+
+
+def key_of(folder: str | Path) -> str:
+    """What keys say of a tokenizer or of token ids; their folder's name goes on behind it."""
+    return Path(folder).name.partition("-")[0]
+
+
+def _named(digits: str) -> str:
+    return f"{digits[:KEY_DIGITS]}-{digits[KEY_DIGITS:NAME_DIGITS]}"
 
 
 def with_local_model(config: Job, storage: Storage, *, copies: bool = True) -> tuple[Job, str]:
@@ -97,7 +107,7 @@ def kept_model(source: Path, storage: Storage, *, copies: bool = True) -> tuple[
         copies: whether one is made where there is none; else the folder itself is told.
     """
     files = _files(source)
-    folder = storage.cache / "models" / _digest(files)[:16]
+    folder = storage.cache / "models" / identity_of(files)[:16]
     if copies and not folder.is_dir():
         with atomic_folder(folder) as partial:
             for path in files:
@@ -137,8 +147,8 @@ def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, Prepar
             log.warning(f"{number:,} of {total:,} sources of split '{split}' are in the training split, too")
     labels = _in_model_order(labels_of(corpus, task), config)
     if tokenizer is None:
-        key = config_hash(corpus.fingerprint, config.model.vocab_size)
-        folder = storage.cache / "tokenizers" / key
+        trained_from = config_hash(corpus.fingerprint, config.model.vocab_size, length=NAME_DIGITS)
+        folder = storage.cache / "tokenizers" / _named(trained_from)
         if not folder.is_dir():
             train = corpus.splits["train"]
             texts = (text for column in train.column_names for text in train[column])
@@ -158,8 +168,10 @@ def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, Prepar
     settings = (task.source_prefix, task.max_source_tokens, task.max_target_tokens)
     languages = (task.source_language, task.target_language)
     decided = decisions(task, only=["masking", "packed"])  # named where they are not as usual
-    parts = (TOKENS_FORMAT, corpus.fingerprint, folder.name, task.objective, settings, languages, labels)
-    tokens = storage.cache / "tokens" / config_hash(*parts, *([decided] if decided else []))
+    names = (key_of(folder), folder.name)  # the first as in earlier versions
+    parts = ((TOKENS_FORMAT, corpus.fingerprint, name, task.objective, settings, languages, labels) for name in names)
+    hashes = [config_hash(*one, *([decided] if decided else []), length=NAME_DIGITS) for one in parts]
+    tokens = storage.cache / "tokens" / f"{hashes[0][:KEY_DIGITS]}-{hashes[1]}"
     tokenise(corpus, task, tokenizer, tokens, labels)
     prepared = PreparedTask(
         tokenizer_folder=str(folder),
@@ -208,7 +220,7 @@ def _keep_tokenizer(tokenizer: PreTrainedTokenizerBase, storage: Storage) -> Pat
     with TemporaryDirectory() as temporary:
         tokenizer.save_pretrained(temporary)
         files = _files(Path(temporary))
-        folder = storage.cache / "tokenizers" / _digest(files)[:10]
+        folder = storage.cache / "tokenizers" / _named(identity_of(files))
         if not folder.is_dir():
             with atomic_folder(folder) as partial:
                 for path in files:
@@ -218,12 +230,3 @@ def _keep_tokenizer(tokenizer: PreTrainedTokenizerBase, storage: Storage) -> Pat
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file())
-
-
-def _digest(files: list[Path]) -> str:
-    """SHA-256 over names and contents."""
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def check_path(path: str) -> None:
             "set storage.path=/absolute/path or the environment variable DQ_STORAGE",
         )
     root = personal_path(path).absolute()
-    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    with seen_as_path(f"storage.path={root}"):
+        there = next(folder for folder in (root, *root.parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         reason = "no right to write" if there.is_dir() else f"{there} is a file"
         raise UserError(f"storage.path={root}: {reason}", "a folder to write in", "set storage.path")
@@ -104,6 +106,22 @@ def personal_path(given: str) -> Path:
         return Path(given).expanduser()
     except RuntimeError:
         raise UserError(f"{given}: there is no such home folder", "~/..., or another path", "check the path") from None
+
+
+@contextmanager
+def seen_as_path(given: str) -> Iterator[None]:
+    """Where a path that a person wrote is looked at: one that is too long, or lies where nobody may look, is refused.
+
+    Args:
+        given: what messages call it, e.g. `data.root=/data`.
+
+    Raises:
+        UserError: as said.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{given}: {error.strerror}", "a path that can be looked at", "check the path") from None
 
 
 def in_submitted_job() -> bool:

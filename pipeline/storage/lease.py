@@ -134,7 +134,7 @@ def _holder(path: Path) -> tuple[Owner | None, float]:
         owner, touched = _read(path)
     except FileNotFoundError:  # much newer ones exist: creating the next number will fail
         return None, 0.0
-    if owner.released or (owner.machine == _machine() and not _alive(owner.pid)):
+    if owner.released or (owner.machine == _machine() and not is_alive(owner.pid)):
         return None, 0.0
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".probe-") as probe:
         os.utime(probe.name)
@@ -182,7 +182,8 @@ def _machine() -> str:
         return uuid.uuid4().hex
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has not ended."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.config.bounds import LARGEST_SEED
 from pipeline.config.option import option, section
 from pipeline.config.sections.agora import AgoraConfig
 from pipeline.config.sections.cluster import ClusterConfig
@@ -22,7 +23,9 @@ class AgoraJob:
     """A small model fine-tuned on scarce data by Agora (de Wynter 2020)."""
 
     experiment: str | None = option(None, "named run; the file conf/experiment/<name>.yaml")
-    seed: int = option(28, "seed of initialisation, dropout, data order and generators", minimum=0)
+    seed: int = option(
+        28, "seed of initialisation, dropout, data order and generators", minimum=0, maximum=LARGEST_SEED
+    )
     data: DataConfig = section(DataConfig, "where data lies")
     task: TaskConfig = section(TaskConfig, "what is learned", is_group=True)
     model: ModelConfig = section(ModelConfig, "the teacher's starting point", is_group=True)

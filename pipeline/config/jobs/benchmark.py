@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.config.bounds import LARGEST_SEED, LONGEST_SEQUENCE, MOST_LISTED
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation, section
 from pipeline.config.sections.benchmark import (
@@ -38,18 +39,20 @@ class BenchmarkConfig:
         dict, "by kind: what conf/benchmark.yaml sets model.vocab_size and model.architecture to"
     )
     scheme: str = option("2-2-8", "scheme of the students")
-    source_tokens: int = option(128, "source tokens of a sequence", minimum=1)
+    source_tokens: int = option(128, "source tokens of a sequence", minimum=1, maximum=LONGEST_SEQUENCE)
     depth: str = option("6-3", "generation: encoder-decoder layers of the student")
-    num_examples: int = option(5, "generation: sequences that are timed", minimum=1)
-    new_tokens: int = option(16, "generation: tokens generated for each", minimum=2)
+    num_examples: int = option(5, "generation: sequences that are timed", minimum=1, maximum=MOST_LISTED)
+    new_tokens: int = option(16, "generation: tokens generated for each", minimum=2, maximum=LONGEST_SEQUENCE)
     depths: list[str] = option(
         lambda: ["6-3", "3-1", "1-1"], "cohort: encoder-decoder layers of the students, one cohort of each"
     )
-    num_students: int = option(4, "cohort: students of a cohort", minimum=1)
-    scaling: list[int] = option(lambda: [1, 2, 8], "cohort: further numbers of students, of the last of the depths")
-    batch_examples: int = option(8, "cohort: sequences of an optimiser step", minimum=1)
-    target_tokens: int = option(32, "cohort: target tokens of a sequence", minimum=1)
-    num_steps: int = option(4, "cohort: optimiser steps that are timed, of either kind", minimum=1)
+    num_students: int = option(4, "cohort: students of a cohort", minimum=1, maximum=MOST_LISTED)
+    scaling: list[int] = option(
+        lambda: [1, 2, 8], "cohort: further numbers of students, of the last of the depths", maximum=MOST_LISTED
+    )
+    batch_examples: int = option(8, "cohort: sequences of an optimiser step", minimum=1, maximum=MOST_LISTED)
+    target_tokens: int = option(32, "cohort: target tokens of a sequence", minimum=1, maximum=LONGEST_SEQUENCE)
+    num_steps: int = option(4, "cohort: optimiser steps that are timed, of either kind", minimum=1, maximum=MOST_LISTED)
     runtime: RuntimeBenchmarkConfig = option(RuntimeBenchmarkConfig, "kind runtime")
     parity: ParityBenchmarkConfig = option(ParityBenchmarkConfig, "kind parity")
     encoder: EncoderBenchmarkConfig = option(EncoderBenchmarkConfig, "kind encoder, whose shapes are its own")
@@ -80,7 +83,7 @@ class BenchmarkConfig:
 class BenchmarkJob:
     """Measurements side by side in one run, on models with random weights."""
 
-    seed: int = option(28, "seed of weights and tokens", minimum=0)
+    seed: int = option(28, "seed of weights and tokens", minimum=0, maximum=LARGEST_SEED)
     model: ModelConfig = section(
         ModelConfig, "the teacher's architecture", is_group=True, without=["pretrained", "tokenizer"]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.config.bounds import LARGEST_SEED
 from pipeline.config.option import option, section
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.data import DataConfig
@@ -22,7 +23,7 @@ class OseSearchJob:
     """A space of architectures, what they cost, how well they begin to learn, and the best of them."""
 
     experiment: str | None = option(None, "named run; the file conf/experiment/<name>.yaml")
-    seed: int = option(28, "seed of initialisation, dropout and data order", minimum=0)
+    seed: int = option(28, "seed of initialisation, dropout and data order", minimum=0, maximum=LARGEST_SEED)
     data: DataConfig = section(DataConfig, "where data lies")
     task: TaskConfig = section(TaskConfig, "what is learned", is_group=True)
     model: ModelConfig = section(ModelConfig, "the teacher's starting point", is_group=True)

@@ -6,10 +6,11 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.config.bounds import LARGEST_SEED, MOST_LISTED, check_combinations
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.search_space import check_values
-from pipeline.config.sections.sweep import StudentConfig, check_seeds, listed_seeds
+from pipeline.config.sections.sweep import StudentConfig, check_seeds, listed_seeds, num_seeds
 from pipeline.config.sections.training import TrainConfig
 
 POOLS = ("development", "training", "unlabelled")
@@ -28,7 +29,9 @@ class ThetaConfig:
     warmup_fractions: list[float] = option(list, "parts of the steps with rising learning rate")
     batch_tokens: list[int] = option(list, "tokens of an optimiser step")
     seeds: int | list[int] = option(
-        list, "seeds of batches and dropout; a number n: seed, seed+1, ... n of them; empty: `seed` alone"
+        list,
+        "seeds of batches and dropout; a number n: seed, seed+1, ... n of them; empty: `seed` alone",
+        maximum=LARGEST_SEED,
     )
 
     def __post_init__(self) -> None:
@@ -45,6 +48,9 @@ class ThetaConfig:
                     f"agora.theta.{name}={values}", f"distinct numbers from 0 to {most:g}", f"set agora.theta.{name}"
                 )
         check_seeds("agora.theta.seeds", self.seeds)
+        rates = (self.learning_rates, self.weight_decays, self.warmup_fractions)
+        axes = [len(self.batch_tokens), *map(len, rates), num_seeds(self.seeds)]
+        check_combinations("agora.theta", axes)
 
     def sets(self, train: TrainConfig, seed: int) -> list[tuple[TrainConfig, int]]:
         """Every hyper-parameter set as a training and a seed.
@@ -132,7 +138,10 @@ class AgoraConfig:
         f"what makes new texts of them, of {', '.join(GENERATORS)}; {REPEAT}: the points themselves, each once",
     )
     num_per_point: int = option(
-        2, f"texts that each generator is asked for of a point; of {REPEAT} it is the point itself", minimum=1
+        2,
+        f"texts that each generator is asked for of a point; of {REPEAT} it is the point itself",
+        minimum=1,
+        maximum=MOST_LISTED,
     )
     rate: float = option(0.15, "part of the words that a generator drops, swaps or masks", minimum=0.0, maximum=1.0)
     refill_model: str = option("", "folder or hub name of the masked LM of span_refill", is_literal=True)
@@ -143,7 +152,9 @@ class AgoraConfig:
         allowed=("teacher", "parent"),
     )  # fmt: skip
     bounds: BoundsConfig = option(BoundsConfig, "what of the new texts is kept")
-    max_rounds: int = option(3, "rounds; the first one learns from the training split alone", minimum=1)
+    max_rounds: int = option(
+        3, "rounds; the first one learns from the training split alone", minimum=1, maximum=MOST_LISTED
+    )
     max_added: int = option(10_000, "most examples that all rounds together add", minimum=1)
     pruning: str = option(
         "published",

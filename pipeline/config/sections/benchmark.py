@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.config.bounds import LONGEST_SEQUENCE, MOST_LISTED, MOST_SECONDS
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.export import VARIANTS
@@ -23,14 +24,18 @@ class RuntimeBenchmarkConfig:
     schemes: list[str] = option(lambda: ["8-8-8", "4-4-8", "2-2-8"], "schemes of the exported students")
     variants: list[str] = option(lambda: list(VARIANTS), f"exported variants, of {', '.join(VARIANTS)}")
     baselines: bool = option(True, "measure other runtimes, too; the fp32 teacher and student are always measured")
-    source_tokens: int = option(256, "source tokens of a sequence", minimum=1)
-    new_tokens: int = option(64, "greedy tokens generated for each", minimum=2)
+    source_tokens: int = option(256, "source tokens of a sequence", minimum=1, maximum=LONGEST_SEQUENCE)
+    new_tokens: int = option(64, "greedy tokens generated for each", minimum=2, maximum=LONGEST_SEQUENCE)
     rounds: int = option(7, "samples of every contender that count", minimum=1)
-    sample_seconds: float = option(0.4, "a sample repeats what it times for at least so long", minimum=0.0)
+    sample_seconds: float = option(
+        0.4, "a sample repeats what it times for at least so long", minimum=0.0, maximum=MOST_SECONDS
+    )
     max_other_load: float = option(
         0.15, "cores that other processes may use during a sample beyond those that the threads leave free", minimum=0.0
     )
-    timeout_seconds: float = option(600.0, "how long a worker may be silent before it counts as lost", minimum=1.0)
+    timeout_seconds: float = option(
+        600.0, "how long a worker may be silent before it counts as lost", minimum=1.0, maximum=MOST_SECONDS
+    )
 
     def __post_init__(self) -> None:
         check_relations(self)
@@ -62,7 +67,7 @@ class EncoderShapeConfig:
 
     name: str = option("bort", "what it is called")
     family: str = option("roberta", "model family", allowed=("bert", "roberta"))
-    layers: int = option(4, "layers", minimum=1)
+    layers: int = option(4, "layers", minimum=1, maximum=MOST_LISTED)
     heads: int = option(8, "attention heads of a layer", minimum=1)
     hidden: int = option(1024, "width of the residual stream", minimum=4)
     intermediate: int = option(768, "width of the feed-forward layers", minimum=4)
@@ -125,11 +130,15 @@ class EncoderBenchmarkConfig:
         f"exported variants of packed shapes, of {', '.join(VARIANTS)}; of an encoder `fast` is `exact`",
     )
     rounds: int = option(7, "samples of every contender that count", minimum=1)
-    sample_seconds: float = option(0.4, "a sample repeats what it times for at least so long", minimum=0.0)
+    sample_seconds: float = option(
+        0.4, "a sample repeats what it times for at least so long", minimum=0.0, maximum=MOST_SECONDS
+    )
     max_other_load: float = option(
         0.15, "cores that other processes may use during a sample beyond those that the threads leave free", minimum=0.0
     )
-    timeout_seconds: float = option(600.0, "how long a worker may be silent before it counts as lost", minimum=1.0)
+    timeout_seconds: float = option(
+        600.0, "how long a worker may be silent before it counts as lost", minimum=1.0, maximum=MOST_SECONDS
+    )
 
     def __post_init__(self) -> None:
         check_relations(self)
@@ -184,10 +193,10 @@ class ParityBenchmarkConfig:
 
     schemes: list[str] = option(lambda: ["2-2-8", "4-4-8", "8-8-8", "1-1-8", "3-3-8"], "schemes of the students")
     depth: str = option("3-2", "encoder-decoder layers of the students")
-    num_seeds: int = option(3, "models of each kind: with seed, seed+1, ...", minimum=1)
-    num_rows: int = option(4, "sources of different lengths, decoded together", minimum=1)
-    source_tokens: int = option(64, "tokens of the longest source", minimum=2)
-    num_steps: int = option(64, "decoding steps, teacher-forced and generated", minimum=1)
+    num_seeds: int = option(3, "models of each kind: with seed, seed+1, ...", minimum=1, maximum=MOST_LISTED)
+    num_rows: int = option(4, "sources of different lengths, decoded together", minimum=1, maximum=MOST_LISTED)
+    source_tokens: int = option(64, "tokens of the longest source", minimum=2, maximum=LONGEST_SEQUENCE)
+    num_steps: int = option(64, "decoding steps, teacher-forced and generated", minimum=1, maximum=MOST_LISTED)
 
     def __post_init__(self) -> None:
         check_relations(self)
@@ -217,7 +226,7 @@ class SearchBenchmarkConfig:
         lambda: [1.0, 5.0, 10.0, 20.0, 50.0], "what a loop may spend, in whole trainings of a candidate"
     )
     offered: float = option(0.5, "part of the table that a draw offers to all loops", minimum=0.0, maximum=1.0)
-    num_seeds: int = option(20, "draws: with seed, seed+1, ...", minimum=1)
+    num_seeds: int = option(20, "draws: with seed, seed+1, ...", minimum=1, maximum=MOST_LISTED)
     eta: int = option(2, "successive halving: one of so many goes on", minimum=2)
 
     def __post_init__(self) -> None:

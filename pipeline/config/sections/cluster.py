@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.config.bounds import LARGEST_COUNT, MOST_LISTED, MOST_SECONDS
 from pipeline.config.option import option
 
 AUTO_PRECISION = "auto"
@@ -23,7 +24,7 @@ class ClusterConfig:
     address: str = option(
         "auto", "Ray address: auto (the running cluster), local (start one in this process), host:port"
     )
-    num_workers: int = option(2, "Ray Train workers (ranks)", minimum=1)
+    num_workers: int = option(2, "Ray Train workers (ranks)", minimum=1, maximum=MOST_LISTED)
     cpus_per_worker: int = option(1, "CPU cores reserved per worker", minimum=1)
     gpus_per_worker: int = option(0, "GPUs per worker", minimum=0, maximum=1)
     zero_stage: int = option(2, "DeepSpeed ZeRO stage", allowed=(0, 1, 2, 3))
@@ -35,11 +36,19 @@ class ClusterConfig:
     )
     max_failures: int = option(1, "restarts of lost workers before the job fails", minimum=0)
     worker_memory_gib: float | None = option(
-        None, "memory of one worker, of its device where it uses a GPU; none: what Ray knows of the nodes", minimum=0.0
+        None,
+        "memory of one worker, of its device where it uses a GPU; none: what Ray knows of the nodes",
+        minimum=0.0,
+        maximum=LARGEST_COUNT,
     )
-    wait_seconds: float = option(0.0, "how long nodes that are not there yet are waited for at the start", minimum=0.0)
+    wait_seconds: float = option(
+        0.0, "how long nodes that are not there yet are waited for at the start", minimum=0.0, maximum=MOST_SECONDS
+    )
     lost_node_seconds: float = option(
-        300.0, "how long nodes that were lost are waited for, where nothing can go on without", minimum=0.0
+        300.0,
+        "how long nodes that were lost are waited for, where nothing can go on without",
+        minimum=0.0,
+        maximum=MOST_SECONDS,
     )
 
     @property

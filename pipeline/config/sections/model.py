@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.config.bounds import MOST_LISTED
 from pipeline.config.option import option
 
 
@@ -14,8 +15,8 @@ class ArchitectureConfig:
     d_model: int = option(128, "width of the residual stream", minimum=4)
     ffn_dim: int = option(512, "width of the feed-forward layers", minimum=4)
     num_heads: int = option(4, "attention heads per layer", minimum=1)
-    encoder_layers: int = option(6, "encoder layers", minimum=1)
-    decoder_layers: int = option(6, "decoder layers", minimum=1)
+    encoder_layers: int = option(6, "encoder layers", minimum=1, maximum=MOST_LISTED)
+    decoder_layers: int = option(6, "decoder layers", minimum=1, maximum=MOST_LISTED)
     max_positions: int = option(256, "longest sequence in tokens", minimum=8)
     init_std: float = option(0.08, "standard deviation of initial weights; 0.02 was seen not to learn", minimum=0.0)
 

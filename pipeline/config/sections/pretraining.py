@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from pipeline.config.bounds import MOST_LISTED
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.model import ArchitectureConfig
@@ -18,7 +19,7 @@ OF_TEACHER = ("logits", "hidden", "relations")
 class EncoderConfig:
     """An encoder from scratch; the defaults are Bort's (arXiv 2010.10499), its published vocabulary aside."""
 
-    encoder_layers: int = option(4, "layers", minimum=1)
+    encoder_layers: int = option(4, "layers", minimum=1, maximum=MOST_LISTED)
     num_heads: int = option(8, "attention heads per layer", minimum=1)
     d_model: int = option(1024, "width of the residual stream", minimum=4)
     ffn_dim: int = option(768, "width of the feed-forward layers", minimum=4)

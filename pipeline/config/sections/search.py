@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from pipeline.config.bounds import LARGEST_SEED, LONGEST_SEQUENCE, MOST_LISTED, MOST_SECONDS, check_combinations
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.export import VARIANTS
@@ -14,7 +15,7 @@ from pipeline.config.sections.search_space import (
     StudentSpaceConfig,
     check_values,
 )
-from pipeline.config.sections.sweep import check_seeds, listed_seeds
+from pipeline.config.sections.sweep import check_seeds, listed_seeds, num_seeds
 
 TORCH = "torch"  # among the runtimes; the others are exported variants, which ONNX Runtime runs
 SIZES = ("size_bytes", "parameters")
@@ -25,16 +26,20 @@ INFERENCES = ("operations", "latency_ms")
 class LatencyConfig:
     """How the milliseconds of candidates are measured."""
 
-    source_tokens: int = option(128, "source tokens of a sequence", minimum=1)
-    new_tokens: int = option(32, "greedy tokens generated for each; a classifier generates none", minimum=2)
-    batch: int = option(1, "sequences at once", minimum=1)
+    source_tokens: int = option(128, "source tokens of a sequence", minimum=1, maximum=LONGEST_SEQUENCE)
+    new_tokens: int = option(
+        32, "greedy tokens generated for each; a classifier generates none", minimum=2, maximum=LONGEST_SEQUENCE
+    )
+    batch: int = option(1, "sequences at once", minimum=1, maximum=MOST_LISTED)
     threads: int = option(1, "threads of a model", minimum=1)
     runtimes: list[str] = option(
         lambda: ["fast", TORCH],
         f"what runs them: {TORCH}: the package; {', '.join(VARIANTS)}: its graphs of that variant in ONNX Runtime",
     )
     rounds: int = option(7, "samples of every candidate that count", minimum=1)
-    sample_seconds: float = option(0.2, "a sample repeats what it times for at least so long", minimum=0.0)
+    sample_seconds: float = option(
+        0.2, "a sample repeats what it times for at least so long", minimum=0.0, maximum=MOST_SECONDS
+    )
     chunk: int = option(
         6, "candidates that take turns; beside them always the same one, by whose times chunks are compared", minimum=1
     )
@@ -44,7 +49,9 @@ class LatencyConfig:
     max_other_load: float = option(
         0.15, "cores that other processes may use during a sample beyond those that the threads leave free", minimum=0.0
     )
-    timeout_seconds: float = option(600.0, "how long a model may be silent before it counts as lost", minimum=1.0)
+    timeout_seconds: float = option(
+        600.0, "how long a model may be silent before it counts as lost", minimum=1.0, maximum=MOST_SECONDS
+    )
 
     def __post_init__(self) -> None:
         check_relations(self)
@@ -112,6 +119,7 @@ class SearchConfig:
     seeds: int | list[int] = option(
         list,
         "errors are means over these seeds; a number n: seed, seed+1, ... n of them; empty: `seed` alone",
+        maximum=LARGEST_SEED,
     )
     max_mib: float | None = option(None, "most MiB on disk of the answer; the least error within is then the best")
     max_ms: float | None = option(None, "most milliseconds of the answer on this machine; likewise")
@@ -176,9 +184,10 @@ class SearchConfig:
         if self.learning_rates:
             check_values("search.learning_rates", self.learning_rates)
 
-    @relation("seeds")
+    @relation("seeds", "learning_rates")
     def _seeds_are_distinct(self) -> None:
         check_seeds("search.seeds", self.seeds)
+        check_combinations("search.learning_rates and seeds", [len(self.learning_rates), num_seeds(self.seeds)])
 
     @relation("max_mib", "max_ms")
     def _limits_are_above_zero(self) -> None:

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.config.bounds import MOST_LISTED, check_combinations
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.model import ArchitectureConfig
@@ -47,6 +48,8 @@ class StudentSpaceConfig:
 
     @relation("encoder_layers", "decoder_layers", "heads", "weight_bits", "embedding_bits", "activation_bits", "bits")
     def _points_are_possible(self) -> None:
+        axes = (self.encoder_layers, self.decoder_layers, self.heads, self.weight_bits, self.embedding_bits, self.bits)
+        check_combinations("search.students", [len(axis) for axis in axes])
         mistakes = Mistakes()
         for name in ("encoder_layers", "heads", "weight_bits", "embedding_bits"):
             with mistakes.noted():
@@ -97,8 +100,10 @@ class StudentSpaceConfig:
 class ModelSpaceConfig:
     """Models from scratch: every combination of what is listed whose heads divide its width."""
 
-    encoder_layers: list[int] = option(lambda: [2, 4], "depths of the encoder")
-    decoder_layers: list[int] = option(lambda: [1, 2], "depths of the decoder; empty for an encoder alone")
+    encoder_layers: list[int] = option(lambda: [2, 4], "depths of the encoder", maximum=MOST_LISTED)
+    decoder_layers: list[int] = option(
+        lambda: [1, 2], "depths of the decoder; empty for an encoder alone", maximum=MOST_LISTED
+    )
     heads: list[int] = option(lambda: [2, 4], "attention heads of every layer")
     hidden: list[int] = option(lambda: [64, 128], "widths of the model")
     intermediate: list[int] = option(lambda: [128, 256], "widths between the matrices of a feed-forward layer")
@@ -141,12 +146,18 @@ class ModelSpaceConfig:
                 self._check_architecture(f"search.models.{key}", given)
         mistakes.tell()
 
+    @relation(*OF_ARCHITECTURE)
+    def _points_can_be_planned(self) -> None:
+        check_combinations("search.models", [len(getattr(self, name)) for name in OF_ARCHITECTURE])
+
     def _check_architecture(self, key: str, given: dict[str, int]) -> None:
         if not given:
             return
         needed = [name for name in OF_ARCHITECTURE if name != "decoder_layers" or self.decoder_layers]
         if set(given) != set(needed) or not all(value > 0 for value in given.values()):
             raise UserError(f"{key}={given}", f"positive numbers for {', '.join(needed)}", f"change {key}")
+        if (deepest := max(given["encoder_layers"], given.get("decoder_layers", 0))) > MOST_LISTED:
+            raise UserError(f"{key}: {deepest} layers", f"at most {MOST_LISTED:,}", f"set {key}")
         if given["hidden"] % given["heads"]:
             raise UserError(
                 f"{key}: {given['heads']} heads in a width of {given['hidden']}", "heads that divide it", f"set {key}"

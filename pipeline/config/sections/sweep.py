@@ -8,16 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.config.bounds import LARGEST_SEED, MOST_LISTED, check_combinations
 from pipeline.config.build import build
 from pipeline.config.changes import changed
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.recipe import ACTIVATION_BITS, WEIGHT_BITS, RecipeConfig
 
-SCHEME_PATTERN = re.compile(r"^([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)-([1-9]\d*(?:\.\d*[1-9])?)$")
+BITS = r"([1-9][0-9]{0,2}(?:\.[0-9]{0,3}[1-9])?)"
+SCHEME_PATTERN = re.compile(f"{BITS}-{BITS}-{BITS}")
 FULL_PRECISION = "32-32-32"
 ENTRY = "write sweep.students entries like {scheme: 2-2-8, depth: 6-3}"
-DEPTH_PATTERN = re.compile(r"^([1-9]\d*)(?:-([1-9]\d*))?$")
+DEPTH_PATTERN = re.compile(r"([1-9][0-9]{0,3})(?:-([1-9][0-9]{0,3}))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class StudentConfig:
 
     @relation("scheme")
     def _scheme_is_possible(self) -> None:
-        match, mistakes = SCHEME_PATTERN.match(self.scheme), Mistakes()
+        match, mistakes = SCHEME_PATTERN.fullmatch(self.scheme), Mistakes()
         if not match:
             allowed = "three numbers W-E-A such as 8-8-8, 2-2-8, 1.58-1.58-8 or 32-32-32"
             raise UserError(f"scheme '{self.scheme}'", allowed, ENTRY)
@@ -61,8 +63,8 @@ class StudentConfig:
 
     @relation("depth")
     def _depth_is_possible(self) -> None:
-        if not DEPTH_PATTERN.match(self.depth):
-            layers = [part.lstrip("0") for part in re.findall(r"\d+", self.depth) if int(part)]
+        if not DEPTH_PATTERN.fullmatch(self.depth):
+            layers = [part for part in re.findall(r"[1-9][0-9]*", self.depth) if len(part) < 5]
             raise UserError(
                 f"depth '{self.depth}'",
                 "encoder-decoder layers such as 6-3, or 3 for an encoder alone",
@@ -189,7 +191,7 @@ def check_students(key: str, setting: str, values: list[Any]) -> None:
 
 
 def check_seeds(key: str, seeds: int | list[int]) -> None:
-    """Refuse a number of seeds below 1, or seeds that are not distinct numbers from 0 on.
+    """Refuse a number of seeds below 1 or beyond what can be planned, or seeds that are not distinct numbers from 0 on.
 
     Args:
         key: dotted name of the setting.
@@ -199,10 +201,17 @@ def check_seeds(key: str, seeds: int | list[int]) -> None:
         UserError: as said.
     """
     if isinstance(seeds, int):
-        if seeds < 1:
-            raise UserError(f"{key}={seeds}", "a number from 1 on, or a list", f"change {key}")
+        if not 1 <= seeds <= MOST_LISTED:
+            raise UserError(
+                f"{key}={seeds}", f"a number from 1 on, at most {MOST_LISTED:,}, or a list", f"change {key}"
+            )
     elif len(set(seeds)) != len(seeds) or any(seed < 0 for seed in seeds):
         raise UserError(f"{key}={seeds}", "distinct numbers from 0 on", f"change {key}")
+
+
+def num_seeds(seeds: int | list[int]) -> int:
+    """How many seeds a setting means."""
+    return seeds if isinstance(seeds, int) else max(1, len(seeds))
 
 
 def listed_seeds(seeds: int | list[int], first: int) -> list[int]:
@@ -252,6 +261,7 @@ class SweepConfig:
         list,
         "train every student once with each of these seeds (batches, dropout), one teacher; a number n: with seed, "
         "seed+1, ... n times; empty: with `seed`",
+        maximum=LARGEST_SEED,
     )
     search: str = option(
         "",
@@ -283,6 +293,12 @@ class SweepConfig:
             with mistakes.noted():
                 StudentConfig(label=label, recipe=changes)
         mistakes.tell()
+
+    @relation("students", "schemes", "depths", "heads", "learning_rates", "recipes", "variants", "seeds")
+    def _students_can_be_planned(self) -> None:
+        axes = (self.schemes, self.depths, self.heads, self.learning_rates, self.variants or self.recipes)
+        check_combinations("sweep", [*map(len, axes), num_seeds(self.seeds)])
+        check_combinations("sweep.students and sweep.seeds", [len(self.students), num_seeds(self.seeds)])
 
     recipes_are_distinct = _distinct("recipes")
     schemes_are_possible = _possible("schemes", "scheme")

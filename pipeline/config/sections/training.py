@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.config.bounds import MOST_LISTED
 from pipeline.config.option import option
 
 
@@ -11,7 +12,7 @@ from pipeline.config.option import option
 class TrainConfig:
     """One training run: batches, optimiser, schedule."""
 
-    epochs: int = option(3, "passes over the training split", minimum=0)
+    epochs: int = option(3, "passes over the training split", minimum=0, maximum=MOST_LISTED)
     max_steps: int | None = option(None, "stop after this many optimiser steps even if epochs remain", minimum=0)
     batch_tokens: int = option(8192, "source + target tokens per optimiser step, all ranks together", minimum=16)
     micro_batch_tokens: int = option(8192, "most padded tokens in one forward pass of one rank (memory)", minimum=16)

@@ -10,6 +10,7 @@ from pipeline.config.objectives import OBJECTIVES
 from pipeline.models.starting_point import local_folder
 from pipeline.stages.precheck import check_model, check_surroundings
 from pipeline.stages.sweep.precheck import check_other_shape, check_student
+from pipeline.storage.layout import seen_as_path
 
 
 def check_agora(config: AgoraJob, mistakes: Mistakes | None = None) -> None:
@@ -96,7 +97,9 @@ def _check_folder(key: str, name: str) -> None:
 
 def _check_unlabelled(config: AgoraJob) -> None:
     agora = config.agora
-    if agora.unlabelled and not (Path(config.data.root) / agora.unlabelled).is_file():
+    with seen_as_path(f"agora.unlabelled={agora.unlabelled}"):
+        is_there = not agora.unlabelled or (Path(config.data.root) / agora.unlabelled).is_file()
+    if not is_there:
         raise UserError(
             f"agora.unlabelled={Path(config.data.root) / agora.unlabelled}, which is no file",
             "a file of texts",

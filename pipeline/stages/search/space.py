@@ -15,6 +15,7 @@ from pipeline.config.sections.search_space import architecture_of
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.models.families import family_of
 from pipeline.stages.job import OpenedJob
+from pipeline.stages.prepare_data import key_of
 from pipeline.stages.sweep.plan.students import StudentPlan, as_decided, layer_maps, plan_student
 from pipeline.stages.teacher.fine_tune import teacher_key
 
@@ -124,7 +125,7 @@ def _untaught(job: OpenedJob[OseSearchJob]) -> str:
     return config_hash(
         task.fingerprint,
         decisions(config.task, without=["corpus"]),
-        (family_of(job.model_config).name, Path(task.tokenizer_folder).name),
+        (family_of(job.model_config).name, key_of(task.tokenizer_folder)),
         decisions(config.evaluation, only=OF_EVALUATION),
         config.cluster.precision,
     )

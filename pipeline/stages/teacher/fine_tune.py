@@ -26,7 +26,7 @@ from pipeline.stages.evaluate import (
     validate,
     write_predictions,
 )
-from pipeline.stages.prepare_data import PreparedTask
+from pipeline.stages.prepare_data import PreparedTask, key_of
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.training import (
     make_engine,
@@ -89,7 +89,7 @@ class TeacherWork:
 
 def teacher_key(config: TrainsTeacher, task: PreparedTask) -> str:
     """The name of a teacher: everything that decides its weights and scores, nothing else."""
-    model = {"start": task.start, "tokenizer": Path(task.tokenizer_folder).name}
+    model = {"start": task.start, "tokenizer": key_of(task.tokenizer_folder)}
     if task.start == "scratch":
         model |= decisions(config.model.architecture)
         if config.model.family not in (None, "bart"):

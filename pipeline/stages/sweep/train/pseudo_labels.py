@@ -23,7 +23,7 @@ from pipeline.distillation.pseudo_labels import Target, choose_target
 from pipeline.evaluation.generate import generate_candidates
 from pipeline.models.load import load_model
 from pipeline.stages.job import OpenedJob
-from pipeline.stages.prepare_data import PreparedTask
+from pipeline.stages.prepare_data import PreparedTask, key_of
 from pipeline.stages.teacher.fine_tune import TeacherResult
 from pipeline.stages.training import worker_device
 from pipeline.storage.atomic import atomic_folder, atomic_json
@@ -66,7 +66,7 @@ def run(job: OpenedJob[DistilsStudents], teacher: TeacherResult, settings: Seque
         return Path(job.task.tokens_folder)
     parts = (
         teacher.key,
-        Path(job.task.tokens_folder).name,
+        key_of(job.task.tokens_folder),
         decisions(settings),
         decisions(job.config.task.decoding),
         (job.config.task.metric, job.config.task.metric_tokenizer),
