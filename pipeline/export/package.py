@@ -19,13 +19,14 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline import WRITTEN_BY
 from pipeline.config.build import build
 from pipeline.config.errors import UserError
 from pipeline.config.sections.recipe import QuantizationConfig
 from pipeline.config.sections.task import DecodingConfig
+from pipeline.data.pretrained import read_config
 from pipeline.evaluation.generate import generation_config
 from pipeline.models.families import family_of
 from pipeline.models.student import assemble_packed
@@ -132,7 +133,7 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
             form = {"bits": entry["bits"], "shape": tuple(entry["shape"]), "divides": entry["divides"]}
             shared[stored] = PackedWeight(codes, scale, zero_or_constant, **form)
         weights[name] = shared[stored]
-    model = assemble_packed(AutoConfig.from_pretrained(folder), info.scheme, weights, info.heads)
+    model = assemble_packed(read_config(folder), info.scheme, weights, info.heads)
     model.load_state_dict(tensors, strict=False)
     missing = set(plain_tensors(model, weights)) - set(tensors)
     if missing:
@@ -149,7 +150,7 @@ def default_decoding(folder: Path) -> DecodingConfig | None:
         UserError: not a package, a newer format, a missing or changed file.
     """
     info = _info(folder, _read_manifest(folder))
-    return None if family_of(AutoConfig.from_pretrained(folder)).decoder is None else info.decoding
+    return None if family_of(read_config(folder)).decoder is None else info.decoding
 
 
 def _info(folder: Path, manifest: dict[str, Any]) -> PackageInfo:
