@@ -29,6 +29,7 @@ DTYPES = {
     "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_,
 }
+MOST_THREADS = 256  # on fewer cores; onnxruntime crashes where the system has no more threads to give
 FATAL = 4  # onnxruntime's own log: errors reach the caller as exceptions
 
 
@@ -48,7 +49,12 @@ class Graph:
         self.path = path
         options = _options(num_threads, spinning)
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                str(path),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # or it prints on standard output, and tries the same again
+            )
         except Exception as error:  # those of onnxruntime have no common ancestor
             raise UserError(
                 f"{path} cannot be opened by onnxruntime {onnxruntime.__version__}: {_sentence(error)}",
@@ -64,9 +70,19 @@ class Graph:
 
         Args:
             feeds: name -> OrtValue.
+
+        Raises:
+            UserError: onnxruntime cannot compute it: a graph that contradicts itself, or too little memory.
         """
         known = {name: value for name, value in feeds.items() if name in self.inputs}
-        values = self._session.run_with_ort_values(self.outputs, known)
+        try:
+            values = self._session.run_with_ort_values(self.outputs, known)
+        except Exception as error:  # those of onnxruntime have no common ancestor
+            raise UserError(
+                f"{self.path} cannot be run by onnxruntime {onnxruntime.__version__}: {_sentence(error)}",
+                "a graph and a tokenizer that belong together, and memory for its batches",
+                "copy or export it again, or answer fewer texts at a time",
+            ) from error
         return dict(zip(self.outputs, values, strict=True))
 
     def empty(self, name: str, num_rows: int, growing: str) -> Any:
@@ -137,8 +153,10 @@ def usable_cores() -> int:
 
 
 def _options(num_threads: int | None, spinning: bool) -> Any:
-    if num_threads is not None and num_threads < 1:
-        raise UserError(f"{num_threads} threads", "at least 1", "ask for more, or leave it out")
+    most = max(MOST_THREADS, usable_cores())
+    if num_threads is not None and not 1 <= num_threads <= most:
+        remedy = "ask for more, or leave it out" if num_threads < 1 else "ask for fewer, or leave it out"
+        raise UserError(f"{num_threads} threads", f"at least 1 and at most {most}", remedy)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or usable_cores()
     options.inter_op_num_threads = 1
