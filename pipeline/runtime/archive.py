@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from pipeline.config.errors import UserError
-from pipeline.runtime.manifest import MANIFEST
+from pipeline.runtime.manifest_file import MANIFEST
 
 CHANGE = "name a folder that jobs/export.py has written, or the .zip of one"
 MAX_ENTRIES = 1_000  # an exported model has ten files

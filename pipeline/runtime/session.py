@@ -63,7 +63,8 @@ class Graph:
             ) from error
         give_back_memory()
         self.inputs: dict[str, Any] = {node.name: node for node in self._session.get_inputs()}
-        self.outputs: list[str] = [node.name for node in self._session.get_outputs()]
+        self._shapes: dict[str, list[Any]] = {node.name: node.shape for node in self._session.get_outputs()}
+        self.outputs: list[str] = list(self._shapes)
 
     def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """Run it; the tensors that it does not ask for are left out.
@@ -108,6 +109,17 @@ class Graph:
         if kind not in DTYPES:
             raise _not_ours(self.path, f"the input {name} is a {kind}")
         return DTYPES[kind]
+
+    def width(self, name: str) -> int:
+        """The length of the last axis of an output.
+
+        Raises:
+            UserError: it has none that is fixed.
+        """
+        shape = self._shapes[name]
+        if not shape or not isinstance(shape[-1], int):
+            raise _not_ours(self.path, f"the output {name} has the shape {shape}")
+        return shape[-1]
 
     def expect(self, inputs: set[str], outputs: set[str]) -> None:
         """Check that the graph takes and gives these, whatever else.

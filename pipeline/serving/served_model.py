@@ -138,7 +138,9 @@ def _load_pyfunc(data_path: str) -> ServedStudent:
     exported = Path(data_path).parent / EXPORTED
     if exported.is_dir() and find_spec("onnxruntime") is not None:
         from pipeline.runtime.answer import OnnxAnswerer
+        from pipeline.runtime.manifest import check_source
 
+        check_source(exported, Path(data_path))  # folders of two models may have been mixed up
         log.info("answers from %s", exported)
         return ServedStudent(OnnxAnswerer(exported))
     import torch

@@ -13,7 +13,7 @@ from repository import ROOT
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import DecodingConfig
-from pipeline.runtime import manifest
+from pipeline.runtime import manifest_file
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.manifest import DECODER, ENCODER, GOLDEN, MANIFEST, WEIGHTS
 from pipeline.runtime.processors import Rules
@@ -152,7 +152,7 @@ def test_a_file_that_may_not_be_read_is_refused_by_name(make_exported, monkeypat
     def refused(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(manifest, "sha256_of", refused)
+    monkeypatch.setattr(manifest_file, "sha256_of", refused)
     with pytest.raises(UserError, match=r"onnx cannot be read: Permission denied"):
         OnnxAnswerer(folder)
 
