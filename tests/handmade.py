@@ -22,7 +22,7 @@ from pipeline.runtime.manifest import (
     TokenIds,
     write_manifest,
 )
-from pipeline.storage.digests import sha256_of
+from pipeline.runtime.manifest_file import DIGEST, bound, folder_digests
 
 PAD, EOS = 1, 2
 INFO = ExportInfo(
@@ -72,9 +72,13 @@ def write_exported(folder: Path, tokenizer: Any, *, likes_to_end: float = 1.0, *
 
 def with_digests(folder: Path) -> None:
     """Let the manifest agree with files that a test has changed."""
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["sha256"] = {path.name: sha256_of(path) for path in folder.iterdir() if path.name != MANIFEST}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    say(folder, sha256=folder_digests(folder))
+
+
+def say(folder: Path, **changes: Any) -> None:
+    """Let the manifest of a package or of an exported folder say something else, and agree with itself."""
+    manifest = json.loads((folder / MANIFEST).read_text()) | changes
+    (folder / MANIFEST).write_text(json.dumps(bound(manifest) if DIGEST in manifest else manifest))
 
 
 class Said:

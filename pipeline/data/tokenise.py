@@ -10,7 +10,7 @@ from typing import Any
 
 import datasets
 from tokenizers import ByteLevelBPETokenizer, processors
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.model import ModelConfig
@@ -23,6 +23,7 @@ from pipeline.data.lengths import Lengths
 from pipeline.data.limits import cut_row
 from pipeline.data.noise import Noise, noise_of
 from pipeline.data.pack import packed
+from pipeline.data.pretrained import read_tokenizer as read_tokenizer  # of a folder that this project saved
 from pipeline.storage.atomic import atomic_folder
 from pipeline.storage.leftovers import hidden_prefix
 
@@ -60,18 +61,15 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase | None:
         return None
     expect_hub(name)
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return read_tokenizer(name)
+    except UserError:
+        raise
     except Exception as error:  # hub errors, missing files, broken JSON
         raise UserError(
             f"no tokenizer at '{name}': {str(error).strip().splitlines()[0]}",
             "a folder made by save_pretrained or a reachable hub name",
             "set model.tokenizer or model.pretrained",
         ) from error
-
-
-def read_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """A tokenizer that this project saved."""
-    return AutoTokenizer.from_pretrained(str(folder))
 
 
 def train_tokenizer(texts: Any, vocab_size: int) -> PreTrainedTokenizerFast:

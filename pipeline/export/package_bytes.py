@@ -6,6 +6,7 @@ have the types that packing gives them; what is not packed lies there as it is.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Collection, Sequence
@@ -17,10 +18,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pipeline.evaluation.sensitivity import Sensitivity
-from pipeline.export.package import plain_tensors
+from pipeline.export.plain_tensors import plain_tensors
 from pipeline.models.student import prepare_inputs, sharing_copy, sites_of
 from pipeline.quantization.fake_quantize import WeightFakeQuantize
-from pipeline.quantization.packed_layers import pack_weight
+from pipeline.quantization.packed_layers import PackedWeight, pack_weight
 from pipeline.quantization.packing import packed_size
 from pipeline.quantization.prepare import module_bits, weight_modules
 from pipeline.quantization.quantizers import Quantizer
@@ -69,7 +70,7 @@ def package_bytes(model: PreTrainedModel, scheme: Scheme) -> int:
         model: the plain student; it is not touched.
         scheme: its bits, patterns included.
     """
-    tensors = _stored(model, scheme, module_bits(sites_of(model), scheme))
+    tensors = stored_tensors(model, scheme)
     offset, header = 0, {}
     for one in sorted(tensors, key=lambda one: (-ORDER.index(DTYPES[one.dtype]), one.name)):
         header[one.name] = _entry(one, offset, offset + one.num_bytes)
@@ -121,9 +122,15 @@ def bit_choices(found: Sequence[Sensitivity], sizes: PackageBytes) -> list[BitCh
     ]
 
 
-def _stored(model: PreTrainedModel, scheme: Scheme, bits: dict[str, float]) -> list[StoredTensor]:
-    """Every tensor of the file when modules have these bits."""
+def stored_tensors(model: PreTrainedModel, scheme: Scheme) -> list[StoredTensor]:
+    """Every tensor in the file of a student's package, in no order.
+
+    Args:
+        model: the plain student, without memory, too; it is not touched.
+        scheme: its bits, patterns included.
+    """
     sites = sites_of(model)
+    bits = module_bits(sites, scheme)
     plain, weights = _split(model, scheme, [name for name, count in bits.items() if count != NOT_QUANTIZED])
     stored = [StoredTensor(name, tensor.dtype, tuple(tensor.shape)) for name, tensor in plain.items()]
     for name, weight in weights.items():
@@ -154,15 +161,16 @@ def _of_module(name: str, weight: Tensor, scheme: Scheme, bits: float, *, is_tab
     quantizer = scheme.embedding_quantizer(bits) if is_table else scheme.weight_quantizer(bits)
     blocks = quantizer.blocks.split(torch.empty(weight.shape, device="meta"))
     codes = StoredTensor(f"{name}.codes", torch.uint8, (packed_size(weight.numel(), quantizer.bits),))
-    parts = _types_per_block(quantizer, weight.dtype).items()
-    return [codes, *(StoredTensor(f"{name}.{part}", dtype, (*blocks.shape[:-1], 1)) for part, dtype in parts)]
+    parts = one_block(quantizer, weight.dtype).named_buffers()
+    shape = (*blocks.shape[:-1], 1)
+    return [codes, *(StoredTensor(f"{name}.{part}", part_.dtype, shape) for part, part_ in parts if part != "codes")]
 
 
-def _types_per_block(quantizer: Quantizer, dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """What is stored once per block beside the codes, as packing a single block shows."""
+@functools.cache
+def one_block(quantizer: Quantizer, dtype: torch.dtype) -> PackedWeight:
+    """A single block as it is packed: it shows what is stored beside the codes, and what is a constant."""
     block = torch.ones(1, quantizer.blocks.size or 1, dtype=dtype)
-    packed = pack_weight(block, WeightFakeQuantize(quantizer, block))
-    return {name: tensor.dtype for name, tensor in packed.named_buffers() if name != "codes"}
+    return pack_weight(block, WeightFakeQuantize(quantizer, block))
 
 
 def _entry(tensor: StoredTensor, start: int, end: int) -> dict[str, object]:

@@ -18,6 +18,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_utils import _get_resolved_checkpoint_files
 
 from pipeline.config.errors import UserError
+from pipeline.data.pretrained import read_model
 from pipeline.models.families import family_of
 from pipeline.models.family import Family
 from pipeline.models.starting_point import check_format
@@ -123,7 +124,8 @@ def _filled(
         model_config, name, tensors
     )  # transformers compares copies of one matrix before it tells their shapes
     with _silence("transformers.modeling_utils"):
-        model, found = family.model_class.from_pretrained(
+        model, found = read_model(
+            family.model_class,
             None,
             config=model_config,
             state_dict={key: tensor for key, tensor in tensors.items() if key not in computed},

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrainedModel
+from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.config.errors import UserError
@@ -19,6 +19,7 @@ from pipeline.config.sections.task import TaskConfig
 from pipeline.data.hub import expect_hub
 from pipeline.data.languages import decoding_start
 from pipeline.data.numbered_tokens import TokenNumbers
+from pipeline.data.pretrained import read_config, read_generation_settings, settings_of
 from pipeline.models.checkpoint import Account, account_of, check_finite, load_checkpoint, stored_tensors
 from pipeline.models.families import become, family_named, family_of
 from pipeline.models.special_tokens import check_numbers, special_tokens
@@ -80,7 +81,7 @@ def read_model_config(
     if model.pretrained:
         config = pretrained_config(model.pretrained, model.family)
         become(config, kind)
-        named, _ = PretrainedConfig.get_config_dict(model.pretrained)
+        named = settings_of(model.pretrained)
         _read_tables(config, model.pretrained, named)
         if tokenizer is not None:
             _complete_tokens(config, model.pretrained, named, tokenizer)
@@ -200,7 +201,7 @@ def _complete_tokens(config: PretrainedConfig, name: str, named: dict[str, Any],
     if family.decoder is None:
         return
     try:
-        settings = GenerationConfig.from_pretrained(name)
+        settings = read_generation_settings(name)
     except (OSError, ValueError):  # there need be none
         settings = GenerationConfig()
     tokens = special_tokens(config)
@@ -222,7 +223,9 @@ def pretrained_config(name: str, family: str | None) -> PretrainedConfig:
     """
     expect_hub(name)
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = read_config(name)
+    except UserError:
+        raise
     except Exception as error:  # hub errors, missing files, broken JSON
         raise UserError(
             f"no model at '{name}': {' '.join(str(error).split())[:300]}",
@@ -243,7 +246,7 @@ def pretrained_config(name: str, family: str | None) -> PretrainedConfig:
 
 def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     """A model that this project saved, frozen, in evaluation mode."""
-    config = AutoConfig.from_pretrained(folder)
+    config = read_config(folder)
     config._attn_implementation = ATTENTION
     return load_checkpoint(config, str(folder)).requires_grad_(False).eval().to(device)
 

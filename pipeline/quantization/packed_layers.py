@@ -54,9 +54,10 @@ class PackedWeight(nn.Module):
         self._value: Tensor | None = None
 
     def value(self) -> Tensor:
-        """The matrix in float; unpacked once per device, not once per decoding step."""
-        if self._value is None or self._value.device != self.codes.device:
-            scale = self.scale.double() if self.scale.dtype == torch.float64 else self.scale.float()
+        """The matrix in float; unpacked once per device and type, not once per decoding step."""
+        dtype = torch.float64 if self.scale.dtype == torch.float64 else torch.float32
+        if self._value is None or self._value.device != self.codes.device or self._value.dtype != dtype:
+            scale = self.scale.to(dtype)
             codes = unpack(self.codes.cpu(), self.bits, self.shape).to(scale.device, scale.dtype)
             zero = self.zero.to(scale.dtype) if isinstance(self.zero, Tensor) else self.zero
             blocks = codes.view(*scale.shape[:-1], -1) if codes.numel() else codes

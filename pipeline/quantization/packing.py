@@ -56,6 +56,12 @@ def packed_size(num_codes: int, bits: float) -> int:
     return math.ceil(num_codes / per_group) * bytes_per_group
 
 
+def largest_byte(bits: float) -> int:
+    """The largest byte that `pack` writes: five ternary digits do not fill one."""
+    base, per_group, bytes_per_group = _group(bits)
+    return min(base**per_group, 256) - 1 if bytes_per_group == 1 else 255
+
+
 def _group(bits: float) -> tuple[int, int, int]:
     """Levels of a code, and codes and bytes of the smallest group that fills whole bytes."""
     if bits not in PACKED_BITS:

@@ -10,9 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from pipeline.config.errors import UserError
-from pipeline.runtime.manifest import MANIFEST
+from pipeline.runtime.manifest_file import MANIFEST
 
 CHANGE = "name a folder that jobs/export.py has written, or the .zip of one"
+MAX_ENTRIES = 1_000  # an exported model has ten files
+MAX_BYTES = 64 << 30  # unpacked
+MAX_RATIO, SMALL_BYTES = 100, 64 << 20  # unpacked over packed bytes; what unpacks to less may be packed more tightly
+BLOCK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -40,13 +44,17 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack a `.zip` into an empty folder.
 
     Raises:
-        UserError: no zip, a damaged one, or one with entries that would lie outside of the folder.
+        UserError: no zip, a damaged one, one with entries that would lie outside of the folder, or one that unpacks to
+            more than a model takes.
     """
     try:
         with zipfile.ZipFile(archive) as file:
-            for entry in file.infolist():
+            entries = file.infolist()
+            _check_sizes(archive, entries)
+            for entry in entries:
                 _check_entry(archive, entry)
-            file.extractall(folder)  # compares checksums
+            for entry in entries:
+                _unpack_entry(archive, file, entry, folder)
     except UserError:
         raise
     except OSError as error:  # no room, or a file that may not be read
@@ -56,6 +64,38 @@ def unpack(archive: Path, folder: Path) -> None:
     except Exception as error:  # every way to compress has errors of its own, and so have names
         what = str(error) or type(error).__name__
         raise UserError(f"{archive} is not the .zip of an exported model: {what}", "a whole .zip", CHANGE) from error
+
+
+def _check_sizes(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
+    """Refuse what unpacks to more than a model takes, as far as the archive says so itself."""
+    if len(entries) > MAX_ENTRIES:
+        raise _too_large(archive, f"{len(entries):,} files", f"at most {MAX_ENTRIES:,}")
+    if len({entry.filename for entry in entries}) < len(entries):
+        raise UserError(f"{archive} holds two files of one name", "each file once", CHANGE)
+    unpacked, packed = sum(entry.file_size for entry in entries), archive.stat().st_size
+    allowed = min(MAX_BYTES, max(SMALL_BYTES, MAX_RATIO * packed))
+    if unpacked > allowed:
+        what = f"{unpacked:,} bytes in a file of {packed:,}"
+        raise _too_large(archive, what, f"at most {MAX_BYTES:,} bytes, and {MAX_RATIO} times those of the file")
+
+
+def _too_large(archive: Path, what: str, allowed: str) -> UserError:
+    return UserError(f"{archive} holds {what}, which is no exported model", allowed, CHANGE)
+
+
+def _unpack_entry(archive: Path, file: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
+    """Unpack one file, no more of it than the archive's directory says; its checksum is compared."""
+    target = folder / entry.filename.replace("\\", "/")
+    if entry.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    left = entry.file_size
+    with file.open(entry) as packed, target.open("xb") as unpacked:
+        while block := packed.read(BLOCK_BYTES):
+            if (left := left - len(block)) < 0:
+                raise _too_large(archive, f"more in {entry.filename} than it says", "sizes as the directory says")
+            unpacked.write(block)
 
 
 def _check_entry(archive: Path, entry: zipfile.ZipInfo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import zipfile
 from pathlib import Path
@@ -12,15 +13,15 @@ import numpy as np
 import onnxruntime
 
 from pipeline.config.errors import UserError
-from pipeline.runtime.manifest import GOLDEN, Parity
+from pipeline.runtime.manifest import GOLDEN, SPEED, Parity
 from pipeline.runtime.model import Model
 from pipeline.runtime.processors import Scores
 from pipeline.runtime.session import Array, Graph, value_of
 
-SPEED = "speed.onnx"  # one product as it is stored and in fp32; only beside graphs with packed products
 WITHIN = 3.0  # times the error that was measured at the export: other machines round elsewhere
 LEAST = 1e-3
 ROUNDS = 15
+MAX_GOLDEN_BYTES, MAX_WIDTH = 256 << 20, 1 << 20
 SLOWER = 1.25  # less than that may be chance
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,7 @@ def check_parity(model: Model, folder: Path, parity: Parity) -> float:
     Raises:
         UserError: it is larger than rounding explains.
     """
-    golden = read_golden(folder)
-    error = relative_error(golden_logits(model, golden)[..., golden["columns"]], golden["logits"])
+    error = _golden_error(model, folder)
     allowed = max(WITHIN * parity.floor, WITHIN * parity.logits_error, LEAST)
     if not error <= allowed:  # nan, too
         raise UserError(
@@ -55,10 +55,37 @@ def read_golden(folder: Path) -> dict[str, Array]:
         UserError: it cannot be read.
     """
     try:
+        _check_sizes(folder / GOLDEN)
         with np.load(folder / GOLDEN, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:  # TypeError: one array alone
+    except Exception as error:  # damage to an archive, to a header and to an array have errors of their own
         raise UserError(f"{folder / GOLDEN}: {error}", "readable arrays", "export the model again") from error
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuse arrays that say they are larger than what is stored of them: memory is taken by what they say."""
+    with zipfile.ZipFile(path) as file:
+        entries = file.infolist()
+        if (total := sum(entry.file_size for entry in entries)) > MAX_GOLDEN_BYTES:
+            raise ValueError(f"{total:,} bytes")
+        for entry in entries:
+            with file.open(entry) as stream:
+                of_version = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                shape, _, dtype = of_version[np.lib.format.read_magic(stream)](stream)
+                if math.prod(shape) * dtype.itemsize != entry.file_size - stream.tell():
+                    raise ValueError(f"{entry.filename} of shape {shape} in {entry.file_size:,} bytes")
+
+
+def _golden_error(model: Model, folder: Path) -> float:
+    golden = read_golden(folder)
+    try:
+        ours, theirs = golden_logits(model, golden)[..., golden["columns"]], golden["logits"]
+        if ours.shape == theirs.shape and theirs.size:
+            return relative_error(ours, theirs)
+        what = f"logits of shape {theirs.shape} where the graphs give {ours.shape}"
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:  # arrays of other shapes and types
+        what = f"{type(error).__name__}: {error}"
+    raise UserError(f"{folder / GOLDEN} does not fit the graphs: {what}", "their own inputs", "export the model again")
 
 
 def golden_logits(model: Model, golden: dict[str, Array]) -> Scores:
@@ -101,7 +128,10 @@ def check_speed(folder: Path, num_threads: int | None) -> float | None:
 
 def product_times(graph: Graph, rounds: int = ROUNDS) -> tuple[float, float]:
     """Least seconds of the stored and of the fp32 product, taken in turns; other load on the machine only adds."""
-    width = graph.inputs["x"].shape[1]
+    graph.expect({"x", "packed"}, set())
+    width = (list(graph.inputs["x"].shape) or [None])[-1]
+    if not isinstance(width, int) or not 0 < width <= MAX_WIDTH:
+        raise UserError(f"{graph.path}: a product of width {width}", f"at most {MAX_WIDTH}", "export the model again")
     x = value_of(np.random.default_rng(0).standard_normal((1, width)).astype(np.float32))
     feeds: list[dict[str, Any]] = [{"x": x, "packed": value_of(np.array(packed))} for packed in (True, False)]
     times: list[list[float]] = [[], []]

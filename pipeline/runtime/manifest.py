@@ -7,29 +7,42 @@ tokenizer.json   as the tokenizers library reads it
 target_tokenizer.json  what writes answers, where targets have a vocabulary of their own
 golden.npz       token ids and what the trained model says to them
 speed.onnx       one product to be timed, where weights keep few bits in memory
-manifest.json    this
+manifest.json    this; nothing else lies in the folder
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline import WRITTEN_BY
-from pipeline.config.build import build
+from pipeline.config.build import build, to_dict
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import DecodingConfig
+from pipeline.runtime.manifest_checks import check_export
+from pipeline.runtime.manifest_file import (
+    DIGEST,
+    FIRST_VERSION,
+    Earlier,
+    as_written_today,
+    bound,
+    check_bound,
+    check_files,
+    check_format,
+    difference,
+    folder_digests,
+    read_json,
+)
+from pipeline.runtime.manifest_file import MANIFEST as MANIFEST
 from pipeline.storage.digests import sha256_of
 
-FORMAT = "dq-onnx/2"
-MANIFEST, ENCODER, DECODER, WEIGHTS = "manifest.json", "encoder.onnx", "decoder.onnx", "weights.bin"
-TOKENIZER, TARGET_TOKENIZER, GOLDEN = "tokenizer.json", "target_tokenizer.json", "golden.npz"
+FORMAT = "dq-onnx/3"
+ENCODER, DECODER, WEIGHTS = "encoder.onnx", "decoder.onnx", "weights.bin"
+TOKENIZER, TARGET_TOKENIZER, GOLDEN, SPEED = "tokenizer.json", "target_tokenizer.json", "golden.npz", "speed.onnx"
 MODEL_FILES = (ENCODER, DECODER, WEIGHTS)  # what counts as the size of the model
-FIRST_VERSION = "dq-pipeline 0.1.0"  # wrote what does not say who wrote it
-Earlier = Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]
+NEEDED, OPTIONAL = (ENCODER, WEIGHTS, TOKENIZER, GOLDEN), (TARGET_TOKENIZER, SPEED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,63 +110,57 @@ class ExportInfo:
 
 def write_manifest(folder: Path, info: ExportInfo) -> None:
     """Write the manifest of a folder whose other files are there."""
-    digests = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    text = json.dumps({"format": FORMAT, "written_by": WRITTEN_BY, **asdict(info), "sha256": digests}, indent=2)
-    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    said = {"format": FORMAT, "written_by": WRITTEN_BY, **asdict(info), "sha256": folder_digests(folder)}
+    (folder / MANIFEST).write_text(json.dumps(bound(said), indent=2), encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> ExportInfo:
     """What an exported folder says of itself, its files checked.
 
     Raises:
-        UserError: not an exported model, a newer format, a missing or changed file.
+        UserError: not an exported model, a newer format, one that contradicts itself, a missing, changed or additional
+            file.
     """
     path, change = folder / MANIFEST, "name a folder that jobs/export.py has written"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # also text that is no UTF-8 or no JSON
+        manifest = read_json(path)
+    except (OSError, ValueError) as error:  # also text that is no UTF-8 or no JSON
         raise UserError(f"{folder} is not an exported model: {error}", f"a folder with {MANIFEST}", change) from None
     if not isinstance(manifest, dict) or not str(manifest.get("format", "")).startswith("dq-onnx/"):
         raise UserError(f"{path} is not the manifest of an exported model", f"format {FORMAT}", change)
+    if manifest["format"] == FORMAT:
+        check_bound(manifest, path)
     manifest = as_written_today(manifest, EARLIER)
     check_format(manifest, path, FORMAT, EARLIER)
-    del manifest["format"], manifest["written_by"]
-    digests = manifest.pop("sha256", None)
-    if not isinstance(digests, dict) or not {ENCODER, WEIGHTS} <= set(digests):
-        raise UserError(f"{path} lacks checksums", "a whole manifest", "export the model again")
-    for name, digest in digests.items():
-        _check_file(folder / name, digest)
+    said = {name: value for name, value in manifest.items() if name not in ("format", "written_by", "sha256", DIGEST)}
     try:
-        return build(ExportInfo, manifest)
+        info = build(ExportInfo, said)
+        if place := difference(said, to_dict(info)):
+            raise UserError(f"{place} is missing or of another kind", "as it was written", "export it again")
+        check_export(info)
     except (UserError, TypeError) as error:
         raise UserError(f"{path}: {error}", "a whole manifest", "export the model again") from None
+    needed = NEEDED if info.labels is not None else (*NEEDED, DECODER)
+    check_files(folder, manifest.get("sha256"), needed, OPTIONAL)
+    return info
 
 
-def as_written_today(manifest: dict[str, Any], earlier: Earlier) -> dict[str, Any]:
-    """A manifest of an earlier format as this version would have written it, step by step; others as they are.
-
-    Args:
-        manifest: as it was read.
-        earlier: formats that can still be read -> one step towards today's.
-    """
-    while (step := earlier.get(str(manifest.get("format")))) is not None:
-        manifest = step(manifest)
-    return manifest
-
-
-def check_format(manifest: dict[str, Any], path: Path, format_: str, earlier: Earlier) -> None:
-    """Check that a manifest is of today's format and says who wrote it.
+def check_source(exported: Path, package: Path) -> None:
+    """Check that graphs beside a package are its own; whoever loads either says what else is wrong with it.
 
     Raises:
-        UserError: of another one, or nobody wrote it.
+        UserError: they were made from another package.
     """
-    writer = manifest.get("written_by")
-    if manifest.get("format") != format_:
-        found, readable = manifest.get("format"), ", ".join((format_, *earlier))
-        change = "use the version that wrote it" + (f", {writer}" if isinstance(writer, str) else "")
-        raise UserError(f"format '{found}' in {path}", readable, change)
-    if not isinstance(writer, str):
-        raise UserError(f"{path} lacks 'written_by'", "a whole manifest", "export it again")
+    try:
+        said = read_json(exported / MANIFEST)
+        source = said.get("source") if isinstance(said, dict) else None
+        is_own = source == sha256_of(package / MANIFEST)
+    except (OSError, ValueError):
+        is_own = False
+    if not is_own:
+        raise UserError(
+            f"{exported} was exported from another student than {package}", "one student", "export it again"
+        )
 
 
 def _from_1(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -161,17 +168,12 @@ def _from_1(manifest: dict[str, Any]) -> dict[str, Any]:
     return {**manifest, "format": "dq-onnx/2", "written_by": FIRST_VERSION}
 
 
-EARLIER: Earlier = {"dq-onnx/1": _from_1}
+def _from_2(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Format 3 is bound by its own digest."""
+    return {**manifest, "format": "dq-onnx/3"}
 
 
-def _check_file(file: Path, digest: Any) -> None:
-    try:
-        if file.is_file() and sha256_of(file) == digest:
-            return
-        state = "has changed" if file.is_file() else "is missing"
-    except OSError as error:
-        state = f"cannot be read: {error.strerror}"
-    raise UserError(f"{file} {state}", "files as they were exported (SHA-256)", "copy or export it again")
+EARLIER: Earlier = {"dq-onnx/1": _from_1, "dq-onnx/2": _from_2}
 
 
 def model_bytes(folder: Path) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.config.errors import UserError
 from pipeline.runtime.batches import Ids, mask_of, padded
-from pipeline.runtime.manifest import DECODER, ENCODER, ExportInfo
+from pipeline.runtime.manifest import DECODER, ENCODER, ExportInfo, TokenIds
 from pipeline.runtime.processors import Scores
 from pipeline.runtime.session import Array, Graph, value_of
 
@@ -44,6 +44,10 @@ class Model:
         self.encoder = Graph(folder / ENCODER, **settings)
         self.encoder.expect({"input_ids"}, {"logits"} if info.labels is not None else set())
         self.decoder: Graph | None = None
+        if info.labels is not None and (width := self.encoder.width("logits")) != len(info.labels):
+            raise UserError(
+                f"{len(info.labels)} labels for {width} logits", "a label for each", "export the model again"
+            )
         if info.labels is None:
             self.decoder = Graph(folder / DECODER, **settings)
             cross = {name for name in self.encoder.outputs if name.startswith(CROSS)}
@@ -55,6 +59,7 @@ class Model:
                     "a graph that this version has exported",
                     "export the model again",
                 )
+            _check_tokens(info.tokens, self.decoder.width("logits"))
 
     def classify(self, sources: list[list[int]], types: list[list[int]] | None = None) -> Scores:
         """Logits (rows, labels) of a batch; `types` as the tokenizer gives them for pairs."""
@@ -108,3 +113,10 @@ class Model:
             "input_ids": ids, "attention_mask": mask_of(sources), "token_type_ids": kinds,
         }  # fmt: skip
         return {name: value_of(array) for name, array in arrays.items()}
+
+
+def _check_tokens(tokens: TokenIds, vocab_size: int) -> None:
+    """Refuse tokens that a decoder neither reads nor writes; padding is one of the encoder's."""
+    named = [tokens.eos, tokens.decoder_start, tokens.forced_first, *tokens.more_ends, *tokens.suppressed]
+    if beyond := [token for token in named if token is not None and not 0 <= token < vocab_size]:
+        raise UserError(f"token {beyond[0]} of {vocab_size}", f"below {vocab_size}", "export the model again")

@@ -13,6 +13,7 @@ from pipeline.config.sections.task import DecodingConfig
 MAX_TOKENS = 1024  # longest answer that may be asked of a model without learned positions
 TOO_LONG = ("cut", "refuse")
 SHOWN = 10  # numbers of texts in a message
+MAX_TEXTS, MAX_CHARACTERS = 10_000, 2_000_000  # of a request by whoever can reach a server; about two seconds of tokens
 OF_BEAMS = ("length_penalty", "early_stopping")  # what choosing among several beams heeds
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,27 @@ def check_texts(texts: Sequence[Any], second: Sequence[Any] | None, labels: Sequ
         _check(second, "second text")
         if len(second) != len(texts):
             raise UserError(f"{len(texts)} texts and {len(second)} second texts", "as many of each", "send pairs")
+
+
+def check_size(texts: Sequence[Any], second: Sequence[Any] | None) -> None:
+    """Refuse a request that would keep a server busy for long, whoever sends it.
+
+    Args:
+        texts: of one request.
+        second: the other text of every pair.
+
+    Raises:
+        UserError: too many texts, or too many characters in all.
+    """
+    if len(texts) > MAX_TEXTS:
+        raise UserError(f"{len(texts):,} texts in a request", f"at most {MAX_TEXTS:,}", "send them in several requests")
+    num_characters = sum(len(text) for text in [*texts, *(second or ())] if isinstance(text, str))
+    if num_characters > MAX_CHARACTERS:
+        raise UserError(
+            f"{num_characters:,} characters in a request",
+            f"at most {MAX_CHARACTERS:,} in all texts together",
+            "send them in several requests, or shorten them: what is longer than the model reads is cut anyway",
+        )
 
 
 def requested_decoding(
@@ -110,9 +132,7 @@ def _check(texts: Sequence[Any], what: str) -> None:
         raise UserError(f"no {what}", "at least one", f"send a {what}")
     for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise UserError(
-                f"{what} {index + 1} is {str(text)[:40]!r} ({type(text).__name__})", "text", "send a string"
-            )
+            raise UserError(f"{what} {index + 1} is {_shown(text)!r} ({type(text).__name__})", "text", "send a string")
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -121,3 +141,11 @@ def _check(texts: Sequence[Any], what: str) -> None:
                 "Unicode",
                 "write the character whole",
             ) from None
+
+
+def _shown(value: Any) -> str:
+    """The beginning of what is no text."""
+    try:
+        return str(value)[:40]
+    except RecursionError:  # lists in lists in lists
+        return "..."

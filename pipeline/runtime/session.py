@@ -29,6 +29,7 @@ DTYPES = {
     "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_,
 }
+MOST_THREADS = 256  # on fewer cores; onnxruntime crashes where the system has no more threads to give
 FATAL = 4  # onnxruntime's own log: errors reach the caller as exceptions
 
 
@@ -48,7 +49,12 @@ class Graph:
         self.path = path
         options = _options(num_threads, spinning)
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                str(path),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # or it prints on standard output, and tries the same again
+            )
         except Exception as error:  # those of onnxruntime have no common ancestor
             raise UserError(
                 f"{path} cannot be opened by onnxruntime {onnxruntime.__version__}: {_sentence(error)}",
@@ -57,16 +63,27 @@ class Graph:
             ) from error
         give_back_memory()
         self.inputs: dict[str, Any] = {node.name: node for node in self._session.get_inputs()}
-        self.outputs: list[str] = [node.name for node in self._session.get_outputs()]
+        self._shapes: dict[str, list[Any]] = {node.name: node.shape for node in self._session.get_outputs()}
+        self.outputs: list[str] = list(self._shapes)
 
     def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """Run it; the tensors that it does not ask for are left out.
 
         Args:
             feeds: name -> OrtValue.
+
+        Raises:
+            UserError: onnxruntime cannot compute it: a graph that contradicts itself, or too little memory.
         """
         known = {name: value for name, value in feeds.items() if name in self.inputs}
-        values = self._session.run_with_ort_values(self.outputs, known)
+        try:
+            values = self._session.run_with_ort_values(self.outputs, known)
+        except Exception as error:  # those of onnxruntime have no common ancestor
+            raise UserError(
+                f"{self.path} cannot be run by onnxruntime {onnxruntime.__version__}: {_sentence(error)}",
+                "a graph and a tokenizer that belong together, and memory for its batches",
+                "copy or export it again, or answer fewer texts at a time",
+            ) from error
         return dict(zip(self.outputs, values, strict=True))
 
     def empty(self, name: str, num_rows: int, growing: str) -> Any:
@@ -92,6 +109,17 @@ class Graph:
         if kind not in DTYPES:
             raise _not_ours(self.path, f"the input {name} is a {kind}")
         return DTYPES[kind]
+
+    def width(self, name: str) -> int:
+        """The length of the last axis of an output.
+
+        Raises:
+            UserError: it has none that is fixed.
+        """
+        shape = self._shapes[name]
+        if not shape or not isinstance(shape[-1], int):
+            raise _not_ours(self.path, f"the output {name} has the shape {shape}")
+        return shape[-1]
 
     def expect(self, inputs: set[str], outputs: set[str]) -> None:
         """Check that the graph takes and gives these, whatever else.
@@ -137,8 +165,10 @@ def usable_cores() -> int:
 
 
 def _options(num_threads: int | None, spinning: bool) -> Any:
-    if num_threads is not None and num_threads < 1:
-        raise UserError(f"{num_threads} threads", "at least 1", "ask for more, or leave it out")
+    most = max(MOST_THREADS, usable_cores())
+    if num_threads is not None and not 1 <= num_threads <= most:
+        remedy = "ask for more, or leave it out" if num_threads < 1 else "ask for fewer, or leave it out"
+        raise UserError(f"{num_threads} threads", f"at least 1 and at most {most}", remedy)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or usable_cores()
     options.inter_op_num_threads = 1

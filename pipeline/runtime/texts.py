@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -64,11 +65,11 @@ class TextTokenizer:
         """
         first = [self._prefix + text for text in texts]
         if second is None:
-            rows = [row.ids for row in self._tokenizer.encode_batch(first)]
+            rows = [row.ids for row in self._encoded(first)]
             return Tokenised(
                 ids=[cut_row(row, self._limit, self._special) for row in rows], types=None, cut=self._too_long(rows)
             )
-        whole = self._tokenizer.encode_batch(list(zip(first, second, strict=True)))
+        whole = self._encoded(list(zip(first, second, strict=True)))
         kept = [self._kept(row.sequence_ids) for row in whole]
         return Tokenised(
             ids=[[row.ids[place] for place in places] for row, places in zip(whole, kept, strict=True)],
@@ -100,6 +101,14 @@ class TextTokenizer:
             log.warning("this tokenizer rewrites text that was given out already: %r became %r", given_out, text)
         if len(text) > len(given_out):
             yield text[len(given_out) :]
+
+    def _encoded(self, texts: Sequence[str | tuple[str, str]]) -> list[Any]:
+        try:
+            return self._tokenizer.encode_batch(texts)
+        except Exception as error:  # bare ones, such as for a word in a vocabulary without an unknown token
+            raise UserError(
+                f"the model's tokenizer cannot read a text: {error}", "texts that it knows", "export the model again"
+            ) from error
 
     def _too_long(self, rows: Sequence[Sequence[int]]) -> list[bool]:
         return [len(row) > self._limit for row in rows]
@@ -147,7 +156,9 @@ def _special_ids(tokenizer: Tokenizer) -> set[int]:
 def _read(path: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare exceptions
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library raises bare exceptions; where it panics, they are none of Exception
         raise UserError(f"{path}: {error}", "the file of a tokenizer", "export the model again") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()

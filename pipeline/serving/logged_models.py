@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.export.package import MANIFEST, default_decoding
+from pipeline.runtime.manifest import check_source
 from pipeline.serving import served_model
 from pipeline.tracking.lifecycle import told_if_deleted
 from pipeline.tracking.retry import with_retries
@@ -54,7 +55,12 @@ def log_student(
         packed: the package.
         exported: the same as graphs, which answer where onnxruntime is installed; none where it cannot be exported.
         example: what a request looks like: column -> text. A model whose example is a pair demands pairs.
+
+    Raises:
+        UserError: the graphs are those of another package.
     """
+    if exported is not None:
+        check_source(exported, packed)
     with told_if_deleted(tracker.client, run_id):
         return with_retries(lambda: _log_once(tracker, run_id, packed, exported, example))
 

@@ -5,6 +5,7 @@ MLflow imports this module by its name from the logged model's own copy of the c
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -15,9 +16,11 @@ from typing import Any, Protocol
 
 from pipeline.config.errors import UserError
 from pipeline.console.log import log_to_stderr
+from pipeline.runtime.request import check_size
 
 TEXT, TEXT_PAIR = "text", "text_pair"
 EXPORTED = "onnx"  # folder of the graphs beside the package
+MAX_REQUEST_BYTES = 16 << 20  # characters may be written as six bytes each
 SERVER_MODEL = "__pyfunc_model_path__"  # the environment variable by which MLflow tells its servers what to load
 # MLflow leaves out what a signature does not know and tells the server's log alone.
 LEFT_OUT = (
@@ -51,7 +54,8 @@ class ServedStudent:
         """An answer to every row.
 
         Args:
-            model_input: a data frame with the column `text`, for a classifier of pairs also `text_pair`.
+            model_input: a data frame with the column `text`, for a classifier of pairs also `text_pair`; at most
+                `MAX_TEXTS` rows and `MAX_CHARACTERS` characters.
             params: what differs from the package's decoding.
 
         Raises:
@@ -59,9 +63,11 @@ class ServedStudent:
         """
         from mlflow.exceptions import MlflowException
 
+        texts = model_input[TEXT].tolist()
         pairs = model_input[TEXT_PAIR].tolist() if TEXT_PAIR in model_input else None
         try:
-            return self.answerer.answers(model_input[TEXT].tolist(), pairs, **(params or {}))
+            check_size(texts, pairs)
+            return self.answerer.answers(texts, pairs, **(params or {}))
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
 
@@ -87,6 +93,35 @@ class RefuseLeftOut(logging.Filter):
         return True
 
 
+def limit_requests() -> None:
+    """Let MLflow's scoring server of this process refuse bodies that are too large, or nested too deeply to be read.
+
+    Of both it would tell the log alone, and answer 500 or keep the process busy. The names by which it is asked are
+    not looked at: a server that others can reach stands behind a proxy that knows its hosts.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.pyfunc import scoring_server
+
+    answered = scoring_server.invocations
+    if getattr(answered, "has_limits", False):
+        return
+
+    @functools.wraps(answered)
+    def invocations(data: bytes, *arguments: Any, **settings: Any) -> Any:
+        error = UserError(
+            f"a request of {len(data):,} bytes", f"at most {MAX_REQUEST_BYTES:,}", "send texts in several requests"
+        )
+        if len(data) <= MAX_REQUEST_BYTES:
+            try:
+                return answered(data, *arguments, **settings)
+            except RecursionError:
+                error = UserError("lists in lists in lists", "texts in a column", "send a list of strings")
+        raise MlflowException.invalid_parameter_value(str(error))
+
+    invocations.has_limits = True  # type: ignore[attr-defined]
+    scoring_server.invocations = invocations
+
+
 REFUSE_LEFT_OUT = RefuseLeftOut()  # one: adding it again changes nothing
 
 
@@ -98,11 +133,14 @@ def _load_pyfunc(data_path: str) -> ServedStudent:
     """
     if SERVER_MODEL in os.environ:  # else the process is somebody else's
         log_to_stderr()
+        limit_requests()
     logging.getLogger("mlflow.models.utils").addFilter(REFUSE_LEFT_OUT)
     exported = Path(data_path).parent / EXPORTED
     if exported.is_dir() and find_spec("onnxruntime") is not None:
         from pipeline.runtime.answer import OnnxAnswerer
+        from pipeline.runtime.manifest import check_source
 
+        check_source(exported, Path(data_path))  # folders of two models may have been mixed up
         log.info("answers from %s", exported)
         return ServedStudent(OnnxAnswerer(exported))
     import torch

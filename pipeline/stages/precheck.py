@@ -14,6 +14,7 @@ from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.config.sections.task import CorpusConfig
 from pipeline.data.column_names import check_columns
+from pipeline.data.foreign_code import check_folder
 from pipeline.data.split_paths import check_split_names, split_paths
 from pipeline.data.text_records import text_records
 from pipeline.models.starting_point import check_family, local_folder, starting_point
@@ -59,7 +60,9 @@ def check_surroundings(config: TrainsTeacher, mistakes: Mistakes) -> None:
                 _check_columns(split_paths(read, Path(data.root)), task.corpus)
     if config.model.tokenizer and not mistakes.concern("model.tokenizer"):
         with mistakes.noted():
-            local_folder(config.model.tokenizer, "model.tokenizer")
+            folder = local_folder(config.model.tokenizer, "model.tokenizer")
+            if folder is not None:
+                check_folder(folder, config.model.tokenizer)
     for family in task.family_prefixes:
         with mistakes.noted():
             check_family(family, "task.family_prefixes")

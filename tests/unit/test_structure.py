@@ -76,6 +76,17 @@ def test_imports_point_downwards_and_use_the_doors(path):
             assert package in DOORS[top], f"{name} in {package}; its door is {DOORS[top]}"
 
 
+def test_one_place_reads_what_others_have_written_with_transformers():
+    """It forbids code that lies beside a model; a call elsewhere would ask whether to run it."""
+    paths = [path for folder in ("pipeline", "jobs", "infra") for path in (ROOT / folder).rglob("*.py")]
+    calling = [path for path in paths if re.search(r"\.from_pretrained\b|trust_remote_code", path.read_text())]
+    assert [str(path.relative_to(ROOT)) for path in calling] == ["pipeline/data/pretrained.py"]
+    nodes = [node for node in ast.walk(ast.parse(calling[0].read_text())) if isinstance(node, ast.Call)]
+    calls = [node for node in nodes if ast.unparse(node.func).endswith(".from_pretrained")]
+    open_ones = [ast.unparse(node.func) for node in calls if "**NO_CODE" not in ast.unparse(node)]
+    assert len(calls) == 4 and open_ones == ["GenerationConfig.from_pretrained"]  # it has no classes of others
+
+
 def test_the_search_knows_numbers_alone():
     """Costs and errors are handed in: neither a model nor a cluster, no configuration but its errors."""
     names = {name for path in (ROOT / "pipeline" / "search").glob("*.py") for name in imported(path)}

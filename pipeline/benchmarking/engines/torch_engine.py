@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     GenerationConfig,
@@ -17,6 +16,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.benchmarking.engines.engine import Array, ClassifierEngine, Engine, Sample
+from pipeline.data.pretrained import read_config, read_model
 from pipeline.models.special_tokens import special_tokens
 
 disable_progress_bar()
@@ -81,7 +81,7 @@ def load(path: Path, threads: int, attention: str | None = None) -> Engine:
         attention: sdpa or eager; none for the default of transformers.
     """
     torch.set_num_threads(threads)
-    generates = AutoConfig.from_pretrained(path).is_encoder_decoder
+    generates = read_config(path).is_encoder_decoder
     kind = AutoModelForSeq2SeqLM if generates else AutoModelForSequenceClassification
-    model = kind.from_pretrained(path, dtype="auto", attn_implementation=attention).requires_grad_(False).eval()
+    model = read_model(kind, path, dtype="auto", attn_implementation=attention).requires_grad_(False).eval()
     return TorchEngine(model) if generates else classifier(model)

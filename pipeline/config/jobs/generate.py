@@ -38,7 +38,9 @@ class GenerateConfig:
     too_long: str = option(
         "cut", "texts with too many tokens: cut (counted, with a warning) or refuse", allowed=("cut", "refuse")
     )
-    threads: int | None = option(None, "threads of one product; none: as many as there are cores", minimum=1)
+    threads: int | None = option(
+        None, "threads of one product; none: as many as there are cores", minimum=1, maximum=1024
+    )
     stream: bool = option(False, "show a text while it grows (onnx, one beam)")
     num_beams: int | None = option(None, "beam width", minimum=1, maximum=64)
     min_length: int | None = option(None, "least tokens generated", minimum=0)

@@ -36,10 +36,10 @@ from pipeline.models.forward import start_token
 from pipeline.models.special_tokens import special_tokens
 from pipeline.quantization.packed_layers import packed_weights
 from pipeline.quantization.scheme import NOT_QUANTIZED
-from pipeline.runtime.check import SPEED
 from pipeline.runtime.manifest import (
     DECODER,
     ENCODER,
+    SPEED,
     TARGET_TOKENIZER,
     TOKENIZER,
     WEIGHTS,

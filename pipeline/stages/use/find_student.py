@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import shutil
@@ -15,6 +14,8 @@ from pipeline.export.package import FORMAT as PACKAGE_FORMAT
 from pipeline.export.package import MANIFEST
 from pipeline.runtime.archive import opened
 from pipeline.runtime.manifest import FORMAT as EXPORT_FORMAT
+from pipeline.runtime.manifest import check_source
+from pipeline.runtime.manifest_file import read_json
 from pipeline.serving.download import StoredModel, download, model_of_id, model_of_run, model_of_version
 from pipeline.serving.logged_models import EXPORTED, PACKED, model_name
 from pipeline.stages.runs import open_tracker, tracking_uri
@@ -70,7 +71,7 @@ def _of_folder(path: Path) -> FoundModel:
     for inside in (path, path / "data"):
         package, exported = (inside / name if _format(inside / name) else None for name in (PACKED, EXPORTED))
         if package is not None and exported is not None:
-            _check_same(package, exported)
+            check_source(exported, package)
         if package is not None or exported is not None:
             return FoundModel(name=whole.name, package=package, exported=exported)
     reason = f"it has no {MANIFEST} of format {PACKAGE_FORMAT} or {EXPORT_FORMAT}"
@@ -81,26 +82,13 @@ def _of_folder(path: Path) -> FoundModel:
     raise UserError(f"{path} is not a student: {reason}", WAYS, "name the folder of a student")
 
 
-def _check_same(package: Path, exported: Path) -> None:
-    """Graphs beside a package must be its own."""
-    if _manifest_entry(exported, "source") != sha256_of(package / MANIFEST):
-        raise UserError(
-            f"{exported} was exported from another student than {package}", "one student", "export it again"
-        )
-
-
 def _format(path: Path) -> str:
-    """The format that a folder's manifest names; empty without a manifest."""
-    return _manifest_entry(path, "format")
-
-
-def _manifest_entry(path: Path, key: str) -> str:
-    """What a folder's manifest says; empty if it does not. Whoever loads the folder says what is wrong."""
+    """The format that a folder's manifest names; empty if it does not. Whoever loads the folder says what is wrong."""
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        manifest = read_json(path / MANIFEST)
+    except (OSError, ValueError):
         return ""
-    return str(manifest.get(key, "")) if isinstance(manifest, dict) else ""
+    return str(manifest.get("format", "")) if isinstance(manifest, dict) else ""
 
 
 def _of_file(config: HasRuns, path: Path) -> FoundModel:
@@ -170,12 +158,35 @@ def _of_run(tracker: Tracker, run: FoundRun) -> StoredModel:
 def _downloaded(config: HasRuns, tracker: Tracker, model: StoredModel) -> FoundModel:
     """A logged model's files in the cache; named by the digest of its manifest, so each is there once."""
     folder = open_storage(config.storage.path).cache / "models" / f"{model_name(model.name)}-{model.digest[:16]}"
+    if folder.is_dir() and not _is_of(folder, model):
+        log.warning(f"the cache is of no use: {folder} does not hold the model that run {model.run_id} has logged")
+        shutil.rmtree(folder, ignore_errors=True)
     if not folder.is_dir():
         log.info(f"model {model.name}: downloading it from MLflow")
         with atomic_folder(folder) as partial:
             download(tracker, model, partial)
-            manifest = partial / PACKED / MANIFEST
-            if not manifest.is_file() or sha256_of(manifest) != model.digest:
-                raise UserError(f"{model.location} has changed", "what its run says", "submit its sweep again")
+            _check_is_of(partial, model)
     exported = folder / EXPORTED
     return FoundModel(name=model.name, package=folder / PACKED, exported=exported if exported.is_dir() else None)
+
+
+def _check_is_of(folder: Path, model: StoredModel) -> None:
+    """Refuse a package that is not the one that its run has logged, and graphs that are not the package's."""
+    manifest = folder / PACKED / MANIFEST
+    if not manifest.is_file() or sha256_of(manifest) != model.digest:
+        raise UserError(f"{model.location} has changed", "what its run says", "submit its sweep again")
+    if (folder / EXPORTED).is_dir():
+        try:
+            check_source(folder / EXPORTED, folder / PACKED)
+        except UserError:
+            given = f"{model.location}: its graphs (data/{EXPORTED}) are those of another student"
+            change = f"put its own back, or take data/{EXPORTED} away: then the package answers"
+            raise UserError(given, "a package and its own graphs", change) from None
+
+
+def _is_of(folder: Path, model: StoredModel) -> bool:
+    try:
+        _check_is_of(folder, model)
+    except UserError:
+        return False
+    return True

@@ -19,7 +19,7 @@ from pipeline.export.onnx.export_once import exported_anew
 from pipeline.export.package import MANIFEST
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.inputs import Texts, read_texts, with_second
-from pipeline.runtime.manifest import read_manifest
+from pipeline.runtime.manifest import check_source, read_manifest
 from pipeline.runtime.outputs import check_output, silence, write_answers, write_streams
 from pipeline.stages.use.find_student import FoundModel, find_model
 from pipeline.storage.digests import sha256_of
@@ -100,6 +100,7 @@ def _exported(config: GenerateJob, model: FoundModel) -> Path:
     folder = open_storage(config.storage.path).cache / "exports" / f"{digest[:16]}-{AS_TRAINED}"
     try:
         read_manifest(folder)
+        check_source(folder, model.package)
     except UserError as error:
         if folder.is_dir():
             log.warning(f"the cache is of no use: {error.given}")

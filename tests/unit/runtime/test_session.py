@@ -13,7 +13,7 @@ from repository import ROOT
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import DecodingConfig
-from pipeline.runtime import manifest
+from pipeline.runtime import manifest_file
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.manifest import DECODER, ENCODER, GOLDEN, MANIFEST, WEIGHTS
 from pipeline.runtime.processors import Rules
@@ -93,7 +93,7 @@ def broken(folder, name, content):
 
 
 @pytest.mark.parametrize("name", [ENCODER, DECODER])
-def test_a_graph_that_cannot_be_opened_is_refused_by_name(make_exported, name):
+def test_a_graph_that_cannot_be_opened_is_refused_by_name(make_exported, name, capfd):
     """Damaged before its checksum was taken, cut short, of a newer operator set, with an unknown operator."""
     folder = make_exported()
     whole = (folder / name).read_bytes()
@@ -106,6 +106,7 @@ def test_a_graph_that_cannot_be_opened_is_refused_by_name(make_exported, name):
     for content in (b"", b"no graph", whole[: len(whole) // 2], newer.SerializeToString(), unknown.SerializeToString()):
         with pytest.raises(UserError, match=rf"{name}.* cannot be opened by onnxruntime|{name}: it has no"):
             OnnxAnswerer(broken(folder, name, content))
+    assert capfd.readouterr().out == ""  # it belongs to the answers
 
 
 FOREIGN = {
@@ -151,7 +152,7 @@ def test_a_file_that_may_not_be_read_is_refused_by_name(make_exported, monkeypat
     def refused(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(manifest, "sha256_of", refused)
+    monkeypatch.setattr(manifest_file, "sha256_of", refused)
     with pytest.raises(UserError, match=r"onnx cannot be read: Permission denied"):
         OnnxAnswerer(folder)
 
@@ -179,8 +180,13 @@ def test_settings_of_sessions(make_exported):
         assert options.get_session_config_entry("session.intra_op.allow_spinning") == str(int(spinning))
         assert options.get_session_config_entry("session.x64quantprecision") == precision
         assert (options.intra_op_num_threads, options.inter_op_num_threads) == (usable_cores(), 1)
-    with pytest.raises(UserError, match="0 threads"):
-        OnnxAnswerer(make_exported(), num_threads=0)
+
+
+@pytest.mark.parametrize("num_threads", [-1, 0, 1_000_000, 10**30])
+def test_numbers_of_threads_have_bounds(make_exported, num_threads):
+    """Where the system has no more threads to give onnxruntime ends the process."""
+    with pytest.raises(UserError, match=rf"{num_threads} threads. Allowed: at least 1 and at most"):
+        OnnxAnswerer(make_exported(), num_threads=num_threads)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ class Graph:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(
-            model_of(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
+            model_of(graph).SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
         return [np.asarray(array) for array in session.run(values, {})]
 
