@@ -35,7 +35,7 @@ from pipeline.stages.teacher.room import check_teacher_room
 from pipeline.stages.training import say_other_layouts
 from pipeline.storage.layout import MIN_FREE_BYTES, check_free
 from pipeline.tracking.tracker import FoundRun
-from pipeline.training.checkpoint import read_progress
+from pipeline.training.checkpoint import has_checkpoint, read_progress
 
 COHORT = "students.json"  # keys of the cohort that a checkpoint folder belongs to
 
@@ -179,7 +179,7 @@ def _interrupted(
 ) -> list[list[StudentPlan]]:
     """Cohorts with a checkpoint of this layout that can go on as they were."""
     requested, cohorts = {plan.key: plan for plan in plans}, []
-    left = [record for record in sorted(checkpoints.glob(f"*/{COHORT}")) if (record.parent / "latest").is_file()]
+    left = [record for record in sorted(checkpoints.glob(f"*/{COHORT}")) if has_checkpoint(record.parent)]
     left.sort(key=lambda record: not record.parent.name.endswith(f"-{config.cluster.layout}"))
     for record in left:
         keys, folder = json.loads(record.read_text()), record.parent
