@@ -25,9 +25,8 @@ def sha256_of(path: Path) -> str:
 
 
 def json_digest(content: Mapping[str, Any]) -> str:
-    """The SHA-256 of JSON, whatever its order and blanks: of what is read where it was written, in hex."""
-    text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)  # keys that are numbers are texts there
-    return hashlib.sha256(text.encode()).hexdigest()
+    """The SHA-256 of JSON whose keys are texts, whatever their order and the blanks between, in hex."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class DigestingFile:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,10 @@ from pipeline.storage.digests import json_digest, sha256_of
 
 SEAL, FORMAT = "digests.json", "dq-sealed/1"
 SHA256 = "sha256"
-REMEDY = "copy it again from where it is whole; or remove it, and submit the job that has made it again"
+REMEDY = (
+    "copy it again from where it is whole, or remove it and submit the job again that has made it; what was changed on "
+    f"purpose is taken without its {SEAL}"
+)
 
 log = logging.getLogger(__name__)
 
@@ -176,20 +179,25 @@ def seal_as_found(folder: Path) -> None:
     write_seal(folder, digests_of(folder))
 
 
-def put_aside(damage: DamagedFileError, path: Path, otherwise: str, *, like: str | None = None) -> None:
+def put_aside(
+    damage: DamagedFileError, path: Path, otherwise: str, *, also: Sequence[Path] = (), like: str | None = None
+) -> None:
     """Keep what is damaged under another name, with a warning.
 
     Args:
         damage: what was found.
         path: the file or folder that cannot be used.
         otherwise: what happens now, for people.
+        also: what cannot be used without it, set aside before it.
         like: as of `set_aside`.
     """
-    aside = set_aside(path, like=like)
-    log.warning(
-        f"{damage.file} is damaged: expected {damage.expected}, found {damage.found}; {path.name} is kept as "
-        f"{aside.name}, and {otherwise}"
-    )
+    try:
+        for other in also:
+            set_aside(other)
+        kept = f"{path.name} is kept as {set_aside(path, like=like).name}"
+    except FileNotFoundError:
+        kept = f"another process has set {path.name} aside"
+    log.warning(f"{damage.file} is damaged: expected {damage.expected}, found {damage.found}; {kept}, and {otherwise}")
 
 
 def _state(folder: Path) -> list[tuple[str, int, int, int]]:

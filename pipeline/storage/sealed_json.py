@@ -1,6 +1,6 @@
-"""JSON files that hold their own digest, as one more entry: `sha256`, of all others.
+"""JSON files that know what they hold, by two more entries: `written_by`, and `sha256` of all others.
 
-Earlier versions wrote none; what they left is read as it is.
+Earlier versions wrote neither; what they left is read as it is. Of one alone the other has been damaged.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline import WRITTEN_BY
 from pipeline.storage.atomic import atomic_json
 from pipeline.storage.digests import json_digest
-from pipeline.storage.sealed import SHA256, DamagedFileError, read_failure
+from pipeline.storage.sealed import SHA256, DamagedFileError, put_aside, read_failure
+
+OWN = {SHA256, "written_by"}
 
 
 def sealed_json(path: Path, value: Any) -> None:
@@ -20,9 +23,26 @@ def sealed_json(path: Path, value: Any) -> None:
     Raises:
         OSError: no place to write.
     """
-    content = value if isinstance(value, dict) else {"value": value}
-    assert SHA256 not in content, "a place of its own"
+    content = json.loads(json.dumps(value if isinstance(value, dict) else {"value": value}))  # keys are texts
+    assert not OWN & set(content), "they have places of their own"
+    content["written_by"] = WRITTEN_BY
     atomic_json(path, {**content, SHA256: json_digest(content)})
+
+
+def found_json(path: Path, otherwise: str) -> Any | None:
+    """What lies in such a file; none where there is none, or where it is damaged: then it is set aside, with a warning.
+
+    Args:
+        path: of a file that can be made again.
+        otherwise: what happens now if it is damaged, for people.
+    """
+    try:
+        return read_sealed_json(path)
+    except FileNotFoundError:
+        return None
+    except DamagedFileError as damage:
+        put_aside(damage, path, otherwise)
+        return None
 
 
 def read_sealed_json(path: Path) -> Any:
@@ -38,9 +58,10 @@ def read_sealed_json(path: Path) -> Any:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise DamagedFileError(path, "JSON", read_failure(error)) from None
-    if not isinstance(content, dict) or SHA256 not in content:
+    if not isinstance(content, dict) or not OWN & set(content):
         return content
-    expected = content.pop(SHA256)
+    expected = content.pop(SHA256, "of its entries, which it does not name")
     if (found := json_digest(content)) != expected:
-        raise DamagedFileError(path, f"SHA-256 {expected} of its entries", found)
+        raise DamagedFileError(path, f"SHA-256 {expected}", f"SHA-256 {found} of its entries")
+    content.pop("written_by")
     return content["value"] if set(content) == {"value"} else content

@@ -1,8 +1,8 @@
 """Checkpoints of a whole cohort in shared storage: complete or absent, resumable; on CPU bit for bit.
 
-Every rank calls `save` and `restore`. A checkpoint is a folder `step-<n>` that is sealed when every rank has written its
-part; without its seal it does not count. The two newest are kept, and each is read whole and compared with its digests
-before training goes on from it. `latest` names the newest for people.
+Every rank calls `save` and `restore`. A checkpoint is a folder `step-<n>` that is sealed when every rank has written
+its part; without its seal it does not count. The two newest are kept, and each is read whole and compared with its
+digests before training goes on from it. `latest` names the newest for people.
 """
 
 from __future__ import annotations

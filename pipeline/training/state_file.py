@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -22,7 +22,7 @@ def write_state(path: Path, state: Any) -> str:
     """
     with path.open("wb") as file:
         digesting = DigestingFile(file)
-        torch.save(state, digesting)
+        torch.save(state, cast(IO[bytes], digesting))  # it writes, and no more
     flush_file(path)
     return digesting.sha256
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -20,8 +19,11 @@ from pipeline.stages.agora.fit_candidates import RESULT, Candidate, FitWork, fit
 from pipeline.stages.agora.plan import AgoraPlan
 from pipeline.stages.agora.points import Points
 from pipeline.stages.agora.room import Cohort, cohorts_of
+from pipeline.stages.evaluate import PREDICTIONS
 from pipeline.stages.runs import open_tracker
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
+from pipeline.storage.sealed import DamagedFileError, check_file, put_aside
+from pipeline.storage.sealed_json import found_json, read_sealed_json
 
 log = logging.getLogger(__name__)
 
@@ -130,11 +132,23 @@ class CandidateLearner:
 
 
 def is_done(candidate: Candidate) -> bool:
-    """Whether its score on the development set is written down, or that it failed."""
-    return (candidate.plan.folder / RESULT).is_file()
+    """Whether its score on the development set is written down, or that it failed.
+
+    Where that, or what it said, is damaged, it is set aside: the candidate is trained again.
+    """
+    folder, otherwise = candidate.plan.folder, f"candidate {candidate.plan.name} is trained again"
+    if (found := found_json(folder / RESULT, otherwise)) is None:
+        return False
+    if (sha256 := found.get("predictions")) is not None:
+        try:
+            check_file(folder, PREDICTIONS, sha256)
+        except DamagedFileError as damage:
+            put_aside(damage, folder / RESULT, otherwise)
+            return False
+    return True
 
 
 def score_of(folder: Path) -> float:
     """The score on the development set that is written in a candidate's folder, between 0 and 1; nan: it failed."""
-    score = json.loads((folder / RESULT).read_text())["score"]
+    score = read_sealed_json(folder / RESULT)["score"]
     return math.nan if score is None else float(score) / 100

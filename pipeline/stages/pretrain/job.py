@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from typing import Any
@@ -21,10 +20,12 @@ from pipeline.stages.pretrain.room import check_pretraining_room
 from pipeline.stages.pretrain.worker import CHECKPOINTS, PretrainWork, pretrain_models
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.teacher import fine_tune
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import say_other_layouts
-from pipeline.storage.atomic import atomic_json, atomic_text
+from pipeline.storage.atomic import atomic_text
 from pipeline.storage.lease import lease
+from pipeline.storage.sealed import DamagedFileError, is_sealed, put_aside, seal_as_found
+from pipeline.storage.sealed_json import sealed_json
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
 
@@ -51,7 +52,7 @@ def dry_run(config: PretrainJob) -> dict[str, Any]:
         "num_parameters": plan.num_parameters,
         "num_steps": plan.num_steps,
         "worker_bytes": int(needed),
-        "is_finished": plan.result.is_file(),
+        "is_finished": plan.is_finished,
     }
 
 
@@ -66,13 +67,16 @@ def run(config: PretrainJob) -> dict[str, Any]:
     plan = plan_pretraining(job)
     check_possible(job, plan)
     log.info(f"\n{text_table(plan_table(plan, job))}\n")
-    if not plan.result.is_file():
+    if not plan.is_finished:
         memory_bytes = check_pretraining_room(job, plan)
         teacher = fine_tune.run(job.config, job.storage, job.task)
         with lease(plan.folder, f"pre-training {plan.key}", wait=True):
-            if not plan.result.is_file():  # else the one waited for has finished it
+            if not _is_left_whole(plan):  # else the one waited for has finished it
                 _pretrain(job, plan, teacher, memory_bytes)
                 return _document(plan)
+    for model in plan.models:
+        if not is_sealed(model.model):
+            seal_as_found(model.model)
     log.info(f"pre-training {plan.key}: found finished in {plan.folder}")
     document = _document(plan)
     _finish_runs(job, document)
@@ -80,8 +84,19 @@ def run(config: PretrainJob) -> dict[str, Any]:
 
 
 def _document(plan: PretrainPlan) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(plan.result.read_text())
+    document = plan.read_result()
+    assert document is not None, "it is finished"
     return document
+
+
+def _is_left_whole(plan: PretrainPlan) -> bool:
+    """Whether all is finished and whole; else what is damaged is set aside, and all is to be trained again."""
+    try:
+        return plan.read_result() is not None
+    except DamagedFileError as damage:
+        models = [one.model for one in plan.models if one.model.exists()]
+        put_aside(damage, plan.result, f"pre-training {plan.key} is done again from its beginning", also=models)
+        return False
 
 
 def _finish_runs(job: OpenedJob[PretrainJob], document: dict[str, Any]) -> None:
@@ -148,7 +163,7 @@ def _finish(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherRes
         "run_ids": {name: one.run_id for name, one in done.models.items()},
         "report": str(report),
     }
-    atomic_json(plan.result, document)
+    sealed_json(plan.result, document)
     shutil.rmtree(plan.folder / CHECKPOINTS, ignore_errors=True)  # until now a killed job would have gone on from them
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config.jobs.bort_pretrain import PretrainJob
 from pipeline.config.keys import config_hash, decisions
@@ -18,6 +18,8 @@ from pipeline.stages.prepare_data import kept_model
 from pipeline.stages.pretrain.precheck import small_model
 from pipeline.stages.teacher.fine_tune import teacher_key
 from pipeline.stages.training import num_training_steps, training_batches
+from pipeline.storage.sealed import DamagedFileError, check_folder
+from pipeline.storage.sealed_json import read_sealed_json
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -38,6 +40,11 @@ class ModelPlan:
     name: str
     key: str
     folder: Path
+
+    @property
+    def model(self) -> Path:
+        """The folder of the trained model."""
+        return self.folder / "model"
 
     @property
     def distils(self) -> bool:
@@ -69,6 +76,30 @@ class PretrainPlan:
     def result(self) -> Path:
         """The file that is there when all is done."""
         return self.folder / "result.json"
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The document of a pre-training whose models are whole; nothing where it is not finished.
+
+        Raises:
+            DamagedFileError: it or a model is not what was written.
+        """
+        try:
+            document: dict[str, Any] = read_sealed_json(self.result)
+        except FileNotFoundError:
+            return None
+        for one in self.models:
+            if not one.model.is_dir():
+                raise DamagedFileError(one.model, "the pre-trained model", "no such folder")
+            check_folder(one.model)
+        return document
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it lies finished and whole in its folder."""
+        try:
+            return self.read_result() is not None
+        except DamagedFileError:
+            return False
 
     @property
     def num_parameters(self) -> int:
@@ -117,7 +148,7 @@ def plan_pretraining(job: OpenedJob[PretrainJob], *, copies: bool = True) -> Pre
 
 def plan_table(plan: PretrainPlan, job: OpenedJob[PretrainJob]) -> list[list[str]]:
     """What is announced: the teacher and who learns, their parameters, their losses."""
-    of, is_done = job.config.pretraining, plan.result.is_file()
+    of, is_done = job.config.pretraining, plan.is_finished
     weights = {"CE": of.task, f"KL at T={of.temperature:g}": of.logits, "hidden": of.hidden, "relations": of.relations}
     losses = {
         DISTILLED: " + ".join(f"{weight:g} {name}" for name, weight in weights.items() if weight),

@@ -50,9 +50,8 @@ def trained(num_steps):
         engine.backward(engine.forward(input=torch.full((1, 3), 1.0 + step)).square().sum())
         engine.step(0.1)
     listener = SimpleNamespace(failed=print, stopped=print)
-    return Learner(
-        name="a", engine=engine, random=RandomStream(num_steps, CPU), objective=None, learning_rate=None, listener=listener
-    )
+    parts = {"objective": None, "learning_rate": None, "listener": listener}
+    return Learner(name="a", engine=engine, random=RandomStream(num_steps, CPU), **parts)
 
 
 def state_of(one):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,9 +30,11 @@ from pipeline.stages.memory import (
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.sweep.plan.students import StudentPlan, plan_students, sweep_key
 from pipeline.stages.teacher.fine_tune import teacher_key
+from pipeline.stages.teacher.finished import is_finished
 from pipeline.stages.teacher.room import check_teacher_room
 from pipeline.stages.training import say_other_layouts
 from pipeline.storage.layout import MIN_FREE_BYTES, check_free
+from pipeline.storage.sealed_json import found_json
 from pipeline.tracking.tracker import FoundRun
 from pipeline.training.checkpoint import has_checkpoint, read_progress
 
@@ -74,8 +75,8 @@ def plan_sweep(job: OpenedJob[SweepJob]) -> SweepPlan:
         UserError: a depth that the teacher does not have, a student that no worker has memory for, too little disk.
     """
     config, teacher = job.config, teacher_key(job.config, job.task)
-    key, is_finished = sweep_key(config, teacher), (job.storage.teacher(teacher) / "result.json").is_file()
-    if not is_finished:
+    key, has_teacher = sweep_key(config, teacher), is_finished(job.storage.teacher(teacher))
+    if not has_teacher:
         check_teacher_room(job)
     folder, plans = job.storage.sweep(key), plan_students(job, teacher)
     sizes = {
@@ -105,7 +106,7 @@ def plan_sweep(job: OpenedJob[SweepJob]) -> SweepPlan:
         num_at_once=num_at_once,
         num_steps=num_steps_of(job, config.student),
         num_parameters=sizes,
-        teacher=f"{teacher}: {'finished' if is_finished else f'{num_steps_of(job, config.teacher)} optimiser steps'}",
+        teacher=f"{teacher}: {'finished' if has_teacher else f'{num_steps_of(job, config.teacher)} optimiser steps'}",
     )
 
 
@@ -182,8 +183,8 @@ def _interrupted(
     left = [record for record in sorted(checkpoints.glob(f"*/{COHORT}")) if has_checkpoint(record.parent)]
     left.sort(key=lambda record: not record.parent.name.endswith(f"-{config.cluster.layout}"))
     for record in left:
-        keys, folder = json.loads(record.read_text()), record.parent
-        if not set(keys) <= set(requested) or set(keys) <= set(already_done):
+        keys, folder = found_json(record, "its cohort is formed anew"), record.parent
+        if keys is None or not set(keys) <= set(requested) or set(keys) <= set(already_done):
             continue
         if any(read_progress(folder).get("stopped", [])) and config.sweep.stopping.rule == "none":
             continue  # those are wanted after all

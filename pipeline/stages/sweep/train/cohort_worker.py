@@ -20,7 +20,7 @@ from pipeline.stages.sweep.student.run import start_student_run
 from pipeline.stages.sweep.student.score import Evaluation
 from pipeline.stages.sweep.student.start import student_learner
 from pipeline.stages.sweep.train.early_stopping import EarlyStopping
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import num_training_steps, train_with_checkpoints, training_batches, worker_device
 from pipeline.tracking.run import NoOpRun, Run
 from pipeline.training.checkpoint import Checkpointer
