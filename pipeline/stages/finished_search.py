@@ -66,7 +66,8 @@ def read_finished(storage: Storage, name: str) -> FinishedSearch:
             raise ValueError("another format")
         return FinishedSearch(**written)
     except DamagedFileError as damage:
-        raise DamagedFileError(damage.file, damage.expected, damage.found, "submit the search again") from None
+        expected = f"a file of the format {FORMAT}, {damage.expected}"
+        raise DamagedFileError(damage.file, expected, damage.found, "submit the search again") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{file}: {error}", f"a file of the format {FORMAT}", "submit the search again") from None
 

@@ -10,6 +10,9 @@ import pytest
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.stages.sweep.plan import cohorts
 from pipeline.stages.training import say_other_layouts
+from pipeline.storage.atomic import atomic_json
+from pipeline.training.checkpoint import Checkpointer
+from pipeline.training.loop import Progress
 
 ON_CPU = ClusterConfig(num_workers=8)
 KEYS = ["a", "b", "c"]
@@ -35,7 +38,7 @@ def test_a_fresh_start_beside_checkpoints_of_another_layout_is_said(tmp_path, ca
         say_other_layouts(tmp_path.glob("*"), on_gpu.layout, "teacher t")
         (tmp_path / name).mkdir()
         if complete:
-            (tmp_path / name / "latest").write_text("step-1")
+            atomic_json(tmp_path / name / "step-00000001" / "progress.json", {})
     say_other_layouts(tmp_path.glob("*"), on_gpu.layout, "teacher t")
     words = capsys.readouterr().err
     assert words.count("teacher t starts afresh") == said
@@ -48,9 +51,7 @@ def interrupted(tmp_path):
     folder = tmp_path / f"x-{ON_CPU.layout}"
     folder.mkdir()
     (folder / cohorts.COHORT).write_text(json.dumps(KEYS))
-    (folder / "latest").write_text("step-1")
-    (folder / "step-1").mkdir()
-    (folder / "step-1" / "progress.json").write_text("{}")
+    Checkpointer(folder).save([], Progress(step=1))
 
     def find(cluster, cohort_size=None, gib=0.5):
         config = SimpleNamespace(
