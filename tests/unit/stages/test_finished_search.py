@@ -50,7 +50,7 @@ def test_a_file_that_is_none_of_ours_is_refused(storage, change):
 def test_a_damaged_file_is_refused(storage, kind):
     """In one paragraph that says what to do; a student with other bits would be trained as the search's answer."""
     damage(storage.search("first") / FILE, kind)
-    with pytest.raises(UserError, match="is damaged.*submit the search again"):
+    with pytest.raises(UserError, match=r"is damaged.*submit the search again"):
         read_finished(storage, "first")
 
 

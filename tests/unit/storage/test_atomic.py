@@ -15,7 +15,7 @@ def done(monkeypatch):
     seen, replace = [], Path.replace
 
     def fsync(descriptor):
-        seen.append(("flushed", Path(os.readlink(f"/proc/self/fd/{descriptor}")).name))
+        seen.append(("flushed", Path(f"/proc/self/fd/{descriptor}").readlink().name))
 
     def renamed(source, target):
         seen.append(("named", target.name))

@@ -1,4 +1,4 @@
-"""A sealed folder is what was written, or it is refused by name; what an earlier version left is sealed when it is met."""
+"""A sealed folder is what was written, or is refused by name; what an earlier version left is sealed when it is met."""
 
 import json
 import pickle
@@ -72,7 +72,7 @@ def test_a_file_that_is_not_listed_is_damage(folder):
 def test_a_folder_of_another_format_is_refused(folder):
     """With the one that this version reads."""
     (folder / SEAL).write_text((folder / SEAL).read_text().replace("dq-sealed/1", "dq-sealed/2"))
-    with pytest.raises(DamagedFileError, match="dq-sealed/2.*Allowed: format dq-sealed/1"):
+    with pytest.raises(DamagedFileError, match=r"dq-sealed/2.*Allowed: format dq-sealed/1"):
         read_seal(folder)
 
 
