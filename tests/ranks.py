@@ -29,7 +29,7 @@ def run_ranks(script, world_size, folder, timeout_seconds):
     Raises:
         FailedRanksError: a rank failed, or they took longer than `timeout_seconds`.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
     printed = [folder / f"printed-{world_size}-{rank}.txt" for rank in range(world_size)]
     processes, until = [], time.monotonic() + timeout_seconds
     with contextlib.ExitStack() as stack:

@@ -24,8 +24,8 @@ from pipeline.data.hub import expect_hub, load_from_hub
 from pipeline.data.records import Records
 from pipeline.data.split_paths import REMEDIES, SPLITS, check_split_names, is_saved
 from pipeline.data.splits import taken_apart
-from pipeline.storage.atomic import atomic_text
 from pipeline.storage.layout import seen_as_path
+from pipeline.storage.sealed_json import found_json, sealed_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,10 +123,9 @@ def _finished(examples: datasets.Dataset, corpus: CorpusConfig, split: str) -> d
 def _docstrings(cache_dir: Path) -> dict[str, Records]:
     """The embedded corpus, parsed once per storage folder and set of installed versions."""
     path = cache_dir / f"docstrings-{installed_versions()}.json"
-    if not path.is_file():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        atomic_text(path, json.dumps(docstring_examples()))
-    examples = json.loads(path.read_text())
+    if (examples := found_json(path, "they are parsed again")) is None:
+        examples = docstring_examples()
+        sealed_json(path, examples)
     loaded = {split: datasets.Dataset.from_list(rows) for split, rows in examples.items()}
     return {split: dataset_records(rows, "the embedded docstrings") for split, rows in loaded.items()}
 

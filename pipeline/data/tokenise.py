@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from pipeline.config.errors import UserError
 from pipeline.config.sections.model import ModelConfig
 from pipeline.config.sections.task import TaskConfig
+from pipeline.data import pretrained
 from pipeline.data.batch import IGNORED_LABEL
 from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub
@@ -23,9 +24,8 @@ from pipeline.data.lengths import Lengths
 from pipeline.data.limits import cut_row
 from pipeline.data.noise import Noise, noise_of
 from pipeline.data.pack import packed
-from pipeline.data.pretrained import read_tokenizer as read_tokenizer  # of a folder that this project saved
-from pipeline.storage.atomic import atomic_folder
 from pipeline.storage.leftovers import hidden_prefix
+from pipeline.storage.sealed import DamagedFileError, check_folder, is_whole, put_aside, sealed_folder
 
 # BART's special tokens at BART's ids.
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -72,6 +72,16 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase | None:
         ) from error
 
 
+def read_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """A tokenizer that this project saved.
+
+    Raises:
+        DamagedFileError: its files are not what was written.
+    """
+    check_folder(Path(folder))
+    return pretrained.read_tokenizer(folder)
+
+
 def train_tokenizer(texts: Any, vocab_size: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer in BART's format.
 
@@ -93,7 +103,7 @@ def train_tokenizer(texts: Any, vocab_size: int) -> PreTrainedTokenizerFast:
 def tokenise(
     corpus: Corpus, task: TaskConfig, tokenizer: PreTrainedTokenizerBase, folder: Path, labels: Sequence[str] = ()
 ) -> dict[str, TokenisedSplit]:
-    """Token ids of every split, written to `folder` once and memory-mapped afterwards.
+    """Token ids of every split, written to `folder` once and memory-mapped afterwards; damaged ones are made again.
 
     Args:
         corpus: the examples.
@@ -105,24 +115,44 @@ def tokenise(
     settings = {"tokenizer": tokenizer, "task": task, "labels": labels}
     splits = {}
     for name, split in corpus.splits.items():
-        path = folder / name
-        if not (path / "dataset_info.json").is_file():
+        if (found := _found(folder, name)) is not None:
+            splits[name] = found
+        else:
             datasets.disable_progress_bars()
             folder.mkdir(parents=True, exist_ok=True)
             # In the scratch folder the library puts a copy first.
-            with atomic_folder(path) as partial, TemporaryDirectory(dir=folder, prefix=hidden_prefix("map")) as scratch:
+            scratches = TemporaryDirectory(dir=folder, prefix=hidden_prefix("map"))
+            with sealed_folder(folder / name) as partial, scratches as scratch:
                 if task.packed:
                     rows = packed(split, task, tokenizer, Path(scratch))
                 else:
                     options = {"fn_kwargs": settings, "cache_file_name": f"{scratch}/tokens.arrow"}
                     rows = split.map(_token_ids, batched=True, **options)
                 rows.save_to_disk(str(partial))
-        splits[name] = load_tokenised(folder, name)
+            splits[name] = load_tokenised(folder, name)
     return splits
 
 
+def _found(folder: Path, split: str) -> TokenisedSplit | None:
+    """A split that is there and whole; a damaged one is set aside."""
+    otherwise = "its token ids are made again"
+    if not is_whole(path := folder / split, otherwise):
+        return None
+    try:
+        return load_tokenised(folder, split)
+    except Exception as error:  # of an earlier version, so nothing but the library can tell
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        put_aside(DamagedFileError(path, "token ids", reason), path, otherwise)
+        return None
+
+
 def load_tokenised(folder: Path, split: str) -> TokenisedSplit:
-    """One split written by `tokenise`."""
+    """One split written by `tokenise`.
+
+    Raises:
+        DamagedFileError: its files are not what was written.
+    """
+    check_folder(folder / split)
     examples = datasets.load_from_disk(str(folder / split))
     return TokenisedSplit(
         examples=examples.remove_columns(["source_cut", "target_cut"]),

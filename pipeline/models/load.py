@@ -25,6 +25,7 @@ from pipeline.models.families import become, family_named, family_of
 from pipeline.models.special_tokens import check_numbers, special_tokens
 from pipeline.models.starting_point import StartingPoint, check_format
 from pipeline.models.token_tables import remember_tables, stored_tables, stored_users, unclear_user
+from pipeline.storage.sealed import check_folder
 
 disable_progress_bar()  # job logs are read by people
 
@@ -130,6 +131,7 @@ def load_pretrained(
     Raises:
         UserError: fewer embeddings than tokens, or weights that are missing or have other shapes.
     """
+    check_folder(Path(str(model.pretrained)))  # of a hub name there is none
     name, config = str(model.pretrained), model_config or read_model_config(model, None, labels)
     if config.vocab_size < vocab_size:
         raise UserError(
@@ -245,7 +247,12 @@ def pretrained_config(name: str, family: str | None) -> PretrainedConfig:
 
 
 def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
-    """A model that this project saved, frozen, in evaluation mode."""
+    """A model that this project saved, frozen, in evaluation mode.
+
+    Raises:
+        DamagedFileError: its files are not what was written.
+    """
+    check_folder(folder)
     config = read_config(folder)
     config._attn_implementation = ATTENTION
     return load_checkpoint(config, str(folder)).requires_grad_(False).eval().to(device)

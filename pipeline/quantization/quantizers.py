@@ -42,7 +42,11 @@ class Grid(NamedTuple):
 
 
 class Quantizer(Protocol):
-    """Maps a float tensor onto a grid."""
+    """Maps a float tensor onto a grid; what is equal maps alike."""
+
+    def __hash__(self) -> int:
+        """Quantizers are settings, and can be keys."""
+        ...
 
     @property
     def bits(self) -> float:

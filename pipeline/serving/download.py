@@ -11,6 +11,7 @@ from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
 from pipeline.serving.logged_models import DIGEST, EXPORTED, PACKED
 from pipeline.serving.registry import versions_of
+from pipeline.storage.atomic import move
 from pipeline.tracking.retry import with_retries
 from pipeline.tracking.tracker import FoundRun, Tracker
 
@@ -100,7 +101,7 @@ def download(tracker: Tracker, model: StoredModel, folder: Path) -> None:
     for name in (PACKED, EXPORTED):
         if name in there:
             with_retries(functools.partial(files.download_artifacts, f"data/{name}", str(folder)))
-            (folder / "data" / name).replace(folder / name)
+            move(folder / "data" / name, folder / name)
     (folder / "data").rmdir()
 
 

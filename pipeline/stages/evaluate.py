@@ -28,6 +28,7 @@ from pipeline.evaluation.metrics import (
 from pipeline.evaluation.predict import TokenScores, predict_labels, token_scores
 from pipeline.evaluation.tokenizers import chosen_tokenizer, doubts
 from pipeline.stages.prepare_data import PreparedTask
+from pipeline.storage.atomic import atomic_text
 from pipeline.training.collective import gather_objects, rank, world_size
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def write_predictions(path: Path, examples: datasets.Dataset, predictions: list[
     """All predictions beside their references, in the split's order, for `jobs/compare.py` and for people."""
     pairs = zip(predictions, references_of(examples), strict=True)
     lines = (json.dumps({"prediction": p, "references": r}, ensure_ascii=False) for p, r in pairs)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    atomic_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_predictions(path: Path) -> tuple[list[str], References]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from pipeline.config.build import build, nearest
 from pipeline.config.errors import UserError
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.stages.document import strict
-from pipeline.storage.atomic import atomic_json
 from pipeline.storage.layout import Storage
+from pipeline.storage.sealed import DamagedFileError
+from pipeline.storage.sealed_json import read_sealed_json, sealed_json
 
 FILE, FORMAT = "search.json", "dq-search/1"
 
@@ -42,14 +42,14 @@ class FinishedSearch:
 
 def write_finished(folder: Path, search: FinishedSearch) -> None:
     """Write a search down in its folder; an earlier one of the same name is replaced."""
-    atomic_json(folder / FILE, strict({"format": FORMAT, **asdict(search)}))
+    sealed_json(folder / FILE, strict({"format": FORMAT, **asdict(search)}))
 
 
 def read_finished(storage: Storage, name: str) -> FinishedSearch:
     """The finished search of a name.
 
     Raises:
-        UserError: there is none, or its file is none that this version reads.
+        UserError: there is none, or its file is damaged or none that this version reads.
     """
     file = storage.search(name) / FILE
     there = sorted(path.parent.name for path in storage.search("x").parent.glob(f"*/{FILE}"))
@@ -61,10 +61,13 @@ def read_finished(storage: Storage, name: str) -> FinishedSearch:
             f"{like}submit jobs/ose_search.py search.name={name} first, or set storage.path",
         )
     try:
-        written = json.loads(file.read_text())
+        written = read_sealed_json(file)
         if written.pop("format") != FORMAT:
             raise ValueError("another format")
         return FinishedSearch(**written)
+    except DamagedFileError as damage:
+        expected = f"a file of the format {FORMAT}, {damage.expected}"
+        raise DamagedFileError(damage.file, expected, damage.found, "submit the search again") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{file}: {error}", f"a file of the format {FORMAT}", "submit the search again") from None
 

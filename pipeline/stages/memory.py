@@ -228,5 +228,5 @@ def teacher_bytes(teacher: int, largest_pass: float, cluster: ClusterConfig) -> 
 
 
 def checkpoint_bytes(students: list[int]) -> float:
-    """Disk for the checkpoints of cohorts: two exist while one replaces the other."""
-    return 2.0 * sum(students) * (SHADOW_BYTES + ADAM_BYTES)
+    """Disk for the checkpoints of cohorts: two are kept while a third is written."""
+    return 3.0 * sum(students) * (SHADOW_BYTES + ADAM_BYTES)

@@ -30,9 +30,9 @@ from pipeline.models.families import family_named
 from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
 from pipeline.models.starting_point import local_folder
-from pipeline.storage.atomic import atomic_folder
 from pipeline.storage.identity import identity_of
 from pipeline.storage.layout import Storage
+from pipeline.storage.sealed import SEAL, check_folder, is_whole, sealed_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -105,11 +105,15 @@ def kept_model(source: Path, storage: Storage, *, copies: bool = True) -> tuple[
         source: the folder.
         storage: where copies lie.
         copies: whether one is made where there is none; else the folder itself is told.
+
+    Raises:
+        DamagedFileError: the folder knows its digests, and they are others.
     """
+    check_folder(source)
     files = _files(source)
     folder = storage.cache / "models" / identity_of(files)[:16]
-    if copies and not folder.is_dir():
-        with atomic_folder(folder) as partial:
+    if not is_whole(folder, "it is copied again") and copies:
+        with sealed_folder(folder) as partial:
             for path in files:
                 shutil.copy(path, partial)
     return folder if folder.is_dir() else source, folder.name
@@ -149,10 +153,10 @@ def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, Prepar
     if tokenizer is None:
         trained_from = config_hash(corpus.fingerprint, config.model.vocab_size, length=NAME_DIGITS)
         folder = storage.cache / "tokenizers" / _named(trained_from)
-        if not folder.is_dir():
+        if not is_whole(folder, "it is trained again"):
             train = corpus.splits["train"]
             texts = (text for column in train.column_names for text in train[column])
-            with atomic_folder(folder) as partial:
+            with sealed_folder(folder) as partial:
                 train_tokenizer(texts, config.model.vocab_size).save_pretrained(partial)
         tokenizer = read_tokenizer(folder)
         task = _fitted(tokenizer, task, config)
@@ -221,12 +225,13 @@ def _keep_tokenizer(tokenizer: PreTrainedTokenizerBase, storage: Storage) -> Pat
         tokenizer.save_pretrained(temporary)
         files = _files(Path(temporary))
         folder = storage.cache / "tokenizers" / _named(identity_of(files))
-        if not folder.is_dir():
-            with atomic_folder(folder) as partial:
+        if not is_whole(folder, "it is written again"):
+            with sealed_folder(folder) as partial:
                 for path in files:
                     shutil.copy(path, partial)
     return folder
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file())
+    """Without a seal: who wrote it is no part of what a folder is."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.name != SEAL)

@@ -1,9 +1,12 @@
-"""What a file holds, as one short text."""
+"""What a file or JSON holds, as one short text; also of a file while it is written."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
 BLOCK_BYTES = 1 << 20
 
@@ -19,3 +22,37 @@ def sha256_of(path: Path) -> str:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def json_digest(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of JSON whose keys are texts, whatever their order and the blanks between, in hex."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class DigestingFile:
+    """A file that is digested while it is written, from its beginning to its end; `torch.save` takes one.
+
+    Args:
+        file: open for writing; whoever opened it closes it.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+
+    def write(self, block: bytes) -> int:
+        """Append bytes.
+
+        Returns:
+            how many.
+        """
+        self._digest.update(block)
+        return self._file.write(block)
+
+    def flush(self) -> None:
+        """Give what was written to the system."""
+        self._file.flush()
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written so far, in hex."""
+        return self._digest.hexdigest()

@@ -1,34 +1,63 @@
 """Checkpoints of a whole cohort in shared storage: complete or absent, resumable; on CPU bit for bit.
 
-Every rank calls `save` and `restore`. A checkpoint is a folder `step-<n>`; `latest` names the newest complete one.
+Every rank calls `save` and `restore`. A checkpoint is a folder `step-<n>` that is sealed when every rank has written
+its part; without its seal it does not count. The two newest are kept, and each is read whole and compared with its
+digests before training goes on from it. `latest` names the newest for people.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from pipeline.storage.atomic import atomic_text
-from pipeline.training.collective import barrier, gather_objects, rank
+from pipeline import WRITTEN_BY
+from pipeline.storage.atomic import atomic_json, atomic_text, flush_folders
+from pipeline.storage.digests import sha256_of
+from pipeline.storage.sealed import (
+    DamagedFileError,
+    check_file,
+    files_in,
+    is_sealed,
+    put_aside,
+    read_seal,
+    write_seal,
+)
+from pipeline.training.collective import barrier, gather_objects, rank, world_size
 from pipeline.training.loop import Learner, Progress
+from pipeline.training.state_file import read_state, write_state
+
+FORMAT = "dq-checkpoint/2"
+PROGRESS, STEP = "progress.json", "step-"
+NUM_KEPT = 2
+
+log = logging.getLogger(__name__)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether something lies in a folder that training might go on from."""
+    return any(is_sealed(step) or (step / PROGRESS).is_file() for step in _steps(folder))
 
 
 def read_progress(folder: Path) -> dict[str, Any]:
-    """What the newest checkpoint in a folder remembers beside the engines; nothing where there is none."""
-    pointer = folder / "latest"
-    summary: dict[str, Any] = {}
-    if pointer.is_file():
-        summary = json.loads((folder / pointer.read_text() / "progress.json").read_text())
-    return summary
+    """What a checkpoint remembers beside the engines; nothing where there is none.
+
+    It is the newest whose seal, list of files and progress are whole. Weights are not read: should they turn out to be
+    damaged, training goes on from an earlier step, at which no more learners had left.
+    """
+    for step in _steps(folder):
+        try:
+            return _progress_of(step, read_seal(step))
+        except DamagedFileError:
+            continue
+    return {}
 
 
 class Checkpointer:
-    """Keeps the newest checkpoint of a cohort.
+    """Keeps the newest checkpoints of a cohort.
 
     Args:
         folder: where checkpoints of this cohort lie.
@@ -39,35 +68,54 @@ class Checkpointer:
 
     def save(self, learners: list[Learner], progress: Progress) -> None:
         """Write the state of every learner that still trains, unless this step is written already."""
-        target = self.folder / f"step-{progress.step:08d}"
-        if self._latest() == target:  # never touch the one whole checkpoint
+        target = self.folder / f"{STEP}{progress.step:08d}"
+        sealed = [step for step in _steps(self.folder) if is_sealed(step)]
+        if gather_objects(sealed[:1])[0] == [target]:  # never touch a whole checkpoint
             return
         if rank() == 0:
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
         barrier()
+        digests: dict[str, str] = {}
         for index, learner in enumerate(learners):
             if learner.active:
-                learner.engine.save(target / f"learner-{index}")
+                part = f"learner-{index}"
+                written = learner.engine.save(target / part)
+                digests |= {f"{part}/{name}": sha256 for name, sha256 in written.items()}
         streams = {str(i): learner.random.state() for i, learner in enumerate(learners)}
-        torch.save(streams, target / f"random-{rank()}.pt")
-        barrier()
+        digests[_random_name()] = write_state(target / _random_name(), streams)
+        of_ranks = gather_objects(digests)
         if rank() == 0:
             left = {"failures": [one.failure for one in learners], "stopped": [one.stopped for one in learners]}
-            summary = {**asdict(progress), **left}
-            (target / "progress.json").write_text(json.dumps(summary))
-            self._publish(target)
+            summary = {"format": FORMAT, "written_by": WRITTEN_BY, **asdict(progress), **left}
+            atomic_json(target / PROGRESS, summary)
+            self._publish(target, {name: sha256 for of_rank in of_ranks for name, sha256 in of_rank.items()})
         barrier()
 
     def restore(self, learners: list[Learner]) -> Progress:
-        """Load the newest complete checkpoint into the learners; a fresh start where there is none."""
-        source = self._latest()
-        if source is None:
-            return Progress()
-        summary = json.loads((source / "progress.json").read_text())
-        streams = torch.load(source / f"random-{rank()}.pt", weights_only=True)
-        failures, stopped = summary.pop("failures"), summary.pop("stopped", [None] * len(learners))
-        for index, (learner, failure, reason) in enumerate(zip(learners, failures, stopped, strict=True)):
+        """Load the newest whole checkpoint into the learners; a fresh start where there is none.
+
+        All ranks take the same: each reads its share of the files, and what one finds damaged none uses. A damaged
+        checkpoint is set aside, with a warning.
+        """
+        while (source := gather_objects(self._newest() if rank() == 0 else None)[0]) is not None:
+            if (damage := self._damage(source)) is None:
+                return self._load(source, learners)
+            if rank() == 0:
+                put_aside(damage, source, self._otherwise(source), like=STEP)
+            barrier()
+        return Progress()
+
+    def clear(self) -> None:
+        """Remove all checkpoints once the cohort's results are written."""
+        if rank() == 0:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _load(self, source: Path, learners: list[Learner]) -> Progress:
+        summary = gather_objects(_progress_of(source, read_seal(source)) if rank() == 0 else None)[0]
+        streams = read_state(source / _random_name(), "cpu")
+        left = zip(learners, summary["failures"], summary["stopped"], strict=True)
+        for index, (learner, failure, reason) in enumerate(left):
             learner.random.restore(streams[str(index)])
             if failure is not None:
                 learner.fail(failure)
@@ -75,21 +123,90 @@ class Checkpointer:
                 learner.stop(reason)
             elif learner.active:  # one that was taken out beforehand stays out
                 learner.engine.load(source / f"learner-{index}")
-        return Progress(**summary)
+        return Progress(epoch=summary["epoch"], step_in_epoch=summary["step_in_epoch"], step=summary["step"])
 
-    def clear(self) -> None:
-        """Remove all checkpoints once the cohort's results are written."""
-        if rank() == 0:
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def _newest(self) -> Path | None:
+        """The newest that is sealed; what is newer and is not was being written, or is of an earlier version."""
+        for step in _steps(self.folder):
+            if is_sealed(step):
+                return step
+            log.warning(f"checkpoint {step}: {_why_unsealed(step)}; {self._otherwise(step)}")
+        return None
 
-    def _latest(self) -> Path | None:
-        """The newest complete one; as rank 0 sees it, because views of shared storage may differ for a while."""
-        pointer = self.folder / "latest"
-        newest: Path | None = gather_objects(self.folder / pointer.read_text() if pointer.is_file() else None)[0]
-        return newest
+    def _otherwise(self, unusable: Path) -> str:
+        """What happens when a checkpoint cannot be used, for people."""
+        steps = _steps(self.folder)
+        older = [step.name for step in steps[steps.index(unusable) + 1 :] if is_sealed(step)]
+        return f"{older[0]}, the one before it, is tried" if older else "training starts afresh: there is no other"
 
-    def _publish(self, target: Path) -> None:
+    def _damage(self, source: Path) -> DamagedFileError | None:
+        """What is wrong with a checkpoint, the same on every rank; each reads its share of the files.
+
+        Rank 0 alone says which they are: views of shared storage may differ for a while.
+        """
+        digests: dict[str, str] = {}
+        found: DamagedFileError | None = None
+        try:
+            if rank() == 0:
+                digests = read_seal(source)
+                _progress_of(source, digests)
+        except DamagedFileError as damage:
+            found = damage
+        digests, found = gather_objects((digests, found))[0]
+        if found is not None:
+            return found
+        try:
+            for name in sorted(digests)[rank() :: world_size()]:
+                check_file(source, name, digests[name])
+        except DamagedFileError as damage:
+            found = damage
+        return next((one for one in gather_objects(found) if one is not None), None)
+
+    def _publish(self, target: Path, digests: dict[str, str]) -> None:
+        untold = set(files_in(target)) - set(digests)  # what an engine's library leaves besides, and the progress
+        flush_folders(target)
+        write_seal(target, digests | {name: sha256_of(target / name) for name in untold})
         atomic_text(self.folder / "latest", target.name)
-        for old in self.folder.glob("step-*"):
-            if old != target:
+        kept = [step for step in _steps(self.folder) if is_sealed(step)][:NUM_KEPT]
+        for old in self.folder.glob(f"{STEP}*"):
+            if old not in kept:
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def _steps(folder: Path) -> list[Path]:
+    """Folders of checkpoints, the newest first; names that nobody here gives are left out."""
+    found = (path for path in folder.glob(f"{STEP}*") if _number(path).isdecimal() and path.is_dir())
+    return sorted(found, key=lambda path: int(_number(path)), reverse=True)
+
+
+def _number(step: Path) -> str:
+    return step.name.removeprefix(STEP)
+
+
+def _random_name() -> str:
+    return f"random-{rank()}.pt"
+
+
+def _progress_of(step: Path, digests: dict[str, str]) -> dict[str, Any]:
+    """The progress of a sealed checkpoint.
+
+    Raises:
+        DamagedFileError: it is not what was written, or of another format.
+    """
+    if PROGRESS not in digests:
+        raise DamagedFileError(step / PROGRESS, "a file that its seal lists", "one that it does not list")
+    check_file(step, PROGRESS, digests[PROGRESS])
+    progress: dict[str, Any] = json.loads((step / PROGRESS).read_text())
+    if (found := progress.get("format")) != FORMAT:
+        raise DamagedFileError(step / PROGRESS, f"format {FORMAT}", f"format {found}")
+    return progress
+
+
+def _why_unsealed(step: Path) -> str:
+    try:
+        is_earlier = "format" not in json.loads((step / PROGRESS).read_text())
+    except (OSError, ValueError):
+        is_earlier = False
+    if is_earlier:
+        return "of an earlier version, which wrote no digests: nobody can say whether it is whole, so it is not used"
+    return "it has no seal: its writers were interrupted, so it is not used"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,10 @@ from torch import Tensor, nn
 
 from pipeline.config.errors import NonFiniteError
 from pipeline.quantization.fake_quantize import drop_weight_cache, set_weight_caching
-from pipeline.training.collective import sum_over_ranks, world_size
+from pipeline.storage.atomic import flush_file
+from pipeline.storage.digests import sha256_of
+from pipeline.storage.sealed import files_in
+from pipeline.training.collective import rank, sum_over_ranks, world_size
 from pipeline.training.whole import Named, copy_tensors, distinct_tensors, state_on_first_rank
 
 # DeepSpeed 0.19.8 calls collectives by names that torch 2.13 deprecates.
@@ -29,6 +33,7 @@ warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distribu
 
 BUCKET_ELEMENTS = 5_000_000  # DeepSpeed's default of 5e8 allocates 2 GB per engine
 TAG = "engine"
+PART = re.compile(r"zero_pp_rank_(\d+)_")
 
 
 class DeepSpeedEngine:
@@ -114,9 +119,13 @@ class DeepSpeedEngine:
         """See `Engine.copy_to`."""
         copy_tensors(self._whole_tensors(), replica)
 
-    def save(self, folder: Path) -> None:
-        """See `Engine.save`."""
+    def save(self, folder: Path) -> dict[str, str]:
+        """See `Engine.save`; DeepSpeed opens the files itself, so they are read once more while memory holds them."""
         self.engine.save_checkpoint(str(folder), tag=TAG, save_latest=False)
+        written = [name for name in files_in(folder) if _writer(name) == rank()]
+        for name in written:
+            flush_file(folder / name)
+        return {name: sha256_of(folder / name) for name in written}
 
     def load(self, folder: Path) -> None:
         """See `Engine.load`. DeepSpeed's files are pickles: they are read from our own storage only."""
@@ -167,6 +176,12 @@ class DeepSpeedEngine:
         if self.stage:
             sum_over_ranks(squares)
         return float(squares.sqrt())
+
+
+def _writer(name: str) -> int:
+    """The rank that has written a file of a checkpoint; what is not of one part is rank 0's."""
+    part = PART.search(name)
+    return int(part[1]) if part else 0
 
 
 def _import_deepspeed(device: torch.device) -> Any:

@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from pipeline.config.errors import NonFiniteError
 from pipeline.quantization.fake_quantize import drop_weight_cache
 from pipeline.training.collective import rank, sum_over_ranks, world_size
+from pipeline.training.state_file import read_state, write_state
 from pipeline.training.whole import copy_tensors, distinct_tensors, state_on_first_rank
+
+STATE = "state.pt"
 
 
 class Engine(Protocol):
@@ -55,8 +58,12 @@ class Engine(Protocol):
         """Give a replica on this rank the values of all parameters and buffers; every rank calls it, some without."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write parameters and optimiser state; every rank calls it."""
+    def save(self, folder: Path) -> dict[str, str]:
+        """Write parameters and optimiser state; every rank calls it.
+
+        Returns:
+            path in the folder -> SHA-256 of every file that this rank has written; they lie on the disk.
+        """
         ...
 
     def load(self, folder: Path) -> None:
@@ -120,17 +127,17 @@ class TorchEngine:
         """See `Engine.copy_to`."""
         copy_tensors(distinct_tensors(self.module), replica)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> dict[str, str]:
         """See `Engine.save`; ranks are replicas, so rank 0 writes."""
-        if rank() == 0:
-            folder.mkdir(parents=True, exist_ok=True)
-            torch.save(
-                {"model": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}, folder / "state.pt"
-            )
+        if rank() != 0:
+            return {}
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {"model": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}
+        return {STATE: write_state(folder / STATE, state)}
 
     def load(self, folder: Path) -> None:
         """See `Engine.load`."""
-        state = torch.load(folder / "state.pt", map_location=self.device, weights_only=True)
+        state = read_state(folder / STATE, self.device)
         self.module.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         drop_weight_cache(self.module)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import datasets
 import torch
+from damage import damage
 from transformers import BartConfig, BartForConditionalGeneration
 
 from pipeline.config.jobs.dq_sweep import SweepJob
@@ -254,7 +255,10 @@ def bf16(teacher, batches, cluster):
 
 
 def resumed(teacher, batches, cluster, folder):
-    """Weights after a run that was checkpointed and restored halfway, and after one that was not (with dropout)."""
+    """Weights after a run that was checkpointed and restored halfway, and after one that was not (with dropout).
+
+    There was a later checkpoint, too, of which a bit has turned in what the last rank wrote.
+    """
 
     def make():
         kinds = (("4-4-8", TRAIN), ("2-2-8", TRAIN), ("8-8-8", PUBLISHED))
@@ -265,9 +269,15 @@ def resumed(teacher, batches, cluster, folder):
     first, progress = make(), Progress()
     train(first, batches, teacher, num_steps=SPLIT_AT, progress=progress)
     Checkpointer(folder).save(first, progress)
+    train(first, batches, teacher, num_steps=SPLIT_AT + 1, progress=progress)
+    Checkpointer(folder).save(first, progress)
+    if torch.distributed.get_rank() == 0:
+        newest = folder / f"step-{SPLIT_AT + 1:08d}" / "learner-1"
+        damage(sorted(newest.rglob("*.pt"))[-1], "flipped")
+    torch.distributed.barrier()
     second = make()
     restored = Checkpointer(folder).restore(second)
-    assert restored.step == SPLIT_AT
+    assert restored.step == SPLIT_AT and [path.name for path in folder.glob("damaged-*")]
     train(second, batches, teacher, progress=restored)
     return [weights_of(one) for one in second], [weights_of(one) for one in straight]
 

@@ -12,6 +12,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from pipeline.stages.pretrain.job import dry_run, run
 from pipeline.stages.teacher.job import run as run_teacher
+from pipeline.storage.sealed import SEAL
 from pipeline.training.engine import TorchEngine
 
 SENTENCES = ["the small river is green", "a big bird sits on a red tree", "one blue fish swims under a white cloud"]
@@ -228,7 +229,7 @@ def test_a_teacher_without_a_mask_token_or_without_a_head_is_refused(pretrained,
     arguments = [word for word in words if not word.startswith(("model.", "teacher."))]
     arguments += ["teacher.max_steps=0", f"storage.path={tmp_path / 'runs'}"]
     for name in ("maskless", "headless"):
-        shutil.copytree(document["teacher"], tmp_path / name)
+        shutil.copytree(document["teacher"], tmp_path / name, ignore=shutil.ignore_patterns(SEAL))  # they are changed
     settings = json.loads((tmp_path / "maskless" / "tokenizer_config.json").read_text())
     settings.pop("mask_token")
     (tmp_path / "maskless" / "tokenizer_config.json").write_text(json.dumps(settings))
@@ -239,5 +240,9 @@ def test_a_teacher_without_a_mask_token_or_without_a_head_is_refused(pretrained,
         assert code == 2
         assert message in " ".join(err.split())
     trained = [word for word in arguments if not word.startswith("teacher.")] + ["teacher.max_steps=2"]
+    shutil.copy(Path(document["teacher"]) / SEAL, tmp_path / "headless")
+    code, _, err = called("bort_pretrain", run, *trained, f"model.pretrained={tmp_path / 'headless'}")
+    assert code == 2 and f"taken without its {SEAL}" in " ".join(err.split())
+    (tmp_path / "headless" / SEAL).unlink()
     document, err = finished(*trained, f"model.pretrained={tmp_path / 'headless'}", "student.max_steps=2")
     assert "it starts from scratch" in err and document["status"] == "finished"

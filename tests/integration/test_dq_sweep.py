@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from damage import damage
 from mlflow import MlflowClient
 from small_task import called, killed_at_call
 
@@ -153,6 +154,24 @@ def test_a_larger_sweep_trains_only_what_is_new(swept, job, monkeypatch):
     assert [student.config.scheme for student in trained[0].students] == ["4-4-8"]
     _, runs = children(storage, document)
     assert len(runs) == 3
+
+
+def test_a_damaged_teacher_and_its_data_are_made_again(swept, job):
+    """A turned bit of either would train the next student differently; now it learns from what was there before."""
+    storage, document, _ = swept
+    [teacher] = (storage / "teachers").glob("*/model/model.safetensors")
+    [tokens] = (storage / "cache" / "tokens").glob("*/train/*.arrow")
+    before = [teacher.read_bytes(), tokens.read_bytes()]
+    for path in (teacher, tokens):
+        damage(path, "flipped")
+    arguments = ["sweep.students=[{scheme: 8-8-8, depth: 6-3}, {scheme: 2-2-8, depth: 1-1}]", f"storage.path={storage}"]
+    code, out, err = job("dq_sweep", run, *arguments)
+    assert code == 0, err
+    assert err.count("is damaged: expected SHA-256") == 2
+    assert f"teacher {document['teacher']['key']} is trained again" in err and "token ids are made again" in err
+    assert [teacher.read_bytes(), tokens.read_bytes()] == before
+    again = json.loads(out.splitlines()[-1])
+    assert again["teacher"]["scores"] == document["teacher"]["scores"] and len(again["students"]) == 3
 
 
 def test_a_diverging_student_fails_alone(job, tmp_path):

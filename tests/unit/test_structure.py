@@ -122,6 +122,24 @@ def test_every_package_has_its_place():
     assert {path.name for path in (ROOT / "pipeline").iterdir() if (path / "__init__.py").is_file()} == set(ORDER)
 
 
+def renames(path):
+    """Lines on which a module gives a file another name or waits for the disk; `replace` of a text has two words."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        called = node.func if isinstance(node, ast.Call) else None
+        name = getattr(called, "attr", getattr(called, "id", ""))
+        is_text = name == "replace" and (len(node.args) != 1 or node.keywords)
+        if name in ("replace", "rename", "renames", "move", "fsync", "fdatasync", "sync_file_range") and not is_text:
+            is_own = isinstance(called, ast.Name) and name == "move"  # `storage.atomic.move`
+            if not (is_own or ast.unparse(called) == "dataclasses.replace"):
+                yield node.lineno
+
+
+def test_one_place_renames_and_waits_for_the_disk():
+    """`storage/atomic.py`: elsewhere a file would have its name before the disk has its content."""
+    found = {str(path.relative_to(ROOT)) for path in MODULES if list(renames(path))}
+    assert found == {"pipeline/storage/atomic.py"}
+
+
 def test_importing_everything_starts_nothing():
     """Neither CUDA nor Ray; mlflow and deepspeed are not imported, and logging is not configured."""
     names = [".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in MODULES]

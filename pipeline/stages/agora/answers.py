@@ -23,7 +23,8 @@ from pipeline.models.load import load_model
 from pipeline.stages.agora.plan import AgoraPlan, digest_of
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.training import worker_device
-from pipeline.storage.atomic import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed import check_folder, is_whole, sealed_folder
 from pipeline.training.collective import barrier, gather_objects, rank, world_size
 
 ANSWERS, STATES = "answers.json", "states.npy"
@@ -81,11 +82,11 @@ def answers_of(
         return Answers(texts=[], confidences=[], states=np.zeros((0, 1), dtype=np.float32))
     job, name = plan.job, f"{model_key}-{digest_of([replace(one, target=None) for one in examples])}"
     folder, sources = plan.shared_folder / "answers" / name, job.storage.cache / "sources" / name
-    if not (folder / ANSWERS).is_file():
+    if not is_whole(folder, "the model is asked again"):
         columns = [one.source for one in examples], [one.second or "" for one in examples]
         has_pairs = examples[0].second is not None
         tokens = tokenised_sources(columns[0], columns[1] if has_pairs else None, job.task.tokenizer(), job.config.task)
-        with atomic_folder(sources) as partial:
+        with sealed_folder(sources) as partial:
             tokens.save_to_disk(str(partial))
         work = AnswersWork(
             config=job.config,
@@ -107,6 +108,7 @@ def answers_of(
 def write_answers(work: AnswersWork) -> None:
     """Worker: answers to this rank's share; rank 0 writes them."""
     config, device = work.config, worker_device(work.config.cluster)
+    check_folder(work.sources)
     examples = datasets.load_from_disk(str(work.sources))
     model = load_model(work.model_folder, device) if work.is_teacher else load_package(work.model_folder)[0].to(device)
     shares: dict[str, Any] = {"rank": rank(), "num_ranks": world_size(), "gather": gather_objects}
@@ -120,7 +122,7 @@ def write_answers(work: AnswersWork) -> None:
         confidences = target_probabilities(model, _with_answers(work, examples, texts), **shares)
         states = mean_states(model, examples, **shares).numpy()
     if rank() == 0:
-        with atomic_folder(work.folder) as partial:
+        with sealed_folder(work.folder) as partial:
             if states is not None:
                 np.save(partial / STATES, states)
             atomic_json(partial / ANSWERS, {"texts": texts, "confidences": confidences})

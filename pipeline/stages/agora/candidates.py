@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -20,9 +19,11 @@ from pipeline.stages.agora.fit_candidates import RESULT, Candidate, FitWork, fit
 from pipeline.stages.agora.plan import AgoraPlan
 from pipeline.stages.agora.points import Points
 from pipeline.stages.agora.room import CANDIDATES, Cohort, cohorts_of, interrupted_cohorts
+from pipeline.stages.evaluate import PREDICTIONS
 from pipeline.stages.runs import open_tracker
-from pipeline.stages.teacher.fine_tune import TeacherResult
-from pipeline.storage.atomic import atomic_json
+from pipeline.stages.teacher.finished import TeacherResult
+from pipeline.storage.sealed import DamagedFileError, check_file, put_aside
+from pipeline.storage.sealed_json import found_json, read_sealed_json, sealed_json
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class CandidateLearner:
         """The score of every candidate on the development set, between 0 and 1; nan of one that failed."""
         self._added[round_number] = list(added)
         candidates = [self.candidate(round_number, theta) for theta in thetas]
-        missing = [one for one in candidates if not one.is_done]
+        missing = [one for one in candidates if not is_whole(one)]
         log.info(
             f"round {round_number}: {len(candidates)} hyper-parameter sets, {len(added)} examples added; "
             f"{len(missing)} candidates to be trained"
@@ -111,7 +112,7 @@ class CandidateLearner:
             checkpoints=self._checkpoints(candidates),
             parent_run_id=self.parent_run_id,
         )
-        atomic_json(work.checkpoints / CANDIDATES, keys)  # who resubmits the job goes on with just these
+        sealed_json(work.checkpoints / CANDIDATES, keys)  # who resubmits the job goes on with just these
         try:
             run_workers(
                 fit_candidates,
@@ -127,7 +128,24 @@ class CandidateLearner:
             raise
 
 
+def is_whole(candidate: Candidate) -> bool:
+    """Whether its score on the development set is written down, or that it failed.
+
+    Where that, or what it said, is damaged, it is set aside: the candidate is trained again.
+    """
+    folder, otherwise = candidate.plan.folder, f"candidate {candidate.plan.name} is trained again"
+    if (found := found_json(folder / RESULT, otherwise)) is None:
+        return False
+    if (sha256 := found.get("predictions")) is not None:
+        try:
+            check_file(folder, PREDICTIONS, sha256)
+        except DamagedFileError as damage:
+            put_aside(damage, folder / RESULT, otherwise)
+            return False
+    return True
+
+
 def score_of(folder: Path) -> float:
     """The score on the development set that is written in a candidate's folder, between 0 and 1; nan: it failed."""
-    score = json.loads((folder / RESULT).read_text())["score"]
+    score = read_sealed_json(folder / RESULT)["score"]
     return math.nan if score is None else float(score) / 100

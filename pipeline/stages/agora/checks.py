@@ -17,7 +17,7 @@ from pipeline.stages.agora.development import CONTAMINATED, development_examples
 from pipeline.stages.agora.rewriters import check_masked_lm, check_packages
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.sweep.plan.checks import check_students
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase

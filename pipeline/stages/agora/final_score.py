@@ -14,7 +14,8 @@ from pipeline.stages.evaluate import PREDICTIONS, evaluate_examples, evaluation_
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.training import worker_device
-from pipeline.storage.atomic import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed import is_whole, sealed_folder
 from pipeline.training.collective import barrier, rank
 
 SCORE = "score.json"
@@ -56,7 +57,7 @@ def score_finally(plan: AgoraPlan, candidate: StudentPlan) -> FinalScore:
     """
     config = plan.job.config
     folder = candidate.folder / f"test-{config.evaluation.max_examples or 'all'}"
-    if not (folder / SCORE).is_file():
+    if not is_whole(folder, "the candidate is scored again"):
         work = ScoreWork(config=config, task=plan.job.task, candidate=candidate, folder=folder)
         run_workers(
             write_score, work, config.cluster, name=f"score-{candidate.key}", storage_path=plan.job.storage.root / "ray"
@@ -79,7 +80,7 @@ def write_score(work: ScoreWork) -> None:
             size_bytes=file_bytes(candidate.packed_folder),
             scores=scores,
         )
-        with atomic_folder(work.folder) as partial:
+        with sealed_folder(work.folder) as partial:
             write_predictions(partial / PREDICTIONS, examples, said)
             atomic_json(partial / SCORE, asdict(final))
     barrier()

@@ -24,9 +24,10 @@ from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.stages.sweep.student.pack import pack_student
 from pipeline.stages.sweep.student.start import student_learner
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import num_training_steps, train_with_checkpoints, training_batches, worker_device
-from pipeline.storage.atomic import atomic_json
+from pipeline.storage.digests import sha256_of
+from pipeline.storage.sealed_json import sealed_json
 from pipeline.tracking.run import NoOpRun, Run
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
@@ -155,7 +156,9 @@ def _finish(plan: StudentPlan, work: FitWork, failure: str | None, run: Run, num
         log.error(f"candidate {plan.name} FAILED: {failure}")
     if rank() == 0:
         plan.folder.mkdir(parents=True, exist_ok=True)
-        atomic_json(plan.folder / RESULT, {"name": plan.name, "score": score, "failure": failure})
+        said_by_it = sha256_of(plan.folder / PREDICTIONS) if failure is None else None
+        result = {"name": plan.name, "score": score, "failure": failure, "predictions": said_by_it}
+        sealed_json(plan.folder / RESULT, result)
     barrier()
 
 

@@ -17,7 +17,8 @@ from pipeline.config.sections.agora import REPEAT, TEXT_GENERATORS
 from pipeline.stages.agora.plan import AgoraPlan, digest_of
 from pipeline.stages.agora.rewriters import rewriter
 from pipeline.stages.training import worker_device
-from pipeline.storage.atomic import atomic_folder, atomic_json, atomic_text
+from pipeline.storage.atomic import atomic_json, atomic_text
+from pipeline.storage.sealed import is_whole, sealed_folder
 from pipeline.training.collective import barrier, rank
 
 GENERATED, COUNTS = "generated.jsonl", "counts.json"
@@ -72,7 +73,7 @@ class PointGenerator:
             known=frozenset(self.known),
             folder=folder / config_hash(*parts),
         )
-        if not (work.folder / GENERATED).is_file():
+        if not is_whole(work.folder, "its texts are generated again"):
             if set(config.agora.generators) <= set(TEXT_GENERATORS):
                 write_generated(work)
             else:
@@ -100,7 +101,7 @@ def write_generated(work: GenerateWork) -> None:
     generation = generator.generate(work.round_number, work.points)
     if rank() == 0:
         counts = {name: asdict(one) for name, one in generation.counts.items()}
-        with atomic_folder(work.folder) as partial:
+        with sealed_folder(work.folder) as partial:
             atomic_json(partial / COUNTS, counts)
             write_examples(partial / GENERATED, generation.children)
     barrier()

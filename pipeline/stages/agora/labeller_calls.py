@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.augmentation.examples import TextExample
 from pipeline.stages.agora.answers import Answers, answers_of
 from pipeline.stages.agora.plan import AgoraPlan
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 
 
 class AskedTeacher:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from pipeline.stages.memory import (
     work_of,
 )
 from pipeline.stages.training import say_other_layouts
+from pipeline.storage.sealed_json import found_json
+from pipeline.training.checkpoint import has_checkpoint
 
 CANDIDATES = "candidates.json"  # keys of the cohort that a checkpoint folder belongs to
 
@@ -48,11 +49,11 @@ def interrupted_cohorts(
         checkpoints: where checkpoints lie, a folder for every cohort.
     """
     requested, found, cluster = {one.plan.key: one for one in candidates}, list[Cohort](), plan.job.config.cluster
-    left = [record for record in sorted(checkpoints.glob(f"*/{CANDIDATES}")) if (record.parent / "latest").is_file()]
+    left = [record for record in sorted(checkpoints.glob(f"*/{CANDIDATES}")) if has_checkpoint(record.parent)]
     left.sort(key=lambda record: not record.parent.name.endswith(f"-{cluster.layout}"))
     for record in left:
-        keys, given = json.loads(record.read_text()), cluster.worker_memory_gib
-        if not set(keys) <= set(requested) or all(requested[key].is_done for key in keys):
+        keys, given = found_json(record, "its cohort is formed anew"), cluster.worker_memory_gib
+        if keys is None or not set(keys) <= set(requested) or all(requested[key].is_done for key in keys):
             continue
         cohort = _cohort(plan, [requested[key] for key in keys], lengths)
         if not record.parent.name.endswith(f"-{cluster.layout}"):

@@ -12,6 +12,7 @@ from pipeline.stages.agora.generate import COUNTS, write_examples
 from pipeline.stages.agora.labels import DISTANCES, QUANTILES
 from pipeline.stages.agora.plan import AgoraPlan
 from pipeline.stages.runs import common_tags, open_tracker, start_run
+from pipeline.storage.atomic import ASIDE
 from pipeline.tracking.tracker import RunSpec
 
 ADDED = "added.jsonl"
@@ -50,6 +51,7 @@ def log_round(plan: AgoraPlan, finished: Round, added: Sequence[TextExample], pa
         }
         counts = {name: float(getattr(finished, name)) for name in ("num_mistakes", "num_generated", "num_added")}
         run.metrics({name: value for name, value in {**scores, **counts}.items() if not math.isnan(value)}, 0)
-        for path in (*(folder / name for name in (ADDED, DISTANCES, QUANTILES)), *folder.glob(f"*/{COUNTS}")):
+        counted = (path for path in folder.glob(f"*/{COUNTS}") if not path.parent.name.startswith(ASIDE))
+        for path in (*(folder / name for name in (ADDED, DISTANCES, QUANTILES)), *counted):
             if path.is_file():
                 run.artifacts(path)

@@ -23,7 +23,7 @@ from pipeline.models.student import build_student
 from pipeline.runtime.manifest import model_bytes
 from pipeline.stages.random_students import random_model, write_random_package
 from pipeline.stages.sweep.plan.students import LayerMaps, layer_maps
-from pipeline.storage.atomic import atomic_folder
+from pipeline.storage.atomic import atomic_folder, move
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -105,7 +105,7 @@ class ModelFiles:
         else:
             export_package(self._package(contender), made, contender.form)
         for file in made.iterdir():
-            file.replace(folder / file.name)
+            move(file, folder / file.name)
         made.rmdir()
 
     def _package(self, contender: Contender) -> Path:

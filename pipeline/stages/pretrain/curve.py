@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed_json import found_json, sealed_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class Curve:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        found = json.loads(file.read_text()) if file.is_file() else []
+        found = found_json(file, "the curve begins where training goes on") or []
         self._points = {point.step: point for point in (Point(**values) for values in found)}
 
     @property
@@ -63,7 +62,7 @@ class Curve:
         kept = {step: known for step, known in self._points.items() if step < point.step}
         self._points = {**kept, point.step: point}
         if is_writing:
-            atomic_json(self.file, [asdict(one) for one in self.points])
+            sealed_json(self.file, [asdict(one) for one in self.points])
 
 
 def looked_at(num_steps: int, every: int) -> list[int]:

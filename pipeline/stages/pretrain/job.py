@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from typing import Any
@@ -25,10 +24,12 @@ from pipeline.stages.pretrain.room import check_pretraining_room
 from pipeline.stages.pretrain.worker import PretrainWork, pretrain_models
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.teacher import fine_tune
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import say_other_layouts
-from pipeline.storage.atomic import atomic_json, atomic_text
+from pipeline.storage.atomic import atomic_text
 from pipeline.storage.lease import lease
+from pipeline.storage.sealed import DamagedFileError, is_sealed, put_aside, seal_as_found
+from pipeline.storage.sealed_json import sealed_json
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
 
@@ -69,9 +70,13 @@ def run(config: PretrainJob) -> dict[str, Any]:
         memory_bytes = check_pretraining_room(job, plan, cohorts)
         teacher = fine_tune.run(job.config, job.storage, job.task)
         with lease(plan.folder, f"pre-training {plan.key}", wait=True):
+            _set_damaged_aside(plan)
             if plan.left:  # else the one waited for has finished it
                 _pretrain(job, plan, teacher, memory_bytes)
                 return _document(plan)
+    for name in plan.done:
+        if not is_sealed(model := plan.one(name).model):
+            seal_as_found(model)
     log.info(f"pre-training {plan.key}: found finished in {plan.folder}")
     document = _document(plan)
     _finish_runs(job, document)
@@ -109,8 +114,18 @@ def _say_other_looks(config: PretrainJob, plan: PretrainPlan) -> None:
 
 
 def _document(plan: PretrainPlan) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(plan.result.read_text())
+    document = plan.read_result()
+    assert document is not None, "it is finished"
     return document
+
+
+def _set_damaged_aside(plan: PretrainPlan) -> None:
+    """Where something that is finished is damaged, all of it is set aside, and is to be trained again."""
+    try:
+        plan.read_result()
+    except DamagedFileError as damage:
+        models = [model for name in (DISTILLED, ALONE) if (model := plan.one(name).model).exists()]
+        put_aside(damage, plan.result, f"pre-training {plan.key} is done again from its beginning", also=models)
 
 
 def _finish_runs(job: OpenedJob[PretrainJob], document: dict[str, Any]) -> None:
@@ -179,7 +194,7 @@ def _finish(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherRes
         "run_ids": {name: one.run_id for name, one in done.models.items()},
         "report": str(report),
     }
-    atomic_json(plan.result, document)
+    sealed_json(plan.result, document)
     shutil.rmtree(plan.folder / CHECKPOINTS, ignore_errors=True)  # until now a killed job would have gone on from them
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config.jobs.bort_pretrain import PretrainJob
 from pipeline.config.keys import config_hash, decisions
@@ -22,6 +21,8 @@ from pipeline.stages.pretrain.precheck import small_model
 from pipeline.stages.pretrain.results import RESULT
 from pipeline.stages.teacher.fine_tune import teacher_key
 from pipeline.stages.training import num_training_steps, training_batches
+from pipeline.storage.sealed import DamagedFileError, check_folder
+from pipeline.storage.sealed_json import read_sealed_json
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -42,6 +43,11 @@ class ModelPlan:
     name: str
     key: str
     folder: Path
+
+    @property
+    def model(self) -> Path:
+        """The folder of the trained model."""
+        return self.folder / "model"
 
     @property
     def distils(self) -> bool:
@@ -76,8 +82,12 @@ class PretrainPlan:
 
     @property
     def done(self) -> list[str]:
-        """Names of the models that it is about, whether they are wanted now or were so before."""
-        return list(json.loads(self.result.read_text())["folders"]) if self.result.is_file() else []
+        """Names of the models that it is about, wanted now or before; none where something of it is damaged."""
+        try:
+            document = self.read_result()
+        except DamagedFileError:
+            return []
+        return [] if document is None else list(document["folders"])
 
     @property
     def left(self) -> list[str]:
@@ -88,6 +98,22 @@ class PretrainPlan:
     def one(self, name: str) -> ModelPlan:
         """A model by its name, wanted or not."""
         return ModelPlan(name=name, key=f"{self.key}-{name}", folder=self.folder / name)
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The document of a pre-training whose models are whole; nothing where it is not finished.
+
+        Raises:
+            DamagedFileError: it or a model is not what was written.
+        """
+        try:
+            document: dict[str, Any] = read_sealed_json(self.result)
+        except FileNotFoundError:
+            return None
+        for name in document["folders"]:
+            if not (model := self.one(name).model).is_dir():
+                raise DamagedFileError(model, "the pre-trained model", "no such folder")
+            check_folder(model)
+        return document
 
     @property
     def num_parameters(self) -> int:

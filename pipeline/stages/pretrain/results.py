@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from pipeline.console.tables import number_text
 from pipeline.stages.pretrain.curve import Curve, Point, first_at
+from pipeline.storage.sealed_json import read_sealed_json
 
 RESULT, CURVE, TEACHER_SCORES = "result.json", "curve.json", "teacher.json"
 MAX_EXPONENT = 700.0  # beyond it a number holds no exponential
@@ -42,7 +42,7 @@ class HeldOut:
     @classmethod
     def read(cls, file: Path) -> HeldOut:
         """What was written of a teacher."""
-        return cls(**json.loads(file.read_text()))
+        return cls(**read_sealed_json(file))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class SmallResult:
     @classmethod
     def read(cls, file: Path) -> SmallResult:
         """What the workers wrote."""
-        values = json.loads(file.read_text())
+        values = read_sealed_json(file)
         return cls(**{**values, "held_out": HeldOut(**values["held_out"])})
 
 

@@ -25,9 +25,10 @@ from pipeline.stages.pretrain.plan import ModelPlan
 from pipeline.stages.pretrain.results import CURVE, RESULT, TEACHER_SCORES, HeldOut, SmallResult
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.sweep.student.objectives import teacher_pass
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import num_training_steps, train_with_checkpoints, training_batches, worker_device
-from pipeline.storage.atomic import atomic_folder, atomic_json
+from pipeline.storage.sealed import sealed_folder
+from pipeline.storage.sealed_json import sealed_json
 from pipeline.tracking.run import NoOpRun, Run
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.collective import barrier, rank
@@ -112,8 +113,8 @@ def _finish(
         found, curve = _held_out(model.whole(), work), looks.curves[model.plan.name]
         model.run.metrics(found.metrics(config.evaluation.split), looks.num_steps)
         if rank() == 0:
-            target = model.plan.folder / "model"
-            with atomic_folder(target) as partial:
+            target = model.plan.model
+            with sealed_folder(target) as partial:
                 model.replica.save_pretrained(partial)
                 tokenizer.save_pretrained(partial)
             seconds = curve.seconds_at(looks.num_steps)
@@ -128,9 +129,9 @@ def _finish(
                 tokens_per_second=num_tokens / max(seconds, 1e-9),
                 run_id=model.run.run_id,
             )
-            atomic_json(model.plan.folder / RESULT, asdict(result))
+            sealed_json(model.plan.folder / RESULT, asdict(result))
     if rank() == 0:
-        atomic_json(work.folder / TEACHER_SCORES, asdict(theirs))
+        sealed_json(work.folder / TEACHER_SCORES, asdict(theirs))
     barrier()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from pipeline.search.teacher_shape import TeacherShape
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.search.candidate_packages import CandidatePackages
 from pipeline.stages.search.space import Point, model_of
-from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed_json import found_json, sealed_json
 
 FP32_BYTES = 4
 
@@ -151,15 +150,15 @@ def packed_bytes(job: OpenedJob[OseSearchJob], points: Sequence[Point]) -> dict[
     Raises:
         UserError: as `costs_of` says.
     """
-    packages, found = CandidatePackages(job), dict[str, int]()
+    packages = CandidatePackages(job)
     keys = {point.name: config_hash(FORMAT, packages.key(point)) for point in points}
     files = {name: job.storage.cache / "packed_bytes" / f"{key}.json" for name, key in keys.items()}
-    missing = [point for point in points if not files[point.name].is_file()]
+    found = {name: found_json(file, "its bytes are counted again") for name, file in files.items()}
+    missing = [point for point in points if found[point.name] is None]
     bar = ProgressBar("bytes of candidates", len(points), done=len(points) - len(missing), shown=bool(missing))
     for number, point in enumerate(missing, 1):
-        atomic_json(files[point.name], packages.num_bytes(point))
+        found[point.name] = packages.num_bytes(point)
+        sealed_json(files[point.name], found[point.name])
         bar.update(len(points) - len(missing) + number)
     bar.close()
-    for point in points:
-        found[point.name] = json.loads(files[point.name].read_text())
-    return found
+    return {name: number for name, number in found.items() if number is not None}

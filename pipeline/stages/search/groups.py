@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -29,13 +29,15 @@ from pipeline.stages.memory import (
 )
 from pipeline.stages.search.seen import is_open
 from pipeline.stages.search.space import TrialPlan
-from pipeline.storage.atomic import atomic_json
-from pipeline.training.checkpoint import read_progress
+from pipeline.storage.sealed_json import found_json, sealed_json
+from pipeline.training.checkpoint import has_checkpoint, read_progress
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 TRIALS = "trials.json"  # keys of the group that a checkpoint folder belongs to
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +96,11 @@ class Grouping:
         """
         found, left = [], dict(open_trials)
         for record in sorted(self.folder.glob(f"*-{self.config.cluster.layout}/{TRIALS}")):
-            keys = json.loads(record.read_text())
-            mine = [left.pop(key) for key in keys if key in left]
-            if mine and set(keys) <= set(self.known) and self._can_go_on(keys, mine, read_progress(record.parent)):
+            keys = found_json(record, "its group is formed anew") or []
+            mine, progress = [left.pop(key) for key in keys if key in left], read_progress(record.parent)
+            if mine and not progress and has_checkpoint(record.parent):
+                log.warning(f"the checkpoints in {record.parent} are damaged or of an earlier version, and not used")
+            if mine and set(keys) <= set(self.known) and self._can_go_on(keys, mine, progress):
                 trials = [self.known[key] for key in keys]
                 waiting = frozenset(keys) - {trial.key for trial in mine}
                 found.append(
@@ -153,7 +157,7 @@ class Grouping:
         keys = [trial.key for trial in trials]
         checkpoints = self.folder / f"{config_hash(keys)}-{self.config.cluster.layout}"
         shutil.rmtree(checkpoints, ignore_errors=True)
-        atomic_json(checkpoints / TRIALS, keys)
+        sealed_json(checkpoints / TRIALS, keys)
         return Group(trials=trials, waiting=frozenset(), memory_bytes=self.memory(trials), checkpoints=checkpoints)
 
     def memory(self, trials: Sequence[TrialPlan]) -> float:

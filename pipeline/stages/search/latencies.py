@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from pipeline.stages.search.costs import PointCosts
 from pipeline.stages.search.latency import time_packages
 from pipeline.stages.search.latency_records import Timing
 from pipeline.stages.search.space import Point
-from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed_json import found_json, sealed_json
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +145,7 @@ def _timings(
     keys = {point.name: packages.key(point) for point in points}
     conditions = [machine_name(), releases(), export_sources()]
     file = job.storage.cache / "latencies" / f"{config_hash(keys, decisions(settings), conditions)}.json"
-    if not file.is_file():
+    if (written := found_json(file, "times are taken again")) is None:
         if not measures:
             return None
         with tempfile.TemporaryDirectory(dir=job.storage.cache) as folder:
@@ -154,8 +153,8 @@ def _timings(
             for point in points:
                 packages.write(point, paths[keys[point.name]])
             timed = time_packages(paths, keys[reference.name], settings, job.storage.cache / "latency_records")
-        atomic_json(file, {key: {name: asdict(one) for name, one in of.items()} for key, of in timed.items()})
-    written = json.loads(file.read_text())
+        written = {key: {name: asdict(one) for name, one in of.items()} for key, of in timed.items()}
+        sealed_json(file, written)
     return {name: {runtime: Timing(**one) for runtime, one in written[key].items()} for name, key in keys.items()}
 
 

@@ -8,7 +8,6 @@ of two candidates of one chunk.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.benchmarking.rounds import TimedSample, kept
-from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed_json import found_json, sealed_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +104,15 @@ def record_path(folder: Path, name: str) -> Path:
 
 def write_record(folder: Path, name: str, record: LatencyRecord) -> None:
     """Write a candidate's record, whole or not at all."""
-    atomic_json(record_path(folder, name), asdict(record))
+    sealed_json(record_path(folder, name), asdict(record))
 
 
 def read_record(folder: Path, name: str) -> LatencyRecord | None:
     """The record of a candidate; nothing where there is none that this version can read: it is measured again."""
     try:
-        found = json.loads(record_path(folder, name).read_text(encoding="utf-8"))
+        found = found_json(record_path(folder, name), "it is measured again")
+        if found is None:
+            return None
         runtimes = {
             runtime: RuntimeSamples(
                 file_bytes=entry["file_bytes"],

@@ -23,7 +23,7 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.search.space import TrialPlan
 from pipeline.stages.sweep.student.start import started_student
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import training_batches, worker_device
 from pipeline.storage.atomic import atomic_json
 from pipeline.training.collective import barrier, rank, world_size

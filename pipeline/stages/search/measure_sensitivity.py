@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +26,8 @@ from pipeline.stages.sweep.student.build import planned_student
 from pipeline.stages.sweep.student.objectives import teacher_pass
 from pipeline.stages.sweep.student.start import student_learner
 from pipeline.stages.training import num_training_steps, train_with_checkpoints, training_batches, worker_device
-from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed import DamagedFileError
+from pipeline.storage.sealed_json import read_sealed_json, sealed_json
 from pipeline.tracking.run import NoOpRun
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import barrier, rank
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FILE = "sensitivities.json"
+REMEDY = "remove the file: the search then measures again"
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def measure_sensitivities(work: SensitivityWork) -> None:
     student = planned_student(plan, teacher, learner.engine.copy_to)
     if rank() == 0:
         found = _measure(work, student, teacher)
-        atomic_json(work.folder / FILE, [_as_json(one) for one in found])
+        sealed_json(work.folder / FILE, [_as_json(one) for one in found])
     Checkpointer(work.folder / "checkpoints").clear()
     barrier()
 
@@ -143,11 +144,10 @@ def read_sensitivities(folder: Path) -> list[Sensitivity]:
                 losses=dict(one["losses"]),
                 loss_before=one["loss_before"],
             )
-            for one in json.loads((folder / FILE).read_text())
+            for one in read_sealed_json(folder / FILE)
         ]
+    except DamagedFileError as damage:
+        raise DamagedFileError(damage.file, damage.expected, damage.found, REMEDY) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder / FILE}: {type(error).__name__}: {error}",
-            "a file as a search has written it",
-            "remove the file: the search then measures again",
-        ) from None
+        given = f"{folder / FILE}: {type(error).__name__}: {error}"
+        raise UserError(given, "a file as a search has written it", REMEDY) from None

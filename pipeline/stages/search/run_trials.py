@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -26,7 +25,8 @@ from pipeline.stages.search.trial_run import trial_run
 from pipeline.stages.search.try_candidates import TrialsWork, try_candidates
 from pipeline.stages.sweep.train import prune_heads
 from pipeline.stages.sweep.train.early_stopping import to_stop
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
+from pipeline.storage.sealed_json import found_json
 from pipeline.tracking.tracker import Tracker
 
 CHECKPOINTS = "checkpoints"
@@ -119,7 +119,7 @@ def clear(trying: Trying, trials: Sequence[TrialPlan]) -> None:
     """Remove the checkpoints of trials whose errors are all known; those that another search has left stay."""
     keys = {trial.key for trial in trials}
     for record in (trying.folder / CHECKPOINTS).glob(f"*/{TRIALS}"):
-        if set(json.loads(record.read_text())) <= keys:
+        if set(found_json(record, "its checkpoints stay") or [None]) <= keys:
             shutil.rmtree(record.parent, ignore_errors=True)
 
 

@@ -6,7 +6,6 @@ another space, interval or limit, trains only what nobody has trained.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -15,9 +14,11 @@ from pathlib import Path
 
 from pipeline.config.errors import UserError
 from pipeline.stages.search.space import TrialPlan
-from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed import DamagedFileError
+from pipeline.storage.sealed_json import read_sealed_json, sealed_json
 
 FILE = "seen.json"
+REMEDY = "remove the file: the search then makes this trial again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +62,14 @@ def read_seen(folder: Path) -> Seen:
     if not file.is_file():
         return Seen()
     try:
-        written = json.loads(file.read_text())
+        written = read_sealed_json(file)
         failure = Failure(**written["failure"]) if written["failure"] else None
         return Seen(errors={int(step): error for step, error in written["errors"].items()}, failure=failure)
+    except DamagedFileError as damage:
+        raise DamagedFileError(damage.file, damage.expected, damage.found, REMEDY) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{file}: {type(error).__name__}: {error}",
-            "a file as a search has written it",
-            "remove the file: the search then makes this trial again",
-        ) from None
+        given = f"{file}: {type(error).__name__}: {error}"
+        raise UserError(given, "a file as a search has written it", REMEDY) from None
 
 
 def add_error(folder: Path, step: int, error: float) -> None:
@@ -86,7 +86,7 @@ def add_failure(folder: Path, step: int, reason: str) -> None:
 
 def _write(folder: Path, seen: Seen) -> None:
     errors = {str(step): error for step, error in sorted(seen.errors.items())}
-    atomic_json(folder / FILE, {"errors": errors, "failure": seen.failure and asdict(seen.failure)})
+    sealed_json(folder / FILE, {"errors": errors, "failure": seen.failure and asdict(seen.failure)})
 
 
 def is_open(trial: TrialPlan, step: int) -> bool:

@@ -11,7 +11,7 @@ from pipeline.data.batches import BatchPlan
 from pipeline.data.tokenise import load_tokenised
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.sweep.train import pseudo_labels
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 
 
 def training_tokens(job: OpenedJob[OseSearchJob], teacher: TeacherResult | None) -> Path:

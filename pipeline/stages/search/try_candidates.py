@@ -21,7 +21,7 @@ from pipeline.stages.search.space import TrialPlan
 from pipeline.stages.search.trial_learners import Surroundings, TrialLearner
 from pipeline.stages.search.trial_run import trial_run
 from pipeline.stages.sweep.student.objectives import teacher_pass
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import (
     num_training_steps,
     train_with_checkpoints,

@@ -31,7 +31,7 @@ from pipeline.stages.job import OpenedJob
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.sweep.recovery import recovered_percent
 from pipeline.stages.sweep.train.run_cohorts import StudentResult
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.tracking.lineage import lineage
 
 TEACHER = "teacher (fp32)"

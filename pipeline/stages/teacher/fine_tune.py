@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +27,16 @@ from pipeline.stages.evaluate import (
 )
 from pipeline.stages.prepare_data import PreparedTask, key_of
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
+from pipeline.stages.teacher.finished import (
+    BEST,
+    CHECKPOINTS,
+    MODEL,
+    RESULT,
+    TeacherResult,
+    is_finished,
+    is_left_whole,
+    result_of,
+)
 from pipeline.stages.training import (
     make_engine,
     num_training_steps,
@@ -36,9 +45,11 @@ from pipeline.stages.training import (
     training_batches,
     worker_device,
 )
-from pipeline.storage.atomic import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_text
 from pipeline.storage.layout import Storage
 from pipeline.storage.lease import lease
+from pipeline.storage.sealed import is_sealed, seal_as_found, sealed_folder
+from pipeline.storage.sealed_json import read_sealed_json, sealed_json
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
 from pipeline.training.checkpoint import Checkpointer
@@ -51,23 +62,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeacherResult:
-    """A fine-tuned teacher: where it lies, how big its fp32 weights are on disk, how good it is."""
-
-    key: str
-    folder: str
-    size_bytes: int
-    validation: dict[str, float]
-    scores: dict[str, float]
-    run_id: str | None
-
-    @classmethod
-    def read(cls, file: Path) -> TeacherResult:
-        """What was written to a teacher's `result.json`."""
-        return cls(**json.loads(file.read_text()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,20 +107,22 @@ def run(config: TrainsTeacher, storage: Storage, task: PreparedTask) -> TeacherR
     """
     key = teacher_key(config, task)
     folder = storage.teacher(key)
-    result = folder / "result.json"
-    if not result.is_file():
+    if not is_finished(folder):
         with lease(folder, f"teacher {key}", wait=True):
-            if not result.is_file():  # else the one waited for has finished it
+            if not is_left_whole(folder):  # else the one waited for has finished it
                 _train(config, storage, task, key, folder)
-                return TeacherResult.read(result)
+                return result_of(folder)
+    result = result_of(folder)
+    if not is_sealed(folder / MODEL):
+        seal_as_found(folder / MODEL)
     log.info(f"teacher {key}: found finished in {folder}")
     _finish_run(config, result)
-    return TeacherResult.read(result)
+    return result
 
 
 def _train(config: TrainsTeacher, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
     work = TeacherWork(config=config, task=task, key=key, folder=folder)
-    say_other_layouts((folder / "checkpoints").glob("*"), config.cluster.layout, f"teacher {key}")
+    say_other_layouts((folder / CHECKPOINTS).glob("*"), config.cluster.layout, f"teacher {key}")
     try:
         run_workers(train_teacher, work, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
     except BaseException as error:
@@ -134,9 +130,9 @@ def _train(config: TrainsTeacher, storage: Storage, task: PreparedTask, key: str
         raise
 
 
-def _finish_run(config: TrainsTeacher, result: Path) -> None:
+def _finish_run(config: TrainsTeacher, result: TeacherResult) -> None:
     """Nothing else would continue the run of a finished teacher, should MLflow have been away at its end."""
-    run_id = TeacherResult.read(result).run_id
+    run_id = result.run_id
     if run_id is None:
         return
     tracker = open_tracker(config)
@@ -149,7 +145,7 @@ def _finish_run(config: TrainsTeacher, result: Path) -> None:
 
 
 def train_teacher(work: TeacherWork) -> None:
-    """Worker: fine-tune on this rank's shard; rank 0 writes `folder/model` and `folder/result.json`."""
+    """Worker: fine-tune on this rank's shard; rank 0 writes the model and its result."""
     config, task, folder = work.config, work.task, work.folder
     tokenizer, device, train = task.tokenizer(), worker_device(config.cluster), config.teacher
     model = load_teacher(config.model, tokenizer, config.task, config.seed, task.labels)
@@ -173,7 +169,7 @@ def train_teacher(work: TeacherWork) -> None:
             num_steps,
             train,
             stage="teacher",
-            folder=folder / "checkpoints" / config.cluster.layout,
+            folder=folder / CHECKPOINTS / config.cluster.layout,
             device=device,
             hooks=keep_best,
         )
@@ -183,7 +179,7 @@ def train_teacher(work: TeacherWork) -> None:
         scores = _score(work, tokenizer, run, num_steps)
         if rank() == 0:
             _write_result(work, scores, run.run_id)
-            Checkpointer(folder / "checkpoints").clear()
+            Checkpointer(folder / CHECKPOINTS).clear()
         barrier()
 
 
@@ -192,7 +188,7 @@ def _score(work: TeacherWork, tokenizer: PreTrainedTokenizerBase, run: Run, num_
     config, folder = work.config, work.folder
     if not config.task.facts.has_references:
         return {}
-    model = load_model(folder / "model", worker_device(config.cluster))
+    model = load_model(folder / MODEL, worker_device(config.cluster))
     examples = evaluation_examples(work.task, config)
     scores, predictions = evaluate_examples(model, tokenizer, examples, config, work.task.labels)
     run.metrics({f"{config.evaluation.split}_{name}": value for name, value in scores.items()}, num_steps)
@@ -204,7 +200,7 @@ def _score(work: TeacherWork, tokenizer: PreTrainedTokenizerBase, run: Run, num_
 
 
 class _KeepBest(NoHooks):
-    """Validation after an epoch; the best model so far is written to `folder/model`."""
+    """Validation after an epoch; the best model so far is written to its folder."""
 
     def __init__(
         self, work: TeacherWork, learner: Learner, replica: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
@@ -233,12 +229,12 @@ class _KeepBest(NoHooks):
         self.learner.listener.metrics({f"validation_{k}": v for k, v in metrics.items()}, step)
         if rank() == 0:
             log.info(f"teacher, step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics.items()))
-            best = self.work.folder / "best.json"
-            if not best.is_file() or standing(metrics) > standing(json.loads(best.read_text())):
-                with atomic_folder(self.work.folder / "model") as partial:
+            best = self.work.folder / BEST
+            if not best.is_file() or standing(metrics) > standing(read_sealed_json(best)):
+                with sealed_folder(self.work.folder / MODEL) as partial:
                     self.replica.save_pretrained(partial)
                     self.tokenizer.save_pretrained(partial)
-                atomic_json(best, metrics)
+                sealed_json(best, metrics)
         barrier()
 
 
@@ -257,13 +253,13 @@ def _start_run(work: TeacherWork) -> Run:
 
 def _write_result(work: TeacherWork, scores: dict[str, float], run_id: str | None) -> None:
     folder = work.folder
-    (folder / "config.yaml").write_text(to_yaml(work.config))
+    atomic_text(folder / "config.yaml", to_yaml(work.config))
     result = TeacherResult(
         key=work.key,
-        folder=str(folder / "model"),
-        size_bytes=file_bytes(folder / "model"),
-        validation=json.loads((folder / "best.json").read_text()),
+        folder=str(folder / MODEL),
+        size_bytes=file_bytes(folder / MODEL),
+        validation=read_sealed_json(folder / BEST),
         scores=scores,
         run_id=run_id,
     )
-    atomic_json(folder / "result.json", asdict(result))
+    sealed_json(folder / RESULT, asdict(result))

@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from damage import DAMAGES, damage
 
 from pipeline.config.build import to_dict
 from pipeline.config.errors import UserError
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.stages.finished_search import FILE, FinishedSearch, chosen_students, read_finished, write_finished
 from pipeline.storage.layout import Storage
+from pipeline.storage.sealed_json import OWN
 
 STUDENT = StudentConfig(scheme="2-2-8", depth="3-1", label="mixed", recipe={"quantization": {"bits": ["*=8"]}})
 
@@ -42,6 +44,22 @@ def test_a_file_that_is_none_of_ours_is_refused(storage, change):
     file.write_text(json.dumps(json.loads(file.read_text()) | change) if change else "{")
     with pytest.raises(UserError, match="dq-search/1"):
         read_finished(storage, "first")
+
+
+@pytest.mark.parametrize("kind", DAMAGES[:-1])
+def test_a_damaged_file_is_refused(storage, kind):
+    """In one paragraph that says what to do; a student with other bits would be trained as the search's answer."""
+    damage(storage.search("first") / FILE, kind)
+    with pytest.raises(UserError, match=r"is damaged.*submit the search again"):
+        read_finished(storage, "first")
+
+
+def test_a_file_of_an_earlier_version_is_read(storage):
+    """It has no digest."""
+    file = storage.search("first") / FILE
+    written = json.loads(file.read_text())
+    file.write_text(json.dumps({name: value for name, value in written.items() if name not in OWN}))
+    assert read_finished(storage, "first").name == "first"
 
 
 def test_models_from_scratch_are_no_students(storage):

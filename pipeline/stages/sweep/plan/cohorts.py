@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,11 +31,13 @@ from pipeline.stages.memory import (
 from pipeline.stages.runs import open_tracker
 from pipeline.stages.sweep.plan.students import StudentPlan, plan_students, sweep_key
 from pipeline.stages.teacher.fine_tune import teacher_key
+from pipeline.stages.teacher.finished import is_finished
 from pipeline.stages.teacher.room import check_teacher_room
 from pipeline.stages.training import say_other_layouts
 from pipeline.storage.layout import MIN_FREE_BYTES, check_free
+from pipeline.storage.sealed_json import found_json
 from pipeline.tracking.tracker import FoundRun
-from pipeline.training.checkpoint import read_progress
+from pipeline.training.checkpoint import has_checkpoint, read_progress
 
 COHORT = "students.json"  # keys of the cohort that a checkpoint folder belongs to
 COMPARISONS = "comparisons.json"  # after which of its steps its students were or will be compared
@@ -76,8 +77,8 @@ def plan_sweep(job: OpenedJob[SweepJob]) -> SweepPlan:
         UserError: a depth that the teacher does not have, a student that no worker has memory for, too little disk.
     """
     config, teacher = job.config, teacher_key(job.config, job.task)
-    key, is_finished = sweep_key(config, teacher), (job.storage.teacher(teacher) / "result.json").is_file()
-    if not is_finished:
+    key, has_teacher = sweep_key(config, teacher), is_finished(job.storage.teacher(teacher))
+    if not has_teacher:
         check_teacher_room(job)
     folder, plans = job.storage.sweep(key), plan_students(job, teacher)
     sizes = {
@@ -107,7 +108,7 @@ def plan_sweep(job: OpenedJob[SweepJob]) -> SweepPlan:
         num_at_once=num_at_once,
         num_steps=num_steps_of(job, config.student),
         num_parameters=sizes,
-        teacher=f"{teacher}: {'finished' if is_finished else f'{num_steps_of(job, config.teacher)} optimiser steps'}",
+        teacher=f"{teacher}: {'finished' if has_teacher else f'{num_steps_of(job, config.teacher)} optimiser steps'}",
     )
 
 
@@ -181,11 +182,11 @@ def _interrupted(
 ) -> list[list[StudentPlan]]:
     """Cohorts with a checkpoint of this layout that can go on as they were."""
     requested, cohorts = {plan.key: plan for plan in plans}, []
-    left = [record for record in sorted(checkpoints.glob(f"*/{COHORT}")) if (record.parent / "latest").is_file()]
+    left = [record for record in sorted(checkpoints.glob(f"*/{COHORT}")) if has_checkpoint(record.parent)]
     left.sort(key=lambda record: not record.parent.name.endswith(f"-{config.cluster.layout}"))
     for record in left:
-        keys, folder = json.loads(record.read_text()), record.parent
-        if not set(keys) <= set(requested) or set(keys) <= set(already_done):
+        keys, folder = found_json(record, "its cohort is formed anew"), record.parent
+        if keys is None or not set(keys) <= set(requested) or set(keys) <= set(already_done):
             continue
         if any(read_progress(folder).get("stopped", [])) and config.sweep.stopping.rule == "none":
             continue  # those are wanted after all
@@ -209,10 +210,11 @@ def _was_compared(folder: Path, stopping: StoppingConfig) -> bool:
     """Whether the students of a checkpoint were compared wherever they are now, as far as the checkpoint is."""
     if stopping.rule == "none":
         return True
-    if not (record := folder / COMPARISONS).is_file():  # an earlier version wrote none
+    known = found_json(folder / COMPARISONS, "its cohort starts afresh")  # an earlier version wrote none
+    progress = read_progress(folder)
+    if known is None or not progress:
         return False
-    known, step = json.loads(record.read_text()), read_progress(folder)["step"]
-    return {due for due in stopping.steps(known["num_steps"]) if due <= step} <= set(known["compared"])
+    return {due for due in stopping.steps(known["num_steps"]) if due <= progress["step"]} <= set(known["compared"])
 
 
 class _Former:

@@ -8,7 +8,7 @@ from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import to_yaml
 from pipeline.stages.runs import common_params, common_tags, start_run
 from pipeline.stages.sweep.plan.students import StudentPlan, Untrained
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
 

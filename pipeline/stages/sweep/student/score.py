@@ -17,7 +17,7 @@ from pipeline.quantization.footprint import paper_bytes
 from pipeline.quantization.scheme import NOT_QUANTIZED
 from pipeline.stages.evaluate import PREDICTIONS, evaluate_examples, write_predictions
 from pipeline.stages.sweep.plan.students import StudentPlan
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.tracking.run import Run
 from pipeline.training.collective import rank
 

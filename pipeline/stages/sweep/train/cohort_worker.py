@@ -21,9 +21,9 @@ from pipeline.stages.sweep.student.run import start_student_run
 from pipeline.stages.sweep.student.score import Evaluation
 from pipeline.stages.sweep.student.start import student_learner
 from pipeline.stages.sweep.train.early_stopping import EarlyStopping
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import num_training_steps, train_with_checkpoints, training_batches, worker_device
-from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed_json import sealed_json
 from pipeline.tracking.run import NoOpRun, Run
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import rank
@@ -70,7 +70,7 @@ def train_students(work: CohortWork) -> None:
     num_steps = num_training_steps(batches, train)
     if rank() == 0:
         compared = sorted(config.sweep.stopping.steps(num_steps))
-        atomic_json(work.checkpoints / COMPARISONS, {"num_steps": num_steps, "compared": compared})
+        sealed_json(work.checkpoints / COMPARISONS, {"num_steps": num_steps, "compared": compared})
     with ExitStack() as stack:
         runs = [stack.enter_context(_run_of(plan, work)) for plan in plans]
         learners = [

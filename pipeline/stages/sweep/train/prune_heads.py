@@ -28,7 +28,7 @@ from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.objectives import objective_of, teacher_pass
 from pipeline.stages.sweep.student.start_folder import has_heads, write_failure, write_start
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import (
     make_engine,
     num_training_steps,

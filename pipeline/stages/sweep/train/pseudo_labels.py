@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import statistics
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +24,11 @@ from pipeline.evaluation.generate import generate_candidates
 from pipeline.models.load import load_model
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import PreparedTask, key_of
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import worker_device
-from pipeline.storage.atomic import atomic_folder, atomic_json
+from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed import is_whole, sealed_folder
+from pipeline.storage.sealed_json import found_json, read_sealed_json, sealed_json
 from pipeline.training.collective import barrier, gather_objects, in_shares, rank, world_size
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def run(job: OpenedJob[DistilsStudents], teacher: TeacherResult, settings: Seque
         (job.config.task.metric, job.config.task.metric_tokenizer),
     )
     folder = job.storage.cache / "pseudo_labels" / config_hash(*parts)
-    if (folder / "train").is_dir():
+    if is_whole(folder / "train", "the teacher writes them again"):
         log.info(f"pseudo-labels: found in {folder}")
         return folder
     work = PseudoLabelsWork(
@@ -102,7 +104,7 @@ def write_pseudo_labels(work: PseudoLabelsWork) -> None:
     chunks = {folder / "chunks" / f"{start:09d}.json": start for start in range(0, len(examples), CHUNK_EXAMPLES)}
     bar = ProgressBar("pseudo-labels", len(chunks), shown=rank() == 0)
     # Rank 0 decides for all: another job may write the same chunks meanwhile.
-    missing = gather_objects([str(path) for path in chunks if not path.is_file()])[0]
+    missing = gather_objects(_missing(chunks) if rank() == 0 else None)[0]
     for index, (path, start) in enumerate(chunks.items()):
         if str(path) in missing:
             chunk = examples.select(range(start, min(start + CHUNK_EXAMPLES, len(examples))))
@@ -119,14 +121,19 @@ def write_pseudo_labels(work: PseudoLabelsWork) -> None:
             )
             targets = _choose(candidates, chunk["target"][:], settings, config.task)
             if rank() == 0:
-                atomic_json(path, [asdict(target) for target in targets])
+                sealed_json(path, [asdict(target) for target in targets])
         bar.update(index + 1)
     bar.close()
     if rank() == 0:
-        entries = [entry for path in chunks for entry in json.loads(path.read_text())]
+        entries = [entry for path in chunks for entry in read_sealed_json(path)]
         _write_split([Target(**entry) for entry in entries], examples, tokenizer, config, folder)
         shutil.rmtree(folder / "chunks", ignore_errors=True)
     barrier()
+
+
+def _missing(chunks: Iterable[Path]) -> list[str]:
+    """Those that are not there, or not whole."""
+    return [str(path) for path in chunks if found_json(path, "it is written again") is None]
 
 
 def _choose(
@@ -148,7 +155,7 @@ def _write_split(
     folder: Path,
 ) -> None:
     texts = [target.text for target in targets]
-    with atomic_folder(folder / "train") as partial:
+    with sealed_folder(folder / "train") as partial:
         with_targets(examples, texts, tokenizer, config.task).save_to_disk(str(partial))
     near = [target.similarity for target in targets if target.by_teacher]
     share = len(near) / max(1, len(targets))

@@ -19,7 +19,7 @@ from pipeline.stages.sweep.student.pack import write_student
 from pipeline.stages.sweep.student.run import start_student_run
 from pipeline.stages.sweep.student.score import Evaluation
 from pipeline.stages.sweep.student.start import started_student
-from pipeline.stages.teacher.fine_tune import TeacherResult
+from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import training_batches, worker_device
 from pipeline.tracking.run import Run
 from pipeline.training.collective import barrier, gather_objects, rank

@@ -22,8 +22,8 @@ from pipeline.stages.sweep.student.run import FULL_PRECISION, TRAINED
 from pipeline.stages.sweep.train import prune_heads, pseudo_labels
 from pipeline.stages.sweep.train.cohort_worker import CohortWork, train_students
 from pipeline.stages.sweep.train.quantize_worker import QuantizingWork, quantize_students
-from pipeline.stages.teacher.fine_tune import TeacherResult
-from pipeline.storage.atomic import atomic_json
+from pipeline.stages.teacher.finished import TeacherResult
+from pipeline.storage.sealed_json import sealed_json
 from pipeline.tracking.tracker import FoundRun, Tracker
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def _prepare(
     checkpoints = plan.folder / "checkpoints" / f"{config_hash(keys)}-{config.cluster.layout}"
     if not cohort.continues:
         shutil.rmtree(checkpoints, ignore_errors=True)  # of the same students, who are not to go on from it
-    atomic_json(checkpoints / COHORT, keys)
+    sealed_json(checkpoints / COHORT, keys)
     return CohortWork(
         config=config,
         task=job.task,

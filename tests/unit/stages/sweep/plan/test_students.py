@@ -19,7 +19,8 @@ from pipeline.stages.sweep.train.cohort_worker import CohortWork
 from pipeline.stages.sweep.train.prune_heads import PruningWork
 from pipeline.stages.sweep.train.pseudo_labels import PseudoLabelsWork
 from pipeline.stages.sweep.train.quantize_worker import QuantizingWork
-from pipeline.stages.teacher.fine_tune import TeacherResult, TeacherWork
+from pipeline.stages.teacher.fine_tune import TeacherWork
+from pipeline.stages.teacher.finished import TeacherResult
 
 TEACHER = BartConfig(encoder_layers=6, decoder_layers=6)
 CONFIG = load_config(SweepJob, ["student.learning_rate=1e-3", "student.dropout=0.2"])

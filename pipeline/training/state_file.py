@@ -1,0 +1,36 @@
+"""A file of tensors and numbers, digested while it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+
+from pipeline.storage.atomic import flush_file
+from pipeline.storage.digests import DigestingFile
+
+
+def write_state(path: Path, state: Any) -> str:
+    """Write a file for `read_state`, and wait until it lies on the disk.
+
+    Returns:
+        the SHA-256 of the file, in hex.
+
+    Raises:
+        OSError: no place to write.
+    """
+    with path.open("wb") as file:
+        digesting = DigestingFile(file)
+        torch.save(state, cast(IO[bytes], digesting))  # it writes, and no more
+    flush_file(path)
+    return digesting.sha256
+
+
+def read_state(path: Path, device: torch.device | str) -> Any:
+    """What `write_state` has written, on a device; nothing but tensors and plain values is taken.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return torch.load(path, map_location=device, weights_only=True)
