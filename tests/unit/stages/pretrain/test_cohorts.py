@@ -1,11 +1,14 @@
 """Which models are trained together: what is missing, from the checkpoints that are there."""
 
-import json
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.stages.pretrain.cohorts import CHECKPOINTS, cohorts_of
 from pipeline.stages.pretrain.plan import ModelPlan, PretrainPlan
+from pipeline.storage.sealed_json import sealed_json
+from pipeline.training.checkpoint import Checkpointer
+from pipeline.training.loop import Progress
 
 LAYOUT = "torch-1-cpu"
 BOTH, D, A = ["distilled", "alone"], ["distilled"], ["alone"]
@@ -16,18 +19,26 @@ def plan_of(folder, wanted, done):
     """A plan of which some models are done."""
     models = [ModelPlan(name=name, key=name, folder=folder / name) for name in wanted]
     if done:
-        (folder / "result.json").write_text(json.dumps({"folders": dict.fromkeys(done, "")}))
+        sealed_json(folder / "result.json", {"folders": dict.fromkeys(done, "")})
+    for name in done:
+        (folder / name / "model").mkdir(parents=True)
     parts = {"model": None, "model_config": None, "num_steps": 9}
     return PretrainPlan(key="key", folder=folder, models=models, **parts)
 
 
 def interrupt(folder, name, stopped):
     """A checkpoint; `stopped` says who was taken out of it."""
-    step = folder / CHECKPOINTS / name / "step-3"
-    step.mkdir(parents=True)
     reasons = ["takes part no more" if model in stopped else None for model in BOTH[: FOLDERS[name]]]
-    (step / "progress.json").write_text(json.dumps({"step": 3, "stopped": reasons}))
-    (step.parent / "latest").write_text(step.name)
+    parts = {"active": False, "failure": None, "random": SimpleNamespace(state=dict)}
+    learners = [SimpleNamespace(stopped=reason, **parts) for reason in reasons]
+    Checkpointer(folder / CHECKPOINTS / name).save(learners, Progress(step=3))
+
+
+def test_what_is_finished_and_damaged_begins_again(tmp_path):
+    """A model without its folder is not finished, and its company with it."""
+    plan = plan_of(tmp_path, BOTH, BOTH)
+    (tmp_path / "alone" / "model").rmdir()
+    assert [cohort.continues for cohort in cohorts_of(plan, LAYOUT)] == [False] and plan.left == BOTH
 
 
 @pytest.mark.parametrize(

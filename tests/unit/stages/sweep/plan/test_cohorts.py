@@ -9,6 +9,8 @@ import pytest
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.sweep import StoppingConfig, SweepConfig
 from pipeline.stages.sweep.plan import cohorts
+from pipeline.training.checkpoint import Checkpointer
+from pipeline.training.loop import Progress
 
 ON_CPU = ClusterConfig(num_workers=8)
 KEYS = ["a", "b", "c"]
@@ -23,9 +25,7 @@ def interrupted(tmp_path):
     folder = tmp_path / f"x-{ON_CPU.layout}"
     folder.mkdir()
     (folder / cohorts.COHORT).write_text(json.dumps(KEYS))
-    (folder / "latest").write_text("step-1")
-    (folder / "step-1").mkdir()
-    (folder / "step-1" / "progress.json").write_text('{"step": 6}')
+    Checkpointer(folder).save([], Progress(step=6))
 
     def find(cluster, cohort_size=None, gib=0.5, **stopping):
         sweep = SweepConfig(cohort_size=cohort_size, stopping=StoppingConfig(**stopping))
