@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from typing import TYPE_CHECKING
 
+from pipeline.config.build import to_dict
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.sections.recipe import LAYER_TERMS
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 def say_ignored(search: SearchConfig) -> None:
     """Name the settings that were set and that the kind of the search, or its rule, does not look at."""
-    usual, ignored = SearchConfig(), []
+    usual, given, ignored = to_dict(SearchConfig()), to_dict(search), []
     for name in dict.fromkeys((*UNUSED[search.kind], *(() if search.rule == "halving" else ("keep",)))):
-        if (value := getattr(search, name)) != getattr(usual, name):
-            ignored.append(f"search.{name}" if dataclasses.is_dataclass(value) else f"search.{name}={value}")
+        if (value := given[name]) != usual[name]:
+            ignored.append(f"search.{name}" if isinstance(value, dict) else f"search.{name}={value}")
     if search.kind == "mixed_bits" and len(search.steps) > 1:
         ignored.append(f"search.steps={search.steps} but for the last")
     if ignored:
