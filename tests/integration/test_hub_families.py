@@ -5,6 +5,7 @@ import io
 import json
 import random
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas
@@ -182,7 +183,7 @@ def test_every_tensor_of_the_folder_is_in_the_model(family, folder):
 def test_the_untrained_student_is_the_checkpoint(family, folder, unrounded, examples):
     """Its package, the teacher's folder and transformers on the hub's folder have the same logits, bit for bit."""
     inputs, package = inputs_of(family, folder, examples), unrounded[0].folder / "packed"
-    teacher, (student, _) = load_model(unrounded[0].teacher, CPU), load_package(package)
+    teacher, (student, _) = load_model(Path(unrounded[0].teacher), CPU), load_package(package)
     with torch.no_grad():
         logits = student(**inputs).logits
         assert torch.equal(logits, teacher(**inputs).logits)
