@@ -11,7 +11,7 @@ export DQ_STORAGE ?= $(CURDIR)/runs
 ARGS ?= experiment=quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep search pretrain agora real-encoder fast test test-all format ui ray ray-stop lint clean clean-cache
+.PHONY: help sweep search pretrain agora real-encoder fast test test-all fuzz format ui ray ray-stop lint clean clean-cache
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ test: .venv/installed ## run what CI runs: units, numerics, ranks, whole jobs, R
 
 test-all: .venv/installed ## run everything: also a cluster of three raylets, and what takes long
 	@$(PYTEST)
+
+fuzz: ARGS =
+fuzz: .venv/installed ## read 10,000 damaged or odd files, settings and requests (ARGS="--subject zips --seed 2 ...")
+	@$(BIN)/python tests/fuzz --processes $(PROCESSES) $(ARGS)
 
 lint: .venv/installed ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict pipeline jobs

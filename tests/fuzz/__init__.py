@@ -1,0 +1,1 @@
+"""A bounded, seeded fuzz of everything that this project reads: `python tests/fuzz --help`."""

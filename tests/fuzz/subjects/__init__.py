@@ -1,0 +1,1 @@
+"""What is fuzzed: each module makes something good, changes it and has it read."""
