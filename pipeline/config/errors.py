@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 SHOWN_NAMES = 20
-SHOWN_CHARACTERS = 2000  # of a part of a message: nobody reads a megabyte that was given
+SHOWN_CHARACTERS = 1000  # of a part of a message: nobody reads a megabyte that was given
 UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # to a terminal or a log, if they are UTF-8 at all
 
 

@@ -23,6 +23,7 @@ from pipeline.storage.sealed import (
     files_in,
     is_sealed,
     put_aside,
+    read_failure,
     read_seal,
     write_seal,
 )
@@ -114,6 +115,9 @@ class Checkpointer:
     def _load(self, source: Path, learners: list[Learner]) -> Progress:
         summary = gather_objects(_progress_of(source, read_seal(source)) if rank() == 0 else None)[0]
         streams = read_state(source / _random_name(), "cpu")
+        for name in ("failures", "stopped"):
+            if (found := len(summary[name])) != len(learners):
+                raise DamagedFileError(source / PROGRESS, f"{len(learners)} learners", f"{found} in '{name}'")
         left = zip(learners, summary["failures"], summary["stopped"], strict=True)
         for index, (learner, failure, reason) in enumerate(left):
             learner.random.restore(streams[str(index)])
@@ -196,10 +200,33 @@ def _progress_of(step: Path, digests: dict[str, str]) -> dict[str, Any]:
     if PROGRESS not in digests:
         raise DamagedFileError(step / PROGRESS, "a file that its seal lists", "one that it does not list")
     check_file(step, PROGRESS, digests[PROGRESS])
-    progress: dict[str, Any] = json.loads((step / PROGRESS).read_text())
-    if (found := progress.get("format")) != FORMAT:
+    try:
+        progress: Any = json.loads((step / PROGRESS).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(step / PROGRESS, "a file of JSON", read_failure(error)) from None
+    if not isinstance(progress, dict) or progress.get("format") != FORMAT:
+        found = progress.get("format") if isinstance(progress, dict) else type(progress).__name__
         raise DamagedFileError(step / PROGRESS, f"format {FORMAT}", f"format {found}")
+    if odd := [name for name, is_one in ENTRIES.items() if name not in progress or not is_one(progress[name])]:
+        raise DamagedFileError(step / PROGRESS, f"'{odd[0]}' as it is written", f"{progress.get(odd[0])!r}")
     return progress
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_reasons(value: Any) -> bool:
+    return isinstance(value, list) and all(one is None or isinstance(one, str) for one in value)
+
+
+ENTRIES = {
+    "epoch": _is_count,
+    "step_in_epoch": _is_count,
+    "step": _is_count,
+    "failures": _is_reasons,
+    "stopped": _is_reasons,
+}
 
 
 def _why_unsealed(step: Path) -> str:

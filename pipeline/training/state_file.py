@@ -9,6 +9,7 @@ import torch
 
 from pipeline.storage.atomic import flush_file
 from pipeline.storage.digests import DigestingFile
+from pipeline.storage.sealed import DamagedFileError
 
 
 def write_state(path: Path, state: Any) -> str:
@@ -32,5 +33,11 @@ def read_state(path: Path, device: torch.device | str) -> Any:
 
     Raises:
         OSError: it cannot be read.
+        DamagedFileError: it is no such file.
     """
-    return torch.load(path, map_location=device, weights_only=True)
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # whatever its readers meet
+        raise DamagedFileError(path, "tensors and plain values", f"{type(error).__name__}") from error

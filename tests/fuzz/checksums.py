@@ -1,7 +1,8 @@
 """Checksums made again after a change, so that what they guard is read and not only compared.
 
 Nothing is known of who writes them: wherever a text holds the SHA-256 of a file as it was, it gets that of the file as
-it is, and where a document has a list of them under `sha256`, files that came or went come or go there.
+it is, and where a document has a list of them under `sha256`, files that came or went come or go there. A document that
+ends with the digest of what it says otherwise gets that of what it says now.
 """
 
 from __future__ import annotations
@@ -29,11 +30,10 @@ def made_again(before: Mapping[str, bytes], after: Files) -> Files:
     known = {name: _digest(content) for name, content in before.items()}
     for _ in range(ROUNDS):
         new = {digest: _digest(now[name]) for name, digest in known.items() if isinstance(now.get(name), bytes)}
-        if all(old == digest for old, digest in new.items()):
-            break
         for name in texts:
             if isinstance(content := now.get(name), bytes):
-                now[name] = DIGEST.sub(lambda found, new=new: new.get(found[0], found[0]), content)
+                replaced = DIGEST.sub(lambda found, new=new: new.get(found[0], found[0]), content)
+                now[name] = _bound_anew(before[name], replaced)
         known = {name: new.get(digest, digest) for name, digest in known.items()}
     return now
 
@@ -52,6 +52,27 @@ def _listed(content: bytes, before: Mapping[str, bytes], now: Files, own: str) -
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return content
     return json.dumps(document, indent=2).encode()
+
+
+def _bound_anew(before: bytes, now: bytes) -> bytes:
+    """A document with the digest of what it says now, if it had one of what it said."""
+    try:
+        old, document = json.loads(before), json.loads(now)
+        names = [name for name, value in old.items() if value in _canonical_digests(old, name)]
+        for name in names:
+            place = _canonical_digests(old, name).index(old[name])
+            if isinstance(document.get(name), str):
+                document[name] = _canonical_digests(document, name)[place]
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return now
+    return json.dumps(document, indent=2).encode() if names else now
+
+
+def _canonical_digests(document: dict[str, Any], own: str) -> list[str]:
+    """What a document without one of its entries may be digested to: keys sorted, with and without spaces."""
+    said = {name: value for name, value in document.items() if name != own}
+    texts = [json.dumps(said, sort_keys=True, separators=form) for form in ((",", ":"), (", ", ": "))]
+    return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
 
 
 def _digest(content: bytes | Path | None) -> bytes:

@@ -52,7 +52,7 @@ def test_checksums_that_were_made_again_fit(short_run, name):
 
 
 def test_whatever_happens_in_a_case_is_seen_and_costs_one_case(tmp_path):
-    """An exception, another answer, a loop, a wait, a dead process, a want of memory or disk, an endless sentence."""
+    """An exception, another answer, a loop, a wait, a dead process, a want of memory or disk."""
     code, printed, document = fuzzed(tmp_path, "--subject", "itself", "--cases", "40", "--seconds", "0.25")
     assert code == 1
     assert {case["change"] for case in document["cases"]} == set(DOES)

@@ -1,7 +1,7 @@
 """Checkpoints of a cohort: the newest is restored, or with a warning an older one or none, or all is refused.
 
-No check can see another finite number among weights and moments, or another position in a random stream, where
-checksums were made again.
+No check can see another number among weights and moments, or another position in a random stream, where checksums were
+made again. One that is not finite takes its learner out at the next step, with a word.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def restored(folder: Path) -> dict[str, Any]:
     """Everything that learners are after a checkpoint was restored."""
     torch.set_num_threads(1)
     learners = cohort()
-    remembered = read_progress(folder)
     progress = Checkpointer(folder).restore(learners)
+    remembered = read_progress(folder)  # before, it would be of the newest, whose weights nobody had read
     state = {
         "progress": asdict(progress),
         "remembered": {name: remembered.get(name, 0) for name in asdict(progress)},
@@ -136,7 +136,7 @@ def case(good: dict[str, Any], rng: Random, folder: Path) -> Case:
         change=f"{change.what}{', checksums made again' if remade else ''}",
         call=call,
         expected=(newest,),
-        is_unseen=lambda state: remade and _could_be(change, files) and _is_finite(state),
+        is_unseen=lambda _: remade and _could_be(change, files),
     )
 
 
@@ -173,20 +173,6 @@ def _tensors(value: Any) -> Iterable[torch.Tensor]:
     elif isinstance(value, (dict, list, tuple)):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _tensors(item)
-
-
-def _is_finite(state: dict[str, Any]) -> bool:
-    """Whether the weights and moments that were restored are finite."""
-
-    def arrays(value: Any) -> Iterable[tuple[str, bytes]]:
-        if isinstance(value, tuple) and len(value) == 3 and isinstance(value[2], bytes):
-            yield value[0], value[2]
-        elif isinstance(value, (dict, list)):
-            for item in value.values() if isinstance(value, dict) else value:
-                yield from arrays(item)
-
-    found = [raw for kind, raw in arrays([state["models"], state["optimisers"]]) if kind == "torch.float32"]
-    return all(bool(torch.frombuffer(bytearray(raw), dtype=torch.float32).isfinite().all()) for raw in found)
 
 
 SUBJECT = Subject(name="checkpoints", prepare=prepare, case=case)

@@ -22,7 +22,6 @@ DOES = {
     "dies": "traceback",
     "wants memory": "traceback",
     "wants disk and refuses": "traceback",
-    "never ends its sentence": "traceback",
     "loops": "hang",
     "waits": "hang",
 }
@@ -58,8 +57,6 @@ def _does(what: str) -> Any:
             return len(bytearray(1 << 40))
         case "wants disk and refuses":
             _refuse_for_want_of_disk()
-        case "never ends its sentence":
-            raise UserError("x" * 10_000, "fewer", "stop")
     return what
 
 
