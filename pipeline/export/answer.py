@@ -12,10 +12,10 @@ import torch
 from pipeline.config.sections.evaluation import EvaluationConfig
 from pipeline.config.sections.task import DecodingConfig, TaskConfig
 from pipeline.data.batches import generation_batches
-from pipeline.data.tokenise import read_tokenizer, tokenised_sources
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.predict import predict_labels
 from pipeline.export.package import load_package
+from pipeline.export.package_tokenizer import package_tokenizer, sources, without_traceback
 from pipeline.models.families import family_of
 from pipeline.runtime.request import check_texts, check_too_long, requested_decoding, tell_too_long
 
@@ -46,7 +46,7 @@ class Answerer:
         self.too_long = too_long
         model, self.info = load_package(folder)
         self.model, self.batch_tokens = model.to(device), batch_tokens
-        self.tokenizer, self.lock = read_tokenizer(folder), threading.Lock()
+        self.lock = threading.Lock()
         family, model_config = family_of(model.config), model.config
         self.positions = family.num_positions(model_config)
         # A label is a number to the model; its names stand in its configuration.
@@ -59,6 +59,7 @@ class Answerer:
             target_language=self.info.target_language,
             max_source_tokens=self.info.max_source_tokens,
         )
+        self.folder, self.tokenizer = folder, package_tokenizer(folder, model_config, self.task)
 
     def answers(
         self,
@@ -77,7 +78,7 @@ class Answerer:
     def _answers(
         self, texts: list[str], second: list[str] | None, decoding: DecodingConfig, on_batch: Callable[[int], None]
     ) -> list[str]:
-        examples = tokenised_sources(texts, second, self.tokenizer, self.task)
+        examples = without_traceback(lambda: sources(self.tokenizer, texts, second, self.task), self.folder)
         tell_too_long(examples["source_cut"][:], self.info.max_source_tokens, self.too_long)
         shares: dict[str, Any] = {"rank": 0, "num_ranks": 1, "gather": lambda part: [part]}
         if self.labels is not None:

@@ -20,15 +20,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import NonFiniteError, UserError
 from pipeline.config.sections.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
+from pipeline.export.package_config import read_model_config
 from pipeline.export.package_manifest import FORMAT as FORMAT
 from pipeline.export.package_manifest import MANIFEST as MANIFEST
 from pipeline.export.package_manifest import WEIGHTS as WEIGHTS
 from pipeline.export.package_manifest import Manifest, PackedEntry, read_manifest, write_manifest
 from pipeline.export.package_manifest import PackageInfo as PackageInfo
-from pipeline.export.package_schema import check_package, check_values, read_model_config
+from pipeline.export.package_schema import check_package, check_values
 from pipeline.export.plain_tensors import plain_tensors
 from pipeline.models.families import family_of
 from pipeline.models.special_tokens import special_tokens
@@ -86,12 +87,16 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
     shared = _packed(manifest, tensors)
     check_values(folder, tensors, shared)
     weights = {name: shared[entry["stored_as"]] for name, entry in manifest.packed.items()}
-    model = assemble_packed(config, info.scheme, weights, info.heads)
-    model.load_state_dict(tensors, strict=False)  # the names were compared; what is computed is not stored
-    if family_of(config).decoder is not None:
-        model.generation_config = generation_config(config, info.decoding)  # decodes as it was evaluated
-    model.requires_grad_(False).eval()
-    _try(folder, model)
+    try:
+        model = assemble_packed(config, info.scheme, weights, info.heads)
+        model.load_state_dict(tensors, strict=False)  # the names were compared; what is computed is not stored
+        if family_of(config).decoder is not None:
+            model.generation_config = generation_config(config, info.decoding)  # decodes as it was evaluated
+        _check_logits(model.requires_grad_(False).eval())
+    except Exception as error:  # whatever a layer says to a setting of a type or size that it does not expect
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        given = f"{folder} cannot be run: {what}"
+        raise UserError(given, "a package whose parts agree", "export the student again") from error
     return model, info
 
 
@@ -124,15 +129,11 @@ def _packed(manifest: Manifest, tensors: dict[str, Tensor]) -> dict[str, PackedW
 
 
 @torch.no_grad()
-def _try(folder: Path, model: PreTrainedModel) -> None:
+def _check_logits(model: PreTrainedModel) -> None:
     """Let a model read one token and say one: settings that contradict each other show there."""
     tokens = special_tokens(model.config)
     ids = torch.tensor([[next(iter(tokens.ends), 0)]])
     start = {} if family_of(model.config).decoder is None else {"decoder_input_ids": torch.tensor([[tokens.start]])}
-    try:
-        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), **start).logits
-        what = "" if torch.isfinite(logits).all() else "NaN or infinite logits"
-    except Exception as error:  # whatever a layer says to a setting that it does not understand
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    if what:
-        raise UserError(f"{folder} cannot be run: {what}", "a package whose parts agree", "export the student again")
+    logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), **start).logits
+    if not torch.isfinite(logits).all():
+        raise NonFiniteError("its logits are NaN or infinite")

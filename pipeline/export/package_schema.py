@@ -17,57 +17,19 @@ from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
 from pipeline.config.errors import UserError
-from pipeline.data.pretrained import read_config
 from pipeline.export.package_bytes import StoredTensor, one_block, stored_tensors
-from pipeline.export.package_manifest import CONFIG, MANIFEST, WEIGHTS, Manifest, PackageInfo, PackedEntry
+from pipeline.export.package_manifest import CONFIG, MANIFEST, WEIGHTS, Manifest, PackedEntry
 from pipeline.export.plain_tensors import LOGITS_BIAS
-from pipeline.models.families import family_of
-from pipeline.models.special_tokens import check_numbers, special_tokens
 from pipeline.models.student import meta_model, sites_of
 from pipeline.pruning.removal import remove_heads
 from pipeline.quantization.packed_layers import PackedWeight
 from pipeline.quantization.packing import largest_byte
 from pipeline.quantization.prepare import quantized_weights
 from pipeline.quantization.scheme import Scheme
-from pipeline.runtime.manifest_checks import check_lengths
-from pipeline.runtime.manifest_file import difference, read_json
+from pipeline.runtime.manifest_file import difference
 
-MAX_NUMBER = 1 << 31  # in a configuration
-MAX_COMPUTED = 1 << 24  # numbers in a table of positions that a model computes when it is built
 TYPES = {"U8": torch.uint8, "I8": torch.int8, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 AGAIN = "copy or export it again"
-
-
-def read_model_config(folder: Path, info: PackageInfo) -> PretrainedConfig:
-    """The configuration of a package's model, in agreement with its manifest.
-
-    Raises:
-        UserError: nothing readable, no model of ours, sizes that no model has, or another depth than the manifest's.
-    """
-    path = folder / CONFIG
-    try:
-        if beyond := _beyond(read_json(path)):
-            raise ValueError(f"a number of {beyond}")
-        config = read_config(folder)
-        family = family_of(config)
-        depth = (len(info.encoder_map), len(info.decoder_map))
-        if family.num_layers(config) != depth:
-            raise ValueError(f"{family.num_layers(config)} layers where {MANIFEST} has {depth}")
-        positions = family.num_positions(config)
-        if family.computed and positions is not None and positions * config.hidden_size > MAX_COMPUTED:
-            raise ValueError(f"{positions:,} positions of {config.hidden_size:,} numbers each")
-        check_numbers(config, str(folder))
-        if special_tokens(config).pad is None or (family.decoder and special_tokens(config).start is None):
-            raise ValueError("no token to fill rows with, or none to start with")
-        if sorted(config.id2label) != list(range(len(config.id2label))):
-            raise ValueError("labels that are not numbered from 0")
-        _check_lengths(info, positions, generates=family.decoder is not None)
-    except UserError as error:
-        raise UserError(f"{path}: {error}", "the configuration that was exported", AGAIN) from None
-    except Exception as error:  # a configuration of values that transformers does not expect
-        what = " ".join(str(error).split())[:300]
-        raise UserError(f"{path}: {what}", "the configuration that was exported", AGAIN) from error
-    return config
 
 
 def check_package(folder: Path, manifest: Manifest, config: PretrainedConfig) -> None:
@@ -159,22 +121,6 @@ def check_values(folder: Path, tensors: Mapping[str, Tensor], packed: Mapping[st
 
 def _bad_value(folder: Path, name: str) -> UserError:
     return UserError(f"{folder / WEIGHTS}: {name} holds what no student has", "values as packing writes them", AGAIN)
-
-
-def _check_lengths(info: PackageInfo, positions: int | None, *, generates: bool) -> None:
-    if positions is not None and info.max_source_tokens > positions:
-        raise UserError(f"max_source_tokens={info.max_source_tokens}", f"at most {positions} positions", AGAIN)
-    if generates:
-        check_lengths(info.decoding, positions)
-
-
-def _beyond(value: Any) -> Any:
-    """The first number in plain data that is larger than any size of a model; none if there is none."""
-    if isinstance(value, dict | list):
-        inside = value.values() if isinstance(value, dict) else value
-        return next((found for one in inside if (found := _beyond(one)) is not None), None)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value)[:40] if is_number and abs(value) > MAX_NUMBER else None
 
 
 def _stored(path: Path) -> dict[str, StoredTensor]:

@@ -48,6 +48,10 @@ class Quantizer(Protocol):
         """Quantizers are settings, and can be keys."""
         ...
 
+    def __hash__(self) -> int:
+        """Settings that do not change."""
+        ...
+
     @property
     def bits(self) -> float:
         """Bits of a code: 1, 1.58 (ternary), 2, 3, 4 or 8; codes lie in -2^(bits-1) .. 2^(bits-1) - 1."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import TaskConfig
 from pipeline.data.languages import set_languages
-from pipeline.data.tokenise import read_tokenizer
 from pipeline.export.onnx.golden import measured_parity, write_golden
 from pipeline.export.onnx.graphs.decoder import build_decoder
 from pipeline.export.onnx.graphs.encoder import build_encoder
@@ -31,6 +30,7 @@ from pipeline.export.onnx.graphs.weights_file import Place, WeightsFile
 from pipeline.export.onnx.inventory import parts_of
 from pipeline.export.onnx.tokenizer import fast_target_tokenizer, fast_tokenizer
 from pipeline.export.package import MANIFEST, PackageInfo, load_package
+from pipeline.export.package_tokenizer import package_tokenizer
 from pipeline.models.families import family_of
 from pipeline.models.forward import start_token
 from pipeline.models.special_tokens import special_tokens
@@ -90,8 +90,8 @@ def export_package(packed: Path, folder: Path, variant: str) -> ExportInfo:
 
 
 def _write(model: PreTrainedModel, packed: Path, package: PackageInfo, folder: Path, variant: str) -> ExportInfo:
-    tokenizer = read_tokenizer(packed)
     languages = TaskConfig(source_language=package.source_language, target_language=package.target_language)
+    tokenizer = package_tokenizer(packed, model.config, languages)
     set_languages(tokenizer, languages)
     fast_tokenizer(tokenizer).save(str(folder / TOKENIZER))
     if (writes := fast_target_tokenizer(tokenizer)) is not None:
