@@ -15,8 +15,9 @@ LARGEST_COUNT = 2**31 - 1
 LARGEST_SEED = 2**63 - 1
 # Most of what is put into a list, planned or gone through before anything is trained.
 MOST_LISTED = 10_000
+MOST_THREADS = 1024  # of one process: systems give no many more, and libraries end the process where they get none
 MOST_SECONDS = 1e8  # three years; what waits takes no number that is much larger
-LONGEST_SEQUENCE = 1 << 20  # tokens of texts that are made up
+LARGEST_SIZE = 1 << 20  # of a side of a matrix, a vocabulary, a text that is made up, in tokens
 LONGEST_TEXT = 1 << 17  # characters; a command line takes no longer word
 # What neither files nor databases take: a NUL, half of a surrogate pair (Python makes it of bytes that are no UTF-8).
 UNREADABLE = re.compile("[\0\ud800-\udfff]")
@@ -45,7 +46,7 @@ def check_bounds(value: Any, low: float | None, high: float | None, key: str, *,
         what = "finite numbers" if isinstance(value, list) else "a finite number"
         raise UserError(f"{key}={value}", what, f"set {key} again")
     counts = [number for number in numbers if isinstance(number, int)]
-    most = high if high is not None or all(abs(count) <= LARGEST_COUNT for count in counts) else LARGEST_COUNT
+    most = high if high is not None or all(count <= LARGEST_COUNT for count in counts) else LARGEST_COUNT
     least = low if low is not None or all(count >= -LARGEST_COUNT for count in counts) else -LARGEST_COUNT
     if any((least is not None and one < least) or (most is not None and one > most) for one in numbers):
         bounds = ((f"at least {least}", least), (f"at most {most}", most))

@@ -213,7 +213,7 @@ def merged(layers: list[dict[str, Any]], mistakes: Mistakes, addresses: Collecti
     """
     try:
         merged = OmegaConf.merge(*layers)
-    except (OmegaConfBaseException, ValueError) as error:
+    except (OmegaConfBaseException, ValueError, TypeError) as error:  # TypeError: a list over a section
         mistakes.add(UserError(_first_line(error), "YAML that fits the schema", "mend the configuration"), "")
         return layers[0]
     take_logins(merged, addresses, mistakes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.config.bounds import LARGEST_SEED, LONGEST_SEQUENCE, MOST_LISTED
+from pipeline.config.bounds import LARGEST_SEED, LARGEST_SIZE, MOST_LISTED
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation, section
 from pipeline.config.sections.benchmark import (
@@ -36,13 +36,13 @@ class BenchmarkConfig:
         place=0,
     )
     shapes: dict[str, dict[str, int]] = option(
-        dict, "by kind: what conf/benchmark.yaml sets model.vocab_size and model.architecture to"
+        dict, "by kind: what conf/benchmark.yaml sets model.vocab_size and model.architecture to", maximum=LARGEST_SIZE
     )
     scheme: str = option("2-2-8", "scheme of the students")
-    source_tokens: int = option(128, "source tokens of a sequence", minimum=1, maximum=LONGEST_SEQUENCE)
+    source_tokens: int = option(128, "source tokens of a sequence", minimum=1, maximum=LARGEST_SIZE)
     depth: str = option("6-3", "generation: encoder-decoder layers of the student")
     num_examples: int = option(5, "generation: sequences that are timed", minimum=1, maximum=MOST_LISTED)
-    new_tokens: int = option(16, "generation: tokens generated for each", minimum=2, maximum=LONGEST_SEQUENCE)
+    new_tokens: int = option(16, "generation: tokens generated for each", minimum=2, maximum=LARGEST_SIZE)
     depths: list[str] = option(
         lambda: ["6-3", "3-1", "1-1"], "cohort: encoder-decoder layers of the students, one cohort of each"
     )
@@ -51,7 +51,7 @@ class BenchmarkConfig:
         lambda: [1, 2, 8], "cohort: further numbers of students, of the last of the depths", maximum=MOST_LISTED
     )
     batch_examples: int = option(8, "cohort: sequences of an optimiser step", minimum=1, maximum=MOST_LISTED)
-    target_tokens: int = option(32, "cohort: target tokens of a sequence", minimum=1, maximum=LONGEST_SEQUENCE)
+    target_tokens: int = option(32, "cohort: target tokens of a sequence", minimum=1, maximum=LARGEST_SIZE)
     num_steps: int = option(4, "cohort: optimiser steps that are timed, of either kind", minimum=1, maximum=MOST_LISTED)
     runtime: RuntimeBenchmarkConfig = option(RuntimeBenchmarkConfig, "kind runtime")
     parity: ParityBenchmarkConfig = option(ParityBenchmarkConfig, "kind parity")

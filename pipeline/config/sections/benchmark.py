@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.config.bounds import LONGEST_SEQUENCE, MOST_LISTED, MOST_SECONDS
+from pipeline.config.bounds import LARGEST_SIZE, MOST_LISTED, MOST_SECONDS, MOST_THREADS
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.export import VARIANTS
@@ -19,13 +19,13 @@ class RuntimeBenchmarkConfig:
     """How fast exported students run beside other runtimes. A cell is a depth, a batch and a number of threads."""
 
     depths: list[str] = option(lambda: ["6-6", "6-1", "3-1"], "encoder-decoder layers, one cell for each")
-    batches: list[int] = option(lambda: [1, 8], "sources decoded together, one cell for each")
-    threads: list[int] = option(lambda: [1, 2], "threads of a worker, one cell for each")
+    batches: list[int] = option(lambda: [1, 8], "sources decoded together, one cell for each", maximum=MOST_LISTED)
+    threads: list[int] = option(lambda: [1, 2], "threads of a worker, one cell for each", maximum=MOST_THREADS)
     schemes: list[str] = option(lambda: ["8-8-8", "4-4-8", "2-2-8"], "schemes of the exported students")
     variants: list[str] = option(lambda: list(VARIANTS), f"exported variants, of {', '.join(VARIANTS)}")
     baselines: bool = option(True, "measure other runtimes, too; the fp32 teacher and student are always measured")
-    source_tokens: int = option(256, "source tokens of a sequence", minimum=1, maximum=LONGEST_SEQUENCE)
-    new_tokens: int = option(64, "greedy tokens generated for each", minimum=2, maximum=LONGEST_SEQUENCE)
+    source_tokens: int = option(256, "source tokens of a sequence", minimum=1, maximum=LARGEST_SIZE)
+    new_tokens: int = option(64, "greedy tokens generated for each", minimum=2, maximum=LARGEST_SIZE)
     rounds: int = option(7, "samples of every contender that count", minimum=1)
     sample_seconds: float = option(
         0.4, "a sample repeats what it times for at least so long", minimum=0.0, maximum=MOST_SECONDS
@@ -68,11 +68,11 @@ class EncoderShapeConfig:
     name: str = option("bort", "what it is called")
     family: str = option("roberta", "model family", allowed=("bert", "roberta"))
     layers: int = option(4, "layers", minimum=1, maximum=MOST_LISTED)
-    heads: int = option(8, "attention heads of a layer", minimum=1)
-    hidden: int = option(1024, "width of the residual stream", minimum=4)
-    intermediate: int = option(768, "width of the feed-forward layers", minimum=4)
-    vocabulary: int = option(50265, "tokens", minimum=300)
-    positions: int = option(512, "longest sequence in tokens", minimum=8)
+    heads: int = option(8, "attention heads of a layer", minimum=1, maximum=LARGEST_SIZE)
+    hidden: int = option(1024, "width of the residual stream", minimum=4, maximum=LARGEST_SIZE)
+    intermediate: int = option(768, "width of the feed-forward layers", minimum=4, maximum=LARGEST_SIZE)
+    vocabulary: int = option(50265, "tokens", minimum=300, maximum=LARGEST_SIZE)
+    positions: int = option(512, "longest sequence in tokens", minimum=8, maximum=LARGEST_SIZE)
     schemes: list[str] = option(list, "schemes that it is packed in, too, beside fp32")
 
     def __post_init__(self) -> None:
@@ -119,9 +119,9 @@ class EncoderBenchmarkConfig:
     references: list[str] = option(
         lambda: ["bert-base", "bert-large"], "names of shapes that all are compared to, in time and in multiplications"
     )
-    lengths: list[int] = option(lambda: [32, 128, 512], "tokens of a sequence, one cell for each")
-    batches: list[int] = option(lambda: [1], "sequences of a forward pass, one cell for each")
-    threads: list[int] = option(lambda: [1, 2], "threads of a worker, one cell for each")
+    lengths: list[int] = option(lambda: [32, 128, 512], "tokens of a sequence, one cell for each", maximum=LARGEST_SIZE)
+    batches: list[int] = option(lambda: [1], "sequences of a forward pass, one cell for each", maximum=MOST_LISTED)
+    threads: list[int] = option(lambda: [1, 2], "threads of a worker, one cell for each", maximum=MOST_THREADS)
     attentions: list[str] = option(
         lambda: list(ATTENTIONS), f"attention in transformers, of {', '.join(ATTENTIONS)}; sdpa is its default"
     )
@@ -195,7 +195,7 @@ class ParityBenchmarkConfig:
     depth: str = option("3-2", "encoder-decoder layers of the students")
     num_seeds: int = option(3, "models of each kind: with seed, seed+1, ...", minimum=1, maximum=MOST_LISTED)
     num_rows: int = option(4, "sources of different lengths, decoded together", minimum=1, maximum=MOST_LISTED)
-    source_tokens: int = option(64, "tokens of the longest source", minimum=2, maximum=LONGEST_SEQUENCE)
+    source_tokens: int = option(64, "tokens of the longest source", minimum=2, maximum=LARGEST_SIZE)
     num_steps: int = option(64, "decoding steps, teacher-forced and generated", minimum=1, maximum=MOST_LISTED)
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pipeline.config.bounds import MOST_LISTED
+from pipeline.config.bounds import LARGEST_SIZE, MOST_LISTED
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.model import ArchitectureConfig
@@ -20,10 +20,10 @@ class EncoderConfig:
     """An encoder from scratch; the defaults are Bort's (arXiv 2010.10499), its published vocabulary aside."""
 
     encoder_layers: int = option(4, "layers", minimum=1, maximum=MOST_LISTED)
-    num_heads: int = option(8, "attention heads per layer", minimum=1)
-    d_model: int = option(1024, "width of the residual stream", minimum=4)
-    ffn_dim: int = option(768, "width of the feed-forward layers", minimum=4)
-    max_positions: int = option(512, "longest sequence in tokens", minimum=8)
+    num_heads: int = option(8, "attention heads per layer", minimum=1, maximum=LARGEST_SIZE)
+    d_model: int = option(1024, "width of the residual stream", minimum=4, maximum=LARGEST_SIZE)
+    ffn_dim: int = option(768, "width of the feed-forward layers", minimum=4, maximum=LARGEST_SIZE)
+    max_positions: int = option(512, "longest sequence in tokens", minimum=8, maximum=LARGEST_SIZE)
     init_std: float = option(0.02, "standard deviation of initial weights", minimum=0.0)
 
     def __post_init__(self) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pipeline.config.bounds import LARGEST_SEED, LONGEST_SEQUENCE, MOST_LISTED, MOST_SECONDS, check_combinations
+from pipeline.config.bounds import (
+    LARGEST_SEED,
+    LARGEST_SIZE,
+    MOST_LISTED,
+    MOST_SECONDS,
+    MOST_THREADS,
+    check_combinations,
+)
 from pipeline.config.errors import UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.export import VARIANTS
@@ -26,12 +33,12 @@ INFERENCES = ("operations", "latency_ms")
 class LatencyConfig:
     """How the milliseconds of candidates are measured."""
 
-    source_tokens: int = option(128, "source tokens of a sequence", minimum=1, maximum=LONGEST_SEQUENCE)
+    source_tokens: int = option(128, "source tokens of a sequence", minimum=1, maximum=LARGEST_SIZE)
     new_tokens: int = option(
-        32, "greedy tokens generated for each; a classifier generates none", minimum=2, maximum=LONGEST_SEQUENCE
+        32, "greedy tokens generated for each; a classifier generates none", minimum=2, maximum=LARGEST_SIZE
     )
     batch: int = option(1, "sequences at once", minimum=1, maximum=MOST_LISTED)
-    threads: int = option(1, "threads of a model", minimum=1)
+    threads: int = option(1, "threads of a model", minimum=1, maximum=MOST_THREADS)
     runtimes: list[str] = option(
         lambda: ["fast", TORCH],
         f"what runs them: {TORCH}: the package; {', '.join(VARIANTS)}: its graphs of that variant in ONNX Runtime",

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.config.bounds import MOST_LISTED, check_combinations
+from pipeline.config.bounds import LARGEST_SIZE, MOST_LISTED, check_combinations
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.option import check_relations, option, relation
 from pipeline.config.sections.model import ArchitectureConfig
@@ -104,9 +104,11 @@ class ModelSpaceConfig:
     decoder_layers: list[int] = option(
         lambda: [1, 2], "depths of the decoder; empty for an encoder alone", maximum=MOST_LISTED
     )
-    heads: list[int] = option(lambda: [2, 4], "attention heads of every layer")
-    hidden: list[int] = option(lambda: [64, 128], "widths of the model")
-    intermediate: list[int] = option(lambda: [128, 256], "widths between the matrices of a feed-forward layer")
+    heads: list[int] = option(lambda: [2, 4], "attention heads of every layer", maximum=LARGEST_SIZE)
+    hidden: list[int] = option(lambda: [64, 128], "widths of the model", maximum=LARGEST_SIZE)
+    intermediate: list[int] = option(
+        lambda: [128, 256], "widths between the matrices of a feed-forward layer", maximum=LARGEST_SIZE
+    )
     maximum: dict[str, int] = option(
         dict,
         "the maximum point T as an architecture, {encoder_layers: 24, heads: 16, hidden: 1024, intermediate: 4096}; "
@@ -156,8 +158,9 @@ class ModelSpaceConfig:
         needed = [name for name in OF_ARCHITECTURE if name != "decoder_layers" or self.decoder_layers]
         if set(given) != set(needed) or not all(value > 0 for value in given.values()):
             raise UserError(f"{key}={given}", f"positive numbers for {', '.join(needed)}", f"change {key}")
-        if (deepest := max(given["encoder_layers"], given.get("decoder_layers", 0))) > MOST_LISTED:
-            raise UserError(f"{key}: {deepest} layers", f"at most {MOST_LISTED:,}", f"set {key}")
+        for name, value in given.items():
+            if value > (most := MOST_LISTED if name.endswith("layers") else LARGEST_SIZE):
+                raise UserError(f"{key}: {name}={value}", f"at most {most:,}", f"set {key}")
         if given["hidden"] % given["heads"]:
             raise UserError(
                 f"{key}: {given['heads']} heads in a width of {given['hidden']}", "heads that divide it", f"set {key}"

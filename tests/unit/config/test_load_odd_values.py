@@ -43,7 +43,9 @@ def words_of_jobs(draw):
     job = draw(st.sampled_from(list(KEYS)))
     keys = st.sampled_from([*KEYS[job], *groups_of(job)])
     keys |= st.builds(lambda pattern, key: pattern.format(key), st.sampled_from(MANGLED), keys) | SINGLE
-    return job, [f"{draw(keys)}={draw(SETTINGS)}" for _ in range(draw(st.integers(1, 12)))]
+    words = [f"{draw(keys)}={draw(SETTINGS)}" for _ in range(draw(st.integers(1, 12)))]
+    again = [f"{word.partition('=')[0]}={draw(SETTINGS)}" for word in words if draw(st.booleans())]
+    return job, words + again
 
 
 @given(words_of_jobs())
@@ -110,6 +112,8 @@ def test_odd_defaults_and_files_are_refused(conf, content):
         ("sweep.depths=['6-3\n']", "encoder-decoder layers"),
         ("sweep.schemes=['\uff18-8-8']", "three numbers"),
         ("teacher.epochs=10001", "at most 10000"),
+        ("model.vocab_size=1048577", "at most 1048576"),
+        ("model.architecture.d_model=2147483644", "at most 1048576"),
         ("cluster.num_workers=1000000", "at most 10000"),
         ("cluster.wait_seconds=1e300", "at most 1"),
         (f"task.name={'x' * 140_000}", "at most 131,072"),
@@ -133,6 +137,12 @@ def test_every_setting_has_bounds(word, allowed):
     answered = answer(SweepJob, [word])
     assert isinstance(answered, UserError) == (allowed is not None)
     assert allowed is None or allowed in answered.allowed
+
+
+def test_a_section_over_a_list_is_refused():
+    """Where the schema has neither: both are given, and neither fits."""
+    words = ["student.max_steps=[1]", "student.max_steps={a: 1}", "sweep.recipes=[best]"]
+    assert isinstance(answer(SweepJob, words), UserError)
 
 
 def test_names_in_a_section_are_as_written():
