@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config.build import build, build_known, describe, to_dict
 from pipeline.config.changes import changed, difference
@@ -96,8 +97,13 @@ def _name_variants(
         if known.errors or mistakes.concern("recipe") or mistakes.concern("sweep.recipes"):
             continue  # what they change cannot be said
         with mistakes.noted("sweep.recipes"):
-            changes = OmegaConf.merge(values, *(layer.get("recipe") or {} for layer in later))
-            whole = cast(dict[str, Any], OmegaConf.to_container(changes, resolve=True))
+            own_changes = (_as_resolved(layer.get("recipe"), plain["recipe"]) for layer in later)
+            try:
+                changes = OmegaConf.merge(values, *own_changes)
+                whole = cast(dict[str, Any], OmegaConf.to_container(changes, resolve=True))
+            except OmegaConfBaseException as error:  # a file of a recipe knows nothing but itself
+                reason = str(error).splitlines()[0]
+                raise UserError(f"recipe {name}: {reason}", "values that resolve", "mend the ${...} in it") from None
             recipe = to_dict(changed(RecipeConfig(), whole, f"recipe {name}"))
             recipes[name] = difference(own, {**recipe, "name": own["name"]})
     if twice := sorted(name for name in recipes if name in given and given[name] != recipes[name]):
@@ -106,6 +112,15 @@ def _name_variants(
         )
         mistakes.add(error, "sweep.variants")
     plain["sweep"]["variants"] = recipes | given
+
+
+def _as_resolved(given: Any, resolved: dict[str, Any]) -> dict[str, Any]:
+    """What a layer sets, as it is in the whole configuration, which interpolations may refer to."""
+    found = {}
+    for name, value in (given or {}).items():
+        inner = resolved.get(name)
+        found[name] = _as_resolved(value, inner) if isinstance(value, dict) and isinstance(inner, dict) else inner
+    return found
 
 
 def to_public_dict(config: Any) -> dict[str, Any]:

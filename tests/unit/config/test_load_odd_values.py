@@ -145,6 +145,12 @@ def test_a_section_over_a_list_is_refused():
     assert isinstance(answer(SweepJob, words), UserError)
 
 
+def test_a_recipe_of_the_grid_may_refer_to_other_settings():
+    """As the job's own may; a file of a recipe knows nothing but itself."""
+    words = ["sweep.recipes=[best,dqbart]", "recipe.distillation.logits=${seed}", "seed=7"]
+    assert load_config(SweepJob, words).sweep.variants["dqbart"]["distillation"]["reduction"] == "tensor"
+
+
 def test_names_in_a_section_are_as_written():
     """What YAML takes for a number, a boolean or nothing, too."""
     config = load_config(SweepJob, ["task.corpus.files={010: a, no: b, null: c, 2001-01-01: d}"])
