@@ -101,8 +101,8 @@ def _name_variants(
             try:
                 changes = OmegaConf.merge(values, *own_changes)
                 whole = cast(dict[str, Any], OmegaConf.to_container(changes, resolve=True))
-            except OmegaConfBaseException as error:  # a file of a recipe knows nothing but itself
-                reason = str(error).splitlines()[0]
+            except OmegaConfBaseException as failure:  # a file of a recipe knows nothing but itself
+                reason = str(failure).splitlines()[0]
                 raise UserError(f"recipe {name}: {reason}", "values that resolve", "mend the ${...} in it") from None
             recipe = to_dict(changed(RecipeConfig(), whole, f"recipe {name}"))
             recipes[name] = difference(own, {**recipe, "name": own["name"]})

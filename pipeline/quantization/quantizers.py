@@ -45,10 +45,6 @@ class Quantizer(Protocol):
     """Maps a float tensor onto a grid; what is equal maps alike."""
 
     def __hash__(self) -> int:
-        """Quantizers are settings, and can be keys."""
-        ...
-
-    def __hash__(self) -> int:
         """Settings that do not change."""
         ...
 
