@@ -72,7 +72,9 @@ def test_the_document_says_what_the_teacher_was_worth(pretrained):
         assert set(document[name]) == NAMES
     assert max(document["steps_to_equal_loss"].values()) == document["num_steps"]
     assert all(0 < document["seconds_to_equal_loss"][name] <= document["seconds"][name] for name in NAMES)
-    report = Path(document["report"]).read_text()
+    files = {"report.html", "results.md", "config.yaml", "curves.png"}
+    assert {path.name for path in Path(document["report"]).iterdir()} == files
+    report = (Path(document["report"]) / "results.md").read_text()
     assert "| model | masked accuracy % | perplexity | parameters | MiB |" in report
     assert "0.1 CE + 0.5 KL at T=2" in err and not (storage / "pretrained" / document["key"] / "checkpoints").exists()
 

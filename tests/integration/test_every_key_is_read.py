@@ -35,6 +35,7 @@ from pipeline.stages.use import export_job, generate_job
 # Copying, naming and checking a setting is no use of it.
 NO_USE = ("dataclasses", "copy", "pipeline.config.build", "pipeline.config.keys", "pipeline.config.load")
 NO_USE += ("pipeline.config.option", "pipeline.config.layers", "importlib")
+NO_USE += ("pipeline.stages.agora.ignored", "pipeline.stages.pretrain.ignored")
 
 
 class Reads:

@@ -20,10 +20,11 @@ from pipeline.stages.agora.generate import PointGenerator
 from pipeline.stages.agora.ignored import say_useless
 from pipeline.stages.agora.labeller_calls import AskedTeacher
 from pipeline.stages.agora.labels import TeacherLabeller
+from pipeline.stages.agora.page import summary, write_report
 from pipeline.stages.agora.plan import AgoraPlan, plan_agora
 from pipeline.stages.agora.points import Points, texts_of_splits
 from pipeline.stages.agora.precheck import check_agora
-from pipeline.stages.agora.report import document_of, round_table, write_report
+from pipeline.stages.agora.report import document_of, round_table
 from pipeline.stages.agora.round_run import log_round
 from pipeline.stages.data_summary import as_document
 from pipeline.stages.job import open_job
@@ -32,6 +33,8 @@ from pipeline.stages.teacher import fine_tune
 from pipeline.storage.lease import lease
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
+
+REPORT_NOTE = "Rounds, scores, added examples and configuration: artifact `report/report.html`."
 
 log = logging.getLogger(__name__)
 
@@ -138,9 +141,9 @@ def _finish(
     """Report, run and document."""
     table = round_table(plan, result)
     document = document_of(plan, teacher, result, final, num_labelled)
-    report = write_report(plan, table, document, result)
+    report = write_report(plan, table, document, result, parent.run_id or "")
     parent.artifacts(report, "report")
-    parent.tags({"mlflow.note.content": markdown_table(table)})
+    parent.tags({"mlflow.note.content": "\n\n".join([REPORT_NOTE, *summary(document), markdown_table(table)])})
     if final is None:
         parent.failed(result.stop.value)
     else:
@@ -148,7 +151,7 @@ def _finish(
         parent.metrics({"size_bytes": float(final.size_bytes)}, len(result.rounds))
         parent.artifacts(Path(final.package), "packed")
     log.info(
-        f"\n{text_table(table)}\n\nended: {result.stop}\n\nreport: {report / 'results.md'}\n"
+        f"\n{text_table(table)}\n\nended: {result.stop}\n\nreport: {report / 'report.html'}\n"
         f"runs: {plan.job.storage.root} (make ui)"
     )
     status = "finished" if final is not None else "failed"

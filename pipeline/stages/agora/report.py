@@ -1,26 +1,16 @@
-"""What Agora leaves for people and for programs: a table of rounds, the document of the job."""
+"""What Agora says in the end: a table of rounds, the document of the job."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pipeline.augmentation.agora import AgoraResult
-from pipeline.config.load import to_yaml
-from pipeline.console.tables import markdown_table, number_text
+from pipeline.console.tables import number_text
 from pipeline.evaluation.metrics import HEADLINES
-from pipeline.stages.agora.development import CONTAMINATED
 from pipeline.stages.agora.final_score import FinalScore
 from pipeline.stages.agora.labeller_calls import AskedTeacher
 from pipeline.stages.agora.plan import AgoraPlan
-from pipeline.stages.agora.round_run import ADDED
-from pipeline.stages.document import strict
-from pipeline.storage.atomic import atomic_json, atomic_text
-
-NUM_SHOWN = 12  # generated examples in the report
 
 
 def round_table(plan: AgoraPlan, result: AgoraResult) -> list[list[str]]:
@@ -94,51 +84,3 @@ def document_of(
             "bytes": final.size_bytes,
         },
     }
-
-
-def write_report(
-    plan: AgoraPlan, table: Sequence[Sequence[str]], document: dict[str, Any], result: AgoraResult
-) -> Path:
-    """`results.md`, `results.json`, and every example that was added, with its origin.
-
-    Returns:
-        the folder.
-    """
-    folder = plan.folder / "report"
-    folder.mkdir(parents=True, exist_ok=True)
-    added = [line for one in result.rounds for line in _lines(plan.round_folder(one.number) / ADDED)]
-    atomic_text(folder / ADDED, "".join(f"{line}\n" for line in added))
-    atomic_json(folder / "results.json", strict(document))
-    atomic_text(folder / "results.md", _page(plan, table, document, added))
-    return folder
-
-
-def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text(encoding="utf-8").split("\n") if line]
-
-
-def _page(plan: AgoraPlan, table: Sequence[Sequence[str]], document: dict[str, Any], added: Sequence[str]) -> str:
-    metric, test = document["metric"], document["test"]
-    parts = [f"# Agora on {plan.job.config.task.name}", markdown_table(table), f"Ended: {document['stopped']}."]
-    if document["development_is_contaminated"]:
-        parts.append(f"\\* {CONTAMINATED}.")
-    if test is not None:
-        low, high = test.get(f"{metric}_low", math.nan), test.get(f"{metric}_high", math.nan)
-        parts.append(
-            f"Test split, looked at once: {metric} {test[metric]:.2f} (95 %: {low:.2f} to {high:.2f}), "
-            f"{document['best']['bytes']} bytes; the teacher has {document['test_teacher'][metric]:.2f}."
-        )
-    parts.append(
-        f"{document['labelled']} labels are the teacher's, which was asked about {document['teacher_calls']} texts; "
-        f"{document['trainings']} trainings."
-    )
-    if added:
-        shown = [["generator", "from", "text", "label"]]
-        for line in added[:: max(1, len(added) // NUM_SHOWN)][:NUM_SHOWN]:
-            row = json.loads(line)
-            texts = " / ".join(text for text in (row["source"], row["second"]) if text)
-            origin = row["origin"]
-            shown.append([origin["generator"], origin["parent_source"][:120], texts[:120], str(row["target"])[:80]])
-        parts += [f"## Some of the {len(added)} examples that were added", markdown_table(shown)]
-    parts += ["## Configuration", f"```yaml\n{to_yaml(plan.job.config)}```"]
-    return "\n\n".join(parts) + "\n"

@@ -19,19 +19,21 @@ from pipeline.stages.pretrain.curve import Curve, looked_at
 from pipeline.stages.pretrain.ignored import ignored
 from pipeline.stages.pretrain.plan import ALONE, DISTILLED, PretrainPlan, plan_pretraining, plan_table
 from pipeline.stages.pretrain.precheck import check_pretraining
-from pipeline.stages.pretrain.results import CURVE, Pretrained, curve_table, result_table
+from pipeline.stages.pretrain.report import summary, write_report
+from pipeline.stages.pretrain.results import CURVE, Pretrained, result_table
 from pipeline.stages.pretrain.room import check_pretraining_room
 from pipeline.stages.pretrain.worker import PretrainWork, pretrain_models
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.teacher import fine_tune
 from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import say_other_layouts
-from pipeline.storage.atomic import atomic_text
 from pipeline.storage.lease import lease
 from pipeline.storage.sealed import DamagedFileError, is_sealed, put_aside, seal_as_found
 from pipeline.storage.sealed_json import sealed_json
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
+
+REPORT_NOTE = "Curves, tables and configuration: artifact `report/report.html`."
 
 log = logging.getLogger(__name__)
 
@@ -172,15 +174,16 @@ def _finish(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherRes
     wanted = {*plan.done, *(model.name for model in plan.models)}
     names = [name for name in (DISTILLED, ALONE) if name in wanted]
     done = Pretrained.read(plan.folder, names, num_parameters(job.model_config), teacher.size_bytes)
-    report = plan.folder / "report.md"
-    atomic_text(report, _report(job, plan, done))
-    atomic_text(plan.folder / "config.yaml", to_yaml(job.config))
+    report = write_report(job, plan, done, parent.run_id or "")
     parent.artifacts(report, "report")
-    parent.tags({"mlflow.note.content": markdown_table(result_table(done))})
+    told = summary(done, job.config.evaluation.split, plan.num_steps)
+    parent.tags({"mlflow.note.content": "\n\n".join([REPORT_NOTE, *told, markdown_table(result_table(done))])})
     for name, one in done.models.items():
         metrics = {**one.held_out.metrics(job.config.evaluation.split), "tokens_per_second": one.tokens_per_second}
         parent.metrics({f"{name}_{metric}": value for metric, value in metrics.items()}, plan.num_steps)
-    log.info(f"\n{text_table(result_table(done))}\n\nreport: {report}\nruns: {job.storage.root} (make ui)")
+    log.info(
+        f"\n{text_table(result_table(done))}\n\nreport: {report / 'report.html'}\nruns: {job.storage.root} (make ui)"
+    )
     document = {
         "status": "finished",
         "key": plan.key,
@@ -196,21 +199,6 @@ def _finish(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherRes
     }
     sealed_json(plan.result, document)
     shutil.rmtree(plan.folder / CHECKPOINTS, ignore_errors=True)  # until now a killed job would have gone on from them
-
-
-def _report(job: OpenedJob[PretrainJob], plan: PretrainPlan, done: Pretrained) -> str:
-    config, split, equal = job.config, job.config.evaluation.split, done.equal
-    parts = [
-        f"# Pre-training of {plan.model.name} by {config.model.name}",
-        f"Task {config.task.name}, data {job.task.fingerprint}, seed {config.seed}, {plan.num_steps} steps. Scores are "
-        f"those of hidden tokens of split '{split}', which are the same for all.",
-        markdown_table(result_table(done)),
-        f"Equal loss is {equal.loss:.4f} on the validation split, which the weaker model has at its end, looked at "
-        "after the steps below. The teacher's passes count among the seconds of the model that learns from it; its own "
-        "training does not.",
-        markdown_table(curve_table(done)),
-    ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _start_run(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherResult) -> Run:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config.jobs.bort_pretrain import PretrainJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.pretraining import PretrainingConfig
 from pipeline.models.families import family_of
 from pipeline.models.load import teacher_config
 from pipeline.models.starting_point import local_folder
@@ -160,6 +161,12 @@ def plan_pretraining(job: OpenedJob[PretrainJob], *, copies: bool = True) -> Pre
     return replace(plan, models=[plan.one(name) for name in names])
 
 
+def losses_of(of: PretrainingConfig) -> str:
+    """What the model that has a teacher minimises, for people."""
+    weights = {"CE": of.task, f"KL at T={of.temperature:g}": of.logits, "hidden": of.hidden, "relations": of.relations}
+    return " + ".join(f"{weight:g} {name}" for name, weight in weights.items() if weight)
+
+
 def plan_table(plan: PretrainPlan, job: OpenedJob[PretrainJob], going_on: Collection[str]) -> list[list[str]]:
     """What is announced: the teacher and who learns, their parameters, their losses.
 
@@ -168,12 +175,7 @@ def plan_table(plan: PretrainPlan, job: OpenedJob[PretrainJob], going_on: Collec
         job: the job.
         going_on: names of models that continue from a checkpoint.
     """
-    of = job.config.pretraining
-    weights = {"CE": of.task, f"KL at T={of.temperature:g}": of.logits, "hidden": of.hidden, "relations": of.relations}
-    losses = {
-        DISTILLED: " + ".join(f"{weight:g} {name}" for name, weight in weights.items() if weight),
-        ALONE: "1 CE",
-    }
+    losses = {DISTILLED: losses_of(job.config.pretraining), ALONE: "1 CE"}
     lines = [["model", "shape", "parameters", "losses", "steps", "state"]]
     lines.append(["teacher", job.config.model.name, f"{num_parameters(job.model_config):,}", "-", "-", "-"])
     for one in plan.models:

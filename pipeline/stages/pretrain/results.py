@@ -163,7 +163,7 @@ def result_table(done: Pretrained) -> list[list[str]]:
                 f"{scores.masked_accuracy:.2f}",
                 f"{scores.perplexity:,.2f}",
                 f"{number:,}",
-                f"{size / MIB:,.1f}",
+                f"{size / MIB:,.2f}",
                 number_text(one.num_steps if one else None, "d"),
                 number_text(one.seconds if one else None, ",.1f"),
                 number_text(one.tokens_per_second if one else None, ",.0f"),
