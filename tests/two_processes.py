@@ -10,6 +10,7 @@ LONGEST = [
     "integration/test_dq_sweep.py",
     "integration/test_tasks.py",
     "integration/test_serving.py",
+    "integration/test_fuzz.py",
     "integration/test_benchmarks.py",
     "integration/test_tracking_server.py",
     "integration/test_ose_search.py",

@@ -17,7 +17,7 @@ from typing import Any
 
 from fuzz.case import Result, Subject, TimeIsOverError, judged, rng_of
 
-LARGEST_FILE = 64 << 20
+LARGEST_FILE = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ UNUSED = {
     "models": ("students", "mixed"),
     "mixed_bits": (
         *("students", "models", "size", "inference", "eps", "rule", "keep", "measure", "brute_force_points"),
-        *("latency", "num_chosen", "group_size", "max_hours"),
+        *("latency", "num_chosen", "group_size", "max_hours", "training_free"),
     ),
 }
 
