@@ -132,7 +132,7 @@ def test_the_runtime_benchmark_measures_everyone_and_goes_on_where_it_was_interr
         (["runtime.depths=[3-1]"], "3 student layers for a teacher of 2"),
         (["runtime.depths=[]"], "benchmark.runtime.depths=[]"),
         (["runtime.batches=[0]"], "benchmark.runtime.batches=[0]"),
-        (["runtime.threads=[9999]"], "9999 threads"),
+        (["runtime.threads=[999]"], "999 threads"),
         (["runtime.schemes=[foo]"], "scheme 'foo'"),
         (["runtime.variants=[slow]"], "benchmark.runtime.variants names 'slow'"),
         (["runtime.source_tokens=9999"], "9999 tokens for a model of 1024 positions"),
@@ -222,7 +222,7 @@ def test_the_encoder_benchmark_measures_every_shape_beside_arithmetic(job, tmp_p
     ("words", "message"),
     [
         (["encoder.threads=[0]"], "benchmark.encoder.threads=[0]"),
-        (["encoder.threads=[9999]"], "9999 threads"),
+        (["encoder.threads=[999]"], "999 threads"),
         (["encoder.lengths=[33]"], "33 tokens for the shape 'large' of 32 positions"),
         (["encoder.shapes=[{heads: 3}]", "benchmark.encoder.references=[]"], "3 heads in a hidden width of 1024"),
         (["encoder.shapes=[{schemes: [foo]}]", "benchmark.encoder.references=[]"], "scheme 'foo'"),
