@@ -71,6 +71,15 @@ def shown(address: str) -> str:
     return plain if login_of(address) is None else plain.replace("://", "://***@", 1)
 
 
+def has_login(address: str) -> bool:
+    """Whether an address itself holds a login, or something that might be one."""
+    try:
+        plain, _ = split(address)
+    except UserError:
+        return True
+    return plain != address
+
+
 def login_environment(address: str) -> dict[str, str]:
     """The variables by which MLflow's client learns the login of a server; none for a database."""
     login = login_of(address)

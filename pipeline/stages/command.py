@@ -20,7 +20,7 @@ from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.job import addresses, job_name, known_keys, own_section, own_settings, positional
 from pipeline.config.jobs import StoresResults
 from pipeline.config.load import help_text, known_config, to_yaml
-from pipeline.config.login import PASSWORD_VARIABLE, USER_VARIABLE, shown
+from pipeline.config.login import PASSWORD_VARIABLE, USER_VARIABLE, has_login
 from pipeline.config.login_file import take_environment
 from pipeline.config.masking import masked
 from pipeline.console.log import LOG_LEVEL, log_to_stderr
@@ -176,7 +176,7 @@ def main(
 def _warn_of_logins(job: type[Any], words: list[str]) -> None:
     """Nothing that we do hides an argument."""
     for key, _, value in (word.partition("=") for word in words):
-        if key in addresses(job) and shown(value) != value:
+        if key in addresses(job) and has_login(value):
             log.warning(
                 f"{key} on a command line: everybody on this machine can read its login there; {USER_VARIABLE} and "
                 f"{PASSWORD_VARIABLE} in the environment are nobody else's"

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pipeline.config import login
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.stages.sweep.job import run
 from pipeline.stages.use import generate_job
@@ -175,8 +176,9 @@ def test_a_full_disk_and_too_little_memory_are_refused(job, tmp_path, monkeypatc
     assert (code, "MiB free" in " ".join(err.split())) == (2, True)
 
 
-def test_what_only_libraries_know_is_told_together(job, tmp_path):
+def test_what_only_libraries_know_is_told_together(job, tmp_path, monkeypatch):
     """Store, cluster and every student's scheme: checked side by side, before the data are read."""
+    monkeypatch.setattr(login, "_known", {})  # other tests have given one for this address
     students = "[{label: x, recipe: {quantization: {bits: ['model.sharde=8']}}}, {label: y, recipe: {quantization: "
     students += "{weight_granularity: group_128}}}]"
     words = ["tracking.uri=http://127.0.0.1:1", "cluster.num_workers=2", f"sweep.students={students}"]

@@ -8,6 +8,7 @@ import torch
 
 from pipeline.config.sections.task import TaskConfig
 from pipeline.export.package import PackageInfo, write_package
+from pipeline.models.families import family_of
 from pipeline.models.student import sites_of
 from pipeline.quantization.packed_layers import convert
 from pipeline.stages.sweep.plan.students import StudentPlan
@@ -57,10 +58,11 @@ def write_student(
     """
     convert(student, sites_of(student), plan.scheme)
     with atomic_folder(plan.packed_folder) as partial:
-        write_package(partial, student, tokenizer, _info(plan, task))
+        write_package(partial, student, tokenizer, _info(plan, student, task))
 
 
-def _info(plan: StudentPlan, task: TaskConfig) -> PackageInfo:
+def _info(plan: StudentPlan, student: PreTrainedModel, task: TaskConfig) -> PackageInfo:
+    positions = family_of(student.config).num_positions(student.config)  # a small model may have fewer than its teacher
     return PackageInfo(
         scheme=plan.scheme,
         encoder_map=plan.encoder_map,
@@ -70,5 +72,5 @@ def _info(plan: StudentPlan, task: TaskConfig) -> PackageInfo:
         source_prefix=task.source_prefix,
         source_language=task.source_language,
         target_language=task.target_language,
-        max_source_tokens=task.max_source_tokens,
+        max_source_tokens=min(task.max_source_tokens, positions or task.max_source_tokens),
     )
