@@ -32,12 +32,9 @@ def read_state(path: Path, device: torch.device | str) -> Any:
     """What `write_state` has written, on a device; nothing but tensors and plain values is taken.
 
     Raises:
-        OSError: it cannot be read.
-        DamagedFileError: it is no such file.
+        DamagedFileError: it cannot be read, or is no such file.
     """
     try:
         return torch.load(path, map_location=device, weights_only=True)
-    except OSError:
-        raise
     except Exception as error:  # whatever its readers meet
         raise DamagedFileError(path, "tensors and plain values", f"{type(error).__name__}") from error
