@@ -172,3 +172,42 @@ def test_a_changed_download_is_refused(served_sweep, folder, find):
     finally:
         (kept / "manifest.json").write_text(manifest)
     assert not list((storage / "cache" / "models").iterdir())
+
+
+def test_graphs_of_another_logged_model_are_refused(served_sweep, find):
+    """Two models whose folders were swapped, each of them whole: neither answers for the other."""
+    storage, document = served_sweep
+    client = MlflowClient(tracking_uri=f"sqlite:///{storage / 'mlflow.db'}")
+    runs, kept = [student["run_id"] for student in document["students"]], []
+    for run in runs:
+        [output] = client.get_run(run).outputs.model_outputs
+        location = client.get_logged_model(output.model_id).artifact_location.removeprefix("file://")
+        kept.append(Path(location) / "data" / "onnx")
+    shutil.rmtree(storage / "cache" / "models", ignore_errors=True)
+    swap(*kept)
+    try:
+        for run in runs:
+            with pytest.raises(UserError, match=r"its graphs \(data/onnx\) are those of another student"):
+                find(run)
+        assert not list((storage / "cache" / "models").iterdir())
+    finally:
+        swap(*kept)
+
+
+def test_graphs_that_were_swapped_in_the_cache_are_downloaded_again(served_sweep, find, caplog):
+    """With a warning: somebody has been there."""
+    _, document = served_sweep
+    runs = [student["run_id"] for student in document["students"]]
+    exported = [find(run).exported for run in runs]
+    digests = [sha256_of(folder / "manifest.json") for folder in exported]
+    swap(*exported)
+    assert [sha256_of(find(run).exported / "manifest.json") for run in runs] == digests
+    assert sum("the cache is of no use" in record.getMessage() for record in caplog.records) == 2
+
+
+def swap(one, other):
+    """Let two folders change places."""
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)

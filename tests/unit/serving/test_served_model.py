@@ -7,8 +7,11 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
+from pipeline.config.errors import UserError
 from pipeline.runtime import request
+from pipeline.serving import served_model
 from pipeline.serving.served_model import ServedStudent, limit_requests
+from pipeline.storage.digests import sha256_of
 
 
 class Echo:
@@ -65,3 +68,14 @@ def test_whoever_predicts_without_a_server_has_the_same_limits():
     """The model is one."""
     with pytest.raises(MlflowException, match="10,001 texts"):
         ServedStudent(Echo()).predict(pandas.DataFrame({"text": ["a"] * 10_001}))
+
+
+def test_graphs_of_another_package_are_not_served(make_exported, tmp_path):
+    """Folders of two logged models may have been mixed up, each of them whole."""
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "manifest.json").write_text("{}")
+    make_exported(served_model.EXPORTED, source=sha256_of(tmp_path / "packed" / "manifest.json"))
+    served_model._load_pyfunc(str(tmp_path / "packed"))
+    (tmp_path / "packed" / "manifest.json").write_text('{"another": 1}')
+    with pytest.raises(UserError, match="was exported from another student than"):
+        served_model._load_pyfunc(str(tmp_path / "packed"))
