@@ -11,6 +11,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.cluster.questions import answers_of, last_words
 from pipeline.config.errors import UserError
 from pipeline.config.sections.cluster import AUTO_PRECISION, ClusterConfig
 
@@ -67,25 +68,15 @@ def _without_bf16(cluster: ClusterConfig) -> list[str]:
 
 @functools.cache
 def _nodes_without_bf16(cpus_per_worker: int) -> list[str]:
-    """Every node that can hold a worker is asked, once, by a task that reserves nothing: all may be busy."""
+    """Those among the nodes that can hold a worker, asked once."""
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= cpus_per_worker]
-    asked = [
-        ray.remote(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))(
-            has_bf16
-        ).remote()
-        for node in nodes
-    ]
     try:
-        answers = ray.get(asked, timeout=ANSWER_SECONDS)
+        answers = answers_of([node["NodeID"] for node in nodes], has_bf16, ANSWER_SECONDS)
     except ray.exceptions.RayError as error:
-        for answer in asked:
-            ray.cancel(answer, force=True)
-        reason = str(error).strip().splitlines()[-1][-200:]
         raise UserError(
-            f"a node does not say whether its processors compute in bf16 ({reason})",
+            f"a node does not say whether its processors compute in bf16 ({last_words(error)})",
             "nodes that answer, or a precision that is given",
             "set cluster.precision=fp32, or bf16",
         ) from None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import psutil
 
+from pipeline.cluster.questions import answers_of, last_words
 from pipeline.config.errors import UserError
 from pipeline.config.sections.cluster import ClusterConfig
 
@@ -120,21 +121,12 @@ def _asked_device_bytes() -> float:
     Every node with GPUs is asked by a task that reserves none: all may be busy, and the answer is the same.
     """
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    asked = [
-        ray.remote(num_cpus=0, num_gpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))(
-            _installed_device_bytes
-        ).remote()
-        for node in _gpu_nodes()
-    ]
     try:
-        return min(float(answer) for answer in ray.get(asked, timeout=GPU_SECONDS))
+        return min(answers_of(_gpu_nodes(), _installed_device_bytes, GPU_SECONDS))
     except (ray.exceptions.RayError, ValueError) as error:  # none answered in time, or at all, or there are none
-        for answer in asked:
-            ray.cancel(answer, force=True)
         raise UserError(
-            f"no GPU of the cluster says how much memory it has ({str(error).strip().splitlines()[-1][-200:]})",
+            f"no GPU of the cluster says how much memory it has ({last_words(error)})",
             "GPUs that a process on their node can see, or a number",
             "set cluster.worker_memory_gib",
         ) from None

@@ -74,10 +74,9 @@ def shown(address: str) -> str:
 def has_login(address: str) -> bool:
     """Whether an address itself holds a login, or something that might be one."""
     try:
-        plain, _ = split(address)
+        return split(address)[1] is not None
     except UserError:
         return True
-    return plain != address
 
 
 def login_environment(address: str) -> dict[str, str]:

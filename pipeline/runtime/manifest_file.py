@@ -6,7 +6,6 @@ it says otherwise (`bound`): canonical JSON, keys sorted, without that entry.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline.config.errors import UserError
-from pipeline.storage.digests import sha256_of
+from pipeline.storage.digests import json_digest, sha256_of
 
 MANIFEST = "manifest.json"
 DIGEST = "manifest_sha256"
@@ -47,10 +46,13 @@ def read_json(path: Path) -> Any:
 
 
 def bound(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest that ends in the digest of all that it says otherwise."""
+    """A manifest that ends in the digest of all that it says otherwise.
+
+    Raises:
+        ValueError: a number in it is not finite.
+    """
     said = {name: value for name, value in manifest.items() if name != DIGEST}
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return said | {DIGEST: hashlib.sha256(text.encode()).hexdigest()}
+    return said | {DIGEST: json_digest(said, allow_nan=False)}
 
 
 def check_bound(manifest: Mapping[str, Any], path: Path) -> None:

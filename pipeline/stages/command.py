@@ -10,7 +10,7 @@ import sys
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -131,13 +131,7 @@ def main(
         print(WRITTEN_BY)
         return 0
     try:
-        with mistakes.noted(LOG_LEVEL):
-            log_to_stderr()
-        with mistakes.noted():
-            take_environment()
-        words = [word for word in arguments if word not in ("--print-config", *modes)]
-        words = with_keys(job, words, mistakes)
-        _warn_of_logins(job, words)
+        words = _words(job, [word for word in arguments if word not in ("--print-config", *modes)], mistakes)
         known = known_config(job, words, mistakes)
         if "--print-config" in arguments:
             mistakes.tell()
@@ -145,32 +139,60 @@ def main(
             return 0
         config = None if mistakes.errors else known
         warnings.filterwarnings("ignore", category=FutureWarning)
-        if len(asked := sorted(modes.keys() & set(arguments))) > 1:
-            mistakes.add(UserError(" and ".join(asked), "one of them at a time", f"leave out {asked[0]}"))
-        for option in asked:
-            with mistakes.noted(option):
-                run = _mode(name, option, modes[option])
+        call = _asked(name, run, modes, arguments, mistakes)
         if check is not None:
             check(known, mistakes)
         mistakes.tell()
         config = known
         keep_memory()  # what this process trains or evaluates; Ray's workers have it from their environment
-        result = run(config)
+        result = call(config)
     except Exception as error:  # the last line is a document, also of a crash
-        told = error if isinstance(error, UserError) else disk_trouble(error)
-        if told is not None:
-            print(masked(_paragraph(name, told)), file=sys.stderr)
-            if has_document(config):
-                print(json.dumps({"status": "mistake", "error": masked(str(told))}), flush=True)
-            return 2
-        print(masked(traceback.format_exc()), file=sys.stderr, end="")
-        if has_document(config):
-            text = masked(f"{type(error).__name__}: {error}")
-            print(json.dumps({"status": "error", "error": text}), flush=True)
-        return 3
+        return _told(name, error, has_document=has_document(config))
     if has_document(config):
         print(document_line(name, result, Path(config.storage.path)), flush=True)
     return 0 if result["status"] in ("finished", "planned") else 1
+
+
+def _words(job: type[Any], arguments: list[str], mistakes: Mistakes) -> list[str]:
+    """The settings of a command line, their keys written out; from here on messages are shown and logins are known."""
+    with mistakes.noted(LOG_LEVEL):
+        log_to_stderr()
+    with mistakes.noted():
+        take_environment()
+    words = with_keys(job, arguments, mistakes)
+    _warn_of_logins(job, words)
+    return words
+
+
+def _asked(
+    name: str,
+    run: Callable[[Job], dict[str, Any]],
+    modes: Mapping[str, Callable[[Job], dict[str, Any]] | None],
+    arguments: list[str],
+    mistakes: Mistakes,
+) -> Callable[[Job], dict[str, Any]]:
+    """What the options ask for instead of the run; what none can have is noted."""
+    asked = sorted(modes.keys() & set(arguments))
+    if len(asked) > 1:
+        mistakes.add(UserError(" and ".join(asked), "one of them at a time", f"leave out {asked[0]}"))
+    for option in asked:
+        with mistakes.noted(option):
+            run = _mode(name, option, modes[option])
+    return run
+
+
+def _told(name: str, error: Exception, *, has_document: bool) -> int:
+    """Say what went wrong, on stderr and in the document; the exit code."""
+    told = error if isinstance(error, UserError) else disk_trouble(error)
+    if told is not None:
+        print(masked(_paragraph(name, told)), file=sys.stderr)
+        document, code = {"status": "mistake", "error": masked(str(told))}, 2
+    else:
+        print(masked("".join(traceback.format_exception(error))), file=sys.stderr, end="")
+        document, code = {"status": "error", "error": masked(f"{type(error).__name__}: {error}")}, 3
+    if has_document:
+        print(json.dumps(document), flush=True)
+    return code
 
 
 def _warn_of_logins(job: type[Any], words: list[str]) -> None:

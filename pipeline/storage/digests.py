@@ -24,9 +24,14 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def json_digest(content: Mapping[str, Any]) -> str:
-    """The SHA-256 of JSON whose keys are texts, whatever their order and the blanks between, in hex."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def json_digest(content: Mapping[str, Any], *, allow_nan: bool = True) -> str:
+    """The SHA-256 of canonical JSON, in hex: the order of keys, which are texts, and blanks between do not matter.
+
+    Raises:
+        ValueError: a number that is not finite, where none is allowed.
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=allow_nan)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class DigestingFile:

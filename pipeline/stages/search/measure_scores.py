@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cluster.ray_train import run_workers
-from pipeline.config.errors import UserError
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.config.keys import config_hash
 from pipeline.console.progress import ProgressBar
 from pipeline.data.batch import Batch
-from pipeline.data.tokenise import load_tokenised
+from pipeline.data.tokenise import TokenisedSplit, load_tokenised
 from pipeline.distillation.losses import cross_entropy_sum
-from pipeline.evaluation.training_free import SCORES, training_free_scores
+from pipeline.evaluation.training_free import training_free_scores
 from pipeline.models.load import load_model, load_teacher
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import PreparedTask
@@ -25,11 +23,11 @@ from pipeline.stages.search.space import TrialPlan
 from pipeline.stages.sweep.student.start import started_student
 from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import training_batches, worker_device
-from pipeline.storage.atomic import atomic_json
+from pipeline.storage.sealed_json import found_json, read_sealed_json, sealed_json
 from pipeline.training.collective import barrier, rank, world_size
 
 if TYPE_CHECKING:
-    pass
+    from transformers import PreTrainedModel
 
 FILE = "scores.json"
 
@@ -64,7 +62,7 @@ def run(
         teacher: what students are cut from.
         training_tokens: folder of the split that they are trained on.
     """
-    missing = [trial for trial in trials if not (trial.folder / FILE).is_file()]
+    missing = [trial for trial in trials if found_json(trial.folder / FILE, "scores are computed again") is None]
     if not missing:
         return
     work = ScoresWork(
@@ -85,43 +83,45 @@ def run(
 
 def measure_scores(work: ScoresWork) -> None:
     """Worker: the scores of this rank's share of the trials, each in a file of its own."""
-    config, device, mine = work.config, worker_device(work.config.cluster), work.trials[rank() :: world_size()]
+    mine, device = work.trials[rank() :: world_size()], worker_device(work.config.cluster)
     teacher = load_model(Path(work.teacher_result.folder), device) if work.teacher_result else None
-    loss = partial(cross_entropy_sum, label_smoothing=config.student.label_smoothing)
-    split, tokenizer = load_tokenised(work.training_tokens, "train"), work.task.tokenizer()
+    loss = partial(cross_entropy_sum, label_smoothing=work.config.student.label_smoothing)
+    split = load_tokenised(work.training_tokens, "train")
     bar = ProgressBar("training-free scores", len(mine), shown=rank() == 0)
     for number, trial in enumerate(mine, 1):
-        if trial.student is None:
-            assert trial.model is not None
-            model = load_teacher(trial.model, tokenizer, config.task, trial.seed, work.task.labels).to(device)
-        batches = training_batches(
-            split, config.student, config, tokenizer, (teacher or model).config, trial.seed, sharded=False
-        )
-        batch: Batch = next(batches.steps(0))[0].to(device)
-        if trial.student is not None:
-            assert teacher is not None, "students have a teacher"
-            model = started_student(trial.student, teacher, batches)
-        atomic_json(trial.folder / FILE, training_free_scores(model, batch, loss))
+        model, batch = _before_training(trial, work, split, teacher)
+        sealed_json(trial.folder / FILE, training_free_scores(model, batch.to(device), loss))
         bar.update(number)
     bar.close()
     barrier()
+
+
+def _before_training(
+    trial: TrialPlan, work: ScoresWork, split: TokenisedSplit, teacher: PreTrainedModel | None
+) -> tuple[PreTrainedModel, Batch]:
+    """A candidate that has learned nothing, and the first batch that it would learn from."""
+    config, tokenizer, device = work.config, work.task.tokenizer(), worker_device(work.config.cluster)
+    scratch = None
+    if trial.model is not None:
+        scratch = load_teacher(trial.model, tokenizer, config.task, trial.seed, work.task.labels).to(device)
+    known = teacher or scratch
+    assert known is not None, "students have a teacher"
+    batches = training_batches(split, config.student, config, tokenizer, known.config, trial.seed, sharded=False)
+    if trial.student is not None:
+        assert teacher is not None, "students have a teacher"
+        return started_student(trial.student, teacher, batches), next(batches.steps(0))[0]
+    assert scratch is not None, "a trial is a student or a model"
+    return scratch, next(batches.steps(0))[0]
 
 
 def read_scores(folder: Path) -> dict[str, float]:
     """The scores of the trial of a folder; none where nobody has asked for them.
 
     Raises:
-        UserError: a damaged file.
+        DamagedFileError: they are not what was written.
     """
-    file = folder / FILE
-    if not file.is_file():
-        return {}
     try:
-        written = json.loads(file.read_text())
-        return {name: float(written[name]) for name in SCORES}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{file}: {type(error).__name__}: {error}",
-            "a file as a search has written it",
-            "remove the file: the search then computes the scores again",
-        ) from None
+        scores: dict[str, float] = read_sealed_json(folder / FILE)
+    except FileNotFoundError:
+        return {}
+    return scores

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.data.tokenise import load_tokenised
@@ -31,9 +30,6 @@ from pipeline.stages.training import (
 from pipeline.tracking.run import NoOpRun, Run
 from pipeline.training.collective import rank
 from pipeline.training.loop import NoHooks, Progress
-
-if TYPE_CHECKING:
-    pass
 
 FULL_ERROR = 100.0  # of which a score in percent is taken away
 LEAST_ERROR = {"loss": 1e-6, "score": 0.01}  # W divides by errors; less cannot be told from nothing

@@ -4,9 +4,11 @@ import logging
 from pathlib import Path
 
 import pytest
+import ray
 
 from pipeline.cluster import precision
 from pipeline.cluster.precision import has_bf16, with_precision
+from pipeline.config.errors import UserError
 from pipeline.config.sections.cluster import ClusterConfig
 
 ZEN_4 = "processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16 avx512_vnni\n"
@@ -60,6 +62,44 @@ def test_what_a_person_sets_stands_and_imitated_bf16_is_told(
     with caplog.at_level(logging.WARNING, logger="pipeline"):
         assert with_precision(cluster) == cluster
     assert ("cluster.precision=fp32" in caplog.text) == (given == "bf16" and not has)
+
+
+def test_nodes_that_do_not_answer_are_named_with_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A precision that is given needs no answer."""
+
+    def silent(*_: object) -> list[bool]:
+        raise ray.exceptions.GetTimeoutError("late")
+
+    monkeypatch.setattr(ray, "nodes", list)
+    monkeypatch.setattr(precision, "answers_of", silent)
+    precision._nodes_without_bf16.cache_clear()
+    with pytest.raises(UserError, match=r"late.*set cluster.precision=fp32"):
+        with_precision(ClusterConfig())
+    assert with_precision(ClusterConfig(precision="fp32")).precision == "fp32"
+
+
+@pytest.mark.parametrize(("answers", "decided"), [([True, True], "bf16"), ([True, False], "fp32")])
+def test_the_slowest_node_that_can_hold_a_worker_decides(
+    monkeypatch: pytest.MonkeyPatch, answers: list[bool], decided: str
+) -> None:
+    """Those that are gone, or too small, do not count."""
+    names = {"a": (2, True), "b": (4, True), "c": (1, True), "d": (8, False)}
+    nodes = [
+        {"NodeID": name, "Alive": alive, "Resources": {"CPU": cpus}, "NodeManagerAddress": name}
+        for name, (cpus, alive) in names.items()
+    ]
+    asked: list[str] = []
+
+    def answers_of(ids: list[str], *_: object) -> list[bool]:
+        asked.extend(ids)
+        return answers
+
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(precision, "answers_of", answers_of)
+    precision._nodes_without_bf16.cache_clear()
+    assert with_precision(ClusterConfig(cpus_per_worker=2)).precision == decided
+    assert asked == ["a", "b"]
+    precision._nodes_without_bf16.cache_clear()
 
 
 def test_gpus_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
