@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -34,10 +33,9 @@ from pipeline.config.masking import is_secret_variable, masked
 ROOT = Path(__file__).resolve().parents[1]
 STATE = Path(os.environ.get("DQ_STORAGE", ROOT / "runs")).absolute() / "ray-head"
 DASHBOARD_VARIABLE, GCS_VARIABLE = "DQ_RAY_DASHBOARD_PORT", "DQ_RAY_PORT"
-RAYS_OWN = {10001, *range(10002, 20000), 52365}  # of its clients, its workers, its agent
+RAYS_OWN = {*range(10001, 20000), 52365}  # of its clients, its workers, its agent
 ADDRESS_WORDS = ("tracking.uri", ADDRESS_VARIABLE)  # KEY=address in a job's command
 ADVICE = f"set {LOGIN_VARIABLES[0]} and {LOGIN_VARIABLES[1]}, or {ADDRESS_VARIABLE}"
-SHOWS_LOGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@]*:\S*@", re.IGNORECASE)
 START_SECONDS, STOP_SECONDS, JOB_STOP_SECONDS = 90.0, 30.0, 30.0
 PASSED_ON = (ADDRESS_VARIABLE, FILE_VARIABLE, "HF_HOME", "HF_HUB_OFFLINE", "DQ_STORAGE", "DQ_LOG_LEVEL")
 
@@ -174,14 +172,16 @@ def submit(entrypoint: list[str], lines: list[tuple[str, str]]) -> int:
 
     Args:
         entrypoint: its command, as `without_logins` leaves it.
-        lines: of its login file, from there, too; what this shell has goes in front of them.
+        lines: of its login file, from there, too; they count more than what this shell has.
     """
     submission, passed = f"dq-{secrets.token_hex(4)}", job_environment()
-    logins = login_lines(Path(os.environ[FILE_VARIABLE])) if os.environ.get(FILE_VARIABLE) else []
+    logins = []
     if passed.get(ADDRESS_VARIABLE):
         passed[ADDRESS_VARIABLE], login = split(passed[ADDRESS_VARIABLE])
         logins += [(ADDRESS_VARIABLE, os.environ[ADDRESS_VARIABLE])] if login else []
     logins += [(name, os.environ[name]) for name in LOGIN_VARIABLES if os.environ.get(name)]
+    # A later line counts, as in a job that is started by hand: the file goes before the environment.
+    logins += login_lines(Path(os.environ[FILE_VARIABLE])) if os.environ.get(FILE_VARIABLE) else []
     logins += lines
     file = STATE / f"{submission}.login"
     try:
@@ -210,9 +210,9 @@ def without_logins(entrypoint: list[str]) -> tuple[list[str], list[tuple[str, st
             plain, login = split(value)
             lines += [(ADDRESS_VARIABLE, value)] if login else []
             word = f"{name}={plain}"
-        if SHOWS_LOGIN.search(word) or (separator and is_secret_variable(name)):
+        if (shown := masked(word)) != word or (separator and is_secret_variable(name)):
             raise UserError(
-                f"a login or a secret in the job's command: '{masked(word) if SHOWS_LOGIN.search(word) else name}'",
+                f"a login or a secret in the job's command: '{shown if shown != word else name}'",
                 f"{' or '.join(ADDRESS_WORDS)}=address, or variables of this shell",
                 f"take it out of the command, which Ray shows and keeps; {ADVICE}",
             )
@@ -248,7 +248,10 @@ def follow(submission: str, entrypoint: list[str], passed: dict[str, str]) -> in
 
 
 def job_environment() -> dict[str, str]:
-    """What the job must know of this shell, also when the head was started elsewhere; no secrets, Ray shows them."""
+    """What the job must know of this shell, also when the head was started elsewhere; no secrets, Ray shows them.
+
+    But for the address's login, which `submit` takes off.
+    """
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)

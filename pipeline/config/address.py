@@ -10,7 +10,12 @@ from urllib.parse import quote, unquote
 from pipeline.config.errors import UserError
 
 TOKEN_CHARACTERS = 16
-SECRET_NAME = re.compile(r"pass|pwd|token|secret|credential|key|sig|auth|odbc_connect", re.IGNORECASE)
+# Of a parameter; `monkey`, `design` and `author` are none.
+SECRET_NAME = re.compile(
+    r"pass|pwd|token|secret|credential|odbc_connect|(?:\b|_|api|access|account|shared|private|ssl)key(?![a-z])"
+    r"|(?:\b|_)(?:sig|o?auth)(?:nature|orization)?(?:\b|_)",
+    re.IGNORECASE,
+)
 _ADDRESS = re.compile(r"\s*([a-z][a-z0-9+.-]*://)(.*)", re.IGNORECASE | re.DOTALL)
 _HOST = r"(\[[0-9a-f:.%]+\]|[^\s:@,\[\]/?#]+)(:\d*)?"
 _HOSTS = re.compile(f"{_HOST}(,{_HOST})*", re.IGNORECASE)
@@ -34,7 +39,7 @@ class Login:
     def secrets(self) -> tuple[str, ...]:
         """Every text of it that nobody may read; a long user without a password is a token."""
         user = self.user or ""
-        hidden = [user if self.password is None and len(user) >= TOKEN_CHARACTERS else self.password]
+        hidden = [self.password or (user if len(user) >= TOKEN_CHARACTERS else "")]
         hidden += [text for _, value in self.query for text in (value, unquote(value))]
         if self.password:
             hidden.append(base64.b64encode(f"{user}:{self.password}".encode()).decode())  # as a header has it

@@ -7,8 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 SHOWN_NAMES = 20
+SENTENCE_CHARACTERS = 300  # of what a library says
 SHOWN_CHARACTERS = 1000  # of a part of a message: nobody reads a megabyte that was given
 UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # to a terminal or a log, if they are UTF-8 at all
+
+
+def together(errors: Sequence[UserError]) -> UserError:
+    """Several mistakes, or the only one, as one."""
+    return errors[0] if len(errors) == 1 else JoinedUserError(errors)
 
 
 def listed(names: Sequence[str]) -> str:
@@ -17,9 +23,12 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN_NAMES]) + more
 
 
-def _shown(part: str) -> str:
-    """A part of a message as it can be printed: of a long one the beginning and the end."""
-    part = UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], part)
+def _printable(part: str) -> str:
+    return UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], part)
+
+
+def _cut(part: str) -> str:
+    """A part of a message as people read it: of a long one the beginning and the end."""
     if len(part) <= SHOWN_CHARACTERS:
         return part
     omitted = f" ... ({len(part):,} characters) ... "
@@ -30,7 +39,8 @@ def _shown(part: str) -> str:
 class UserError(Exception):
     """A mistake in configuration, data or environment that the person who started the job can mend.
 
-    Jobs print it as one paragraph on stderr and exit with code 2.
+    Jobs print it as one paragraph on stderr and exit with code 2. As a text, long parts are cut; the parts themselves
+    are whole, so that who masks secrets in them finds whole secrets.
 
     Args:
         given: what was given.
@@ -39,9 +49,12 @@ class UserError(Exception):
     """
 
     def __init__(self, given: str, allowed: str, change: str) -> None:
-        self.given, self.allowed, self.change = map(_shown, (given, allowed, change))
-        sentences = (self.given, f"Allowed: {self.allowed}", f"Change: {self.change}")
-        super().__init__(" ".join(text if text.endswith((".", "?")) else f"{text}." for text in sentences))
+        self.given, self.allowed, self.change = map(_printable, (given, allowed, change))
+        super().__init__(self.given, self.allowed, self.change)
+
+    def __str__(self) -> str:
+        sentences = (_cut(self.given), f"Allowed: {_cut(self.allowed)}", f"Change: {_cut(self.change)}")
+        return " ".join(text if text.endswith((".", "?")) else f"{text}." for text in sentences)
 
     @property
     def errors(self) -> tuple[UserError, ...]:
@@ -59,8 +72,10 @@ class JoinedUserError(UserError):
     def __init__(self, errors: Sequence[UserError]) -> None:
         parts = ("; ".join(getattr(error, part) for error in errors) for part in ("given", "allowed", "change"))
         super().__init__(*parts)
-        self.args = (f"{len(errors)} mistakes: " + " ".join(f"{n}. {error}" for n, error in enumerate(errors, 1)),)
         self._errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return f"{len(self._errors)} mistakes: " + " ".join(f"{n}. {error}" for n, error in enumerate(self._errors, 1))
 
     @property
     def errors(self) -> tuple[UserError, ...]:
@@ -108,7 +123,7 @@ class Mistakes:
             UserError: as said.
         """
         if self.errors:
-            raise self.errors[0] if len(self.errors) == 1 else JoinedUserError(self.errors)
+            raise together(self.errors)
 
 
 class NonFiniteError(ArithmeticError):
@@ -117,3 +132,8 @@ class NonFiniteError(ArithmeticError):
 
 def _within(key: str, section: str) -> bool:
     return not section or key == section or key.startswith((f"{section}.", f"{section}["))
+
+
+def sentence_of(error: BaseException) -> str:
+    """What an error of a library says, in one line that people can read to its end; its name where it says nothing."""
+    return " ".join(str(error).split())[:SENTENCE_CHARACTERS] or type(error).__name__

@@ -42,12 +42,24 @@ def take_login(address: str) -> str:
     """An address without its login, which is remembered.
 
     Raises:
-        UserError: it cannot be told where the login ends.
+        UserError: it cannot be told where the login ends, or a server is told a user alone, which it would not be.
     """
     plain, login = split(address)
     if login is not None:
+        _check_usable(plain, login)
         _known[plain] = login
     return plain
+
+
+def _check_usable(plain: str, login: Login) -> None:
+    """MLflow's client sends user and password, or a token; of a user alone it sends nothing."""
+    alone = login.user and not login.password and not login.query
+    if is_server(plain) and alone and not any(os.environ.get(name) for name in (PASSWORD_VARIABLE, TOKEN_VARIABLE)):
+        raise UserError(
+            f"{plain.replace('://', '://***@', 1)} with a user and no password",
+            f"user:password@, or {PASSWORD_VARIABLE} or {TOKEN_VARIABLE} in the environment",
+            f"give the password; a token that stood for the user belongs into {TOKEN_VARIABLE}",
+        )
 
 
 def login_of(address: str) -> Login | None:

@@ -12,14 +12,18 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from pipeline.config.address import SECRET_NAME
+from pipeline.config.errors import UserError, together
 from pipeline.config.login import known_secrets
 
 MASK = "***"
 SECRET_VARIABLE = re.compile(r"(PASSWORD|PASSWD|TOKEN|SECRET|SECRET_KEY|ACCESS_KEY|API_KEY|CONNECTION_STRING)$")
 # A shorter one, or one that is a word, stands in too many other places; addresses do without it anyway.
 _UNLIKE_WORDS = re.compile(r"(?!\w+$).{6,}|(?=\D*\d).{6,}|.{12,}", re.DOTALL)
-_LOGIN = re.compile(r"(?<![\w+.-])([a-z][a-z0-9+.-]*(?::|%3A)(?://(?!/)|%2F%2F(?!%2F)))\S*(?:@|%40)", re.IGNORECASE)
-_PARAMETER = re.compile(rf"([?&;]\w*(?:{SECRET_NAME.pattern})\w*=)[^&;\s]+", re.IGNORECASE)
+# What stands before an @ in a hub's address is no login, but a name with its revision.
+_LOGIN = re.compile(
+    r"(?<![\w+.-])(?!hf:)([a-z][a-z0-9+.-]*(?::|%3A)(?://(?!/)|%2F%2F(?!%2F)))\S*(?:@|%40)", re.IGNORECASE
+)
+_PARAMETER = re.compile(rf"([?&;][\w.-]*(?:{SECRET_NAME.pattern})[\w.-]*=)[^&;\s]+", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
@@ -45,6 +49,11 @@ def masked_values(value: Any) -> Any:
         return _masked(value, secrets) if isinstance(value, str) else value
 
     return inner(value)
+
+
+def masked_error(error: UserError) -> UserError:
+    """A mistake whose parts are masked, before any of them is cut or wrapped: half a secret is no known one."""
+    return together([UserError(*map(masked, (one.given, one.allowed, one.change))) for one in error.errors])
 
 
 def is_secret_variable(name: str) -> bool:

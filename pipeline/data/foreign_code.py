@@ -36,7 +36,7 @@ def check_no_code(named: Mapping[str, Any], file: str, name: str) -> None:
     )
 
 
-def check_folder(folder: Path, name: str) -> None:
+def check_folder_has_no_code(folder: Path, name: str) -> None:
     """Refuse a folder that brings code along. What cannot be read there is told by whoever reads it.
 
     Args:

@@ -55,7 +55,8 @@ def load_from_hub(name: str, subset: str | None, cache_dir: Path) -> datasets.Da
 def _loaded(name: str, subset: str | None, cache_dir: str | None) -> datasets.DatasetDict:
     builder = datasets.load_dataset_builder(name, subset, cache_dir=cache_dir)
     # A README may name any path of this machine, or any address.
-    home = f"{Path(name).absolute()}{os.sep}" if Path(name).is_dir() else HUB_FILES
+    own = f"{HUB_FILES}{name.removeprefix(HUB_FILES)}@"
+    home = f"{Path(name).resolve().as_posix()}/" if Path(name).is_dir() else own
     for file in (str(file) for files in (builder.config.data_files or {}).values() for file in files):
         if not file.startswith(home) or ".." in Path(file).parts:
             raise UserError(

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-from pipeline.data.foreign_code import check_folder, check_no_code
+from pipeline.data.foreign_code import check_folder_has_no_code, check_no_code
 
 NO_CODE: dict[str, Any] = {"trust_remote_code": False}
 
@@ -25,9 +25,10 @@ def settings_of(name: str | Path) -> dict[str, Any]:
         Exception: those of transformers: nothing there, or nothing readable.
     """
     if Path(name).is_dir():
-        check_folder(Path(name), str(name))
+        check_folder_has_no_code(Path(name), str(name))
     named, _ = PretrainedConfig.get_config_dict(str(name))
-    check_no_code(named, "config.json", str(name))
+    if not Path(name).is_dir():
+        check_no_code(named, "config.json", str(name))
     return dict(named)
 
 
@@ -40,16 +41,16 @@ def read_config(name: str | Path) -> PretrainedConfig:
 def read_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub name; errors as of `settings_of`."""
     if Path(name).is_dir():
-        check_folder(Path(name), str(name))
+        check_folder_has_no_code(Path(name), str(name))
     else:
         check_no_code(get_tokenizer_config(str(name)), "tokenizer_config.json", str(name))
     return AutoTokenizer.from_pretrained(str(name), **NO_CODE)
 
 
 def read_generation_settings(name: str | Path) -> GenerationConfig:
-    """The generation settings of a model; errors as of `settings_of`."""
+    """The generation settings of a model, which transformers runs no code for; a folder is checked as a whole."""
     if Path(name).is_dir():
-        check_folder(Path(name), str(name))
+        check_folder_has_no_code(Path(name), str(name))
     return GenerationConfig.from_pretrained(str(name))
 
 

@@ -12,10 +12,9 @@ import datasets
 from tokenizers import ByteLevelBPETokenizer, processors
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import UserError, sentence_of
 from pipeline.config.sections.model import ModelConfig
 from pipeline.config.sections.task import TaskConfig
-from pipeline.data import pretrained
 from pipeline.data.batch import IGNORED_LABEL
 from pipeline.data.corpora import Corpus
 from pipeline.data.hub import expect_hub
@@ -24,6 +23,7 @@ from pipeline.data.lengths import Lengths
 from pipeline.data.limits import cut_row
 from pipeline.data.noise import Noise, noise_of
 from pipeline.data.pack import packed
+from pipeline.data.pretrained import read_tokenizer
 from pipeline.storage.leftovers import hidden_prefix
 from pipeline.storage.sealed import DamagedFileError, check_folder, is_whole, put_aside, sealed_folder
 
@@ -61,7 +61,7 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase | None:
         return None
     expect_hub(name)
     try:
-        return read_tokenizer(name)
+        return saved_tokenizer(name)
     except UserError:
         raise
     except Exception as error:  # hub errors, missing files, broken JSON
@@ -72,14 +72,14 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase | None:
         ) from error
 
 
-def read_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """A tokenizer that this project saved.
+def saved_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
+    """A tokenizer of a folder, whose seal is checked if it has one, or of the hub.
 
     Raises:
         DamagedFileError: its files are not what was written.
     """
-    check_folder(Path(folder))
-    return pretrained.read_tokenizer(folder)
+    check_folder(Path(name))
+    return read_tokenizer(name)
 
 
 def train_tokenizer(texts: Any, vocab_size: int) -> PreTrainedTokenizerFast:
@@ -115,9 +115,7 @@ def tokenise(
     settings = {"tokenizer": tokenizer, "task": task, "labels": labels}
     splits = {}
     for name, split in corpus.splits.items():
-        if (found := _found(folder, name)) is not None:
-            splits[name] = found
-        else:
+        if (found := _found(folder, name)) is None:
             datasets.disable_progress_bars()
             folder.mkdir(parents=True, exist_ok=True)
             # In the scratch folder the library puts a copy first.
@@ -129,7 +127,8 @@ def tokenise(
                     options = {"fn_kwargs": settings, "cache_file_name": f"{scratch}/tokens.arrow"}
                     rows = split.map(_token_ids, batched=True, **options)
                 rows.save_to_disk(str(partial))
-            splits[name] = load_tokenised(folder, name)
+            found = load_tokenised(folder, name)
+        splits[name] = found
     return splits
 
 
@@ -140,9 +139,8 @@ def _found(folder: Path, split: str) -> TokenisedSplit | None:
         return None
     try:
         return load_tokenised(folder, split)
-    except Exception as error:  # of an earlier version, so nothing but the library can tell
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        put_aside(DamagedFileError(path, "token ids", reason), path, otherwise)
+    except Exception as error:  # of an earlier version, which was sealed as it is: nothing but the library can tell
+        put_aside(DamagedFileError(path, "token ids", f"{type(error).__name__}: {sentence_of(error)}"), path, otherwise)
         return None
 
 

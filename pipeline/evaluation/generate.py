@@ -13,6 +13,7 @@ from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, Pr
 from pipeline.config.sections.task import DecodingConfig
 from pipeline.data.batch import pad
 from pipeline.data.batches import generation_batches
+from pipeline.evaluation.gathered import gathered
 from pipeline.models.special_tokens import special_tokens
 
 
@@ -85,8 +86,7 @@ def generate_candidates(
             predictions[example] = texts[row * num_candidates : (row + 1) * num_candidates]
         on_batch(index + 1, len(mine))
     model.train(was_training)
-    merged = {index: found for part in gather(predictions) for index, found in part.items()}
-    return [merged[index] for index in range(len(split))]
+    return gathered(predictions, len(split), gather)
 
 
 def generate_ids(

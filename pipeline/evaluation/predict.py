@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import torch
@@ -13,12 +13,11 @@ from torch import Tensor
 from pipeline.data.batch import IGNORED_LABEL, Batch, collate_rows, model_columns
 from pipeline.data.batches import generation_batches
 from pipeline.data.noise import Noise, held_out
+from pipeline.evaluation.gathered import gathered
 from pipeline.models.forward import position_logits, start_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-Found = TypeVar("Found")
 
 
 @torch.inference_mode()
@@ -50,7 +49,7 @@ def predict_labels(
         choices = logits[:, 0].argmax(dim=-1).tolist()
         found |= {example: labels[choice] for example, choice in zip(examples, choices, strict=True)}
         on_batch(len(examples))
-    return _gathered(found, gather)
+    return gathered(found, len(split), gather)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +116,7 @@ def target_probabilities(
         ).sum(dim=1)
         means = losses / (batch.labels != IGNORED_LABEL).sum(dim=1).clamp_min(1)
         found |= dict(zip(examples, torch.exp(-means).tolist(), strict=True))
-    return _gathered(found, gather)
+    return gathered(found, len(split), gather)
 
 
 @torch.inference_mode()
@@ -145,13 +144,7 @@ def mean_states(
         states, mask = encoder(**inputs).last_hidden_state.float(), batch.source_mask.unsqueeze(-1)
         means = torch.where(mask, states, 0.0).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
         found |= dict(zip(examples, means.cpu(), strict=True))
-    return torch.stack(_gathered(found, gather))
-
-
-def _gathered(found: dict[int, Found], gather: Callable[[Any], list[Any]]) -> list[Found]:
-    """What all ranks have found of the examples of a split, in its order."""
-    merged = {index: value for part in gather(found) for index, value in part.items()}
-    return [merged[index] for index in sorted(merged)]
+    return torch.stack(gathered(found, len(split), gather))
 
 
 def _forward(

@@ -12,10 +12,11 @@ import torch
 from pipeline.config.sections.evaluation import EvaluationConfig
 from pipeline.config.sections.task import DecodingConfig, TaskConfig
 from pipeline.data.batches import generation_batches
+from pipeline.data.tokenise import tokenised_sources
 from pipeline.evaluation.generate import generate_split
 from pipeline.evaluation.predict import predict_labels
 from pipeline.export.package import load_package
-from pipeline.export.package_tokenizer import package_tokenizer, sources, without_traceback
+from pipeline.export.package_tokenizer import package_tokenizer, without_traceback
 from pipeline.models.families import family_of
 from pipeline.runtime.request import check_texts, check_too_long, requested_decoding, tell_too_long
 
@@ -78,7 +79,7 @@ class Answerer:
     def _answers(
         self, texts: list[str], second: list[str] | None, decoding: DecodingConfig, on_batch: Callable[[int], None]
     ) -> list[str]:
-        examples = without_traceback(lambda: sources(self.tokenizer, texts, second, self.task), self.folder)
+        examples = without_traceback(lambda: tokenised_sources(texts, second, self.tokenizer, self.task), self.folder)
         tell_too_long(examples["source_cut"][:], self.info.max_source_tokens, self.too_long)
         shares: dict[str, Any] = {"rank": 0, "num_ranks": 1, "gather": lambda part: [part]}
         if self.labels is not None:

@@ -12,6 +12,7 @@ it, and everything in it is compared with everything else before a tensor is rea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -20,16 +21,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.config.errors import NonFiniteError, UserError
+from pipeline.config.errors import NonFiniteError, UserError, sentence_of
 from pipeline.config.sections.task import DecodingConfig
 from pipeline.evaluation.generate import generation_config
 from pipeline.export.package_config import read_model_config
 from pipeline.export.package_manifest import FORMAT as FORMAT
 from pipeline.export.package_manifest import MANIFEST as MANIFEST
 from pipeline.export.package_manifest import WEIGHTS as WEIGHTS
-from pipeline.export.package_manifest import Manifest, PackedEntry, read_manifest, write_manifest
 from pipeline.export.package_manifest import PackageInfo as PackageInfo
-from pipeline.export.package_schema import check_package, check_values
+from pipeline.export.package_manifest import PackedEntry, read_manifest, write_manifest
+from pipeline.export.package_schema import check_values, checked_entries
 from pipeline.export.plain_tensors import plain_tensors
 from pipeline.models.families import family_of
 from pipeline.models.special_tokens import special_tokens
@@ -79,23 +80,24 @@ def load_package(folder: Path) -> tuple[PreTrainedModel, PackageInfo]:
     """
     manifest = read_manifest(folder)
     info, config = manifest.info, read_model_config(folder, manifest.info)
-    check_package(folder, manifest, config)
+    entries = checked_entries(folder, manifest, config)
     try:
         tensors = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{folder / WEIGHTS}: {error}", "a readable package", "export the student again") from error
-    shared = _packed(manifest, tensors)
+    shared = _packed(entries, tensors)
     check_values(folder, tensors, shared)
-    weights = {name: shared[entry["stored_as"]] for name, entry in manifest.packed.items()}
+    weights = {name: shared[entry.stored_as] for name, entry in entries.items()}
     try:
         model = assemble_packed(config, info.scheme, weights, info.heads)
         model.load_state_dict(tensors, strict=False)  # the names were compared; what is computed is not stored
         if family_of(config).decoder is not None:
             model.generation_config = generation_config(config, info.decoding)  # decodes as it was evaluated
         _check_logits(model.requires_grad_(False).eval())
+    except MemoryError:
+        raise
     except Exception as error:  # whatever a layer says to a setting of a type or size that it does not expect
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        given = f"{folder} cannot be run: {what}"
+        given = f"{folder} cannot be run: {type(error).__name__}: {sentence_of(error)}"
         raise UserError(given, "a package whose parts agree", "export the student again") from error
     return model, info
 
@@ -115,16 +117,15 @@ def file_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def _packed(manifest: Manifest, tensors: dict[str, Tensor]) -> dict[str, PackedWeight]:
+def _packed(entries: Mapping[str, PackedEntry], tensors: dict[str, Tensor]) -> dict[str, PackedWeight]:
     """Stored name -> packed weight, taken out of the tensors of a file that was checked."""
     shared: dict[str, PackedWeight] = {}
-    for entry in manifest.packed.values():
-        if (stored := entry["stored_as"]) not in shared:
+    for entry in entries.values():
+        if (stored := entry.stored_as) not in shared:
             codes, scale = (tensors.pop(f"{stored}.{part}") for part in ("codes", "scale"))
-            is_stored = entry["zero"] == "per block"
-            zero = tensors.pop(f"{stored}.zero") if is_stored else float(entry["zero"])
-            form = {"bits": entry["bits"], "shape": tuple(entry["shape"]), "divides": entry["divides"]}
-            shared[stored] = PackedWeight(codes, scale, zero, **form)
+            zero = tensors.pop(f"{stored}.zero") if isinstance(entry.zero, str) else entry.zero
+            shape = tuple(entry.shape)
+            shared[stored] = PackedWeight(codes, scale, zero, bits=entry.bits, shape=shape, divides=entry.divides)
     return shared
 
 

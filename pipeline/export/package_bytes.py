@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pipeline.evaluation.sensitivity import Sensitivity
-from pipeline.export.plain_tensors import plain_tensors
+from pipeline.export.plain_tensors import place_of, plain_tensors
 from pipeline.models.student import prepare_inputs, sharing_copy, sites_of
 from pipeline.quantization.fake_quantize import WeightFakeQuantize
 from pipeline.quantization.packed_layers import PackedWeight, pack_weight
@@ -89,7 +89,7 @@ def bytes_by_bits(model: PreTrainedModel, scheme: Scheme, bits: Sequence[float])
     """
     sites = sites_of(model)
     plain, weights = _split(model, scheme, weight_modules(sites, scheme))
-    elsewhere = {tensor.data_ptr() for tensor in plain.values()}  # such as a tied head that is not quantized
+    elsewhere = {place_of(tensor) for tensor in plain.values()}  # such as a tied head that is not quantized
     largest = sum(tensor.nbytes for tensor in model.state_dict().values())
     modules = {}
     for name, weight in weights.items():
@@ -97,7 +97,7 @@ def bytes_by_bits(model: PreTrainedModel, scheme: Scheme, bits: Sequence[float])
         for count in bits:
             stored = _of_module(name, weight, scheme, count, is_table=name not in sites.linears)
             sizes[count] = sum(_line(one, largest) for one in stored)
-            if count != NOT_QUANTIZED or weight.data_ptr() not in elsewhere:
+            if count != NOT_QUANTIZED or place_of(weight) not in elsewhere:
                 sizes[count] += sum(one.num_bytes for one in stored)
         modules[name] = sizes
     rest = [StoredTensor(name, tensor.dtype, tuple(tensor.shape)) for name, tensor in plain.items()]

@@ -7,17 +7,16 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import UserError, sentence_of
 from pipeline.data.pretrained import read_config
 from pipeline.export.package_manifest import CONFIG, MANIFEST, PackageInfo
 from pipeline.models.families import family_of
 from pipeline.models.special_tokens import check_numbers, special_tokens
 from pipeline.runtime.manifest_checks import check_lengths
-from pipeline.runtime.manifest_file import read_json
+from pipeline.runtime.manifest_file import AGAIN, read_json
 
 MAX_NUMBER = 1 << 31  # in a configuration
 MAX_COMPUTED = 1 << 24  # numbers in a table of positions that a model computes when it is built
-AGAIN = "copy or export it again"
 
 
 def read_model_config(folder: Path, info: PackageInfo) -> PretrainedConfig:
@@ -28,9 +27,10 @@ def read_model_config(folder: Path, info: PackageInfo) -> PretrainedConfig:
     """
     path = folder / CONFIG
     try:
-        if beyond := _beyond(read_json(path)):
-            raise ValueError(f"a number of {beyond}")
         config = read_config(folder)
+        own = type(config)().to_dict()  # what else stands there is nobody's setting
+        if beyond := _beyond({name: value for name, value in read_json(path).items() if name in own}):
+            raise ValueError(f"a number of {beyond}")
         family = family_of(config)
         for stack, layers in zip(family.stacks, (info.encoder_map, info.decoder_map), strict=False):
             if (depth := getattr(config, stack.setting)) != len(layers):
@@ -46,8 +46,7 @@ def read_model_config(folder: Path, info: PackageInfo) -> PretrainedConfig:
     except UserError as error:
         raise UserError(f"{path}: {error}", "the configuration that was exported", AGAIN) from None
     except Exception as error:  # a configuration of values that transformers does not expect
-        what = " ".join(str(error).split())[:300]
-        raise UserError(f"{path}: {what}", "the configuration that was exported", AGAIN) from error
+        raise UserError(f"{path}: {sentence_of(error)}", "the configuration that was exported", AGAIN) from error
     return config
 
 
@@ -58,11 +57,13 @@ def _check_kind(config: PretrainedConfig) -> None:
         raise ValueError(f"architectures={config.architectures} where a {family.model_class.__name__} is packed")
     if bool(config.is_encoder_decoder) is (family.decoder is None) or getattr(config, "is_decoder", False):
         raise ValueError(f"is_encoder_decoder or is_decoder, of a {family.model_class.__name__}")
+    if family.decoder is not None:
+        return  # what generates has no use for labels, whatever its starting point called them
     names = [config.id2label[number] for number in sorted(config.id2label)]
     if sorted(config.id2label) != list(range(len(names))) or not all(isinstance(name, str) for name in names):
         raise ValueError("labels that are no texts, numbered from 0")
-    if config.label2id != {name: number for number, name in enumerate(names)}:
-        raise ValueError("label2id that is not id2label the other way round")
+    if len(set(names)) < len(names):
+        raise ValueError("two labels of one name")
 
 
 def _check_lengths(info: PackageInfo, positions: int | None, *, generates: bool) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pipeline import WRITTEN_BY
 from pipeline.config.build import build, to_dict
 from pipeline.config.errors import UserError
 from pipeline.config.sections.recipe import ACTIVATION_BITS, WEIGHT_BITS, QuantizationConfig
@@ -19,21 +17,17 @@ from pipeline.runtime.manifest_file import (
     DIGEST,
     FIRST_VERSION,
     Earlier,
-    as_written_today,
-    bound,
-    check_bound,
     check_files,
-    check_format,
     difference,
-    folder_digests,
-    read_json,
+    read_bound,
+    write_bound,
 )
 from pipeline.runtime.manifest_file import MANIFEST as MANIFEST
 
 FORMAT = "dq-packed/5"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 NEEDED = (WEIGHTS, CONFIG, "tokenizer_config.json")
-AGAIN = "export the packed student again"
+EXPORT_AGAIN = "export the packed student again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,15 +83,8 @@ SETTINGS = tuple(setting.name for setting in fields(PackageSettings))
 
 def write_manifest(folder: Path, info: PackageInfo, packed: Mapping[str, PackedEntry]) -> None:
     """Write the manifest of a package whose other files are there."""
-    said = {
-        "format": FORMAT,
-        "written_by": WRITTEN_BY,
-        **asdict(info),
-        "scheme_name": info.scheme.name,
-        "packed": {name: asdict(entry) for name, entry in packed.items()},
-        "sha256": folder_digests(folder),
-    }
-    (folder / MANIFEST).write_text(json.dumps(bound(said), indent=2), encoding="utf-8")
+    modules = {name: asdict(entry) for name, entry in packed.items()}
+    write_bound(folder, FORMAT, {**asdict(info), "scheme_name": info.scheme.name, "packed": modules})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -107,26 +94,17 @@ def read_manifest(folder: Path) -> Manifest:
         UserError: not a package, another format, entries that are missing, of another kind or contradict each other, a
             missing, changed or additional file.
     """
-    path, change = folder / MANIFEST, "name a folder that a sweep has written (.../packed)"
-    try:
-        manifest = read_json(path)
-    except (OSError, ValueError) as error:  # also text that is no UTF-8 or no JSON
-        raise UserError(f"{folder} is not a packed model: {error}", f"a folder with {MANIFEST}", change) from None
-    if not isinstance(manifest, dict):
-        raise UserError(f"{path} is not the manifest of a packed model", "a JSON object", change)
-    if manifest.get("format") == FORMAT:
-        check_bound(manifest, path)
-    manifest = as_written_today(manifest, EARLIER)
-    check_format(manifest, path, FORMAT, EARLIER)
+    change = "name a folder that a sweep has written (.../packed)"
+    path, manifest = folder / MANIFEST, read_bound(folder, "a packed model", change, FORMAT, EARLIER)
     known = {*SETTINGS, "format", "written_by", "scheme", "scheme_name", "packed", "sha256"}
     if lacking := sorted(known - set(manifest)):
-        raise UserError(f"{path} lacks '{lacking[0]}'", "a whole manifest", AGAIN)
+        raise UserError(f"{path} lacks '{lacking[0]}'", "a whole manifest", EXPORT_AGAIN)
     if foreign := sorted(set(manifest) - known - {DIGEST}):
-        raise UserError(f"{path} has an entry '{foreign[0]}'", "a manifest of this format", AGAIN)
+        raise UserError(f"{path} has an entry '{foreign[0]}'", "a manifest of this format", EXPORT_AGAIN)
     try:
         read = Manifest(info=_info(manifest), packed=_entries(manifest["packed"]))
     except UserError as error:
-        raise UserError(f"{path}: {error}", "a whole manifest", AGAIN) from None
+        raise UserError(f"{path}: {error}", "a whole manifest", EXPORT_AGAIN) from None
     check_files(folder, manifest["sha256"], NEEDED)
     return read
 
@@ -135,32 +113,34 @@ def _info(manifest: Mapping[str, Any]) -> PackageInfo:
     said = {name: manifest[name] for name in SETTINGS}
     settings = build(PackageSettings, said)
     if place := difference(said, to_dict(settings)):
-        raise UserError(f"{place} is missing or of another kind", "as it was written", AGAIN)
+        raise UserError(f"{place} is missing or of another kind", "as it was written", EXPORT_AGAIN)
     for name in ("encoder_map", "decoder_map"):
         if any(layer < 0 for layer in getattr(settings, name)):
-            raise UserError(f"{name}={getattr(settings, name)}", "numbers of layers", AGAIN)
+            raise UserError(f"{name}={getattr(settings, name)}", "numbers of layers", EXPORT_AGAIN)
     if settings.max_source_tokens < 2:
-        raise UserError(f"max_source_tokens={settings.max_source_tokens}", "at least 2", AGAIN)
+        raise UserError(f"max_source_tokens={settings.max_source_tokens}", "at least 2", EXPORT_AGAIN)
     entries = {name: getattr(settings, name) for name in SETTINGS}
     return PackageInfo(scheme=_scheme(manifest["scheme_name"], manifest["scheme"]), **entries)
 
 
 def _scheme(name: Any, said: Any) -> Scheme:
-    match = SCHEME_PATTERN.match(name) if isinstance(name, str) else None
+    match = SCHEME_PATTERN.fullmatch(name) if isinstance(name, str) else None
     weights, embeddings, activations = (float(bits) for bits in match.groups()) if match else (0.0, 0.0, 0.0)
     if not {weights, embeddings} <= set(WEIGHT_BITS) or activations not in ACTIVATION_BITS:
-        raise UserError(f"scheme_name={str(name)[:80]}", "W-E-A such as 2-2-8", AGAIN)
+        raise UserError(f"scheme_name={str(name)[:80]}", "W-E-A such as 2-2-8", EXPORT_AGAIN)
     if not isinstance(said, dict) or not isinstance(said.get("quantization"), dict):
-        raise UserError("scheme lacks its settings", "bits and the settings `quantization`", AGAIN)
+        raise UserError("scheme lacks its settings", "bits and the settings `quantization`", EXPORT_AGAIN)
     scheme = scheme_of(str(name), build(QuantizationConfig, said["quantization"]))
     if place := difference(said, asdict(scheme), "scheme"):
-        raise UserError(f"{place} is missing, of another kind, or not that of {name}", "as it was written", AGAIN)
+        raise UserError(
+            f"{place} is missing, of another kind, or not that of {name}", "as it was written", EXPORT_AGAIN
+        )
     return scheme
 
 
 def _entries(said: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(said, dict) or not all(isinstance(entry, dict) for entry in said.values()):
-        raise UserError("packed is no list of modules", "module -> how its weight is packed", AGAIN)
+        raise UserError("packed is no list of modules", "module -> how its weight is packed", EXPORT_AGAIN)
     return said
 
 

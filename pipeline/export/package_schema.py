@@ -16,8 +16,8 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
-from pipeline.config.errors import UserError
-from pipeline.export.package_bytes import StoredTensor, one_block, stored_tensors
+from pipeline.config.errors import UserError, sentence_of
+from pipeline.export.package_bytes import DTYPES, StoredTensor, one_block, stored_tensors
 from pipeline.export.package_manifest import CONFIG, MANIFEST, WEIGHTS, Manifest, PackedEntry
 from pipeline.export.plain_tensors import LOGITS_BIAS
 from pipeline.models.student import meta_model, sites_of
@@ -26,19 +26,21 @@ from pipeline.quantization.packed_layers import PackedWeight
 from pipeline.quantization.packing import largest_byte
 from pipeline.quantization.prepare import quantized_weights
 from pipeline.quantization.scheme import Scheme
-from pipeline.runtime.manifest_file import difference
+from pipeline.runtime.manifest_file import AGAIN, difference
 
-TYPES = {"U8": torch.uint8, "I8": torch.int8, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
-AGAIN = "copy or export it again"
+TYPES = {name: dtype for dtype, name in DTYPES.items()}
 
 
-def check_package(folder: Path, manifest: Manifest, config: PretrainedConfig) -> None:
+def checked_entries(folder: Path, manifest: Manifest, config: PretrainedConfig) -> dict[str, PackedEntry]:
     """Check that the modules of a manifest and the tensors of a file are those of a student, before any is read.
 
     Args:
         folder: the package.
         manifest: what it says of itself.
         config: of its model.
+
+    Returns:
+        its packed modules by name.
 
     Raises:
         UserError: the first module or tensor that is missing, has no place, or is of another shape, type or form.
@@ -49,19 +51,18 @@ def check_package(folder: Path, manifest: Manifest, config: PretrainedConfig) ->
     try:
         student = meta_model(config)
         remove_heads(student, sites_of(student), manifest.info.heads)
-        entries = {name: asdict(entry) for name, entry in packed_entries(student, manifest.info.scheme).items()}
+        entries = packed_entries(student, manifest.info.scheme)
         wanted = {one.name: one for one in stored_tensors(student, manifest.info.scheme)}
     except UserError as error:
         raise UserError(f"{folder}: {error}", "a package whose parts agree", AGAIN) from None
     except Exception as error:  # sizes that do not go together have as many errors as there are layers
-        what = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"{folder / CONFIG} describes no model: {what}", "a package whose parts agree", AGAIN
-        ) from error
-    if place := difference(manifest.packed, entries):
+        given = f"{folder / CONFIG} describes no model: {sentence_of(error)}"
+        raise UserError(given, "a package whose parts agree", AGAIN) from error
+    if place := difference(manifest.packed, {name: asdict(entry) for name, entry in entries.items()}):
         what = f"{folder / MANIFEST}: packed.{place} is missing, or not that of a {manifest.info.scheme.name} student"
         raise UserError(what, "modules as configuration and scheme have them", AGAIN)
     _check_tensors(folder, stored, wanted)
+    return entries
 
 
 def packed_entries(student: PreTrainedModel, scheme: Scheme) -> dict[str, PackedEntry]:
@@ -131,7 +132,9 @@ def _stored(path: Path) -> dict[str, StoredTensor]:
             found = {name: (one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
     except Exception as error:  # those of the library, of the system, and of what it finds in the header
         raise UserError(f"{path}: {error}", "a readable package", AGAIN) from error
-    return {name: StoredTensor(name, TYPES.get(kind, torch.complex64), shape) for name, (kind, shape) in found.items()}
+    if foreign := [name for name, (kind, _) in found.items() if kind not in TYPES]:
+        raise UserError(f"{path}: {foreign[0]} of type {found[foreign[0]][0]}", "types that packages have", AGAIN)
+    return {name: StoredTensor(name, TYPES[kind], shape) for name, (kind, shape) in found.items()}
 
 
 def _check_tensors(folder: Path, stored: Mapping[str, StoredTensor], wanted: Mapping[str, StoredTensor]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import UserError, sentence_of
 from pipeline.config.sections.task import TaskConfig
 from pipeline.data.languages import usable_languages
 from pipeline.data.pretrained import read_tokenizer
@@ -37,16 +37,9 @@ def package_tokenizer(folder: Path, model_config: PretrainedConfig, task: TaskCo
             "copy or export it again",
         )
     without_traceback(lambda: usable_languages(tokenizer, task), folder)
-    read = without_traceback(lambda: sources(tokenizer, SAMPLE, None, task), folder)
+    read = without_traceback(lambda: tokenised_sources(SAMPLE, None, tokenizer, task), folder)
     without_traceback(lambda: tokenizer.batch_decode(read["input_ids"][:], skip_special_tokens=True), folder)
     return tokenizer
-
-
-def sources(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], second: Sequence[str] | None, task: TaskConfig
-) -> Any:
-    """`tokenised_sources` of texts or pairs."""
-    return tokenised_sources(list(texts), None if second is None else list(second), tokenizer, task)
 
 
 def without_traceback(call: Callable[[], Result], folder: Path) -> Result:
@@ -60,7 +53,5 @@ def without_traceback(call: Callable[[], Result], folder: Path) -> Result:
     except (UserError, KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:  # where the library panics, it is none of Exception
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise UserError(
-            f"the tokenizer of {folder} cannot be used: {what}", "the files that were exported", "export it again"
-        ) from error
+        given = f"the tokenizer of {folder} cannot be used: {type(error).__name__}: {sentence_of(error)}"
+        raise UserError(given, "the files that were exported", "export it again") from error

@@ -24,12 +24,15 @@ def plain_tensors(model: PreTrainedModel, packed: Collection[str]) -> dict[str, 
     inside = tuple(f"{name}.packed." for name in packed)
     computed = family_of(model.config).computed
     for name, tensor in model.state_dict().items():
-        # Tied tensors share their memory, and where there is none, what stands for it.
-        place = (tensor.untyped_storage()._cdata, tensor.storage_offset())
-        if name.startswith(inside) or name in computed or place in seen:
+        if name.startswith(inside) or name in computed or place_of(tensor) in seen:
             continue
         if name == LOGITS_BIAS and not tensor.is_meta and not tensor.any():
             continue
-        seen.add(place)
+        seen.add(place_of(tensor))
         tensors[name] = tensor
     return tensors
+
+
+def place_of(tensor: Tensor) -> tuple[int, int]:
+    """Where a tensor lies: tied ones share their memory, and where there is none, what stands for it."""
+    return tensor.untyped_storage()._cdata, int(tensor.storage_offset())

@@ -11,7 +11,7 @@ from pipeline.config.errors import UserError
 from pipeline.config.layers import CONF_DIR
 from pipeline.config.objectives import ModelKind
 from pipeline.config.sections.model import ModelConfig
-from pipeline.data.foreign_code import check_folder
+from pipeline.data.foreign_code import check_folder_has_no_code
 from pipeline.storage.layout import seen_as_path
 
 OTHER_FORMATS = (".bin", ".pt", ".h5", ".msgpack", ".ot")
@@ -83,7 +83,7 @@ def starting_point(model: ModelConfig) -> StartingPoint | None:
     if (folder := local_folder(model.pretrained, "model.pretrained")) is None:
         return None
     check_format(folder, model.pretrained)  # before the configuration: weights may be all that such a folder has
-    check_folder(folder, model.pretrained)
+    check_folder_has_no_code(folder, model.pretrained)
     named = _read_config(folder, model.pretrained)
     if (family := str(named.get("model_type"))) != (model.family or family):
         given = f"'{model.pretrained}' is a {family} model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import tempfile
 import zipfile
@@ -54,7 +55,7 @@ def unpack(archive: Path, folder: Path) -> None:
             for entry in entries:
                 _check_entry(archive, entry)
             for entry in entries:
-                _unpack_entry(archive, file, entry, folder)
+                _unpack_entry(file, entry, folder)
     except UserError:
         raise
     except OSError as error:  # no room, or a file that may not be read
@@ -83,19 +84,15 @@ def _too_large(archive: Path, what: str, allowed: str) -> UserError:
     return UserError(f"{archive} holds {what}, which is no exported model", allowed, CHANGE)
 
 
-def _unpack_entry(archive: Path, file: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
-    """Unpack one file, no more of it than the archive's directory says; its checksum is compared."""
+def _unpack_entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
+    """Unpack one file; the library reads no more of it than its directory says, and compares its checksum."""
     target = folder / entry.filename.replace("\\", "/")
     if entry.is_dir():
         target.mkdir(parents=True, exist_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    left = entry.file_size
     with file.open(entry) as packed, target.open("xb") as unpacked:
-        while block := packed.read(BLOCK_BYTES):
-            if (left := left - len(block)) < 0:
-                raise _too_large(archive, f"more in {entry.filename} than it says", "sizes as the directory says")
-            unpacked.write(block)
+        shutil.copyfileobj(packed, unpacked, BLOCK_BYTES)
 
 
 def _check_entry(archive: Path, entry: zipfile.ZipInfo) -> None:

@@ -12,12 +12,10 @@ manifest.json    this; nothing else lies in the folder
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline import WRITTEN_BY
 from pipeline.config.build import build, to_dict
 from pipeline.config.errors import UserError
 from pipeline.config.sections.task import DecodingConfig
@@ -26,14 +24,11 @@ from pipeline.runtime.manifest_file import (
     DIGEST,
     FIRST_VERSION,
     Earlier,
-    as_written_today,
-    bound,
-    check_bound,
     check_files,
-    check_format,
     difference,
-    folder_digests,
+    read_bound,
     read_json,
+    write_bound,
 )
 from pipeline.runtime.manifest_file import MANIFEST as MANIFEST
 from pipeline.storage.digests import sha256_of
@@ -110,8 +105,7 @@ class ExportInfo:
 
 def write_manifest(folder: Path, info: ExportInfo) -> None:
     """Write the manifest of a folder whose other files are there."""
-    said = {"format": FORMAT, "written_by": WRITTEN_BY, **asdict(info), "sha256": folder_digests(folder)}
-    (folder / MANIFEST).write_text(json.dumps(bound(said), indent=2), encoding="utf-8")
+    write_bound(folder, FORMAT, asdict(info))
 
 
 def read_manifest(folder: Path) -> ExportInfo:
@@ -121,17 +115,8 @@ def read_manifest(folder: Path) -> ExportInfo:
         UserError: not an exported model, a newer format, one that contradicts itself, a missing, changed or additional
             file.
     """
-    path, change = folder / MANIFEST, "name a folder that jobs/export.py has written"
-    try:
-        manifest = read_json(path)
-    except (OSError, ValueError) as error:  # also text that is no UTF-8 or no JSON
-        raise UserError(f"{folder} is not an exported model: {error}", f"a folder with {MANIFEST}", change) from None
-    if not isinstance(manifest, dict) or not str(manifest.get("format", "")).startswith("dq-onnx/"):
-        raise UserError(f"{path} is not the manifest of an exported model", f"format {FORMAT}", change)
-    if manifest["format"] == FORMAT:
-        check_bound(manifest, path)
-    manifest = as_written_today(manifest, EARLIER)
-    check_format(manifest, path, FORMAT, EARLIER)
+    change = "name a folder that jobs/export.py has written"
+    path, manifest = folder / MANIFEST, read_bound(folder, "an exported model", change, FORMAT, EARLIER)
     said = {name: value for name, value in manifest.items() if name not in ("format", "written_by", "sha256", DIGEST)}
     try:
         info = build(ExportInfo, said)
@@ -164,8 +149,11 @@ def check_source(exported: Path, package: Path) -> None:
 
 
 def _from_1(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Format 2 says who wrote it."""
-    return {**manifest, "format": "dq-onnx/2", "written_by": FIRST_VERSION}
+    """Format 2 says who wrote it, and every token that ends a text."""
+    tokens = manifest.get("tokens")
+    if isinstance(tokens, dict):
+        tokens = {"more_ends": [], **tokens}
+    return {**manifest, "format": "dq-onnx/2", "written_by": FIRST_VERSION, "tokens": tokens}
 
 
 def _from_2(manifest: dict[str, Any]) -> dict[str, Any]:

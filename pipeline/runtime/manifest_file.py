@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pipeline import WRITTEN_BY
 from pipeline.config.errors import UserError
 from pipeline.storage.digests import json_digest, sha256_of
 
@@ -55,14 +56,48 @@ def bound(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return said | {DIGEST: json_digest(said, allow_nan=False)}
 
 
-def check_bound(manifest: Mapping[str, Any], path: Path) -> None:
-    """Check that a manifest says what it said when it was written.
+def write_bound(folder: Path, format_: str, said: Mapping[str, Any]) -> None:
+    """Write the manifest of a folder whose other files are there.
+
+    Args:
+        folder: of what is written.
+        format_: of the manifest.
+        said: its other entries, but for digests.
 
     Raises:
-        UserError: it does not.
+        ValueError: a number in it is not finite.
     """
-    if manifest.get(DIGEST) != bound(manifest)[DIGEST]:
+    manifest = {"format": format_, "written_by": WRITTEN_BY, **said, "sha256": folder_digests(folder)}
+    (folder / MANIFEST).write_text(json.dumps(bound(manifest), indent=2), encoding="utf-8")
+
+
+def read_bound(folder: Path, what: str, change: str, format_: str, earlier: Earlier) -> dict[str, Any]:
+    """A manifest as this version would have written it; the files that it names are not looked at.
+
+    Args:
+        folder: where it lies.
+        what: the folder should be, for people.
+        change: what a person can do where it is none.
+        format_: today's.
+        earlier: formats that can still be read -> one step towards today's.
+
+    Raises:
+        UserError: no manifest, of another format, or changed.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = read_json(path)
+    except (OSError, ValueError) as error:  # also text that is no UTF-8 or no JSON
+        raise UserError(f"{folder} is not {what}: {error}", f"a folder with {MANIFEST}", change) from None
+    kind = format_.partition("/")[0]
+    if not isinstance(manifest, dict) or not str(manifest.get("format", "")).startswith(f"{kind}/"):
+        raise UserError(f"{path} is not the manifest of {what}", f"format {format_}", change)
+    # A digest counts under whatever format it stands: else another number of the format would hide a change.
+    if (DIGEST in manifest or manifest["format"] == format_) and manifest.get(DIGEST) != bound(manifest)[DIGEST]:
         raise UserError(f"{path} has changed", f"what it said when it was written ({DIGEST})", AGAIN)
+    manifest = as_written_today(manifest, earlier)
+    check_format(manifest, path, format_, earlier)
+    return manifest
 
 
 def folder_digests(folder: Path) -> dict[str, str]:

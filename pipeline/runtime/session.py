@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import UserError, sentence_of
 
 Array = np.ndarray[Any, Any]
 DTYPES = {
@@ -56,8 +56,9 @@ class Graph:
                 enable_fallback=0,  # or it prints on standard output, and tries the same again
             )
         except Exception as error:  # those of onnxruntime have no common ancestor
-            raise UserError(
-                f"{path} cannot be opened by onnxruntime {onnxruntime.__version__}: {_sentence(error)}",
+            raise _refused(
+                f"{path} cannot be opened",
+                error,
                 "a whole graph of operators that this release knows",
                 "copy or export it again, or install a newer onnxruntime",
             ) from error
@@ -79,8 +80,9 @@ class Graph:
         try:
             values = self._session.run_with_ort_values(self.outputs, known)
         except Exception as error:  # those of onnxruntime have no common ancestor
-            raise UserError(
-                f"{self.path} cannot be run by onnxruntime {onnxruntime.__version__}: {_sentence(error)}",
+            raise _refused(
+                f"{self.path} cannot be run",
+                error,
                 "a graph and a tokenizer that belong together, and memory for its batches",
                 "copy or export it again, or answer fewer texts at a time",
             ) from error
@@ -194,8 +196,8 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
-def _sentence(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+def _refused(what: str, error: Exception, allowed: str, change: str) -> UserError:
+    return UserError(f"{what} by onnxruntime {onnxruntime.__version__}: {sentence_of(error)}", allowed, change)
 
 
 def _not_ours(path: Path, what: str) -> UserError:

@@ -12,7 +12,6 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline import WRITTEN_BY
@@ -22,10 +21,11 @@ from pipeline.config.jobs import StoresResults
 from pipeline.config.load import help_text, known_config, to_yaml
 from pipeline.config.login import PASSWORD_VARIABLE, USER_VARIABLE, has_login
 from pipeline.config.login_file import take_environment
-from pipeline.config.masking import masked
+from pipeline.config.masking import masked, masked_error
 from pipeline.console.log import LOG_LEVEL, log_to_stderr
 from pipeline.stages.document import document_line
 from pipeline.storage.disk import disk_trouble
+from pipeline.storage.layout import personal_path
 from pipeline.training.allocator import keep_memory
 
 Job = TypeVar("Job", bound=StoresResults)
@@ -149,7 +149,7 @@ def main(
     except Exception as error:  # the last line is a document, also of a crash
         return _told(name, error, has_document=has_document(config))
     if has_document(config):
-        print(document_line(name, result, Path(config.storage.path)), flush=True)
+        print(document_line(name, result, personal_path(config.storage.path).absolute()), flush=True)
     return 0 if result["status"] in ("finished", "planned") else 1
 
 
@@ -185,8 +185,9 @@ def _told(name: str, error: Exception, *, has_document: bool) -> int:
     """Say what went wrong, on stderr and in the document; the exit code."""
     told = error if isinstance(error, UserError) else disk_trouble(error)
     if told is not None:
-        print(masked(_paragraph(name, told)), file=sys.stderr)
-        document, code = {"status": "mistake", "error": masked(str(told))}, 2
+        told = masked_error(told)
+        print(_paragraph(name, told), file=sys.stderr)
+        document, code = {"status": "mistake", "error": str(told)}, 2
     else:
         print(masked("".join(traceback.format_exception(error))), file=sys.stderr, end="")
         document, code = {"status": "error", "error": masked(f"{type(error).__name__}: {error}")}, 3

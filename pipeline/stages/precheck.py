@@ -14,7 +14,7 @@ from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.sections.sweep import StudentConfig
 from pipeline.config.sections.task import CorpusConfig
 from pipeline.data.column_names import check_columns
-from pipeline.data.foreign_code import check_folder
+from pipeline.data.foreign_code import check_folder_has_no_code
 from pipeline.data.split_paths import check_split_names, split_paths
 from pipeline.data.text_records import text_records
 from pipeline.models.starting_point import check_family, local_folder, starting_point
@@ -62,7 +62,7 @@ def check_surroundings(config: TrainsTeacher, mistakes: Mistakes) -> None:
         with mistakes.noted():
             folder = local_folder(config.model.tokenizer, "model.tokenizer")
             if folder is not None:
-                check_folder(folder, config.model.tokenizer)
+                check_folder_has_no_code(folder, config.model.tokenizer)
     for family in task.family_prefixes:
         with mistakes.noted():
             check_family(family, "task.family_prefixes")

@@ -22,7 +22,7 @@ from pipeline.data.tokenise import (
     TokenisedSplit,
     load_tokenised,
     load_tokenizer,
-    read_tokenizer,
+    saved_tokenizer,
     tokenise,
     train_tokenizer,
 )
@@ -30,9 +30,10 @@ from pipeline.models.families import family_named
 from pipeline.models.fit import fit
 from pipeline.models.load import family_name, pretrained_labels
 from pipeline.models.starting_point import local_folder
+from pipeline.storage.atomic import atomic_folder
 from pipeline.storage.identity import identity_of
 from pipeline.storage.layout import Storage
-from pipeline.storage.sealed import SEAL, check_folder, is_whole, sealed_folder
+from pipeline.storage.sealed import SEAL, DamagedFileError, check_folder, is_whole, put_aside, sealed_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -58,7 +59,7 @@ class PreparedTask:
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer."""
-        return read_tokenizer(self.tokenizer_folder)
+        return saved_tokenizer(self.tokenizer_folder)
 
     def split(self, name: str) -> TokenisedSplit:
         """The token ids of one split."""
@@ -112,11 +113,16 @@ def kept_model(source: Path, storage: Storage, *, copies: bool = True) -> tuple[
     check_folder(source)
     files = _files(source)
     folder = storage.cache / "models" / identity_of(files)[:16]
-    if not is_whole(folder, "it is copied again") and copies:
-        with sealed_folder(folder) as partial:
-            for path in files:
-                shutil.copy(path, partial)
-    return folder if folder.is_dir() else source, folder.name
+    # It is called by what it holds, so it needs no seal; a package would be refused with one, which no manifest names.
+    found = identity_of(_files(folder))[:16] if folder.is_dir() else None
+    if found == folder.name or not copies:
+        return (folder if found == folder.name else source), folder.name
+    if found is not None:
+        put_aside(DamagedFileError(folder, f"files of the identity {folder.name}", found), folder, "it is copied again")
+    with atomic_folder(folder) as partial:
+        for path in files:
+            shutil.copy(path, partial)
+    return folder, folder.name
 
 
 def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, PreparedTask]:
@@ -158,11 +164,11 @@ def prepare_task(config: Job, storage: Storage, start: str) -> tuple[Job, Prepar
             texts = (text for column in train.column_names for text in train[column])
             with sealed_folder(folder) as partial:
                 train_tokenizer(texts, config.model.vocab_size).save_pretrained(partial)
-        tokenizer = read_tokenizer(folder)
+        tokenizer = saved_tokenizer(folder)
         task = _fitted(tokenizer, task, config)
     else:
         folder = _keep_tokenizer(tokenizer, storage)
-        tokenizer = read_tokenizer(folder)  # as every worker reads it
+        tokenizer = saved_tokenizer(folder)  # as every worker reads it
         if fit(config.model, tokenizer, task):  # some kinds write their last step anew
             raise UserError(
                 f"{type(tokenizer).__name__}, which adds no end token and forgets that it shall",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pipeline.config.jobs import HasRuns, TrainsTeacher
 from pipeline.config.load import to_public_dict
-from pipeline.storage.layout import open_storage
+from pipeline.storage.layout import open_storage, personal_path
 from pipeline.tracking.lineage import lineage
 from pipeline.tracking.retry import RETRY_SECONDS
 from pipeline.tracking.run import NoOpRun, Run
@@ -18,7 +17,7 @@ from pipeline.training.collective import alone
 
 def tracking_uri(config: HasRuns) -> str:
     """The configured tracking URI, or the store in the storage folder."""
-    return config.tracking.uri or local_tracking_uri(Path(config.storage.path).absolute())
+    return config.tracking.uri or local_tracking_uri(personal_path(config.storage.path).absolute())
 
 
 def open_tracker(config: HasRuns, retry_seconds: float = RETRY_SECONDS) -> Tracker:

@@ -21,7 +21,7 @@ from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.data.noise import noise_of
 from pipeline.data.tokenise import TokenisedSplit
 from pipeline.models.forward import start_token
-from pipeline.training.checkpoint import Checkpointer, has_checkpoint
+from pipeline.training.checkpoint import Checkpointer, read_progress
 from pipeline.training.collective import rank, world_size
 from pipeline.training.engine import Engine, TorchEngine
 from pipeline.training.loop import Hooks, Learner, LoopSettings, NoHooks, Progress, train_cohort
@@ -100,7 +100,7 @@ def make_engine(module: nn.Module, train: TrainConfig, cluster: ClusterConfig) -
 
 def say_other_layouts(folders: Iterable[Path], layout: str, what: str) -> None:
     """Tell a person whose checkpoints of another engine, number of workers or kind of device will not be used."""
-    others = sorted(folder.name for folder in folders if has_checkpoint(folder))
+    others = sorted(folder.name for folder in folders if read_progress(folder))
     if others and not any(name.endswith(layout) for name in others):
         log.warning(f"{what} starts afresh: checkpoints are those of {', '.join(others)}, which {layout} cannot read")
 

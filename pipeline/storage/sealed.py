@@ -141,9 +141,14 @@ def check_folder(folder: Path) -> None:
         DamagedFileError: as said by `read_seal` and `check_file`.
     """
     key = folder.absolute()
-    if not is_sealed(folder) or (key in _checked and _checked[key] == _state(folder)):
+    if not is_sealed(folder):
         return
-    state = _state(folder)
+    try:
+        state = _state(folder)
+    except OSError as error:  # such as a link to nothing
+        raise DamagedFileError(Path(error.filename or folder), "a file", read_failure(error)) from None
+    if _checked.get(key) == state:
+        return
     for name, sha256 in read_seal(folder).items():
         check_file(folder, name, sha256)
     _checked[key] = state
@@ -163,9 +168,9 @@ def is_whole(folder: Path, otherwise: str) -> bool:
     """
     if not folder.is_dir():
         return False
-    if not is_sealed(folder):
-        seal_as_found(folder)
     try:
+        if not is_sealed(folder):
+            seal_as_found(folder)
         check_folder(folder)
     except DamagedFileError as damage:
         put_aside(damage, folder, otherwise)
@@ -174,9 +179,18 @@ def is_whole(folder: Path, otherwise: str) -> bool:
 
 
 def seal_as_found(folder: Path) -> None:
-    """Seal a folder of an earlier version, so that later damage is noticed."""
+    """Seal a folder of an earlier version, so that later damage is noticed.
+
+    Raises:
+        DamagedFileError: a file of it cannot be read.
+        OSError: no place to write.
+    """
     log.warning(f"{folder} has no digests: an earlier version has written it; it is taken as it is, and sealed now")
-    write_seal(folder, digests_of(folder))
+    try:
+        digests = digests_of(folder)
+    except OSError as error:
+        raise DamagedFileError(Path(error.filename or folder), "a file", read_failure(error)) from None
+    write_seal(folder, digests)
 
 
 def put_aside(

@@ -23,7 +23,8 @@ def sealed_json(path: Path, value: Any) -> None:
     Raises:
         OSError: no place to write.
     """
-    content = json.loads(json.dumps(value if isinstance(value, dict) else {"value": value}))  # keys are texts
+    is_open = isinstance(value, dict) and set(value) != {"value"}  # else it could not be told from what is wrapped
+    content = json.loads(json.dumps(value if is_open else {"value": value}))  # keys are texts
     assert not OWN & set(content), "they have places of their own"
     content["written_by"] = WRITTEN_BY
     atomic_json(path, {**content, SHA256: json_digest(content)})

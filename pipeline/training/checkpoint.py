@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether something lies in a folder that training might go on from."""
+    """Whether checkpoints lie in a folder, of use or not."""
     return any(is_sealed(step) or (step / PROGRESS).is_file() for step in _steps(folder))
 
 

@@ -20,7 +20,7 @@ from pipeline.config.job import job_of
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.load import load_config
 from pipeline.config.sections.model import ModelConfig
-from pipeline.data.tokenise import load_tokenizer, read_tokenizer
+from pipeline.data.tokenise import load_tokenizer, saved_tokenizer
 from pipeline.export.answer import Answerer
 from pipeline.export.package import load_package
 from pipeline.models.fit import fit
@@ -149,7 +149,7 @@ def asked(family, examples):
 
 def inputs_of(family, folder, examples):
     """A batch as the folder's own tokenizer writes it, with some target in front of the decoder."""
-    tokenizer = read_tokenizer(folder)
+    tokenizer = saved_tokenizer(folder)
     batch = dict(tokenizer(*asked(family, examples), padding=True, return_tensors="pt"))
     names = {"input_ids", "attention_mask", *tokenizer.model_input_names}
     batch = {name: tensor for name, tensor in batch.items() if name in names}
@@ -166,7 +166,7 @@ def named_here(name, folder):
 def test_every_tensor_of_the_folder_is_in_the_model(family, folder):
     """Each under its name, to the last bit; what the folder does not have is tied, computed, zero or a new head."""
     labels = ["even", "odd"] if family in CLASSIFIES else []
-    model = load_pretrained(ModelConfig(pretrained=str(folder)), len(read_tokenizer(folder)), labels)
+    model = load_pretrained(ModelConfig(pretrained=str(folder)), len(saved_tokenizer(folder)), labels)
     left, state = {}, model.state_dict()
     for name, tensor in load_file(folder / "model.safetensors").items():
         if any(part in name for part in UNREAD) and named_here(name, folder) not in state:

@@ -6,6 +6,7 @@ import os
 import threading
 from urllib.parse import quote
 
+import mlflow
 import pytest
 from small_task import called
 from werkzeug.serving import make_server
@@ -55,6 +56,7 @@ def guarded(tmp_path, monkeypatch):
     server.shutdown()
     thread.join()
     server.server_close()
+    mlflow.set_tracking_uri(None)  # its first request has set its own for this whole process
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from pipeline.stages.sweep import job as sweep_job
 from pipeline.stages.teacher.job import run
+from pipeline.storage.sealed import SEAL
 from pipeline.training.engine import TorchEngine
 
 SENTENCES = ["the small river is green", "a big bird sits on a red tree", "one blue fish swims under a white cloud"]
@@ -121,14 +122,16 @@ def test_labels_that_are_numbers_are_no_text(job, plain, tmp_path):
 
 
 def test_a_tokenizer_without_a_mask_token_is_refused_before_the_data(job, plain, tmp_path):
-    """Whichever folder it is read from."""
+    """Whichever folder it is read from; a changed one of ours is refused before that, unless its seal is gone."""
     document, _ = finished(job, *plain, "teacher.max_steps=1", f"storage.path={tmp_path / 'runs'}")
     folder = Path(document["folder"])
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     settings.pop("mask_token")
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     arguments = [*plain, f"model.pretrained={folder}", f"storage.path={tmp_path / 'others'}"]
-    code, _, err = job("finetune_teacher", run, *arguments, base=False)
-    assert code == 2
-    assert "task.objective=masked_lm with a tokenizer that has no mask token" in " ".join(err.split())
+    for message in ("is damaged", "task.objective=masked_lm with a tokenizer that has no mask token"):
+        code, _, err = job("finetune_teacher", run, *arguments, base=False)
+        assert code == 2
+        assert message in " ".join(err.split())
+        (folder / SEAL).unlink(missing_ok=True)
     assert not (tmp_path / "others" / "cache" / "tokens").exists()

@@ -26,6 +26,7 @@ from pipeline.quantization.packed_layers import convert
 from pipeline.quantization.scheme import scheme_of
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.manifest import DECODER, ENCODER, WEIGHTS, read_manifest
+from pipeline.runtime.manifest_file import bound
 
 GENERATING = sorted(name for name in families() if family_named(name).decoder)
 LEARNED = {"activation_granularity": "learned", "post_activation": "asymmetric"}
@@ -192,7 +193,8 @@ def test_a_failed_export_leaves_nothing(make_package, tmp_path):
     with pytest.raises(UserError, match="variant=quick"):
         export_package(packed, out, "quick")
     manifest = json.loads((packed / "manifest.json").read_text())
-    (packed / "manifest.json").write_text(json.dumps({**manifest, "format": "dq-packed/99"}))
+    later = bound({**manifest, "format": "dq-packed/99"})
+    (packed / "manifest.json").write_text(json.dumps(later))
     with pytest.raises(UserError, match="dq-packed/99"):
         export_package(packed, out, "fast")
     (packed / "manifest.json").write_text(json.dumps(manifest))

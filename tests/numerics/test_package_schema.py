@@ -89,7 +89,6 @@ SIZES = ("d_model", "vocab_size", "encoder_layers", "decoder_ffn_dim", "max_posi
 OTHERS = [(name, value) for name in SIZES for value in (GONE, 33, -1, 10**30, "bert", [])]
 OTHERS += [("d_model", math.nan), ("architectures", ["BertModel"]), ("is_encoder_decoder", False), ("is_decoder", True)]
 OTHERS += [("pad_token_id", 300), ("eos_token_id", "x"), ("decoder_start_token_id", None)]
-OTHERS += [("id2label", {"0": "a", "1": "a"}), ("id2label", {"1": "a"}), ("label2id", {"a": 0})]
 
 
 @pytest.mark.parametrize(("name", "value"), OTHERS)
@@ -99,6 +98,19 @@ def test_a_configuration_of_another_model_is_refused(folder, name, value):
     with_digests(folder)
     with pytest.raises(UserError, match=r"config\.json|packed holds|packed lacks|packed\.model"):
         load_package(folder)
+
+
+@pytest.mark.parametrize("labels", [{"0": "a", "1": "a"}, {"1": "a", "2": "b"}, {"0": "a", "1": 7}])
+def test_labels_that_are_none_are_refused_where_they_are_answers(tmp_path, labels):
+    """What generates has no use for them: whatever its starting point said is left there."""
+    for name, model in (("classifies", CLASSIFIER), ("generates", STUDENT)):
+        shutil.copytree(model, folder := tmp_path / name)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "id2label": labels, "label2id": {"x": 0}}))
+        with_digests(folder)
+    load_package(tmp_path / "generates")
+    with pytest.raises(UserError, match="labels"):
+        load_package(tmp_path / "classifies")
 
 
 def changed_tensor(folder, name, change):

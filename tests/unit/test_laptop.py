@@ -109,12 +109,12 @@ def test_a_login_goes_to_the_job_in_a_file_of_its_owner(given, submitted, monkey
 
 
 def test_a_file_of_one_s_own_goes_with_it(submitted, monkeypatch, tmp_path):
-    """What this shell says besides comes behind it, and counts."""
+    """It counts more than what this shell says besides, as for a job that is started by hand."""
     write_login_file(tmp_path / "own", [(PASSWORD, "old")])
     monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "own"))
     monkeypatch.setenv(PASSWORD, "new")
     _, told, (file, _, lines) = submitted(*JOB)
-    assert told[FILE_VARIABLE] == str(file) and lines == [f"{PASSWORD}=old", f"{PASSWORD}=new"]
+    assert told[FILE_VARIABLE] == str(file) and lines == [f"{PASSWORD}=new", f"{PASSWORD}=old"]
     assert (tmp_path / "own").exists()
 
 

@@ -17,7 +17,7 @@ from pipeline.stages.pretrain.checks import check_possible
 from pipeline.stages.pretrain.cohorts import CHECKPOINTS, Cohort, cohorts_of
 from pipeline.stages.pretrain.curve import Curve, looked_at
 from pipeline.stages.pretrain.ignored import ignored
-from pipeline.stages.pretrain.plan import ALONE, DISTILLED, PretrainPlan, plan_pretraining, plan_table
+from pipeline.stages.pretrain.plan import DISTILLED, PretrainPlan, damage_of, plan_pretraining, plan_table
 from pipeline.stages.pretrain.precheck import check_pretraining
 from pipeline.stages.pretrain.report import summary, write_report
 from pipeline.stages.pretrain.results import CURVE, Pretrained, result_table
@@ -28,7 +28,7 @@ from pipeline.stages.teacher import fine_tune
 from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import say_other_layouts
 from pipeline.storage.lease import lease
-from pipeline.storage.sealed import DamagedFileError, is_sealed, put_aside, seal_as_found
+from pipeline.storage.sealed import is_sealed, put_aside, seal_as_found
 from pipeline.storage.sealed_json import sealed_json
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import RunSpec
@@ -68,19 +68,19 @@ def run(config: PretrainJob) -> dict[str, Any]:
     job, plan = _open(config)
     cohorts = _announced(job, plan)
     _say_other_looks(job.config, plan)
-    if plan.left:
-        memory_bytes = check_pretraining_room(job, plan, cohorts)
+    if plan.left or plan.document() is None:
+        memory_bytes = check_pretraining_room(job, plan, cohorts) if cohorts else 0.0
         teacher = fine_tune.run(job.config, job.storage, job.task)
         with lease(plan.folder, f"pre-training {plan.key}", wait=True):
             _set_damaged_aside(plan)
-            if plan.left:  # else the one waited for has finished it
-                _pretrain(job, plan, teacher, memory_bytes)
-                return _document(plan)
+            if plan.left or plan.document() is None:  # else the one waited for has finished it
+                return _pretrain(job, plan, teacher, memory_bytes)
     for name in plan.done:
         if not is_sealed(model := plan.one(name).model):
             seal_as_found(model)
     log.info(f"pre-training {plan.key}: found finished in {plan.folder}")
-    document = _document(plan)
+    document = plan.document()
+    assert document is not None, "it is told"
     _finish_runs(job, document)
     return document
 
@@ -115,19 +115,12 @@ def _say_other_looks(config: PretrainJob, plan: PretrainPlan) -> None:
             )
 
 
-def _document(plan: PretrainPlan) -> dict[str, Any]:
-    document = plan.read_result()
-    assert document is not None, "it is finished"
-    return document
-
-
 def _set_damaged_aside(plan: PretrainPlan) -> None:
-    """Where something that is finished is damaged, all of it is set aside, and is to be trained again."""
-    try:
-        plan.read_result()
-    except DamagedFileError as damage:
-        models = [model for name in (DISTILLED, ALONE) if (model := plan.one(name).model).exists()]
-        put_aside(damage, plan.result, f"pre-training {plan.key} is done again from its beginning", also=models)
+    """What is finished and damaged makes room for what is made again: a model from its beginning, a document alone."""
+    for part in plan.parts:
+        if part.exists() and (damage := damage_of(part)) is not None:
+            what = "the document is written" if part == plan.result else "the models that need it are trained"
+            put_aside(damage, part, f"{what} again")
 
 
 def _finish_runs(job: OpenedJob[PretrainJob], document: dict[str, Any]) -> None:
@@ -138,7 +131,14 @@ def _finish_runs(job: OpenedJob[PretrainJob], document: dict[str, Any]) -> None:
             tracker.finish_left(run_id)
 
 
-def _pretrain(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherResult, memory_bytes: float) -> None:
+def _pretrain(
+    job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherResult, memory_bytes: float
+) -> dict[str, Any]:
+    """Train who is left, and tell of all that is done.
+
+    Returns:
+        the document.
+    """
     config = job.config
     say_other_layouts((plan.folder / CHECKPOINTS).glob("*"), config.cluster.layout, f"pre-training {plan.key}")
     with _start_run(job, plan, teacher) as parent:
@@ -166,14 +166,14 @@ def _pretrain(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherR
                 for model in cohort.trained:
                     open_tracker(config).fail_if_running("pretrained", model.key, f"{type(error).__name__}: {error}")
                 raise
-        _finish(job, plan, teacher, parent)
+        document = _finish(job, plan, teacher, parent)
+    _finish_runs(job, document)  # of models that were trained by a job that did not come so far
+    return document
 
 
-def _finish(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherResult, parent: Run) -> None:
+def _finish(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherResult, parent: Run) -> dict[str, Any]:
     """Report, run and document of all models that are done; the last is what says so."""
-    wanted = {*plan.done, *(model.name for model in plan.models)}
-    names = [name for name in (DISTILLED, ALONE) if name in wanted]
-    done = Pretrained.read(plan.folder, names, num_parameters(job.model_config), teacher.size_bytes)
+    done = Pretrained.read(plan.folder, plan.done, num_parameters(job.model_config), teacher.size_bytes)
     report = write_report(job, plan, done, parent.run_id or "")
     parent.artifacts(report, "report")
     told = summary(done, job.config.evaluation.split, plan.num_steps)
@@ -199,6 +199,7 @@ def _finish(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherRes
     }
     sealed_json(plan.result, document)
     shutil.rmtree(plan.folder / CHECKPOINTS, ignore_errors=True)  # until now a killed job would have gone on from them
+    return document
 
 
 def _start_run(job: OpenedJob[PretrainJob], plan: PretrainPlan, teacher: TeacherResult) -> Run:

@@ -19,7 +19,7 @@ from pipeline.stages.memory import num_parameters
 from pipeline.stages.prepare_data import kept_model
 from pipeline.stages.pretrain.ignored import ignored
 from pipeline.stages.pretrain.precheck import small_model
-from pipeline.stages.pretrain.results import RESULT
+from pipeline.stages.pretrain.results import CURVE, RESULT, TEACHER_SCORES
 from pipeline.stages.teacher.fine_tune import teacher_key
 from pipeline.stages.training import num_training_steps, training_batches
 from pipeline.storage.sealed import DamagedFileError, check_folder
@@ -51,6 +51,16 @@ class ModelPlan:
         return self.folder / "model"
 
     @property
+    def parts(self) -> tuple[Path, Path, Path]:
+        """All that it leaves: the model, its scores, what was seen of it on the way."""
+        return self.model, self.folder / RESULT, self.folder / CURVE
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it is there, and nothing damaged."""
+        return all(map(is_left_whole, self.parts))
+
+    @property
     def distils(self) -> bool:
         """Whether it learns from the teacher."""
         return self.name == DISTILLED
@@ -65,7 +75,7 @@ class PretrainPlan:
         folder: of its results.
         model: the small model before its first step.
         model_config: its configuration.
-        models: who is wanted, trained on the same batches and from the same weights.
+        wanted: names of the models that are asked for.
         num_steps: optimiser steps.
     """
 
@@ -73,8 +83,13 @@ class PretrainPlan:
     folder: Path
     model: ModelConfig
     model_config: PretrainedConfig
-    models: list[ModelPlan]
+    wanted: list[str]
     num_steps: int
+
+    @property
+    def models(self) -> list[ModelPlan]:
+        """Who is wanted, trained on the same batches and from the same weights."""
+        return [self.one(name) for name in self.wanted]
 
     @property
     def result(self) -> Path:
@@ -83,43 +98,58 @@ class PretrainPlan:
 
     @property
     def done(self) -> list[str]:
-        """Names of the models that it is about, wanted now or before; none where something of it is damaged."""
-        try:
-            document = self.read_result()
-        except DamagedFileError:
-            return []
-        return [] if document is None else list(document["folders"])
+        """Names of the models that are trained and scored, wanted now or before, nothing of them damaged."""
+        return [name for name in (DISTILLED, ALONE) if self.one(name).is_done and is_left_whole(self.teacher_scores)]
 
     @property
     def left(self) -> list[str]:
-        """Names of wanted models that it is not about yet."""
+        """Names of wanted models that are not done."""
         done = self.done
-        return [model.name for model in self.models if model.name not in done]
+        return [name for name in self.wanted if name not in done]
+
+    @property
+    def teacher_scores(self) -> Path:
+        """The file of the teacher's scores, which whoever trains leaves."""
+        return self.folder / TEACHER_SCORES
+
+    @property
+    def parts(self) -> list[Path]:
+        """Everything that can be damaged, wanted or not."""
+        of_models = (part for name in (DISTILLED, ALONE) for part in self.one(name).parts)
+        return [self.result, self.teacher_scores, *of_models]
 
     def one(self, name: str) -> ModelPlan:
         """A model by its name, wanted or not."""
         return ModelPlan(name=name, key=f"{self.key}-{name}", folder=self.folder / name)
 
-    def read_result(self) -> dict[str, Any] | None:
-        """The document of a pre-training whose models are whole; nothing where it is not finished.
-
-        Raises:
-            DamagedFileError: it or a model is not what was written.
-        """
-        try:
-            document: dict[str, Any] = read_sealed_json(self.result)
-        except FileNotFoundError:
+    def document(self) -> dict[str, Any] | None:
+        """The document about just the models that are done; nothing where they are not told yet."""
+        if not self.done or not is_left_whole(self.result):
             return None
-        for name in document["folders"]:
-            if not (model := self.one(name).model).is_dir():
-                raise DamagedFileError(model, "the pre-trained model", "no such folder")
-            check_folder(model)
-        return document
+        document: dict[str, Any] = read_sealed_json(self.result)
+        return document if list(document["folders"]) == self.done else None
 
     @property
     def num_parameters(self) -> int:
         """Of the small model."""
         return num_parameters(self.model_config)
+
+
+def is_left_whole(part: Path) -> bool:
+    """Whether a model's folder or a file of JSON is there as it was written; nothing is changed or said."""
+    return part.exists() and damage_of(part) is None
+
+
+def damage_of(part: Path) -> DamagedFileError | None:
+    """What is wrong with a model's folder or a file of JSON that is there; none if nothing is."""
+    try:
+        if part.is_dir():
+            check_folder(part)
+        else:
+            read_sealed_json(part)
+    except DamagedFileError as damage:
+        return damage
+    return None
 
 
 def plan_pretraining(job: OpenedJob[PretrainJob], *, copies: bool = True) -> PretrainPlan:
@@ -139,26 +169,25 @@ def plan_pretraining(job: OpenedJob[PretrainJob], *, copies: bool = True) -> Pre
         if folder is not None:
             kept, digest = kept_model(folder, job.storage, copies=copies)
             model, start = replace(model, name=folder.name, pretrained=str(kept)), f"folder:{digest}"
-    tokenizer, useless = task.tokenizer(), [name.partition(".")[2] for name in ignored(config)]
+    tokenizer, own = task.tokenizer(), "pretraining."
+    useless = [name.removeprefix(own) for name in ignored(config) if name.startswith(own)]
     key = config_hash(
         teacher_key(config, task),
         {"start": start, "family": model.family},
         decisions(config.pretraining, without=["start", "family", *useless]),
         decisions(config.student),
     )
-    names = [DISTILLED, ALONE] if config.pretraining.compare else [DISTILLED]
     batches = training_batches(
         task.split("train"), config.student, config, tokenizer, job.model_config, config.seed, sharded=False
     )
-    plan = PretrainPlan(
+    return PretrainPlan(
         key=key,
         folder=job.storage.pretraining(key),
         model=model,
         model_config=teacher_config(model, tokenizer, config.task),
-        models=[],
+        wanted=[DISTILLED, ALONE] if config.pretraining.compare else [DISTILLED],
         num_steps=num_training_steps(batches, config.student),
     )
-    return replace(plan, models=[plan.one(name) for name in names])
 
 
 def losses_of(of: PretrainingConfig) -> str:

@@ -72,12 +72,12 @@ def summary(done: Pretrained, split: str, num_steps: int) -> Sequence[str]:
         first, last = (with_teacher, without) if with_teacher.step <= without.step else (without, with_teacher)
         who = "With the teacher" if first is with_teacher else "Alone"
         other = "alone" if first is with_teacher else "with the teacher"
+        loss = f"{done.equal.loss:.4f}"
         if first.step == last.step:
-            loss = f"{done.equal.loss:.4f}"
             told.append(f"Both have a validation loss of at most {loss} after {first.step} of {num_steps} steps.")
         else:
             told.append(
-                f"{who} the model has a validation loss of {done.equal.loss:.4f} after {first.step} of {num_steps} "
+                f"{who} the model has a validation loss of at most {loss} after {first.step} of {num_steps} "
                 f"steps and {first.seconds:,.1f} s; {other} after {last.step} and {last.seconds:,.1f} s."
             )
     return told

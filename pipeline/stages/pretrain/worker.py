@@ -19,7 +19,7 @@ from pipeline.models.load import load_model
 from pipeline.stages.evaluate import evaluation_examples, target_scores, validate
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.pretrain.cohorts import Cohort
-from pipeline.stages.pretrain.curve import Curve, Point
+from pipeline.stages.pretrain.curve import Curve, Point, looked_at
 from pipeline.stages.pretrain.learners import SmallModel, small_learner
 from pipeline.stages.pretrain.plan import ModelPlan
 from pipeline.stages.pretrain.results import CURVE, RESULT, TEACHER_SCORES, HeldOut, SmallResult
@@ -95,11 +95,11 @@ def pretrain_models(work: PretrainWork) -> None:
             hooks=looks,
             timed=stopwatch.of,
         )
-        for learner in learners:
-            if learner.failure is not None:
-                given = f"the model '{learner.name}' diverged: {learner.failure}"
-                raise UserError(given, "finite losses", "lower student.learning_rate")
         trained = [model for model in models if model.plan.name not in waiting]
+        for model in trained:
+            if model.learner.failure is not None:
+                given = f"the model '{model.plan.name}' diverged: {model.learner.failure}"
+                raise UserError(given, "finite losses", "lower student.learning_rate")
         _finish(work, trained, looks, teacher, num_source_tokens(batches.plan, num_steps))
 
 
@@ -157,7 +157,7 @@ class _Looks(NoHooks):
         step, config = progress.step, self.work.config
         if not self.before:
             self.before.update({name: curve.seconds_at(step - 1) for name, curve in self.curves.items()})
-        looks = step % config.pretraining.validate_every_steps == 0 or step == self.num_steps
+        looks = step in looked_at(self.num_steps, config.pretraining.validate_every_steps)
         if not looks and step % config.student.checkpoint_every_steps:
             return
         for model in self.models:

@@ -24,9 +24,8 @@ from pipeline.stages.search.precheck import check_search
 from pipeline.stages.search.report import write_results
 from pipeline.stages.search.results import answer_table, document_of, plan_table
 from pipeline.stages.search.run_trials import Trying
-from pipeline.stages.search.seen import is_open
+from pipeline.stages.search.seen import is_open, read_seen
 from pipeline.stages.search.space import needs_teacher
-from pipeline.stages.search.training_texts import training_tokens
 from pipeline.stages.teacher import fine_tune
 from pipeline.storage.lease import lease
 from pipeline.tracking.run import Run
@@ -89,7 +88,7 @@ def run(config: OseSearchJob) -> dict[str, Any]:
         run_trials.adopt(trying, plan.trials)
         if search.training_free:
             known = [trial for trial in plan.trials if not is_open(trial, search.steps[-1])]
-            measure_scores.run(job, known, teacher, training_tokens(job, teacher))
+            measure_scores.run(job, [trial for trial in known if read_seen(trial.folder).failure is None], teacher)
         plan, answer = _confirmed(job, plan, _answer(plan, job, tried), measures=True)
         return _finish(job, plan, answer, parent)
 

@@ -20,6 +20,7 @@ from pipeline.models.load import load_model, load_teacher
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.prepare_data import PreparedTask
 from pipeline.stages.search.space import TrialPlan
+from pipeline.stages.search.training_texts import training_tokens
 from pipeline.stages.sweep.student.start import started_student
 from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import training_batches, worker_device
@@ -51,16 +52,13 @@ class ScoresWork:
     training_tokens: Path
 
 
-def run(
-    job: OpenedJob[OseSearchJob], trials: Sequence[TrialPlan], teacher: TeacherResult | None, training_tokens: Path
-) -> None:
-    """Compute the scores of trials that have none yet.
+def run(job: OpenedJob[OseSearchJob], trials: Sequence[TrialPlan], teacher: TeacherResult | None) -> None:
+    """Compute the scores of trials that have none yet, from the texts that they are trained on.
 
     Args:
         job: the job.
         trials: all that are asked for.
         teacher: what students are cut from.
-        training_tokens: folder of the split that they are trained on.
     """
     missing = [trial for trial in trials if found_json(trial.folder / FILE, "scores are computed again") is None]
     if not missing:
@@ -70,7 +68,7 @@ def run(
         task=job.task,
         teacher_result=teacher,
         trials=missing,
-        training_tokens=training_tokens,
+        training_tokens=training_tokens(job, teacher),
     )
     run_workers(
         measure_scores,

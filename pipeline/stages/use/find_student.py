@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from pipeline.config.errors import UserError
 from pipeline.config.jobs import HasRuns
 from pipeline.export.package import FORMAT as PACKAGE_FORMAT
 from pipeline.export.package import MANIFEST
+from pipeline.export.package_manifest import read_manifest as read_package
 from pipeline.runtime.archive import opened
 from pipeline.runtime.manifest import FORMAT as EXPORT_FORMAT
-from pipeline.runtime.manifest import check_source
+from pipeline.runtime.manifest import check_source, read_manifest
 from pipeline.runtime.manifest_file import read_json
 from pipeline.serving.download import StoredModel, download, model_of_id, model_of_run, model_of_version
 from pipeline.serving.logged_models import EXPORTED, PACKED, model_name
@@ -94,7 +96,7 @@ def _format(path: Path) -> str:
 def _of_file(config: HasRuns, path: Path) -> FoundModel:
     """A zip of an exported folder, unpacked into the cache once."""
     folder = open_storage(config.storage.path).cache / "models" / f"zip-{sha256_of(path)[:16]}"
-    if not folder.is_dir():
+    if not _is_kept(folder, lambda: read_manifest(folder)):
         with opened(path) as unpacked, atomic_folder(folder) as partial:
             shutil.copytree(unpacked, partial, dirs_exist_ok=True)
     return FoundModel(name=path.stem, package=None, exported=folder)
@@ -158,10 +160,7 @@ def _of_run(tracker: Tracker, run: FoundRun) -> StoredModel:
 def _downloaded(config: HasRuns, tracker: Tracker, model: StoredModel) -> FoundModel:
     """A logged model's files in the cache; named by the digest of its manifest, so each is there once."""
     folder = open_storage(config.storage.path).cache / "models" / f"{model_name(model.name)}-{model.digest[:16]}"
-    if folder.is_dir() and not _is_of(folder, model):
-        log.warning(f"the cache is of no use: {folder} does not hold the model that run {model.run_id} has logged")
-        shutil.rmtree(folder, ignore_errors=True)
-    if not folder.is_dir():
+    if not _is_kept(folder, lambda: _check_is_of(folder, model)):
         log.info(f"model {model.name}: downloading it from MLflow")
         with atomic_folder(folder) as partial:
             download(tracker, model, partial)
@@ -175,7 +174,9 @@ def _check_is_of(folder: Path, model: StoredModel) -> None:
     manifest = folder / PACKED / MANIFEST
     if not manifest.is_file() or sha256_of(manifest) != model.digest:
         raise UserError(f"{model.location} has changed", "what its run says", "submit its sweep again")
+    read_package(folder / PACKED)
     if (folder / EXPORTED).is_dir():
+        read_manifest(folder / EXPORTED)
         try:
             check_source(folder / EXPORTED, folder / PACKED)
         except UserError:
@@ -184,9 +185,13 @@ def _check_is_of(folder: Path, model: StoredModel) -> None:
             raise UserError(given, "a package and its own graphs", change) from None
 
 
-def _is_of(folder: Path, model: StoredModel) -> bool:
+def _is_kept(folder: Path, check: Callable[[], object]) -> bool:
+    """Whether a copy in the cache is there and whole; whoever finds it damaged makes it again."""
+    if not folder.is_dir():
+        return False
     try:
-        _check_is_of(folder, model)
-    except UserError:
+        check()
+    except UserError as error:
+        log.warning(f"the cache is of no use, and made again: {error}")
         return False
     return True

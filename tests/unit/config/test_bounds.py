@@ -50,6 +50,7 @@ def test_combinations_are_counted_before_they_are_made():
 def test_a_message_shows_the_ends_of_what_is_long():
     """And what a terminal would not print, as it is written in Python."""
     error = UserError(f"a\x1b\ud800\0{'x' * 10**6}z", "b", "c")
-    assert error.given.startswith(r"a\x1b\ud800\x00xx") and error.given.endswith("xz")
-    assert len(error.given) <= SHOWN_CHARACTERS and "(1,000,016 characters)" in error.given
+    said, _, rest = str(error).partition(" Allowed: ")
+    assert said.startswith(r"a\x1b\ud800\x00xx") and said.endswith("xz.") and rest == "b. Change: c."
+    assert len(said) <= SHOWN_CHARACTERS + 1 and "(1,000,016 characters)" in said
     assert str(UserError(error.given, "b", "c")) == str(error)

@@ -43,7 +43,7 @@ WITH_LOGIN = {
     "https://u:p/w@h": ("https://h", "https://u:p%2Fw@h"),
     "https://u:p?w#x@h": ("https://h", "https://u:p%3Fw%23x@h"),
     "https://u:a:b@h": ("https://h", "https://u:a%3Ab@h"),
-    "https://token@h": ("https://h", "https://token@h"),
+    "mysql://token@h/d": ("mysql://h/d", "mysql://token@h/d"),
     "https://h/x?token=abc&a=1": ("https://h/x?a=1", "https://h/x?a=1&token=abc"),
     "https://h?password=a%40b": ("https://h", "https://h?password=a%40b"),
     "postgresql+psycopg2://u:p%25@h:5432/db?x=a@b": (
@@ -145,3 +145,15 @@ def test_a_configuration_knows_the_address_alone(given, monkeypatch, tmp_path):
     assert config == load_config(SweepJob, ["tracking.uri=https://h", "tracking.experiment=at https://h"])
     assert "w0rd" not in f"{config}{to_yaml(config)}{to_public_dict(config)}"
     assert with_login(config.tracking.uri) == address
+
+
+@pytest.mark.parametrize("address", ["https://a-token-of-27-characters-x@h", "https://a-token-of-27-characters-x:@h"])
+def test_a_server_is_not_told_a_user_alone(address, monkeypatch):
+    """MLflow's client would send nothing; with a password or a token in the environment it does."""
+    with pytest.raises(UserError) as refused:
+        take_login(address)
+    assert "with a user and no password" in str(refused.value) and "27" not in str(refused.value)
+    for variable in LOGIN_VARIABLES[1:]:
+        monkeypatch.setenv(variable, "word")
+        assert take_login(address) == "https://h" and "a-token-of-27-characters-x" in known_secrets()
+        monkeypatch.delenv(variable)

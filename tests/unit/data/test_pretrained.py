@@ -8,7 +8,7 @@ from transformers import BartForConditionalGeneration
 
 from pipeline.config.errors import UserError
 from pipeline.config.sections.model import ModelConfig
-from pipeline.data.foreign_code import check_folder
+from pipeline.data.foreign_code import check_folder_has_no_code
 from pipeline.data.pretrained import read_config, read_generation_settings, read_model, read_tokenizer
 from pipeline.data.tokenise import load_tokenizer
 from pipeline.models.load import pretrained_config, read_model_config
@@ -87,10 +87,10 @@ def test_kernels_of_a_repository_are_code_too(folder):
 
 def test_a_plain_folder_and_one_that_cannot_be_read_are_none_of_its_business(folder):
     """Who reads a damaged file says what is wrong with it."""
-    check_folder(folder, "model")
+    check_folder_has_no_code(folder, "model")
     (folder / "config.json").write_text("{")
     (folder / "tokenizer_config.json").write_bytes(b"\xff")
-    check_folder(folder, "model")
+    check_folder_has_no_code(folder, "model")
 
 
 def test_what_is_left_is_read(folder, tiny_tokenizer):

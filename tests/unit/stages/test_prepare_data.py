@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from damage import DAMAGES, damage
+from fixtures.expect import HERE
 
 from pipeline.data.tokenise import train_tokenizer
+from pipeline.export.package import load_package
 from pipeline.stages.prepare_data import _keep_tokenizer, kept_model, key_of
 from pipeline.storage.layout import Storage
 from pipeline.storage.sealed import SEAL, DamagedFileError, sealed_folder
@@ -51,6 +53,12 @@ def test_a_damaged_copy_is_made_again(source, storage, caplog, kind):
     assert kept_model(source, storage, copies=False)[0] == source
     assert kept_model(source, storage)[0] == copy
     assert (copy / "model.safetensors").read_bytes() == bytes(1000) and "it is copied again" in caplog.text
+
+
+def test_a_copy_of_a_package_is_a_package(storage):
+    """Its manifest names every file, and nothing is added to them."""
+    model, info = load_package(kept_model(HERE / "dq-packed-5" / "8_8_8_1", storage)[0])
+    assert info.scheme.name == "8-8-8" and model.config.num_hidden_layers == 1
 
 
 def test_a_tokenizer_lies_under_its_whole_identity(tmp_path: Path) -> None:

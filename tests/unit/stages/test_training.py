@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.stages.training import say_other_layouts
-from pipeline.storage.atomic import atomic_json
+from pipeline.training.checkpoint import Checkpointer
+from pipeline.training.loop import Progress
 
 ON_CPU = ClusterConfig(num_workers=8)
 
@@ -32,7 +33,7 @@ def test_a_fresh_start_beside_checkpoints_of_another_layout_is_said(tmp_path, ca
         say_other_layouts(tmp_path.glob("*"), on_gpu.layout, "teacher t")
         (tmp_path / name).mkdir()
         if complete:
-            atomic_json(tmp_path / name / "step-00000001" / "progress.json", {})
+            Checkpointer(tmp_path / name).save([], Progress(step=1))
     say_other_layouts(tmp_path.glob("*"), on_gpu.layout, "teacher t")
     words = capsys.readouterr().err
     assert words.count("teacher t starts afresh") == said

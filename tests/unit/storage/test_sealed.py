@@ -120,3 +120,14 @@ def test_damage_is_a_mistake_that_travels_between_processes(folder):
         check_folder(folder)
     again = pickle.loads(pickle.dumps(error.value))
     assert (str(again), again.file) == (str(error.value), error.value.file)
+
+
+def test_what_cannot_be_read_is_damage(folder, tmp_path, caplog):
+    """Such as a link to nothing: sealed or not, and never a traceback."""
+    (folder / "weights").unlink()
+    (folder / "weights").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DamagedFileError) as damaged:
+        check_folder(folder)
+    assert damaged.value.file == folder / "weights"
+    (folder / SEAL).unlink()
+    assert not is_whole(folder, "made again") and "weights is damaged" in caplog.text

@@ -16,6 +16,7 @@ VALUES = [
     "why",
     {1: "number", 10: "for", 2: "key"},
     {"loss": float("inf")},
+    {"value": 7},
 ]
 
 

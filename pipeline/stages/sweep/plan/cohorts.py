@@ -35,7 +35,7 @@ from pipeline.stages.teacher.finished import is_finished
 from pipeline.stages.teacher.room import check_teacher_room
 from pipeline.stages.training import say_other_layouts
 from pipeline.storage.layout import MIN_FREE_BYTES, check_free
-from pipeline.storage.sealed_json import found_json
+from pipeline.storage.sealed_json import found_json, sealed_json
 from pipeline.tracking.tracker import FoundRun
 from pipeline.training.checkpoint import has_checkpoint, read_progress
 
@@ -189,32 +189,39 @@ def _interrupted(
         if keys is None or not set(keys) <= set(requested) or set(keys) <= set(already_done):
             continue
         if any(read_progress(folder).get("stopped", [])) and config.sweep.stopping.rule == "none":
-            continue  # those are wanted after all
+            log.warning(f"a cohort of {len(keys)} students starts afresh: some were given up, all are wanted now")
+            continue
         if not folder.name.endswith(f"-{config.cluster.layout}"):
             say_other_layouts([folder], config.cluster.layout, f"a cohort of {len(keys)} students")
         elif not former.is_asked_for([requested[key] for key in keys]):
             log.warning(
                 f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now"
             )
-        elif not _was_compared(folder, config.sweep.stopping):
-            log.warning(
-                f"a cohort of {len(keys)} students starts afresh: its checkpoint lies behind steps after which "
-                "students are compared now"
-            )
+        elif (why := _why_not_compared(folder, config.sweep.stopping)) is not None:
+            log.warning(f"a cohort of {len(keys)} students starts afresh: {why}")
         else:
             cohorts.append([requested.pop(key) for key in keys])
     return cohorts
 
 
-def _was_compared(folder: Path, stopping: StoppingConfig) -> bool:
-    """Whether the students of a checkpoint were compared wherever they are now, as far as the checkpoint is."""
+def _why_not_compared(folder: Path, stopping: StoppingConfig) -> str | None:
+    """Why a checkpoint's students were not compared wherever they are now, as far as it is; none: they were."""
     if stopping.rule == "none":
-        return True
-    known = found_json(folder / COMPARISONS, "its cohort starts afresh")  # an earlier version wrote none
-    progress = read_progress(folder)
+        return None
+    known, progress = found_json(folder / COMPARISONS, "its cohort starts afresh"), read_progress(folder)
     if known is None or not progress:
-        return False
-    return {due for due in stopping.steps(known["num_steps"]) if due <= progress["step"]} <= set(known["compared"])
+        return "nothing says after which steps they were compared"
+    if {due for due in stopping.steps(known["num_steps"]) if due <= progress["step"]} <= set(known["compared"]):
+        return None
+    return "its checkpoint lies behind steps after which students are compared now"
+
+
+def note_comparisons(folder: Path, stopping: StoppingConfig, num_steps: int) -> None:
+    """Write down after which steps a cohort's students are compared; those that its checkpoint lies behind stay."""
+    known = found_json(folder / COMPARISONS, "it is written again") or {"compared": []}
+    reached = read_progress(folder).get("step", 0)
+    compared = {step for step in known["compared"] if step <= reached} | stopping.steps(num_steps)
+    sealed_json(folder / COMPARISONS, {"num_steps": num_steps, "compared": sorted(compared)})
 
 
 class _Former:

@@ -11,6 +11,7 @@ import torch
 from pipeline.config.errors import UserError
 from pipeline.config.sections.export import AS_TRAINED
 from pipeline.data.batches import generation_batches
+from pipeline.evaluation.gathered import gathered
 from pipeline.evaluation.metrics import score_texts
 from pipeline.export.onnx.export_once import exported_anew
 from pipeline.runtime.answer import OnnxAnswerer
@@ -83,8 +84,7 @@ def exported_scores(plan: StudentPlan, evaluation: Evaluation, predictions: list
         batch = examples[rows]
         answers = answerer.answer_batch(batch["input_ids"], batch.get("token_type_ids"), config.task.decoding)
         found |= dict(zip(rows, answers, strict=True))
-    merged = {index: text for part in gather_objects(found) for index, text in part.items()}
-    said = [merged[index] for index in range(len(examples))]
+    said = gathered(found, len(examples), gather_objects)
     task, references = config.task, references_of(examples)
     scores = score_texts(task.metric, said, references, intervals=False, tokenizer=task.metric_tokenizer)
     same = sum(ours == theirs for ours, theirs in zip(said, predictions, strict=True)) / len(said)

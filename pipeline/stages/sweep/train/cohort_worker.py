@@ -12,7 +12,7 @@ from pipeline.data.tokenise import load_tokenised
 from pipeline.models.load import load_model
 from pipeline.stages.evaluate import evaluation_examples
 from pipeline.stages.prepare_data import PreparedTask
-from pipeline.stages.sweep.plan.cohorts import COMPARISONS
+from pipeline.stages.sweep.plan.cohorts import note_comparisons
 from pipeline.stages.sweep.plan.students import StudentPlan
 from pipeline.stages.sweep.student.finish import finish_student
 from pipeline.stages.sweep.student.objectives import teacher_pass
@@ -23,7 +23,6 @@ from pipeline.stages.sweep.student.start import student_learner
 from pipeline.stages.sweep.train.early_stopping import EarlyStopping
 from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import num_training_steps, train_with_checkpoints, training_batches, worker_device
-from pipeline.storage.sealed_json import sealed_json
 from pipeline.tracking.run import NoOpRun, Run
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import rank
@@ -69,8 +68,7 @@ def train_students(work: CohortWork) -> None:
     )
     num_steps = num_training_steps(batches, train)
     if rank() == 0:
-        compared = sorted(config.sweep.stopping.steps(num_steps))
-        sealed_json(work.checkpoints / COMPARISONS, {"num_steps": num_steps, "compared": compared})
+        note_comparisons(work.checkpoints, config.sweep.stopping, num_steps)
     with ExitStack() as stack:
         runs = [stack.enter_context(_run_of(plan, work)) for plan in plans]
         learners = [

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.stages.pretrain.cohorts import CHECKPOINTS, cohorts_of
-from pipeline.stages.pretrain.plan import ModelPlan, PretrainPlan
+from pipeline.stages.pretrain.plan import PretrainPlan
 from pipeline.storage.sealed_json import sealed_json
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.loop import Progress
@@ -17,13 +17,13 @@ FOLDERS = {LAYOUT: 2, f"distilled-{LAYOUT}": 1, f"alone-{LAYOUT}": 1}
 
 def plan_of(folder, wanted, done):
     """A plan of which some models are done."""
-    models = [ModelPlan(name=name, key=name, folder=folder / name) for name in wanted]
-    if done:
-        sealed_json(folder / "result.json", {"folders": dict.fromkeys(done, "")})
-    for name in done:
-        (folder / name / "model").mkdir(parents=True)
     parts = {"model": None, "model_config": None, "num_steps": 9}
-    return PretrainPlan(key="key", folder=folder, models=models, **parts)
+    plan = PretrainPlan(key="key", folder=folder, wanted=wanted, **parts)
+    for model in map(plan.one, done):
+        model.model.mkdir(parents=True)
+        for file in (plan.teacher_scores, *model.parts[1:]):
+            sealed_json(file, {"some": "numbers"})
+    return plan
 
 
 def interrupt(folder, name, stopped):
@@ -34,11 +34,13 @@ def interrupt(folder, name, stopped):
     Checkpointer(folder / CHECKPOINTS / name).save(learners, Progress(step=3))
 
 
-def test_what_is_finished_and_damaged_begins_again(tmp_path):
-    """A model without its folder is not finished, and its company with it."""
+@pytest.mark.parametrize(("part", "left"), [(0, A), (1, A), (2, A), ("teacher.json", BOTH)])
+def test_what_is_finished_and_damaged_begins_again(tmp_path, part, left):
+    """Alone: of the others nothing is lost, unless what is damaged is of all."""
     plan = plan_of(tmp_path, BOTH, BOTH)
-    (tmp_path / "alone" / "model").rmdir()
-    assert [cohort.continues for cohort in cohorts_of(plan, LAYOUT)] == [False] and plan.left == BOTH
+    damaged = tmp_path / part if isinstance(part, str) else plan.one("alone").parts[part]
+    damaged.rmdir() if damaged.is_dir() else damaged.write_text("{")
+    assert plan.left == left and [cohort.continues for cohort in cohorts_of(plan, LAYOUT)] == [False]
 
 
 @pytest.mark.parametrize(

@@ -24,13 +24,13 @@ def done_of(**losses):
     [
         (
             {"distilled": (2.0, 1.0), "alone": (3.0, 2.5)},
-            "With the teacher the model has a validation loss of 2.5000 after 10 of 20 steps and 5.0 s; alone after 20 "
-            "and 10.0 s.",
+            "With the teacher the model has a validation loss of at most 2.5000 after 10 of 20 steps and 5.0 s; "
+            "alone after 20 and 10.0 s.",
         ),
         (
             {"distilled": (3.0, 2.5), "alone": (2.0, 1.0)},
-            "Alone the model has a validation loss of 2.5000 after 10 of 20 steps and 5.0 s; with the teacher after 20 "
-            "and 10.0 s.",
+            "Alone the model has a validation loss of at most 2.5000 after 10 of 20 steps and 5.0 s; with "
+            "the teacher after 20 and 10.0 s.",
         ),
         (
             {"distilled": (3.0, 2.5), "alone": (3.0, 2.0)},

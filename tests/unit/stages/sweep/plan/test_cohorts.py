@@ -9,6 +9,7 @@ import pytest
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.sweep import StoppingConfig, SweepConfig
 from pipeline.stages.sweep.plan import cohorts
+from pipeline.storage.sealed_json import read_sealed_json
 from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.loop import Progress
 
@@ -72,3 +73,12 @@ def test_a_cohort_goes_on_where_its_students_were_compared(interrupted, tmp_path
     assert interrupted(ON_CPU, rule="median", fractions=fractions) == [KEYS] * goes_on
     assert ("starts afresh" in capsys.readouterr().err) is not goes_on
     assert interrupted(ON_CPU, fractions=fractions) == [KEYS]  # without a rule nobody is compared
+
+
+def test_comparisons_that_a_checkpoint_lies_behind_are_remembered(interrupted, tmp_path):
+    """Those that were still to come are what is asked for now; a third submission knows both."""
+    folder = tmp_path / f"x-{ON_CPU.layout}"
+    cohorts.note_comparisons(folder, StoppingConfig(rule="median", fractions=[0.2, 0.5, 0.8]), 10)
+    cohorts.note_comparisons(folder, StoppingConfig(rule="median", fractions=[0.5, 0.9]), 10)
+    assert read_sealed_json(folder / cohorts.COMPARISONS) == {"num_steps": 10, "compared": [2, 5, 9]}
+    assert interrupted(ON_CPU, rule="median", fractions=[0.2, 0.5]) == [KEYS]
