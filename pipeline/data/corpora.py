@@ -9,11 +9,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import datasets
 
 from pipeline.config.errors import Mistakes, UserError
+from pipeline.config.sections.data import DataConfig
 from pipeline.config.sections.task import CorpusConfig, TaskConfig
 from pipeline.data.arrow_records import dataset_records, saved_records, unreadable
 from pipeline.data.column_names import check_columns
@@ -21,7 +23,7 @@ from pipeline.data.columns import examples_of, grouped
 from pipeline.data.data_files import records_of
 from pipeline.data.docstrings import docstring_examples, installed_versions
 from pipeline.data.hub import expect_hub, load_from_hub
-from pipeline.data.records import Records
+from pipeline.data.records import Records, value_at
 from pipeline.data.split_paths import REMEDIES, SPLITS, check_split_names, is_saved
 from pipeline.data.splits import taken_apart
 from pipeline.storage.layout import seen_as_path
@@ -76,6 +78,33 @@ def load_corpus(task: TaskConfig, data_root: str, cache_dir: Path, shares: Mappi
         split for split in taken if corpus.splits.get(split, split) in records or _is_there(corpus, data_root, split)
     ]
     return Corpus(splits=finished, fingerprint=_fingerprint(finished), origins=origins, unread=tuple(there))
+
+
+def column_of(task: TaskConfig, data: DataConfig, split: str, column: str) -> list[str]:
+    """A value of every example of a split from a column that no model reads, as text.
+
+    Args:
+        task: whose corpus is read from files.
+        data: where they lie.
+        split: that has a file of its own.
+        column: the column.
+
+    Raises:
+        UserError: no such column, or a split whose examples are not the rows of a file.
+    """
+    corpus = task.corpus
+    is_taken = split in ("validation", "test") and getattr(data, f"split_{split}") > 0
+    if corpus.kind != "files" or corpus.group_references or is_taken or split not in corpus.files:
+        raise UserError(
+            f"column '{column}' of split '{split}', whose examples are not the rows of a file",
+            "task.corpus.kind=files with a file of its own for the split, without group_references",
+            "leave the column out, or write the split into a file",
+        )
+    records = _split(split, records_of({split: corpus.files[split]}, Path(data.root)), task)
+    if not records.has(column):
+        names = ", ".join(records.columns())
+        raise UserError(f"no column '{column}' in split '{split}'", f"one of {names}", "name another column")
+    return [str(value_at(row, column)) for _, row in islice(records.rows([column]), _limit(corpus, split))]
 
 
 def _used_splits(names: Sequence[str], records: Mapping[str, Records], task: TaskConfig) -> dict[str, Records]:

@@ -105,6 +105,7 @@ def main(
     resolve: Callable[[Job], dict[str, Any]] | None = None,
     has_document: Callable[[Job | None], bool] = lambda _: True,
     check: Callable[[Job, Mistakes], None] | None = None,
+    exit_code: Callable[[dict[str, Any]], int] | None = None,
 ) -> int:
     """Run a job from the command line.
 
@@ -117,6 +118,7 @@ def main(
         has_document: whether stdout gets the document, by configuration (none: it could not be read).
         check: refuses what is known to be wrong without torch, before `run` imports it, together with what was found
             already; settings that are concerned have their defaults.
+        exit_code: of a document, where a job has codes of its own; none: 0 or 1.
 
     Returns:
         0: done; 1: done, but a student failed; 2: the user can mend it, stderr says how; 3: a crash.
@@ -150,6 +152,8 @@ def main(
         return _told(name, error, has_document=has_document(config))
     if has_document(config):
         print(document_line(name, result, personal_path(config.storage.path).absolute()), flush=True)
+    if exit_code is not None:
+        return exit_code(result)
     return 0 if result["status"] in ("finished", "planned") else 1
 
 

@@ -52,6 +52,10 @@ class Owner:
     released: bool = False
 
 
+class HeldElsewhereError(UserError):
+    """Another process holds the lease: it does the work."""
+
+
 @contextlib.contextmanager
 def lease(folder: Path, what: str, *, wait: bool = False, on_lost: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lease on a folder while the block runs.
@@ -68,7 +72,8 @@ def lease(folder: Path, what: str, *, wait: bool = False, on_lost: Callable[[], 
         on_lost: called by the renewing thread when the lease was lost; none: an interrupt.
 
     Raises:
-        UserError: another process holds it, or took it over.
+        HeldElsewhereError: another process holds it.
+        UserError: another process took it over.
     """
     path, owner = _acquire(folder / "lease", what, wait)
     renewal = _Renewal(path, owner, what, on_lost or _interrupt)
@@ -106,7 +111,7 @@ def _acquire(folder: Path, what: str, wait: bool) -> tuple[Path, Owner]:
                     (folder / f"{old}.json").unlink(missing_ok=True)
                 return path, owner
         elif not wait and age < OVERDUE_SECONDS:
-            raise UserError(
+            raise HeldElsewhereError(
                 f"{what} is being trained by {_name(held)} since {held.since}",
                 "one submission at a time",
                 f"wait for it; if that process is dead, its lease ends by itself in at most {ABANDONED_SECONDS:.0f} s",

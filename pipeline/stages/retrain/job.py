@@ -1,0 +1,179 @@
+"""The job `retrain`: a night under its lease, its line in the ledger, aliases, page, run and whoever is told."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.errors import UserError
+from pipeline.config.jobs.retrain import RetrainJob
+from pipeline.config.keys import config_hash
+from pipeline.config.load import to_yaml
+from pipeline.config.masking import masked
+from pipeline.console.tables import markdown_table, text_table
+from pipeline.retraining.decisions import Decision, ending_of
+from pipeline.stages.retrain.ledger import FILE, NIGHT, Ledger, Line, as_document
+from pipeline.stages.retrain.night import Night, work_through
+from pipeline.stages.retrain.notify import notify
+from pipeline.stages.retrain.outcome import Outcome
+from pipeline.stages.retrain.page import ledger_table, write_page
+from pipeline.stages.retrain.precheck import check_night
+from pipeline.stages.retrain.promote import promote, roll_back
+from pipeline.stages.retrain.settings import settings_key
+from pipeline.stages.runs import common_tags, open_tracker, start_run, tracking_uri
+from pipeline.storage.disk import disk_trouble
+from pipeline.storage.layout import open_storage
+from pipeline.storage.lease import HeldElsewhereError, lease
+from pipeline.tracking.store import check_reachable
+from pipeline.tracking.tracker import RunSpec
+
+log = logging.getLogger(__name__)
+
+
+def run(config: RetrainJob) -> dict[str, Any]:
+    """Work through one night, or roll back.
+
+    Returns:
+        the document printed by the job: decision, reasons, exit code, versions, where ledger and page are.
+
+    Raises:
+        UserError: settings that no night can have, or a ledger that was changed.
+    """
+    check_night(config)
+    storage = open_storage(config.storage.path)
+    folder = storage.root / "retrain" / config.retrain.name
+    try:
+        with lease(folder, f"retraining {config.retrain.name}"):
+            ledger = Ledger(folder)
+            if config.retrain.rollback:
+                return _rolled_back(config, folder, ledger)
+            return _night(config, folder, ledger)
+    except HeldElsewhereError as held:  # two schedulers, or a tick while the last night still runs
+        reasons = [f"another process works on this night: {held}"]
+        return {"status": "finished", "decision": Decision.NO_CHANGE.name, "reasons": reasons, "exit_code": 0}
+
+
+def _rolled_back(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
+    check_reachable(tracking_uri(config))
+    tracker = open_tracker(config)
+    line = roll_back(config, tracker, ledger)
+    return _told(config, folder, ledger, line, Outcome(decision=Decision[line.decision], reasons=line.reasons))
+
+
+def _night(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    try:
+        check_reachable(tracking_uri(config))
+        tracker = open_tracker(config)
+        if (unfinished := ledger.unfinished) is not None:
+            log.warning(f"the promotion of night {unfinished.number} was interrupted: it is carried out now")
+            promote(config, tracker, ledger, unfinished)
+        storage = open_storage(config.storage.path)
+        night = Night(config=config, storage=storage, folder=folder, ledger=ledger, tracker=tracker, note=known.update)
+        outcome = work_through(night)
+    except Exception as error:
+        outcome = failed(error, known)
+    line = ledger.append(_line(config, outcome))
+    last = line
+    if outcome.decision is Decision.PROMOTED:
+        last = promote(config, open_tracker(config), ledger, line)
+        if last.decision == Decision.FAILED.name:
+            outcome = Outcome(
+                decision=Decision.FAILED, reasons=last.reasons, version=line.version, tables=outcome.tables
+            )
+    return _told(config, folder, ledger, last, outcome)
+
+
+def failed(error: Exception, known: dict[str, Any]) -> Outcome:
+    """A night without a decision: what settings or data lack will be lacking again, all else may pass.
+
+    Args:
+        error: what ended it.
+        known: what was known of the night by then.
+    """
+    trouble = disk_trouble(error)
+    is_settled = isinstance(error, UserError) and trouble is None and not isinstance(error, ConnectionError)
+    reason = masked(str(trouble or error) if is_settled or trouble else f"{type(error).__name__}: {error}")
+    log.error(f"the night failed: {reason}", exc_info=None if is_settled else error)
+    return Outcome(decision=Decision.FAILED, reasons=[reason], is_retriable=not is_settled, **known)
+
+
+def _line(config: RetrainJob, outcome: Outcome) -> Line:
+    return Line(
+        number=0,
+        at="",
+        event=NIGHT,
+        decision=outcome.decision.name,
+        reasons=outcome.reasons,
+        data=outcome.data,
+        settings=settings_key(config),
+        frozen=outcome.frozen,
+        champion=outcome.champion,
+        version=outcome.version,
+        details={**outcome.details, "retriable": outcome.is_retriable},
+    )
+
+
+def _told(config: RetrainJob, folder: Path, ledger: Ledger, line: Line, outcome: Outcome) -> dict[str, Any]:
+    """Page, run and notification of what was decided; none of them changes it."""
+    ending = ending_of(outcome.decision, is_retriable=outcome.is_retriable)
+    for sentence in outcome.reasons:
+        log.info(f"{outcome.decision.name}: {sentence}")
+    page = write_page(config, folder, ledger, outcome)
+    document = {
+        "status": "finished" if outcome.decision is not Decision.FAILED else "failed",
+        "decision": outcome.decision.name,
+        "reasons": [masked(reason) for reason in outcome.reasons],
+        "exit_code": ending.exit_code,
+        "alerts": ending.alerts,
+        "meaning": ending.meaning,
+        "champion": _champion(ledger),
+        "line": as_document(line),
+        "ledger": str(folder / FILE),
+        "report": str(page),
+    }
+    try:
+        document["run_id"] = _recorded(config, folder, page, line, outcome)
+    except Exception as error:  # the decision stands, whether the server takes its record or not
+        document["run_id"] = None
+        log.warning(f"the night's run was not recorded: {masked(f'{type(error).__name__}: {error}')}")
+    notify(config.retrain, document)
+    return document
+
+
+def _champion(ledger: Ledger) -> str | None:
+    crowned = ledger.crowned
+    return None if crowned is None else crowned.version
+
+
+def _recorded(config: RetrainJob, folder: Path, page: Path, line: Line, outcome: Outcome) -> str | None:
+    """The night's run of its own, with ledger, page and numbers."""
+    spec = RunSpec(
+        name=f"night {line.number} {config.retrain.name}: {outcome.decision.name}",
+        key=config_hash(config.retrain.name, line.number, line.at),
+        kind="night",
+        params={"decision": outcome.decision.name, "event": line.event, "line": line.number},
+        config=to_yaml(config),
+        tags={**common_tags(config), "dq.decision": outcome.decision.name, "dq.data": line.data},
+    )
+    with start_run(config, spec) as run:
+        numbers = {
+            name: float(value)
+            for name, value in line.details.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
+        run.metrics(numbers, line.number)
+        run.artifacts(folder / FILE, "retraining")
+        run.artifacts(page.parent, "report")
+        lines = [*outcome.reasons, markdown_table(ledger_table(ledger_lines := Ledger(folder).lines))]
+        run.tags({"mlflow.note.content": masked("\n\n".join(lines))})
+        log.info(f"\n{text_table(ledger_table(ledger_lines))}\n\nreport: {page}")
+        if outcome.decision is Decision.FAILED:
+            run.failed(masked("; ".join(outcome.reasons)))
+        return run.run_id
+
+
+def exit_code(document: dict[str, Any]) -> int:
+    """What a scheduler gets: see `retraining.decisions`."""
+    return int(document["exit_code"])

@@ -1,0 +1,53 @@
+"""The sweep inside a night, and what of a night's settings decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.jobs.retrain import RetrainJob
+from pipeline.config.keys import config_hash, decisions
+from pipeline.config.sections.data import DataConfig
+from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.task import TaskConfig
+
+# What is told, timed or asked for besides changes no decision on what is trained.
+ASIDE = ["force", "rollback", "to", "new_frozen_set", "probe_examples", "probe_seconds"]
+ASIDE += ["notify_command", "notify_url", "notify_seconds"]
+
+
+def sweep_with(config: RetrainJob, data: DataConfig, task: TaskConfig, model: ModelConfig) -> SweepJob:
+    """A night's sweep: its students are chosen on the validation split, so that the frozen set decides alone."""
+    return SweepJob(
+        experiment=config.experiment,
+        seed=config.seed,
+        data=data,
+        task=task,
+        model=model,
+        recipe=config.recipe,
+        cluster=config.cluster,
+        teacher=config.teacher,
+        student=config.student,
+        sweep=config.sweep,
+        evaluation=replace(config.evaluation, split="validation"),
+        storage=config.storage,
+        tracking=replace(config.tracking, register=None),
+    )
+
+
+def settings_key(config: RetrainJob) -> str:
+    """A digest of everything but the data that decides how a night ends."""
+    return config_hash(
+        decisions(config.task),
+        decisions(config.model),
+        decisions(config.recipe),
+        decisions(config.teacher),
+        decisions(config.student),
+        decisions(config.sweep),
+        decisions(config.data_checks),
+        decisions(config.gates),
+        decisions(config.evaluation),
+        decisions(config.retrain, without=ASIDE),
+        config.seed,
+        config.cluster.precision,
+    )
