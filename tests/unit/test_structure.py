@@ -23,6 +23,7 @@ ORDER += [
     "evaluation",
     "distillation",
     "augmentation",
+    "retraining",
     "runtime",
     "export",
     "report",
@@ -102,6 +103,15 @@ def test_augmentation_knows_neither_files_nor_runs_nor_clusters():
     assert {name.split(".")[0] for name in others} == {"numpy", "torch", "rapidfuzz"}
     own = {name for name in names if name.startswith("pipeline.") and not name.startswith("pipeline.augmentation.")}
     assert own == {"pipeline.config.errors", "pipeline.evaluation.scripts"} and "pathlib" not in names
+
+
+def test_decisions_of_a_retraining_know_numbers_and_texts_alone():
+    """What was measured is handed in; nothing is read, recorded or trained."""
+    names = {name for path in (ROOT / "pipeline" / "retraining").glob("*.py") for name in imported(path)}
+    others = {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
+    known = {"numpy", "numpy.typing", "scipy.special", "regex", "pipeline.config.sections.gates"}
+    known.add("pipeline.evaluation.scripts")
+    assert {name for name in others if not name.startswith("pipeline.retraining.")} == known and "pathlib" not in names
 
 
 def test_jobs_use_what_all_share_and_not_each_other_in_a_circle():
