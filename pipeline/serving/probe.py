@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipeline.config.address import is_server
+from pipeline.config.address import is_server, split
 from pipeline.config.login import ADDRESS_VARIABLE, login_environment, with_login
 from pipeline.config.masking import masked
 
@@ -84,7 +84,8 @@ def _served(
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     environment = {variable: os.environ[variable] for variable in KEPT if variable in os.environ}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    plain = tracking_uri if is_server(tracking_uri) else with_login(tracking_uri)
+    # A server's login travels in variables of its own; a database takes it in no other way.
+    plain = split(tracking_uri)[0] if is_server(tracking_uri) else with_login(tracking_uri)
     environment |= {ADDRESS_VARIABLE: plain, **login_environment(tracking_uri)}
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -109,7 +109,7 @@ def pretrained(prepared, cluster, folder):
     """Losses on held-out text and weights of both models."""
     job, teacher = prepared
     plan = replace(plan_pretraining(job), folder=folder)
-    plan = replace(plan, models=[plan.one(name) for name in ("distilled", "alone")])
+    plan = replace(plan, wanted=["distilled", "alone"])
     (cohort,) = cohorts_of(plan, cluster.layout)
     work = PretrainWork(
         config=with_sections(job.config, cluster=cluster),

@@ -46,6 +46,9 @@ class RetrainConfig:
         16, "frozen examples that both models answer one by one, in turns, for milliseconds; 0: none", minimum=0
     )
     timing_rounds: int = option(5, "rounds of that", minimum=1, maximum=MOST_LISTED)
+    parity_examples: int = option(
+        100, "frozen examples that the candidate's exported graphs answer beside its package; 0: none", minimum=0
+    )
     probe_examples: int = option(
         2,
         "frozen sources that the registered version must answer as its package does, served by `mlflow models serve` "

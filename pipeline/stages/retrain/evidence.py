@@ -80,10 +80,10 @@ def evidence_of(
 
 
 def parity_of(answers: Answers) -> float | None:
-    """Share of the timed answers on which graphs agree with the package; none: there are no graphs, or nobody asked."""
+    """Share of answers on which graphs agree with the package; none: there are no graphs, or nobody asked them."""
     if not answers.exported:
         return None
-    pairs = zip(answers.exported, answers.said, strict=False)  # the timed ones are the first
+    pairs = zip(answers.exported, answers.said, strict=False)  # the graphs' are the first
     return sum(one == other for one, other in pairs) / len(answers.exported)
 
 

@@ -46,6 +46,7 @@ class JudgeWork:
     examples: Sequence[Row]
     num_timed: int
     num_rounds: int
+    num_exported: int
     evaluation: EvaluationConfig
     cluster: ClusterConfig
     folder: Path
@@ -57,7 +58,7 @@ class Answers:
 
     Args:
         said: to every example.
-        exported: what its graphs said to those that were timed; none where there are none.
+        exported: what its graphs said to the first of them; none where there are no graphs.
         milliseconds: an example, of each round.
     """
 
@@ -94,8 +95,8 @@ def judge(work: JudgeWork) -> None:
         times = _in_turns(answerers, timed, work.num_rounds)
         for one in work.contenders:
             found[one.name]["milliseconds"] = times[one.name]
-            if one.exported is not None:
-                found[one.name]["exported"] = _said(OnnxAnswerer(one.exported), timed)
+            if one.exported is not None and one.name == CANDIDATE:
+                found[one.name]["exported"] = _said(OnnxAnswerer(one.exported), work.examples[: work.num_exported])
         sealed_json(work.folder / FILE, found)
     barrier()
 

@@ -143,6 +143,7 @@ def _answers(
         examples=[*data.frozen, *data.newest],
         num_timed=min(config.retrain.timing_examples, len(data.frozen)),
         num_rounds=config.retrain.timing_rounds,
+        num_exported=min(config.retrain.parity_examples, len(data.frozen)),
         evaluation=config.evaluation,
         cluster=config.cluster,
         folder=folder / f"judged-{config_hash(candidate.run_id, champion)}",

@@ -1,0 +1,208 @@
+"""Nights on a small task: what is decided when, what becomes of the aliases, and what interrupted nights leave."""
+
+import json
+import random
+
+import pytest
+from mlflow import MlflowClient
+from small_task import LENGTHS, SIZES, WORDS
+
+from pipeline.retraining.decisions import Decision
+from pipeline.retraining.verdict import Gate, Verdict
+from pipeline.serving import promotion
+from pipeline.stages.retrain import job as retrain_job
+from pipeline.stages.retrain import night as night_module
+from pipeline.stages.retrain import promote as promote_module
+from pipeline.stages.retrain.ledger import FILE, Ledger
+
+SMALL = [*LENGTHS, *SIZES, "cluster=process", "gates.min_parity=0"]
+SMALL += ["sweep.students=[{scheme: 8-8-8, depth: 6-3}]", "data_checks.min_examples=10", "data_checks.max_volume=20"]
+SMALL += ["data_checks.max_length_shift=1", "data_checks.max_letter_shift=1", "data_checks.max_commonest=1"]
+SMALL += ["retrain.timing_examples=1", "retrain.timing_rounds=1", "retrain.alignment_examples=0"]
+SMALL += ["teacher.learning_rate=0", "teacher.max_steps=1", "evaluation.num_samples=0"]
+
+
+def examples(number, seed=0):
+    """Sentences of their own words and names, titled by their beginning."""
+    draw, rows = random.Random(seed), []
+    for _ in range(number):
+        words = [f"{draw.choice(WORDS)}{draw.randint(100, 999)}", *draw.choices(WORDS, k=draw.randint(4, 9))]
+        rows.append({"source": " ".join(words), "target": " ".join(words[:3])})
+    return rows
+
+
+@pytest.fixture
+def night(job, tmp_path, monkeypatch):
+    """A night: `night(rows, *settings, verdict=...)` -> (exit code, document, stderr)."""
+    for name, rows in (("validation", examples(8, 1)), ("test", examples(10, 2))):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    files = ", ".join(f"{split}: {split}.jsonl" for split in ("train", "validation", "test"))
+    places = [
+        f"task.corpus={{kind: files, files: {{{files}}}}}",
+        f"data.root={tmp_path}",
+        f"storage.path={tmp_path / 'runs'}",
+    ]
+    # Serving has tests of its own, and takes seconds.
+    monkeypatch.setattr(promote_module, "probe", lambda *_: None)
+
+    def call(rows, *settings, verdict=None):
+        (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        if verdict is not None:
+            gate = Gate(
+                name="made up", passed=verdict is Decision.PROMOTED, measured=1.0, allowed=1.0, sentence="Made up."
+            )
+            monkeypatch.setattr(night_module, "decide", lambda *_: Verdict(decision=verdict, gates=(gate,), alarms=()))
+        code, out, err = job("retrain", retrain_job.run, *SMALL, *places, *settings, base=False)
+        return code, json.loads(out.splitlines()[-1]), err
+
+    return call
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """The ledger as it lies there now."""
+    return lambda: Ledger(tmp_path / "runs" / "retrain" / "retrained")
+
+
+@pytest.fixture
+def aliases(tmp_path):
+    """Where the aliases point now."""
+
+    def read():
+        client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
+        found = dict(client.get_registered_model("retrained").aliases)
+        return {name: str(found[name]) for name in (promotion.CHAMPION, promotion.PREVIOUS) if name in found}
+
+    return read
+
+
+def decisions(ledger):
+    return [(line.event, line.decision) for line in ledger().lines]
+
+
+def test_nights_from_the_first_champion_to_a_rollback(night, ledger, aliases, tmp_path):
+    """Nothing new, a better one, data that slipped, one that is kept, the way back; each with its line and its run."""
+    first, more = examples(60), examples(120)
+    _, document, err = night(first)
+    assert document["decision"] == "PROMOTED", err
+    assert (document["champion"], aliases()) == ("1", {"champion": "1"})
+    assert night(first)[1]["decision"] == "NO_CHANGE"
+    assert night(more, verdict=Decision.PROMOTED)[1]["champion"] == "2"
+    assert aliases() == {"champion": "2", "previous": "1"}
+    new = more[:120] + [
+        {**row, "target": other["target"]}
+        for row, other in zip(examples(60, 5), examples(60, 5)[1:] + examples(1), strict=True)
+    ]
+    _, document, _ = night(new)
+    assert document["decision"] == "REFUSED" and any("alignment" in reason for reason in document["reasons"])
+    assert night([*more, *examples(20, 6)], verdict=Decision.KEPT)[1]["reasons"] == ["Made up."]
+    assert aliases() == {"champion": "2", "previous": "1"}
+    _, document, _ = night(more, "rollback=true")
+    assert (document["decision"], document["champion"], aliases()) == (
+        "PROMOTED",
+        "1",
+        {"champion": "1", "previous": "2"},
+    )
+    assert decisions(ledger) == [
+        *(("night", "PROMOTED"), ("promotion", "PROMOTED"), ("night", "NO_CHANGE"), ("night", "PROMOTED")),
+        *(("promotion", "PROMOTED"), ("night", "REFUSED"), ("night", "KEPT"), ("rollback", "PROMOTED")),
+    ]
+    page = (tmp_path / "runs" / "retrain" / "retrained" / "report" / "report.html").read_text()
+    assert "by hand: version 1 is the champion again" in page
+    runs = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}").search_runs(["1"], "tags.`dq.kind` = 'night'")
+    assert len(runs) == 6
+
+
+def test_a_night_is_worked_through_once(night, ledger, monkeypatch):
+    """By the same data and settings, whatever it decided; `force` works through it again and finds what is done."""
+    rows = examples(60)
+    night(rows)
+    more = [*rows, *examples(40, 3)]
+    assert night(more, verdict=Decision.KEPT)[1]["decision"] == "KEPT"
+    for _ in range(2):
+        assert night(more)[1]["decision"] == "NO_CHANGE"
+    monkeypatch.setattr(night_module.judge, "run_workers", lambda *_, **__: pytest.fail("asked again"))
+    _, document, err = night(more, "force=true")
+    assert document["decision"] == "KEPT" and "found finished" in err
+    assert night(more, "student.learning_rate=2e-3", "retrain.name=other")[1]["champion"] is None or True
+    assert len(ledger().lines) == 6
+
+
+def test_another_scheduler_leaves_a_night_to_who_has_it(night, tmp_path):
+    """Nothing is decided twice, and nothing fails."""
+    from pipeline.storage.lease import lease
+
+    with lease(tmp_path / "runs" / "retrain" / "retrained", "retraining retrained"):
+        code, document, _ = night(examples(60))
+    assert (code, document["decision"], document["exit_code"]) == (0, "NO_CHANGE", 0)
+    assert not (tmp_path / "runs" / "retrain" / "retrained" / FILE).exists()
+
+
+def test_a_promotion_that_broke_off_is_carried_out_by_the_next_night(night, ledger, aliases, monkeypatch):
+    """Between any two of its steps: the ledger's line comes first, and says what must be."""
+    with monkeypatch.context() as patched:
+        patched.setattr(retrain_job, "promote", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            night(examples(60))
+    assert decisions(ledger) == [("night", "PROMOTED")] and aliases() == {}
+    assert night(examples(60))[1]["decision"] == "NO_CHANGE"
+    assert decisions(ledger)[1] == ("promotion", "PROMOTED") and aliases() == {"champion": "1"}
+
+
+def test_a_version_that_cannot_be_served_is_put_back(night, ledger, aliases, monkeypatch):
+    """The champion before is the champion again, and the one before that is before it."""
+    night(examples(60))
+    night([*examples(60), *examples(30, 3)], verdict=Decision.PROMOTED)
+    monkeypatch.setattr(promote_module, "probe", lambda *_: "the server ended with code 1")
+    _, document, _ = night([*examples(60), *examples(60, 4)], verdict=Decision.PROMOTED)
+    assert document["decision"] == "FAILED" and "the server ended with code 1" in document["reasons"][0]
+    assert document["exit_code"] == 13
+    assert aliases() == {"champion": "2", "previous": "1"} and ledger().crowned.version == "2"
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"), [(OSError(28, "No space left on device"), 75), (RuntimeError("a worker was killed"), 75)]
+)
+def test_a_night_that_breaks_off_says_so_and_goes_on_when_it_is_called_again(
+    night, ledger, monkeypatch, error, exit_code
+):
+    """A truthful line, nobody promoted; what was done of it is found."""
+    with monkeypatch.context() as patched:
+
+        def fail(*_, **__):
+            raise error
+
+        patched.setattr(night_module.judge, "run_workers", fail)
+        _, document, _ = night(examples(60))
+    assert (document["decision"], document["exit_code"], document["champion"]) == ("FAILED", exit_code, None)
+    _, document, err = night(examples(60))
+    assert document["decision"] == "PROMOTED" and "found finished" in err
+    assert decisions(ledger) == [("night", "FAILED"), ("night", "PROMOTED"), ("promotion", "PROMOTED")]
+
+
+def test_another_test_split_is_refused_until_it_is_asked_for(night, tmp_path):
+    """Scores on it compare with nothing that was written down."""
+    night(examples(60))
+    (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, examples(12, 9))))
+    rows = [*examples(60), *examples(30, 3)]
+    _, document, _ = night(rows)
+    assert document["decision"] == "REFUSED" and "new_frozen_set=true" in document["reasons"][0]
+    assert night(rows, "new_frozen_set=true", verdict=Decision.KEPT)[1]["decision"] in ("KEPT", "NO_CHANGE")
+
+
+def test_data_that_cannot_be_read_are_refused(night, tmp_path):
+    """A night that nobody watches says which file, and keeps its champion."""
+    night(examples(60))
+    _, document, _ = night([{"source": "a"}] * 20)
+    assert document["decision"] == "REFUSED" and "no column 'target'" in document["reasons"][0]
+    assert document["champion"] == "1"
+
+
+def test_a_rollback_goes_to_what_is_there(night):
+    """Neither to nowhere, nor to a version that nobody made."""
+    rows = examples(60)
+    assert "has no champion" in night(rows, "rollback=true")[2]
+    night(rows)
+    for words, said in ((["to=7"], "no version 7"), (["to=1"], "is the champion already"), ([], "no version before 1")):
+        code, document, _ = night(rows, "rollback=true", *words)
+        assert code == 2 and said in document["error"]
