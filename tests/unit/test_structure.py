@@ -23,6 +23,7 @@ ORDER += [
     "evaluation",
     "distillation",
     "augmentation",
+    "retraining",
     "runtime",
     "export",
     "report",
@@ -102,6 +103,15 @@ def test_augmentation_knows_neither_files_nor_runs_nor_clusters():
     assert {name.split(".")[0] for name in others} == {"numpy", "torch", "rapidfuzz"}
     own = {name for name in names if name.startswith("pipeline.") and not name.startswith("pipeline.augmentation.")}
     assert own == {"pipeline.config.errors", "pipeline.evaluation.scripts"} and "pathlib" not in names
+
+
+def test_retraining_knows_neither_files_nor_runs_nor_clusters():
+    """Examples, likelihoods, scores and settings are handed in."""
+    names = {name for path in (ROOT / "pipeline" / "retraining").rglob("*.py") for name in imported(path)}
+    others = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"pipeline"}
+    assert others <= {"numpy", "scipy"} and "pathlib" not in names
+    own = {name for name in names if name.startswith("pipeline.") and not name.startswith("pipeline.retraining")}
+    assert {name for name in own if not name.startswith("pipeline.config.")} <= {"pipeline.evaluation.scripts"}
 
 
 def test_jobs_use_what_all_share_and_not_each_other_in_a_circle():
