@@ -14,7 +14,7 @@ class DataChecksConfig:
 
     min_examples: int = option(100, "smallest number of examples; with fewer the other checks tell little", minimum=1)
     max_control_characters: float = option(
-        0.001, "largest share of texts with control characters but tabs and line ends", minimum=0.0, maximum=1.0
+        0.01, "largest share of texts with control characters but tabs and line ends", minimum=0.0, maximum=1.0
     )
     max_nul: float = option(0.0, "largest share of texts with a NUL byte or half a surrogate", minimum=0.0, maximum=1.0)
     max_wrong_encoding: float = option(
