@@ -1,1 +1,1 @@
-"""A nightly retraining: is tonight's candidate promoted? Numbers in, a decision and its reasons out."""
+"""Nightly retraining: which data are trusted, is the candidate promoted; knows no files, runs or clusters."""
