@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -118,6 +119,7 @@ def connect(cluster: ClusterConfig) -> None:
 
     Raises:
         UserError: no cluster at the address, or too few CPUs or GPUs.
+        Stopped: the job was asked to stop.
     """
     if cluster.launcher == "process":
         if cluster.gpus_per_worker:  # before anything asks the device
@@ -146,7 +148,12 @@ def connect(cluster: ClusterConfig) -> None:
                 "a running Ray cluster, or cluster.address=local",
                 "start one with `make ray`, or set cluster.address or RAY_ADDRESS",
             ) from error
-        listen_again()  # Ray takes the signal, and would end the driver without a word to the workers
+        except SystemExit as end:
+            if end.code == signal.SIGTERM:  # as Ray takes it
+                raise Stopped from end
+            raise
+        finally:
+            listen_again()  # else the driver would end without a word to its workers
     wait_for_resources(cluster)
 
 
