@@ -111,20 +111,23 @@ def run_watched(
 
 
 def _stop(name: str, ended: queue.Queue[Exception | None], files: StopFiles) -> NoReturn:
-    """Ask a group to stop; wait for its checkpoint, but not for what is repeated anyway.
+    """Ask a group to stop; wait for its checkpoint, not for what is repeated anyway, nor for Ray's own end of it.
 
     Raises:
         Stopped: always.
     """
     files.ask()
-    if files.is_training():
+    while files.is_training():
         try:
-            error = ended.get(timeout=STOP_SECONDS)
+            error = ended.get(timeout=POLL_SECONDS)
         except queue.Empty:
+            if (seconds_asked() or 0.0) < STOP_SECONDS:
+                continue
             log.warning(f"{name} has not stopped in {STOP_SECONDS:.0f} s: it goes on from an earlier checkpoint")
         else:
             if error is not None:
                 log.warning(f"{name} failed when it was to stop, and goes on from an earlier checkpoint: {error}")
+        break
     raise Stopped
 
 

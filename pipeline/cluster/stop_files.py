@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.storage.leftovers import hidden_prefix
+from pipeline.training.stop_request import Stopped
 
 LOOK_SECONDS = 1.0  # between two looks at the shared storage: a step may take a few milliseconds
 
@@ -28,7 +29,7 @@ class StopFiles:
 
     Args:
         going_on: empty once the group is asked to stop.
-        training: not empty while the group trains.
+        training: not empty while the group trains, and until it has left if it was asked to stop.
     """
 
     going_on: Path
@@ -53,12 +54,23 @@ class _Follower:
     def __init__(self, files: StopFiles) -> None:
         self.files = files
         self.is_asked, self.looked_at = False, float("-inf")
+        self.has_told = False
 
     def look(self) -> bool:
         now = time.monotonic()
         if now - self.looked_at >= LOOK_SECONDS:
             self.is_asked, self.looked_at = self.files.is_asked(), now
         return self.is_asked
+
+    def tell_training(self) -> None:
+        self.files.training.write_text("training\n")
+        self.has_told = True
+
+    def tell_end(self) -> None:
+        if self.has_told:
+            with suppress(FileNotFoundError):  # the driver has left
+                os.truncate(self.files.training, 0)
+        self.has_told = False
 
 
 _followers: list[_Follower] = []
@@ -88,11 +100,13 @@ def stop_files(folder: Path) -> Iterator[StopFiles]:
 @contextmanager
 def followed(files: StopFiles) -> Iterator[None]:
     """Follow the files of a group in a worker of it while the block runs."""
-    _followers.append(_Follower(files))
+    follower = _Follower(files)
+    _followers.append(follower)
     try:
         yield
     finally:
         _followers.pop()
+        follower.tell_end()
 
 
 def asked_by_driver() -> bool:
@@ -104,18 +118,23 @@ def asked_by_driver() -> bool:
 def in_training(*, tells: bool) -> Iterator[None]:
     """A block in which this worker's group looks whether it was asked to stop.
 
+    Where it was, the driver waits on until `followed` ends: runs are to be ended, too.
+
     Args:
         tells: whether this rank tells the driver so.
     """
-    told = [follower.files.training for follower in _followers] if tells else []
-    for path in told:
-        path.write_text("training\n")
+    followers, is_stopped = list(_followers) if tells else [], False
+    for follower in followers:
+        follower.tell_training()
     try:
         yield
+    except Stopped:
+        is_stopped = True
+        raise
     finally:
-        for path in told:
-            with suppress(FileNotFoundError):  # the driver has left
-                os.truncate(path, 0)
+        if not is_stopped:
+            for follower in followers:
+                follower.tell_end()
 
 
 def _size_of(path: Path) -> int | None:

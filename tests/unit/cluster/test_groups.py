@@ -38,7 +38,8 @@ def trained(files, trains, has_begun, done):
                 has_begun.set()
                 while not files.is_asked():
                     pass
-            done.append("saved")
+                done.append("saved")
+            threading.Event().wait()  # as Ray's end of a group, which takes many seconds
         else:
             has_begun.set()
             threading.Event().wait()

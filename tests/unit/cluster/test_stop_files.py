@@ -7,6 +7,7 @@ import pytest
 from pipeline.cluster import stop_files as module
 from pipeline.cluster.stop_files import asked_by_driver, followed, in_training, stop_files
 from pipeline.storage.leftovers import remove_leftovers
+from pipeline.training.stop_request import Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,18 @@ def test_the_driver_sees_who_trains(tmp_path):
         with in_training(tells=True):
             files.training.unlink()
     assert not files.is_training()
+
+
+def test_a_group_that_was_asked_is_waited_for_until_it_has_left(tmp_path):
+    """Its runs are ended after its checkpoint is written."""
+    with stop_files(tmp_path) as files:
+        with pytest.raises(Stopped), followed(files):
+            try:
+                with in_training(tells=True):
+                    raise Stopped
+            finally:
+                assert files.is_training()
+        assert not files.is_training()
 
 
 def test_a_storage_that_is_away_asks_nobody(tmp_path):
