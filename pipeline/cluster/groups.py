@@ -11,12 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NoReturn, TypeVar
 
 from pipeline.cluster.room import check_resources, nodes_alive
+from pipeline.cluster.stop_files import StopFiles
 from pipeline.config.errors import UserError
 from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.training.stop_request import Stopped, asked, at_steps, seconds_asked
 
 WATCH_SECONDS = 5.0
+POLL_SECONDS = 0.5  # until a request to stop is noticed
+STOP_SECONDS = 20.0  # for a checkpoint: who asks kills after 30 s, and runs in MLflow are to be ended before
+
+Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
@@ -30,46 +37,98 @@ def run_side_by_side(
         calls: name -> call of `run_workers`.
         cluster: a group of workers.
         on_end: told which call ended, with its error if it has one; the others go on.
+
+    Raises:
+        Stopped: the job was asked to stop.
     """
     if cluster.launcher == "process":
         for name, call in calls.items():
             on_end(name, _error_of(call))
         return
-    ended: queue.Queue[tuple[str, Exception | None]] = queue.Queue()
+    ended: queue.Queue[tuple[str, Exception | Stopped | None]] = queue.Queue()
 
     def run(name: str) -> None:
-        ended.put((name, _error_of(calls[name])))
+        try:
+            ended.put((name, _error_of(calls[name])))
+        except Stopped as stop:  # all of them are: each waits for its own workers
+            ended.put((name, stop))
 
-    for name in calls:
-        _start_thread(name, partial(run, name))
-    for _ in calls:
-        on_end(*ended.get())
+    with at_steps():  # a request ends the calls, and they end this
+        for name in calls:
+            _start_thread(name, partial(run, name))
+        for _ in calls:
+            name, error = _next(ended)
+            if not isinstance(error, Stopped):
+                on_end(name, error)
 
 
-def run_watched(call: Callable[[], None], name: str, cluster: ClusterConfig, memory_bytes: float) -> None:
+def _next(ended: queue.Queue[Answer]) -> Answer:
+    """The next that is told by a thread.
+
+    Raises:
+        Stopped: the job was asked to stop, and none was told in time.
+    """
+    while True:
+        try:
+            return ended.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            if (seconds_asked() or 0.0) > STOP_SECONDS + POLL_SECONDS:
+                raise Stopped from None
+
+
+def run_watched(
+    call: Callable[[], None], name: str, cluster: ClusterConfig, memory_bytes: float, files: StopFiles
+) -> None:
     """Wait for a call that runs a group of workers on Ray, unless nodes are lost that it cannot be without.
+
+    Where the job is asked to stop, the group is told, and waited for if it has something to save.
 
     Args:
         call: the call; its errors are raised here.
         name: of the group, for people.
         cluster: the group.
         memory_bytes: what each of its workers reserves.
+        files: that its workers look at.
 
     Raises:
         UserError: nodes were lost and not replaced in time.
+        Stopped: the job was asked to stop.
     """
     ended: queue.Queue[Exception | None] = queue.Queue()
     _start_thread(name, lambda: ended.put(_error_of(call)))
     watch = _Watch(name, cluster, memory_bytes)
-    while True:
+    with at_steps():
+        while not asked():
+            try:
+                error = ended.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                watch.look_regularly()
+                continue
+            if error is not None:
+                raise error
+            return
+        _stop(name, ended, files)
+
+
+def _stop(name: str, ended: queue.Queue[Exception | None], files: StopFiles) -> NoReturn:
+    """Ask a group to stop; wait for its checkpoint, not for what is repeated anyway, nor for Ray's own end of it.
+
+    Raises:
+        Stopped: always.
+    """
+    files.ask()
+    while files.is_training():
         try:
-            error = ended.get(timeout=WATCH_SECONDS)
+            error = ended.get(timeout=POLL_SECONDS)
         except queue.Empty:
-            watch.look()
-            continue
-        if error is not None:
-            raise error
-        return
+            if (seconds_asked() or 0.0) < STOP_SECONDS:
+                continue
+            log.warning(f"{name} has not stopped in {STOP_SECONDS:.0f} s: it goes on from an earlier checkpoint")
+        else:
+            if error is not None:
+                log.warning(f"{name} failed when it was to stop, and goes on from an earlier checkpoint: {error}")
+        break
+    raise Stopped
 
 
 def _start_thread(name: str, call: Callable[[], None]) -> None:
@@ -91,6 +150,13 @@ class _Watch:
     def __init__(self, name: str, cluster: ClusterConfig, memory_bytes: float) -> None:
         self.name, self.cluster, self.memory_bytes = name, cluster, memory_bytes
         self.missing_since: float | None = None
+        self.looked_at = time.monotonic()
+
+    def look_regularly(self) -> None:
+        """Look if the last time was some seconds ago: the cluster is asked."""
+        if time.monotonic() - self.looked_at > WATCH_SECONDS:
+            self.look()
+            self.looked_at = time.monotonic()
 
     def look(self) -> None:
         try:

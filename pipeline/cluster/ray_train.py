@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +15,13 @@ from typing import Any, TypeVar
 from pipeline.cluster.failures import advice, no_useless_restart
 from pipeline.cluster.groups import run_watched
 from pipeline.cluster.room import bundle, wait_for_resources
+from pipeline.cluster.stop_files import StopFiles, followed, stop_files
 from pipeline.config.errors import UserError
 from pipeline.config.login import HandedOver, hand_over, receive
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.console.log import log_environment, log_to_stderr
 from pipeline.training.allocator import keeping_environment
+from pipeline.training.stop_request import Stopped, listen_again, raise_if_asked
 
 Work = TypeVar("Work")
 
@@ -48,7 +52,9 @@ def run_workers(
     Raises:
         UserError: raised in a worker, or it ran out of memory.
         RuntimeError: a worker failed more often than `cluster.max_failures`; the message is the worker's.
+        Stopped: the job was asked to stop.
     """
+    raise_if_asked()
     if cluster.launcher == "process":
         try:
             worker(work)
@@ -57,18 +63,38 @@ def run_workers(
                 raise told from error
             raise
         return
-    gpu = cluster.gpus_per_worker > 0
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # else every worker line appears twice
     # A group waits in Ray's queue until the others make room; `run_watched` notices where that cannot happen.
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(30 * 24 * 3600))
     # Watches for draining cloud nodes; on plain CPU clusters it only prints an error about itself.
-    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1" if gpu else "0")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1" if cluster.gpus_per_worker else "0")
+    import ray.train
+
+    with stop_files(storage_path.parent) as files:
+        # A configuration of Ray Train's own would have to be a dictionary.
+        call = partial(_call_logged, worker, work, hand_over(), files)
+        trainer = _trainer(call, cluster, name, storage_path, memory_bytes)
+        try:
+            run_watched(lambda: trainer.fit() and None, name, cluster, memory_bytes, files)
+        except ray.train.TrainingFailedError as error:
+            failures = getattr(error, "worker_failures", None) or {0: getattr(error, "controller_failure", error)}
+            for cause in failures.values():
+                if told := advice(cause, name, cluster):
+                    raise told from error
+            rank, cause = min(failures.items())
+            raise RuntimeError(f"worker {rank} failed: {cause}") from error
+
+
+def _trainer(
+    call: Callable[[], None], cluster: ClusterConfig, name: str, storage_path: Path, memory_bytes: float
+) -> Any:
+    """Ray Train's part: what it calls on every rank, with which resources."""
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    trainer = TorchTrainer(
-        # A configuration of Ray Train's own would have to be a dictionary.
-        partial(_call_logged, worker, work, hand_over()),
+    gpu = cluster.gpus_per_worker > 0
+    return TorchTrainer(
+        call,
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=cluster.num_workers,
@@ -86,15 +112,6 @@ def run_workers(
             callbacks=[no_useless_restart(name, cluster)],
         ),
     )
-    try:
-        run_watched(lambda: trainer.fit() and None, name, cluster, memory_bytes)
-    except ray.train.TrainingFailedError as error:
-        failures = getattr(error, "worker_failures", None) or {0: getattr(error, "controller_failure", error)}
-        for cause in failures.values():
-            if told := advice(cause, name, cluster):
-                raise told from error
-        rank, cause = min(failures.items())
-        raise RuntimeError(f"worker {rank} failed: {cause}") from error
 
 
 def connect(cluster: ClusterConfig) -> None:
@@ -102,6 +119,7 @@ def connect(cluster: ClusterConfig) -> None:
 
     Raises:
         UserError: no cluster at the address, or too few CPUs or GPUs.
+        Stopped: the job was asked to stop.
     """
     if cluster.launcher == "process":
         if cluster.gpus_per_worker:  # before anything asks the device
@@ -130,17 +148,27 @@ def connect(cluster: ClusterConfig) -> None:
                 "a running Ray cluster, or cluster.address=local",
                 "start one with `make ray`, or set cluster.address or RAY_ADDRESS",
             ) from error
+        except SystemExit as end:
+            if end.code == signal.SIGTERM:  # as Ray takes it
+                raise Stopped from end
+            raise
+        finally:
+            listen_again()  # else the driver would end without a word to its workers
     wait_for_resources(cluster)
 
 
-def _call_logged(worker: Callable[[Work], None], work: Work, logins: HandedOver | None = None) -> None:
+def _call_logged(
+    worker: Callable[[Work], None], work: Work, logins: HandedOver | None = None, files: StopFiles | None = None
+) -> None:
     """Call a worker in a process of its own, whose messages go to stderr as the job's do.
 
-    Logins come with the call, which Ray keeps in memory: of a worker's environment it makes pages and files.
+    Logins come with the call, which Ray keeps in memory: of a worker's environment it makes pages and files. Where the
+    group was asked to stop the call ends as if it were done, which Ray Train does not begin again; the driver knows.
     """
     receive(logins or HandedOver())
     log_to_stderr()
-    worker(work)
+    with nullcontext() if files is None else followed(files), suppress(Stopped):
+        worker(work)
 
 
 def _device_allocator() -> dict[str, str]:

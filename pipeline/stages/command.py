@@ -27,10 +27,12 @@ from pipeline.stages.document import document_line
 from pipeline.storage.disk import disk_trouble
 from pipeline.storage.layout import personal_path
 from pipeline.training.allocator import keep_memory
+from pipeline.training.stop_request import EXIT_CODE, Stopped, listening
 
 Job = TypeVar("Job", bound=StoresResults)
 JOBS_WITH = {"--dry-run": "agora_finetune, bort_pretrain, dq_sweep, ose_search", "--resolve": "ose_search"}
 log = logging.getLogger(__name__)
+WIDTH = 110  # of a paragraph, in characters
 NEARLY = 0.8  # how much alike a mistyped key and a key are
 
 
@@ -97,6 +99,7 @@ def _placed(job: type[Any], word: str, places: Iterator[str]) -> str:
     return word
 
 
+@listening()
 def main(
     job: type[Job],
     summary: str | None,
@@ -121,7 +124,8 @@ def main(
         exit_code: of a document, where a job has codes of its own; none: 0 or 1.
 
     Returns:
-        0: done; 1: done, but a student failed; 2: the user can mend it, stderr says how; 3: a crash.
+        0: done; 1: done, but a student failed; 2: the user can mend it, stderr says how; 3: a crash;
+        75: asked to stop, submitted again it goes on.
     """
     arguments, name, mistakes = sys.argv[1:], job_name(job), Mistakes()
     modes = {"--dry-run": dry_run, "--resolve": resolve}
@@ -148,6 +152,8 @@ def main(
         config = known
         keep_memory()  # what this process trains or evaluates; Ray's workers have it from their environment
         result = call(config)
+    except Stopped as stop:
+        return _told_stop(name, stop, has_document=has_document(config))
     except Exception as error:  # the last line is a document, also of a crash
         return _told(name, error, has_document=has_document(config))
     if has_document(config):
@@ -200,6 +206,14 @@ def _told(name: str, error: Exception, *, has_document: bool) -> int:
     return code
 
 
+def _told_stop(name: str, stop: Stopped, *, has_document: bool) -> int:
+    """Say that the job was asked to stop, on stderr and in the document; the exit code."""
+    print(textwrap.fill(f"{name}: {stop}.", width=WIDTH), file=sys.stderr)
+    if has_document:
+        print(json.dumps({"status": "stopped", "error": str(stop)}), flush=True)
+    return EXIT_CODE
+
+
 def _warn_of_logins(job: type[Any], words: list[str]) -> None:
     """Nothing that we do hides an argument."""
     for key, _, value in (word.partition("=") for word in words):
@@ -223,7 +237,7 @@ def _mode(job: str, option: str, call: Callable[[Job], dict[str, Any]] | None) -
 
 def _paragraph(job: str, error: UserError) -> str:
     """What is wrong, as people read it: a paragraph, or a numbered list of several."""
-    fill = functools.partial(textwrap.fill, width=110, break_long_words=False, break_on_hyphens=False)
+    fill = functools.partial(textwrap.fill, width=WIDTH, break_long_words=False, break_on_hyphens=False)
     if len(error.errors) == 1:
         return fill(f"{job}: {error}")
     items = (fill(f"{n}. {one}", subsequent_indent="   ") for n, one in enumerate(error.errors, 1))

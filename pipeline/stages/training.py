@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from pipeline.cluster.stop_files import asked_by_driver, in_training
 from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.sections.cluster import AUTO_PRECISION, ClusterConfig
 from pipeline.config.sections.training import TrainConfig
@@ -26,6 +28,7 @@ from pipeline.training.collective import rank, world_size
 from pipeline.training.engine import Engine, TorchEngine
 from pipeline.training.loop import Hooks, Learner, LoopSettings, NoHooks, Progress, train_cohort
 from pipeline.training.optim import make_optimiser
+from pipeline.training.stop_request import Stopped, asked, at_once, at_steps
 from pipeline.training.stopwatch import Timed, untimed
 
 if TYPE_CHECKING:
@@ -118,28 +121,41 @@ def train_with_checkpoints(
     hooks: Hooks | None = None,
     timed: Timed = untimed,
 ) -> None:
-    """Train a cohort from its newest checkpoint on, with a progress bar on rank 0; arguments as of `train_cohort`."""
+    """Train a cohort from its newest checkpoint on, with a progress bar on rank 0; arguments as of `train_cohort`.
+
+    Raises:
+        Stopped: the job was asked to stop; where training is goes into a checkpoint before.
+    """
     checkpointer = Checkpointer(folder)
     progress = checkpointer.restore(learners)
     bar = ProgressBar(stage, num_steps, done=progress.step, shown=rank() == 0)
-    train_cohort(
-        learners,
-        batches,
-        LoopSettings(num_steps=num_steps, log_every_steps=train.log_every_steps),
-        device=device,
-        progress=progress,
-        teacher_pass=teacher_pass,
-        timed=timed,
-        hooks=_ShownAndSaved(
-            hooks=hooks or NoHooks(),
-            bar=bar,
-            checkpointer=checkpointer,
-            learners=learners,
-            every_steps=train.checkpoint_every_steps,
-        ),
+    shown_and_saved = _ShownAndSaved(
+        hooks=hooks or NoHooks(),
+        bar=bar,
+        checkpointer=checkpointer,
+        learners=learners,
+        every_steps=train.checkpoint_every_steps,
+        batches=batches,
     )
-    checkpointer.save(learners, progress)  # what follows may be interrupted, too
-    bar.close()
+    with closing(bar), at_steps(), in_training(tells=rank() == 0):
+        try:
+            train_cohort(
+                learners,
+                batches,
+                LoopSettings(num_steps=num_steps, log_every_steps=train.log_every_steps),
+                device=device,
+                progress=progress,
+                teacher_pass=teacher_pass,
+                timed=timed,
+                hooks=shown_and_saved,
+                is_asked=lambda: asked() or (rank() == 0 and asked_by_driver()),
+            )
+        except Stopped:
+            checkpointer.save(learners, progress)
+            if rank() == 0:
+                log.warning(f"{stage}: asked to stop; step {progress.step} is saved in {folder}")
+            raise
+        checkpointer.save(learners, progress)  # what follows may be interrupted, too
 
 
 def shown_losses(losses: Sequence[float]) -> str:
@@ -158,6 +174,7 @@ class _ShownAndSaved:
     checkpointer: Checkpointer
     learners: list[Learner]
     every_steps: int
+    batches: TrainingBatches
 
     def after_step(self, progress: Progress, losses: dict[str, float]) -> None:
         """See `Hooks.after_step`."""
@@ -167,5 +184,12 @@ class _ShownAndSaved:
             self.checkpointer.save(self.learners, progress)
 
     def after_epoch(self, progress: Progress) -> None:
-        """See `Hooks.after_epoch`."""
-        self.hooks.after_epoch(progress)
+        """See `Hooks.after_epoch`; it may take minutes, so a request to stop interrupts it, and it is called again."""
+        try:
+            with at_once():
+                self.hooks.after_epoch(progress)
+        except Stopped:
+            if progress.step_in_epoch == 0:  # back to the end of the epoch, which is followed by this call
+                progress.epoch -= 1
+                progress.step_in_epoch = self.batches.num_steps(progress.epoch)
+            raise

@@ -17,7 +17,7 @@ from pipeline.storage.disk import disk_trouble, is_of_files
 Answer = TypeVar("Answer")
 
 RETRY_SECONDS = 600.0  # how long a server that is away is waited for
-INTERRUPTS = (KeyboardInterrupt, SystemExit)  # Ray stops a job by the latter, and kills it 30 s later
+INTERRUPTS = (KeyboardInterrupt, SystemExit)  # a scheduler's `Stopped` is one of the latter; it kills 30 s later
 INTERRUPT_SECONDS = 5.0
 # What the client reports when a server is away or overloaded; other errors would be the same on every try.
 PASSING_ERRORS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")

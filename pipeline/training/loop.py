@@ -22,6 +22,7 @@ from pipeline.training.collective import sum_over_ranks
 from pipeline.training.engine import Engine
 from pipeline.training.memory import peak_memory_bytes
 from pipeline.training.random_stream import RandomStream
+from pipeline.training.stop_request import Stopped
 from pipeline.training.stopwatch import TEACHER, Timed, untimed
 
 
@@ -154,6 +155,7 @@ def train_cohort(
     teacher_pass: Callable[[Batch], Any] | None = None,
     hooks: Hooks | None = None,
     timed: Timed = untimed,
+    is_asked: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train until `settings.num_steps` optimiser steps are done or no learner is left.
 
@@ -166,11 +168,17 @@ def train_cohort(
         teacher_pass: the teacher's signals for a micro-batch, computed once for all learners that need them.
         hooks: called after every step, after every epoch, and after the last step.
         timed: measures the teacher's passes, and by its name what every learner does.
+        is_asked: whether this rank knows of a request to stop; asked before every step.
+
+    Raises:
+        Stopped: a rank knew of one, told on all ranks before the same step; learners and progress can be saved.
     """
     window, hooks = _Window(), hooks or NoHooks()
     while progress.step < settings.num_steps and _active(learners):
         for micro_batches in batches.steps(progress.epoch, progress.step_in_epoch):
-            counts = _global_counts(micro_batches, device)
+            counts, stops = _global_counts(micro_batches, device, is_asked())
+            if stops:
+                raise Stopped
             for learner in _active(learners):
                 learner.before_step(progress.step)
             for index, batch in enumerate(micro_batches):
@@ -194,12 +202,15 @@ def _active(learners: list[Learner]) -> list[Learner]:
     return [learner for learner in learners if learner.active]
 
 
-def _global_counts(micro_batches: list[Batch], device: torch.device) -> TokenCounts:
+def _global_counts(micro_batches: list[Batch], device: torch.device, is_asked: bool) -> tuple[TokenCounts, bool]:
+    """Counts of a step over all ranks, and whether one of them was asked to stop: both in one collective."""
     sums = [sum(b.num_source_tokens for b in micro_batches), sum(b.num_target_tokens for b in micro_batches)]
     # A rank without examples gets a filler, which is no micro-batch of its own.
     sums.append(sum(b.num_target_tokens > 0 for b in micro_batches))
-    counts = sum_over_ranks(torch.tensor(sums, dtype=torch.float64, device=device)).clamp_min(1.0).tolist()
-    return TokenCounts(num_source=counts[0], num_target=counts[1], num_micro_batches=counts[2])
+    *counts, num_asked = sum_over_ranks(torch.tensor([*sums, is_asked], dtype=torch.float64, device=device)).tolist()
+    num_source, num_target, num_micro_batches = (max(count, 1.0) for count in counts)
+    found = TokenCounts(num_source=num_source, num_target=num_target, num_micro_batches=num_micro_batches)
+    return found, num_asked > 0
 
 
 def _accumulate(

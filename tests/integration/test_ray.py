@@ -2,17 +2,20 @@
 
 import json
 import os
+import signal
 
 import pytest
 import ray
 from mlflow import MlflowClient
 
+from pipeline.cluster import groups
 from pipeline.cluster.precision import has_bf16, with_precision
 from pipeline.cluster.ray_train import run_workers
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.export.package import load_package
 from pipeline.stages.sweep import register
 from pipeline.stages.sweep.job import run
+from pipeline.training.stop_request import Stopped, asked, listening
 
 pytestmark = pytest.mark.ray
 
@@ -99,3 +102,36 @@ def test_workers_log_as_the_job_does(ray_here, tmp_path, monkeypatch):
     payload = {"folder": str(tmp_path)}
     run_workers(worker, payload, ClusterConfig(num_workers=1), name="log", storage_path=tmp_path / "ray")
     assert (tmp_path / "said").read_text() == "warning: a doubt\n"
+
+
+def test_a_request_to_stop_reaches_workers_and_waits_for_what_they_save(ray_here, tmp_path, monkeypatch):
+    """SIGTERM comes to the driver alone; the worker's call ends well, so Ray restarts nobody."""
+    monkeypatch.setattr(groups, "STOP_SECONDS", 600.0)  # Ray tells of the end every few seconds
+    earlier = signal.getsignal(signal.SIGTERM)
+
+    def worker(folder):  # by value: workers cannot import tests
+        import time
+
+        from pipeline.cluster.stop_files import asked_by_driver, in_training
+        from pipeline.training.stop_request import Stopped
+
+        with in_training(tells=True):
+            (folder / "trains").touch()
+            while not asked_by_driver():
+                time.sleep(0.01)
+            (folder / "saved").touch()
+            raise Stopped
+
+    def when_it_trains(watch):
+        if (tmp_path / "trains").exists() and not asked():
+            signal.raise_signal(signal.SIGTERM)
+        look(watch)
+
+    look = groups._Watch.look_regularly
+    monkeypatch.setattr(groups._Watch, "look_regularly", when_it_trains)
+    try:
+        with pytest.raises(Stopped), listening():
+            run_workers(worker, tmp_path, ClusterConfig(num_workers=1), name="stop", storage_path=tmp_path / "ray")
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+    assert (tmp_path / "saved").exists() and not list(tmp_path.glob(".*"))

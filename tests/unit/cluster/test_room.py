@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.cluster import groups, room
 from pipeline.cluster.room import GIB, check_resources, num_groups, worker_memory_bytes
+from pipeline.cluster.stop_files import StopFiles
 from pipeline.config.errors import UserError
 from pipeline.config.sections.cluster import ClusterConfig
 
@@ -114,17 +115,19 @@ def test_lost_nodes_are_named_and_waited_for_only_so_long(monkeypatch, capsys):
         watch.look()
 
 
-def test_a_watched_call_raises_its_own_error_and_that_of_the_watch(monkeypatch):
+def test_a_watched_call_raises_its_own_error_and_that_of_the_watch(monkeypatch, tmp_path):
     """Whichever comes first."""
 
     def fails():
         raise ValueError("of the call")
 
+    files = StopFiles(going_on=tmp_path / "going_on", training=tmp_path / "training")
     with pytest.raises(ValueError, match="of the call"):
-        groups.run_watched(fails, "x", PAIR, 0.0)
-    monkeypatch.setattr(groups, "WATCH_SECONDS", 0.01)
+        groups.run_watched(fails, "x", PAIR, 0.0, files)
+    for name in ("WATCH_SECONDS", "POLL_SECONDS"):
+        monkeypatch.setattr(groups, name, 0.01)
     monkeypatch.setattr(groups, "nodes_alive", list)
     hangs = threading.Event()
     with pytest.raises(UserError, match="nodes were lost"):
-        groups.run_watched(hangs.wait, "x", ClusterConfig(num_workers=2, lost_node_seconds=0.0), 0.0)
+        groups.run_watched(hangs.wait, "x", ClusterConfig(num_workers=2, lost_node_seconds=0.0), 0.0, files)
     hangs.set()

@@ -1,6 +1,7 @@
 """The words of a command line: which are settings, which are names or texts, and which are mistakes."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -199,3 +200,21 @@ def test_a_full_disk_is_a_mistake_with_a_name(capsys, monkeypatch):
     assert main(job_of("compare"), "a job", run) == 2
     out, err = capsys.readouterr()
     assert err.startswith("compare: the disk is full. Allowed:") and json.loads(out)["status"] == "mistake"
+
+
+def test_a_job_that_is_asked_to_stop_says_so(capsys, monkeypatch):
+    """With an exit code of its own, a paragraph and a document; a program that it has started hears nothing of it."""
+
+    def run(config):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(sys, "argv", ["compare", "a", "b"])
+    earlier = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(job_of("compare"), "a job", run) == 75
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+    out, err = capsys.readouterr()
+    document = json.loads(out.splitlines()[-1])
+    assert document["status"] == "stopped" and "submit the same command again" in document["error"]
+    assert err.startswith("compare: asked to stop by SIGTERM") and "Traceback" not in err

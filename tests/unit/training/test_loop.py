@@ -9,6 +9,7 @@ from pipeline.config.errors import NonFiniteError
 from pipeline.data.batch import collate
 from pipeline.training.loop import Learner, LoopSettings, NoHooks, Progress, train_cohort
 from pipeline.training.random_stream import RandomStream
+from pipeline.training.stop_request import Stopped
 
 CPU, NUM_STEPS_OF_EPOCH = torch.device("cpu"), 3
 
@@ -141,3 +142,14 @@ def test_what_hooks_do_is_no_training_time(train):
     num_tokens = 5.0  # three of the source, two of the target
     seconds = [num_tokens / values["cohort_tokens_per_second"] for _, values in patient.listener.seen]
     assert max(seconds) < hooks.seconds
+
+
+def test_a_request_to_stop_ends_training_between_two_steps():
+    """Before a step is begun: what is there can be saved, and goes on with the next step."""
+    one, progress, answers = learner("a"), Progress(), iter([False, False, True])
+    settings = LoopSettings(num_steps=5, log_every_steps=1)
+    with pytest.raises(Stopped):
+        train_cohort([one], Batches(), settings, device=CPU, progress=progress, is_asked=lambda: next(answers))
+    assert (one.engine.num_steps, progress) == (2, Progress(step=2, step_in_epoch=2))
+    train_cohort([one], Batches(), settings, device=CPU, progress=progress)
+    assert (one.engine.num_steps, progress.step) == (5, 5)
