@@ -11,7 +11,7 @@ export DQ_STORAGE ?= $(CURDIR)/runs
 ARGS ?= experiment=quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep search pretrain agora real-encoder fast test test-all fuzz format ui ray ray-stop lint clean clean-cache
+.PHONY: help sweep search pretrain agora nights real-encoder fast test test-all fuzz format ui ray ray-stop lint clean clean-cache
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ pretrain: .venv/installed ## pre-train a small encoder with a teacher's help, an
 agora: ARGS = experiment=agora_quickstart
 agora: .venv/installed ## fine-tune a small model on few examples, and on what its teacher says near its mistakes
 	@$(BIN)/python infra/laptop.py submit -- python jobs/agora_finetune.py storage.path=$(DQ_STORAGE) $(ARGS)
+
+nights: ARGS =
+nights: .venv/installed ## simulated nights of scheduled retraining: a champion, nothing new, more, refused, kept, back
+	@$(BIN)/python infra/nights.py "$(DQ_STORAGE)/nights" cluster=process $(ARGS)
 
 # Weights are fetched, never committed; the job gets an absolute path because it runs in a copy of this folder.
 ENCODER = $(DQ_STORAGE)/models/all-MiniLM-L6-v2

@@ -56,7 +56,7 @@ class RetrainConfig:
         minimum=0,
         maximum=64,
     )
-    probe_seconds: float = option(180.0, "time for the server to start and to answer", minimum=1.0)
+    probe_seconds: float = option(180.0, "time for the server to start and to answer", minimum=1.0, maximum=3600.0)
     notify_command: list[str] = option(
         list, "program with arguments that gets the decision as JSON on its standard input, without a shell"
     )

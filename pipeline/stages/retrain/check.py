@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.config.sections.data_checks import DataChecksConfig
-from pipeline.retraining.check_result import CheckResult
+from pipeline.retraining.check_result import CheckResult, undecided
 from pipeline.retraining.data_checks import check_data
-from pipeline.retraining.likelihood import Likelihoods, alignment_by_likelihood
+from pipeline.retraining.likelihood import NAME, Likelihoods, alignment_by_likelihood
 from pipeline.stages.retrain.data import Accepted, NightData, Row, pairs_of
+
+CHANCE, TELLING = 0.5, 0.05  # share of pairs whose own target is likelier to a teacher that knows nothing, and beyond
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +56,30 @@ def check_night_data(data: NightData, accepted: Accepted | None, config: DataChe
     return Checked(results=results, rows=rows, num_removed=len(removed))
 
 
-def with_likelihood(checked: Checked, likelihoods: Likelihoods, config: DataChecksConfig) -> Checked:
-    """The same with what a teacher says."""
-    found = alignment_by_likelihood(
-        likelihoods.true_nll, likelihoods.shuffled_nll, config.min_likelier, likelihoods.labels
-    )
+def with_likelihood(
+    checked: Checked, new: Likelihoods, reference: Likelihoods | None, config: DataChecksConfig
+) -> Checked:
+    """The same with what a teacher says.
+
+    Args:
+        checked: so far.
+        new: of tonight's new examples.
+        reference: of accepted examples that it was not trained on: a weak teacher refuses nothing that it could not
+            tell there either; none: there are none.
+        config: bounds.
+    """
+    bound = config.min_likelier
+    if reference is not None and (known := _share(reference)) is not None:
+        bound = min(bound, CHANCE + config.min_alignment * (known - CHANCE))
+        if known < CHANCE + TELLING:
+            sentence = f"The teacher finds own targets likelier in {known:.2%} of accepted pairs: it cannot tell."
+            return replace(checked, results=[*checked.results, undecided(NAME, sentence)])
+    found = alignment_by_likelihood(new.true_nll, new.shuffled_nll, bound, new.labels)
     return replace(checked, results=[*checked.results, found])
+
+
+def _share(said: Likelihoods) -> float | None:
+    return alignment_by_likelihood(said.true_nll, said.shuffled_nll, 0.0, said.labels).measured
 
 
 def check_table(checked: Checked) -> list[list[str]]:

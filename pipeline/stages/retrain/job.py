@@ -26,7 +26,7 @@ from pipeline.storage.disk import disk_trouble
 from pipeline.storage.layout import open_storage
 from pipeline.storage.lease import HeldElsewhereError, lease
 from pipeline.tracking.store import check_reachable
-from pipeline.tracking.tracker import RunSpec
+from pipeline.tracking.tracker import RunSpec, Tracker
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +55,7 @@ def run(config: RetrainJob) -> dict[str, Any]:
 
 
 def _rolled_back(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
-    check_reachable(tracking_uri(config))
-    tracker = open_tracker(config)
+    tracker = _tracker(config)
     line = roll_back(config, tracker, ledger)
     return _told(config, folder, ledger, line, Outcome(decision=Decision[line.decision], reasons=line.reasons))
 
@@ -64,8 +63,7 @@ def _rolled_back(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, 
 def _night(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
     known: dict[str, Any] = {}
     try:
-        check_reachable(tracking_uri(config))
-        tracker = open_tracker(config)
+        tracker = _tracker(config)
         if (unfinished := ledger.unfinished) is not None:
             log.warning(f"the promotion of night {unfinished.number} was interrupted: it is carried out now")
             promote(config, tracker, ledger, unfinished)
@@ -85,6 +83,19 @@ def _night(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
     return _told(config, folder, ledger, last, outcome)
 
 
+def _tracker(config: RetrainJob) -> Tracker:
+    """The tracker of a store that answers.
+
+    Raises:
+        ConnectionError: it does not; nobody can mend that in the settings.
+    """
+    try:
+        check_reachable(tracking_uri(config))
+    except UserError as error:
+        raise ConnectionError(str(error)) from error
+    return open_tracker(config)
+
+
 def failed(error: Exception, known: dict[str, Any]) -> Outcome:
     """A night without a decision: what settings or data lack will be lacking again, all else may pass.
 
@@ -93,7 +104,7 @@ def failed(error: Exception, known: dict[str, Any]) -> Outcome:
         known: what was known of the night by then.
     """
     trouble = disk_trouble(error)
-    is_settled = isinstance(error, UserError) and trouble is None and not isinstance(error, ConnectionError)
+    is_settled = isinstance(error, UserError) and trouble is None
     reason = masked(str(trouble or error) if is_settled or trouble else f"{type(error).__name__}: {error}")
     log.error(f"the night failed: {reason}", exc_info=None if is_settled else error)
     return Outcome(decision=Decision.FAILED, reasons=[reason], is_retriable=not is_settled, **known)

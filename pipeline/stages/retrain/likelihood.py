@@ -45,7 +45,7 @@ def run(
         task: its data, for tokenizer and labels.
         teacher: folder of the champion's teacher.
         rows: new examples.
-        folder: of the night, where they are kept.
+        folder: where they are kept.
         storage_path: that all nodes share.
     """
     if (found := found_json(folder / FILE, "the teacher is asked again")) is None:
@@ -64,7 +64,13 @@ def run(
         tokens = folder / "alignment"
         tokenise(Corpus(splits=named, fingerprint=""), config.task, task.tokenizer(), tokens, task.labels)
         work = LikelihoodWork(config=config, teacher=teacher, tokens=tokens, folder=folder)
-        run_workers(measure, work, config.cluster, name=f"alignment-{folder.name}", storage_path=storage_path)
+        run_workers(
+            measure,
+            work,
+            config.cluster,
+            name=f"alignment-{folder.parent.name}-{folder.name}",
+            storage_path=storage_path,
+        )
         found = found_json(folder / FILE, "the night ends")
         assert found is not None, "workers have written it"
     labels = (

@@ -110,10 +110,14 @@ def _with_candidate(
     write_night(folder / "data", data, checked.rows)
     sweep = sweep_of(config, (folder / "data").absolute(), teacher)
     if teacher is not None and config.retrain.alignment_examples:
-        rows = (data.new or data.train)[: config.retrain.alignment_examples]
-        job = open_job(sweep)
-        said = likelihood.run(job.config, job.task, Path(teacher), rows, folder, night.storage.root / "ray")
-        checked = with_likelihood(checked, said, config.data_checks)
+        job, most = open_job(sweep), config.retrain.alignment_examples
+        parts = {"new": (data.new or data.train)[:most], "accepted": (accepted.newest if accepted else [])[:most]}
+        said = {
+            name: likelihood.run(job.config, job.task, Path(teacher), rows, folder / name, night.storage.root / "ray")
+            for name, rows in parts.items()
+            if rows
+        }
+        checked = with_likelihood(checked, said["new"], said.get("accepted"), config.data_checks)
     tables = {"Data checks": check_table(checked)}
     if checked.refusals:
         return Outcome(decision=Decision.REFUSED, reasons=checked.refusals, tables=tables, **common)
@@ -260,9 +264,8 @@ def _accepted(night: Night) -> Accepted | None:
 
 def _frozen_moved(night: Night, data: NightData) -> str | None:
     """Why the test split is not the frozen set of the nights before; none: it is, or it may be another one."""
-    settled = next(
-        (one for one in reversed(night.ledger.lines) if one.event == NIGHT and one.details.get("score")), None
-    )
+    lines = reversed(night.ledger.lines)
+    settled = next((one for one in lines if one.event == NIGHT and details_of(one, "score") is not None), None)
     if settled is None or settled.frozen == data.frozen_digest or night.config.retrain.new_frozen_set:
         return None
     return (

@@ -11,10 +11,15 @@ from pipeline.stages.sweep.precheck import check_sweep
 def check_night(config: RetrainJob, mistakes: Mistakes | None = None) -> None:
     """Refuse a night that cannot be; of a rollback only where it looks.
 
+    What lies in the files tonight is no mistake of whoever wrote the settings: the night itself refuses it.
+
     Raises:
         UserError: whatever settings, paths and the model's own configuration tell.
     """
     mistakes = mistakes or Mistakes()
     if not config.retrain.rollback:
-        check_sweep(sweep_with(config, config.data, config.task, config.model), mistakes)
+        of_sweep = Mistakes()
+        of_sweep.unknown |= {*mistakes.unknown, "data"}
+        with mistakes.noted():
+            check_sweep(sweep_with(config, config.data, config.task, config.model), of_sweep)
     mistakes.tell()

@@ -17,6 +17,7 @@ from pipeline.stages.retrain.candidate import champion_model
 from pipeline.stages.retrain.data import Row
 from pipeline.stages.retrain.ledger import PROMOTION, ROLLBACK, Ledger, Line, details_of
 from pipeline.stages.runs import tracking_uri
+from pipeline.stages.use.find_student import FoundModel
 from pipeline.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -123,10 +124,16 @@ def _moved(config: RetrainJob, tracker: Tracker, wanted: Aliases, rows: Sequence
     if not asked:
         log.warning(f"version {wanted.champion} of {name} was not asked anything before it became the champion")
         return None
-    assert model.package is not None or model.exported is not None
-    # The served model answers from its graphs where it has some.
-    answerer = OnnxAnswerer(model.exported) if model.exported else Answerer(model.package)  # type: ignore[arg-type]
-    return probe(name, wanted.champion, golden_of(answerer, asked), tracking_uri(config), config.retrain.probe_seconds)
+    golden = golden_of(_answerer(model), asked)
+    return probe(name, wanted.champion, golden, tracking_uri(config), config.retrain.probe_seconds)
+
+
+def _answerer(model: FoundModel) -> Answerer | OnnxAnswerer:
+    """What the served model answers from: its graphs where it has some."""
+    if model.exported is not None:
+        return OnnxAnswerer(model.exported)
+    assert model.package is not None, "a student has one of both"
+    return Answerer(model.package)
 
 
 def _champion_before(ledger: Ledger, night: Line) -> str | None:

@@ -179,13 +179,25 @@ def test_a_job_without_a_base_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("job", "word", "others"),
     [
-        (CompareJob, "teacher.epochs=9", "agora_finetune, bort_pretrain, dq_sweep, finetune_teacher, ose_search"),
+        (
+            CompareJob,
+            "teacher.epochs=9",
+            "agora_finetune, bort_pretrain, dq_sweep, finetune_teacher, ose_search, retrain",
+        ),
         (SweepJob, "benchmark.kind=cohort", "benchmark"),
         (SweepJob, "student.validate_every_epochs=2", "nothing else"),
-        (TeacherJob, "recipe=best", "agora_finetune, benchmark, dq_sweep, ose_search"),
+        (TeacherJob, "recipe=best", "agora_finetune, benchmark, dq_sweep, ose_search, retrain"),
         (TeacherJob, "tracking.register=name", "dq_sweep"),
-        (BenchmarkJob, "model.pretrained=x", "agora_finetune, bort_pretrain, dq_sweep, finetune_teacher, ose_search"),
-        (GenerateJob, "seed=3", "agora_finetune, benchmark, bort_pretrain, dq_sweep, finetune_teacher, ose_search"),
+        (
+            BenchmarkJob,
+            "model.pretrained=x",
+            "agora_finetune, bort_pretrain, dq_sweep, finetune_teacher, ose_search, retrain",
+        ),
+        (
+            GenerateJob,
+            "seed=3",
+            "agora_finetune, benchmark, bort_pretrain, dq_sweep, finetune_teacher, ose_search, retrain",
+        ),
     ],
 )
 def test_a_setting_of_another_job_is_refused_and_told_whose_it_is(job, word, others):
