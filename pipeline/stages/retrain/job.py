@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from pipeline.config.masking import masked
 from pipeline.console.tables import markdown_table, text_table
 from pipeline.retraining.decisions import Decision, ending_of
 from pipeline.stages.retrain.ledger import FILE, NIGHT, Ledger, Line, as_document
-from pipeline.stages.retrain.night import Night, work_through
+from pipeline.stages.retrain.night import Night, days_since, work_through
 from pipeline.stages.retrain.notify import notify
 from pipeline.stages.retrain.outcome import Outcome
 from pipeline.stages.retrain.page import ledger_table, write_page
 from pipeline.stages.retrain.precheck import check_night
 from pipeline.stages.retrain.promote import promote, roll_back
 from pipeline.stages.retrain.settings import settings_key
+from pipeline.stages.retrain.tidy import tidy
 from pipeline.stages.runs import common_tags, open_tracker, start_run, tracking_uri
 from pipeline.storage.disk import disk_trouble
 from pipeline.storage.layout import open_storage
@@ -75,11 +77,15 @@ def _night(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
     line = ledger.append(_line(config, outcome))
     last = line
     if outcome.decision is Decision.PROMOTED:
-        last = promote(config, open_tracker(config), ledger, line)
-        if last.decision == Decision.FAILED.name:
-            outcome = Outcome(
-                decision=Decision.FAILED, reasons=last.reasons, version=line.version, tables=outcome.tables
-            )
+        try:
+            last = promote(config, _tracker(config), ledger, line)
+            if last.decision == Decision.FAILED.name:
+                outcome = replace(outcome, decision=Decision.FAILED, reasons=last.reasons)
+        except Exception as error:  # the line stands: whoever comes next carries it out
+            reason = f"version {line.version} was not made the champion yet: {masked(str(error))}"
+            log.error(reason, exc_info=error)
+            outcome = replace(outcome, decision=Decision.FAILED, reasons=[reason], is_retriable=True)
+    tidy(folder, ledger)
     return _told(config, folder, ledger, last, outcome)
 
 
@@ -131,7 +137,10 @@ def _told(config: RetrainJob, folder: Path, ledger: Ledger, line: Line, outcome:
     ending = ending_of(outcome.decision, is_retriable=outcome.is_retriable)
     for sentence in outcome.reasons:
         log.info(f"{outcome.decision.name}: {sentence}")
-    page = write_page(config, folder, ledger, outcome)
+    alarms = outcome.details.get("alarms") or _stale(config, ledger)
+    for sentence in alarms:
+        log.warning(sentence)
+    page = _page(config, folder, ledger, outcome)
     document = {
         "status": "finished" if outcome.decision is not Decision.FAILED else "failed",
         "decision": outcome.decision.name,
@@ -139,10 +148,11 @@ def _told(config: RetrainJob, folder: Path, ledger: Ledger, line: Line, outcome:
         "exit_code": ending.exit_code,
         "alerts": ending.alerts,
         "meaning": ending.meaning,
+        "alarms": alarms,
         "champion": _champion(ledger),
         "line": as_document(line),
         "ledger": str(folder / FILE),
-        "report": str(page),
+        "report": None if page is None else str(page),
     }
     try:
         document["run_id"] = _recorded(config, folder, page, line, outcome)
@@ -153,12 +163,29 @@ def _told(config: RetrainJob, folder: Path, ledger: Ledger, line: Line, outcome:
     return document
 
 
+def _page(config: RetrainJob, folder: Path, ledger: Ledger, outcome: Outcome) -> Path | None:
+    """The page; none where it could not be written, which changes no decision."""
+    try:
+        return write_page(config, folder, ledger, outcome)
+    except OSError as error:
+        log.warning(f"the page was not written: {error}")
+        return None
+
+
+def _stale(config: RetrainJob, ledger: Ledger) -> list[str]:
+    """An alarm where nobody was promoted for long, also of nights that train nothing."""
+    crowned, most = ledger.crowned, config.gates.staleness_days
+    if crowned is None or (days := days_since(crowned.at)) <= most:
+        return []
+    return [f"No promotion for {days:g} days; gates.staleness_days is {most:g}."]
+
+
 def _champion(ledger: Ledger) -> str | None:
     crowned = ledger.crowned
     return None if crowned is None else crowned.version
 
 
-def _recorded(config: RetrainJob, folder: Path, page: Path, line: Line, outcome: Outcome) -> str | None:
+def _recorded(config: RetrainJob, folder: Path, page: Path | None, line: Line, outcome: Outcome) -> str | None:
     """The night's run of its own, with ledger, page and numbers."""
     spec = RunSpec(
         name=f"night {line.number} {config.retrain.name}: {outcome.decision.name}",
@@ -176,7 +203,8 @@ def _recorded(config: RetrainJob, folder: Path, page: Path, line: Line, outcome:
         }
         run.metrics(numbers, line.number)
         run.artifacts(folder / FILE, "retraining")
-        run.artifacts(page.parent, "report")
+        if page is not None:
+            run.artifacts(page.parent, "report")
         lines = [*outcome.reasons, markdown_table(ledger_table(ledger_lines := Ledger(folder).lines))]
         run.tags({"mlflow.note.content": masked("\n\n".join(lines))})
         log.info(f"\n{text_table(ledger_table(ledger_lines))}\n\nreport: {page}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.evaluation import EvaluationConfig
 from pipeline.evaluation.gathered import gathered
 from pipeline.export.answer import Answerer
+from pipeline.runtime import request
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.stages.retrain.data import Row
 from pipeline.stages.training import worker_device
@@ -92,13 +95,26 @@ def judge(work: JudgeWork) -> None:
         found[one.name] = {"said": gathered(said, len(work.examples), gather_objects), "exported": None}
     timed = work.examples[: work.num_timed]
     if rank() == 0:
-        times = _in_turns(answerers, timed, work.num_rounds)
+        with _unheard():
+            times = _in_turns(answerers, timed, work.num_rounds)
         for one in work.contenders:
             found[one.name]["milliseconds"] = times[one.name]
             if one.exported is not None and one.name == CANDIDATE:
                 found[one.name]["exported"] = _said(OnnxAnswerer(one.exported), work.examples[: work.num_exported])
         sealed_json(work.folder / FILE, found)
     barrier()
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Each of the timed answers would say again which texts are cut."""
+    reader = logging.getLogger(request.__name__)
+    level = reader.level
+    reader.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        reader.setLevel(level)
 
 
 def _in_turns(answerers: dict[str, Answerer], examples: Sequence[Row], num_rounds: int) -> dict[str, list[float]]:

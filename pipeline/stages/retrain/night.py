@@ -38,6 +38,7 @@ from pipeline.stages.retrain.judge import CANDIDATE, CHAMPION, Answers, Contende
 from pipeline.stages.retrain.ledger import NIGHT, Ledger, details_of
 from pipeline.stages.retrain.outcome import Outcome
 from pipeline.stages.retrain.settings import settings_key
+from pipeline.stages.retrain.tidy import NIGHTS
 from pipeline.storage.layout import Storage
 from pipeline.tracking.tracker import Tracker
 
@@ -105,7 +106,7 @@ def _with_candidate(
     """From data that are trusted so far to the verdict."""
     config, champion = night.config, common["champion"]
     key = config_hash(data.fingerprint, settings_key(config), champion)
-    folder = night.folder / "nights" / key
+    folder = night.folder / NIGHTS / key
     teacher = _teacher_of(night.ledger, champion)
     write_night(folder / "data", data, checked.rows)
     sweep = sweep_of(config, (folder / "data").absolute(), teacher)
@@ -172,21 +173,23 @@ def _judged(
     score = sum(ours.frozen_scores) / len(ours.frozen_scores)
     compares = CHAMPION in measured
     if compares:
-        crowned = ledger.crowned
-        same_set = crowned is not None and crowned.frozen == data.frozen_digest
+        crowned, its_night = ledger.crowned, ledger.night_of(common["champion"])
+        same_set = its_night is not None and its_night.frozen == data.frozen_digest
         evidence = evidence_of(
             data,
             measured,
             answers,
             slices=slices_of(data.frozen, _slice_column(config), has_labels=data.has_labels),
             num_frozen_uses=ledger.num_frozen_uses(data.frozen_digest),
-            recorded_score=details_of(crowned, "score") if same_set else None,
-            days_since_promotion=_days_since(None if crowned is None else crowned.at),
+            recorded_score=details_of(its_night, "score") if same_set else None,
+            days_since_promotion=None if crowned is None else days_since(crowned.at),
         )
         verdict = decide(evidence, gates)
     else:
         verdict = _first(score, gates.min_quality, parity_of(answers[CANDIDATE]), gates.min_parity)
-    version = registered_version(night.tracker, config, candidate, score, ours.size_bytes, data.frozen_digest)
+    version = None
+    if verdict.decision is Decision.PROMOTED:
+        version = registered_version(night.tracker, config, candidate, score, ours.size_bytes, data.frozen_digest)
     details = {
         "compared": compares,
         "score": score,
@@ -291,8 +294,9 @@ def _slice_column(config: RetrainJob) -> list[str] | None:
     return column_of(config.task, config.data, "test", config.retrain.slice_column)
 
 
-def _days_since(at: str | None) -> float | None:
-    return None if at is None else (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds() / 86400
+def days_since(at: str) -> float:
+    """Days since a time that a ledger's line has."""
+    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds() / 86400
 
 
 def _mean(scores: tuple[float, ...]) -> float | None:

@@ -112,10 +112,14 @@ def golden_of(model_answers: Answerer | OnnxAnswerer, rows: Sequence[Row]) -> Go
 def _moved(config: RetrainJob, tracker: Tracker, wanted: Aliases, rows: Sequence[Row]) -> str | None:
     """Move both aliases, read them back, ask the version that is the champion now; why that failed, if it did."""
     name = config.retrain.name
+    assert wanted.champion is not None, "somebody is promoted"
+    try:
+        check_version(tracker, name, wanted.champion)
+    except UserError as error:
+        return str(error)
     found = point(tracker, name, wanted)
     if found != wanted:
         return f"the registry says champion={found.champion}, previous={found.previous} after they were set"
-    assert wanted.champion is not None, "somebody is promoted"
     try:
         model = champion_model(config, wanted.champion)
     except UserError as error:

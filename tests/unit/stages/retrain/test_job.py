@@ -1,5 +1,8 @@
 """What becomes of a decision: aliases, lines, exit codes; what breaks off, the next night carries out or tells."""
 
+import os
+from dataclasses import replace
+
 import pytest
 
 from pipeline.config.errors import UserError
@@ -96,6 +99,14 @@ FAILURES = {
 }
 
 
+def test_a_version_that_was_deleted_meanwhile_is_no_champion(night, folder, tracker):
+    """The night after does not try for ever."""
+    night(promoted("1"))
+    document = night(promoted("9", "1"))
+    assert document["exit_code"] == 13 and "no version 9" in document["reasons"][0]
+    assert aliases_of(tracker, NAME).champion == "1" and Ledger(folder).unfinished is None
+
+
 @pytest.mark.parametrize("said", FAILURES)
 def test_a_version_that_cannot_be_used_is_put_back(night, folder, tracker, monkeypatch, said):
     """The champion before is the champion again, and the one before that stands before it."""
@@ -136,6 +147,44 @@ def test_a_night_that_breaks_off_says_why_and_whether_to_try_again(night, folder
     assert (document["decision"], document["exit_code"], document["status"]) == ("FAILED", exit_code, "failed")
     assert said in line.reasons[0] and (line.champion, line.data) == ("1", "d")
     assert aliases_of(tracker, NAME) == Aliases(champion="1") and "pass-w0rd" not in (folder / FILE).read_text()
+
+
+def test_a_store_that_goes_away_before_the_end_loses_no_decision(night, folder, tracker, monkeypatch):
+    """The next night carries out what the ledger says."""
+
+    def away(*_):
+        raise ConnectionError("nobody answers")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retrain_job, "promote", away)
+        document = night(promoted("1"))
+    assert (document["decision"], document["exit_code"]) == ("FAILED", 75) and "nobody answers" in document["reasons"][
+        0
+    ]
+    assert night(Outcome(decision=Decision.NO_CHANGE, reasons=["nothing new"]))["champion"] == "1"
+    assert lines(folder) == [("night", "PROMOTED"), ("promotion", "PROMOTED"), ("night", "NO_CHANGE")]
+
+
+def test_a_champion_that_is_old_is_an_alarm_on_every_night(night, monkeypatch):
+    """Also on those that train nothing; it promotes nobody."""
+    nothing = Outcome(decision=Decision.NO_CHANGE, reasons=["nothing new"])
+    assert night(promoted("1"))["alarms"] == [] == night(nothing)["alarms"]
+    monkeypatch.setattr(retrain_job, "days_since", lambda _: 30.5)
+    assert night(nothing)["alarms"] == ["No promotion for 30.5 days; gates.staleness_days is 30."]
+
+
+def test_old_nights_leave_nothing_but_what_is_still_needed(night, folder):
+    """The newest folders, the accepted examples of the last night that trained."""
+    for number in range(6):
+        (folder / "nights" / str(number)).mkdir(parents=True)
+        (folder / "accepted").mkdir(exist_ok=True)
+        (folder / "accepted" / f"{number}.json").write_text("{}")
+        os.utime(folder / "nights" / str(number), (number, number))
+    night(replace(promoted("1"), data="4"))
+    (folder / "accepted" / "5.json").write_text("{}")
+    night(Outcome(decision=Decision.FAILED, reasons=["no"], data="5"))  # it will be submitted again
+    assert sorted(path.name for path in (folder / "nights").iterdir()) == ["3", "4", "5"]
+    assert sorted(path.name for path in (folder / "accepted").iterdir()) == ["4.json", "5.json"]
 
 
 def test_another_scheduler_leaves_a_night_to_who_has_it(night, folder):
