@@ -98,7 +98,9 @@ def _costs(evidence: Evidence, gates: GatesConfig) -> list[Gate]:
     what = f"Milliseconds an example takes longer, median of {len(times[0])} rounds in turns"
     return [
         at_most("bytes", "Size of the package", size, most, " bytes"),
-        at_most("milliseconds", what, slower, gates.max_slowdown_ms, " ms"),
+        at_most("milliseconds", what, slower, gates.max_slowdown_ms, " ms")
+        if any(times)
+        else not_asked("milliseconds", "nobody was timed"),
     ]
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +27,9 @@ from pipeline.config.login import ADDRESS_VARIABLE, login_environment, with_logi
 from pipeline.config.masking import masked
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH")
+# What whoever serves the model needs, too, to come to MLflow's server and to where it keeps files.
+OF_STORES = re.compile(r"(AWS|GOOGLE|AZURE|MLFLOW)_\w+|(https?|no|all)_proxy", re.IGNORECASE)
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is this machine that is asked
 POLL_SECONDS = 0.25
 SHOWN = 600  # characters of what a server that failed has said last
 
@@ -66,7 +70,7 @@ def probe(name: str, version: str, golden: Golden, tracking_uri: str, seconds: f
             time.sleep(POLL_SECONDS)
         try:
             answers = _asked(f"{address}/invocations", golden.rows, max(1.0, deadline - time.monotonic()))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, HTTPException) as error:
             return f"the server did not answer: {masked(f'{type(error).__name__}: {error}')[:SHOWN]}"
     different = sum(said != expected for said, expected in zip(answers, golden.answers, strict=False))
     if different or len(answers) != len(golden.answers):
@@ -82,10 +86,10 @@ def _served(
     port, log = _free_port(), folder / "log"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{name}/{version}"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {variable: os.environ[variable] for variable in KEPT if variable in os.environ}
+    environment = {name: value for name, value in os.environ.items() if name in KEPT or OF_STORES.fullmatch(name)}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
     # A server's login travels in variables of its own; a database takes it in no other way.
-    plain = split(tracking_uri)[0] if is_server(tracking_uri) else with_login(tracking_uri)
+    plain = split(tracking_uri)[0] if is_server(tracking_uri) else _absolute(with_login(tracking_uri))
     environment |= {ADDRESS_VARIABLE: plain, **login_environment(tracking_uri)}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -104,6 +108,13 @@ def _served(
                 process.wait()
 
 
+def _absolute(address: str) -> str:
+    """A database in a file, from wherever it is opened."""
+    scheme, separator, path = address.partition(":///")
+    is_relative = bool(separator) and scheme.startswith("sqlite") and path and not path.startswith("/")
+    return f"{scheme}:///{Path(path).absolute()}" if is_relative else address
+
+
 def _free_port() -> int:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -112,7 +123,7 @@ def _free_port() -> int:
 
 def _is_up(address: str) -> bool:
     try:
-        urllib.request.urlopen(address, timeout=5).close()
+        OPENER.open(address, timeout=5).close()
     except OSError:
         return False
     return True
@@ -121,7 +132,7 @@ def _is_up(address: str) -> bool:
 def _asked(address: str, rows: Sequence[dict[str, Any]], seconds: float) -> list[str]:
     body = json.dumps({"dataframe_records": list(rows)}).encode()
     request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=seconds) as answer:
+    with OPENER.open(request, timeout=seconds) as answer:
         said = json.loads(answer.read())["predictions"]
     return [str(one["prediction"] if isinstance(one, dict) and "prediction" in one else one) for one in said]
 

@@ -72,8 +72,7 @@ def lease(folder: Path, what: str, *, wait: bool = False, on_lost: Callable[[], 
         on_lost: called by the renewing thread when the lease was lost; none: an interrupt.
 
     Raises:
-        HeldElsewhereError: another process holds it.
-        UserError: another process took it over.
+        HeldElsewhereError: another process holds it, or took it over.
     """
     path, owner = _acquire(folder / "lease", what, wait)
     renewal = _Renewal(path, owner, what, on_lost or _interrupt)
@@ -90,7 +89,7 @@ def lease(folder: Path, what: str, *, wait: bool = False, on_lost: Callable[[], 
             with contextlib.suppress(OSError):  # else it ends by itself
                 atomic_json(path, asdict(replace(owner, released=True)))
     if renewal.heir is not None:
-        raise UserError(
+        raise HeldElsewhereError(
             f"{what} was taken over by {_name(renewal.heir)}: this process had not renewed its lease for"
             f" {ABANDONED_SECONDS:.0f} s",
             "one submission at a time",

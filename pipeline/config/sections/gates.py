@@ -86,7 +86,7 @@ class GatesConfig:
     newest_error_rate: float = option(
         0.05,
         "chance that a candidate that gains less than `min_gain` passes on one night's newest data, which no other "
-        "night uses",
+        "night uses unless nothing newer arrives",
         minimum=1e-6,
         maximum=0.5,
     )

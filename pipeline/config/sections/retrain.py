@@ -30,10 +30,10 @@ class RetrainConfig:
     held_out: float = option(
         0.1,
         "part of the examples that no night has seen before which is not trained on, but scores both models",
-        minimum=0.0,
+        minimum=0.001,
         maximum=0.9,
     )
-    max_held_out: int = option(500, "no more than so many of them", minimum=0)
+    max_held_out: int = option(500, "no more than so many of them", minimum=1)
     slice_column: str | None = option(
         None, "column of the test file whose values part the frozen set into slices with a gate each, e.g. a domain"
     )

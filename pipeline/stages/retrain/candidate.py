@@ -72,7 +72,7 @@ def train_candidate(config: RetrainJob, sweep: SweepJob) -> Candidate:
 
 def champion_model(config: RetrainJob, version: str) -> FoundModel:
     """The champion's package, downloaded; errors as of `find_model`."""
-    return find_model(config, f"{config.retrain.name}/{version}")
+    return find_model(config, f"models:/{config.retrain.name}/{version}")  # never a folder of that name
 
 
 def registered_version(

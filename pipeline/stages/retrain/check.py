@@ -9,8 +9,9 @@ from pipeline.config.sections.data_checks import DataChecksConfig
 from pipeline.retraining.check_result import CheckResult, undecided
 from pipeline.retraining.data_checks import check_data
 from pipeline.retraining.likelihood import NAME, Likelihoods, alignment_by_likelihood
-from pipeline.stages.retrain.data import Accepted, NightData, Row, pairs_of
+from pipeline.stages.retrain.data import Accepted, NightData, pairs_of
 
+FEWEST_ALONE = 50  # new examples: shares and distances of fewer are chance
 CHANCE, TELLING = 0.5, 0.05  # share of pairs whose own target is likelier to a teacher that knows nothing, and beyond
 
 
@@ -20,13 +21,9 @@ class Checked:
 
     Args:
         results: of all.
-        rows: what is trained on: without examples of the frozen set.
-        num_removed: how many those were.
     """
 
     results: Sequence[CheckResult]
-    rows: Sequence[Row]
-    num_removed: int
 
     @property
     def refusals(self) -> list[str]:
@@ -44,16 +41,16 @@ def check_night_data(data: NightData, accepted: Accepted | None, config: DataChe
     """
     frozen = pairs_of(data.frozen)
     reference = None if accepted is None else pairs_of([*accepted.rows, *accepted.newest])
-    everything = check_data(pairs_of([*data.train, *data.newest]), reference, frozen, config, data.has_labels)
-    results = list(everything.results)
-    if reference is not None and data.new:
+    everything = pairs_of([*data.train, *data.newest, *data.leaking])
+    results = list(check_data(everything, reference, frozen, config, data.has_labels).results)
+    if reference is not None and 0 < len(data.new) < FEWEST_ALONE:
+        results.append(undecided("new examples", f"{len(data.new)} are too few to be checked by themselves."))
+    elif reference is not None and data.new:
         # Among many old examples a few bad new ones would not show. They may be few: only the whole has a volume.
         alone = replace(config, min_examples=1, min_volume=0.0, max_volume=float("inf"))
         found = check_data(pairs_of(data.new), reference, frozen, alone, data.has_labels)
         results += [replace(one, name=f"new examples, {one.name}") for one in found.results]
-    removed = {index for index in everything.overlapping if index < len(data.train)}
-    rows = [row for index, row in enumerate(data.train) if index not in removed]
-    return Checked(results=results, rows=rows, num_removed=len(removed))
+    return Checked(results=results)
 
 
 def with_likelihood(

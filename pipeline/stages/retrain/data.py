@@ -12,10 +12,10 @@ from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.config.sections.data import DataConfig
 from pipeline.config.sections.task import CorpusConfig
-from pipeline.data.corpora import load_corpus
+from pipeline.data.corpora import Corpus, load_corpus
 from pipeline.evaluation.metrics import References
 from pipeline.retraining.newest import newest
-from pipeline.retraining.pairs import Pairs, digest_of
+from pipeline.retraining.pairs import Pairs, digest_of, normalised
 from pipeline.stages.retrain.settings import sweep_with
 from pipeline.storage.atomic import atomic_text
 from pipeline.storage.digests import json_digest
@@ -42,9 +42,10 @@ class NightData:
     Args:
         fingerprint: of all of them, as they were read.
         frozen_digest: of the frozen test set.
-        train: what can be trained on: everything but what is held out.
+        train: what can be trained on: neither held out, nor with a source that is held out or frozen.
         new: those of them that no accepted night has seen.
         newest: held out: new examples that nobody trains on.
+        leaking: examples with a source of the frozen set, which nobody is trained or scored on.
         validation: of the task.
         frozen: the frozen test set.
         has_labels: whether targets are labels.
@@ -55,43 +56,69 @@ class NightData:
     train: Sequence[Row]
     new: Sequence[Row]
     newest: Sequence[Row]
+    leaking: Sequence[Row]
     validation: Sequence[Row]
     frozen: Sequence[Row]
     has_labels: bool
 
 
-def read_data(config: RetrainJob, storage: Storage, accepted: Accepted | None) -> NightData:
+def read_corpus(config: RetrainJob, storage: Storage) -> Corpus:
     """Read what the task names.
-
-    What earlier nights held out is trained on as soon as something newer is held out.
-
-    Args:
-        config: the job.
-        storage: where the cache lies.
-        accepted: what the last accepted night had; none before the first.
 
     Raises:
         UserError: files that cannot be read as this task's examples.
     """
     shares = {"validation": config.data.split_validation, "test": config.data.split_test}
-    corpus = load_corpus(config.task, config.data.root, storage.cache, shares)
+    return load_corpus(config.task, config.data.root, storage.cache, shares)
+
+
+def part_data(config: RetrainJob, corpus: Corpus, accepted: Accepted | None) -> NightData:
+    """Tell what is trained on from what scores both models.
+
+    What earlier nights held out is trained on as soon as something newer is held out. No source is on both sides, and
+    none of the frozen set is on either.
+
+    Args:
+        config: the job.
+        corpus: tonight's.
+        accepted: what the last accepted night had; none before the first.
+    """
     rows = {split: examples.to_list() for split, examples in corpus.splits.items()}
-    retrain, train, before = config.retrain, rows["train"], accepted or Accepted(rows=[], newest=[])
+    frozen, sources = _sources_of(rows["test"]), _all_sources(rows["train"])
+    leaking = [row for row, source in zip(rows["train"], sources, strict=True) if source in frozen]
+    train = [row for row, source in zip(rows["train"], sources, strict=True) if source not in frozen]
+    retrain, before = config.retrain, accepted or Accepted(rows=[], newest=[])
     known = identities_of([*before.rows, *before.newest])
     parts = newest(pairs_of(train), known, retrain.held_out, retrain.max_held_out)
     held_out = set(parts.held_out)
     if not held_out and (again := identities_of(before.newest)):
         held_out = {index for index, row in enumerate(train) if identity_of(row) in again}
+    kept_apart = _sources_of([train[index] for index in held_out])
+    trained = {index for index, source in enumerate(_all_sources(train)) if source not in kept_apart}
     return NightData(
         fingerprint=corpus.fingerprint,
-        frozen_digest=json_digest({"frozen": [_without_target(row) for row in rows["test"]]}),
-        train=[row for index, row in enumerate(train) if index not in held_out],
-        new=[train[index] for index in parts.training],
+        frozen_digest=frozen_digest(corpus),
+        train=[row for index, row in enumerate(train) if index in trained],
+        new=[train[index] for index in parts.training if index in trained],
         newest=[train[index] for index in sorted(held_out)],
+        leaking=leaking,
         validation=rows["validation"],
         frozen=rows["test"],
         has_labels=config.task.facts.has_labels,
     )
+
+
+def frozen_digest(corpus: Corpus) -> str:
+    """What the frozen test set is called by: what is asked and what is expected."""
+    return json_digest({"frozen": [_without_target(row) for row in corpus.splits["test"].to_list()]})
+
+
+def _all_sources(rows: Sequence[Row]) -> list[str]:
+    return [normalised(source) for source in pairs_of(rows).sources]
+
+
+def _sources_of(rows: Sequence[Row]) -> frozenset[str]:
+    return frozenset(_all_sources(rows))
 
 
 def pairs_of(rows: Iterable[Row]) -> Pairs:

@@ -18,6 +18,7 @@ from pipeline.stages.retrain.data import NightData, Row, pairs_of, references_of
 from pipeline.stages.retrain.judge import CANDIDATE, CHAMPION, Answers
 
 NUM_LENGTH_SLICES = 3
+LEAST_OF_A_SLICE = 30  # the mean of fewer moves by chance alone beyond any margin
 
 
 def measured_of(
@@ -106,4 +107,4 @@ def slices_of(rows: Sequence[Row], column: Sequence[str] | None, *, has_labels: 
             found[f"label {row['target']}"].append(index)
         if column is not None:
             found[f"column {column[index]}"].append(index)
-    return {name: tuple(indices) for name, indices in found.items() if indices}
+    return {name: tuple(indices) for name, indices in found.items() if len(indices) >= LEAST_OF_A_SLICE}

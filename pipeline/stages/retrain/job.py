@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pipeline.config.masking import masked
 from pipeline.console.tables import markdown_table, text_table
 from pipeline.retraining.decisions import Decision, ending_of
 from pipeline.stages.retrain.ledger import FILE, NIGHT, Ledger, Line, as_document
-from pipeline.stages.retrain.night import Night, days_since, work_through
+from pipeline.stages.retrain.night import Night, work_through
 from pipeline.stages.retrain.notify import notify
 from pipeline.stages.retrain.outcome import Outcome
 from pipeline.stages.retrain.page import ledger_table, write_page
@@ -23,12 +24,16 @@ from pipeline.stages.retrain.precheck import check_night
 from pipeline.stages.retrain.promote import promote, roll_back
 from pipeline.stages.retrain.settings import settings_key
 from pipeline.stages.retrain.tidy import tidy
+from pipeline.stages.retrain.verdict import days_since
 from pipeline.stages.runs import common_tags, open_tracker, start_run, tracking_uri
 from pipeline.storage.disk import disk_trouble
 from pipeline.storage.layout import open_storage
 from pipeline.storage.lease import HeldElsewhereError, lease
 from pipeline.tracking.store import check_reachable
 from pipeline.tracking.tracker import RunSpec, Tracker
+
+# What is wrong in a program is wrong again tomorrow.
+FAULTS = (TypeError, KeyError, IndexError, AttributeError, NameError, AssertionError, ZeroDivisionError, RecursionError)
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +57,19 @@ def run(config: RetrainJob) -> dict[str, Any]:
                 return _rolled_back(config, folder, ledger)
             return _night(config, folder, ledger)
     except HeldElsewhereError as held:  # two schedulers, or a tick while the last night still runs
-        reasons = [f"another process works on this night: {held}"]
-        return {"status": "finished", "decision": Decision.NO_CHANGE.name, "reasons": reasons, "exit_code": 0}
+        reason = f"another process works on this night: {held}"
+        if config.retrain.rollback:  # which nobody else does
+            return _document(Outcome(decision=Decision.FAILED, reasons=[reason], is_retriable=True), folder)
+        return _document(Outcome(decision=Decision.NO_CHANGE, reasons=[reason]), folder)
 
 
 def _rolled_back(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
-    tracker = _tracker(config)
-    line = roll_back(config, tracker, ledger)
-    return _told(config, folder, ledger, line, Outcome(decision=Decision[line.decision], reasons=line.reasons))
+    try:
+        line = roll_back(config, _tracker(config), ledger)
+    except ConnectionError as error:
+        return _told(config, folder, ledger, None, failed(error, {}))
+    outcome = Outcome(decision=Decision[line.decision], reasons=line.reasons, frozen=line.frozen, version=line.version)
+    return _told(config, folder, ledger, line, outcome)
 
 
 def _night(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
@@ -67,26 +77,42 @@ def _night(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
     try:
         tracker = _tracker(config)
         if (unfinished := ledger.unfinished) is not None:
-            log.warning(f"the promotion of night {unfinished.number} was interrupted: it is carried out now")
-            promote(config, tracker, ledger, unfinished)
+            log.warning(f"the promotion of line {unfinished.number} was interrupted: it is carried out now")
+            carried_out = promote(config, tracker, ledger, unfinished)
+            if carried_out.decision == Decision.FAILED.name:
+                return _told(config, folder, ledger, carried_out, _failed_promotion(carried_out))
         storage = open_storage(config.storage.path)
         night = Night(config=config, storage=storage, folder=folder, ledger=ledger, tracker=tracker, note=known.update)
         outcome = work_through(night)
     except Exception as error:
         outcome = failed(error, known)
-    line = ledger.append(_line(config, outcome))
-    last = line
-    if outcome.decision is Decision.PROMOTED:
-        try:
-            last = promote(config, _tracker(config), ledger, line)
-            if last.decision == Decision.FAILED.name:
-                outcome = replace(outcome, decision=Decision.FAILED, reasons=last.reasons)
-        except Exception as error:  # the line stands: whoever comes next carries it out
-            reason = f"version {line.version} was not made the champion yet: {masked(str(error))}"
-            log.error(reason, exc_info=error)
-            outcome = replace(outcome, decision=Decision.FAILED, reasons=[reason], is_retriable=True)
-    tidy(folder, ledger)
-    return _told(config, folder, ledger, last, outcome)
+    line: Line | None = None
+    try:
+        line = ledger.append(_line(config, outcome))
+        if outcome.decision is Decision.PROMOTED:
+            line, outcome = _promoted(config, ledger, line, outcome)
+        tidy(folder, ledger)
+    except OSError as error:  # such as a full disk: what is not written down is not done
+        outcome = failed(error, known)
+    return _told(config, folder, ledger, line, outcome)
+
+
+def _promoted(config: RetrainJob, ledger: Ledger, line: Line, outcome: Outcome) -> tuple[Line, Outcome]:
+    """Carry out a decision that is written down; where that fails the line stands, and whoever comes next does it."""
+    try:
+        carried_out = promote(config, _tracker(config), ledger, line)
+    except Exception as error:
+        reason = f"version {line.version} was not made the champion yet: {masked(str(error))}"
+        log.error(reason, exc_info=error)
+        return line, replace(outcome, decision=Decision.FAILED, reasons=[reason], is_retriable=True)
+    if carried_out.decision == Decision.FAILED.name:
+        return carried_out, replace(_failed_promotion(carried_out), tables=outcome.tables)
+    return carried_out, outcome
+
+
+def _failed_promotion(line: Line) -> Outcome:
+    told = {"data": line.data, "frozen": line.frozen, "version": line.version}
+    return Outcome(decision=Decision.FAILED, reasons=line.reasons, **told)
 
 
 def _tracker(config: RetrainJob) -> Tracker:
@@ -103,17 +129,18 @@ def _tracker(config: RetrainJob) -> Tracker:
 
 
 def failed(error: Exception, known: dict[str, Any]) -> Outcome:
-    """A night without a decision: what settings or data lack will be lacking again, all else may pass.
+    """A night without a decision: what settings lack will be lacking again, as a fault of ours; all else may pass.
 
     Args:
         error: what ended it.
         known: what was known of the night by then.
     """
     trouble = disk_trouble(error)
-    is_settled = isinstance(error, UserError) and trouble is None
-    reason = masked(str(trouble or error) if is_settled or trouble else f"{type(error).__name__}: {error}")
-    log.error(f"the night failed: {reason}", exc_info=None if is_settled else error)
-    return Outcome(decision=Decision.FAILED, reasons=[reason], is_retriable=not is_settled, **known)
+    lasts = isinstance(error, (UserError, *FAULTS)) and trouble is None and not isinstance(error, HeldElsewhereError)
+    says_enough = trouble is not None or isinstance(error, UserError)
+    reason = masked(str(trouble or error) if says_enough else f"{type(error).__name__}: {error}")
+    log.error(f"the night failed: {reason}", exc_info=None if says_enough else error)
+    return Outcome(decision=Decision.FAILED, reasons=[reason], is_retriable=not lasts, **known)
 
 
 def _line(config: RetrainJob, outcome: Outcome) -> Line:
@@ -132,43 +159,50 @@ def _line(config: RetrainJob, outcome: Outcome) -> Line:
     )
 
 
-def _told(config: RetrainJob, folder: Path, ledger: Ledger, line: Line, outcome: Outcome) -> dict[str, Any]:
+def _told(config: RetrainJob, folder: Path, ledger: Ledger, line: Line | None, outcome: Outcome) -> dict[str, Any]:
     """Page, run and notification of what was decided; none of them changes it."""
-    ending = ending_of(outcome.decision, is_retriable=outcome.is_retriable)
     for sentence in outcome.reasons:
         log.info(f"{outcome.decision.name}: {sentence}")
     alarms = outcome.details.get("alarms") or _stale(config, ledger)
     for sentence in alarms:
         log.warning(sentence)
     page = _page(config, folder, ledger, outcome)
-    document = {
+    document = _document(outcome, folder, alarms)
+    document |= {
+        "champion": None if ledger.crowned is None else ledger.crowned.version,
+        "line": None if line is None else as_document(line),
+        "report": None if page is None else str(page),
+        "run_id": None,
+    }
+    try:
+        document["run_id"] = None if line is None else _recorded(config, folder, page, line, outcome)
+    except Exception as error:  # the decision stands, whether the server takes its record or not
+        log.warning(f"the night's run was not recorded: {masked(f'{type(error).__name__}: {error}')}")
+    notify(config.retrain, document)
+    return document
+
+
+def _document(outcome: Outcome, folder: Path, alarms: Sequence[str] = ()) -> dict[str, Any]:
+    """The part of the last line that every call has."""
+    ending = ending_of(outcome.decision, is_retriable=outcome.is_retriable)
+    return {
         "status": "finished" if outcome.decision is not Decision.FAILED else "failed",
         "decision": outcome.decision.name,
         "reasons": [masked(reason) for reason in outcome.reasons],
         "exit_code": ending.exit_code,
-        "alerts": ending.alerts,
+        "alerts": ending.alerts or bool(alarms),
+        "alarms": list(alarms),
         "meaning": ending.meaning,
-        "alarms": alarms,
-        "champion": _champion(ledger),
-        "line": as_document(line),
         "ledger": str(folder / FILE),
-        "report": None if page is None else str(page),
     }
-    try:
-        document["run_id"] = _recorded(config, folder, page, line, outcome)
-    except Exception as error:  # the decision stands, whether the server takes its record or not
-        document["run_id"] = None
-        log.warning(f"the night's run was not recorded: {masked(f'{type(error).__name__}: {error}')}")
-    notify(config.retrain, document)
-    return document
 
 
 def _page(config: RetrainJob, folder: Path, ledger: Ledger, outcome: Outcome) -> Path | None:
     """The page; none where it could not be written, which changes no decision."""
     try:
         return write_page(config, folder, ledger, outcome)
-    except OSError as error:
-        log.warning(f"the page was not written: {error}")
+    except Exception as error:
+        log.warning(f"the page was not written: {masked(str(error))}")
         return None
 
 
@@ -178,11 +212,6 @@ def _stale(config: RetrainJob, ledger: Ledger) -> list[str]:
     if crowned is None or (days := days_since(crowned.at)) <= most:
         return []
     return [f"No promotion for {days:g} days; gates.staleness_days is {most:g}."]
-
-
-def _champion(ledger: Ledger) -> str | None:
-    crowned = ledger.crowned
-    return None if crowned is None else crowned.version
 
 
 def _recorded(config: RetrainJob, folder: Path, page: Path | None, line: Line, outcome: Outcome) -> str | None:

@@ -1,7 +1,7 @@
 """The ledger of nights: JSON lines, appended and never changed, each bound to the one before it by its digest.
 
-A promotion is two lines: the decision, written before any alias moves, and what became of it. A decision without the
-second line was interrupted, and whoever comes next finishes it.
+A promotion is two lines: the decision, written before any alias moves, and what became of it. So is a rollback. A
+decision without the second line was interrupted, and whoever comes next finishes it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline import WRITTEN_BY
 from pipeline.config.errors import UserError
+from pipeline.config.masking import masked, masked_values
 from pipeline.retraining.decisions import Decision
 from pipeline.stages.document import strict
 from pipeline.storage.atomic import atomic_text
@@ -22,7 +23,8 @@ from pipeline.storage.digests import json_digest
 
 FILE, DIGEST = "ledger.jsonl", "sha256"
 NIGHT, PROMOTION, ROLLBACK = "night", "promotion", "rollback"
-SETTLED = frozenset({Decision.PROMOTED, Decision.KEPT, Decision.REFUSED, Decision.ANOMALOUS})
+DECIDED = "decided"  # in the details of a promotion: number of the line that decided it
+SETTLED = frozenset(one.name for one in (Decision.PROMOTED, Decision.KEPT, Decision.REFUSED, Decision.ANOMALOUS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,8 @@ class Line:
     Args:
         number: of it, from 1.
         at: when it was written, UTC.
-        event: `night`: a decision; `promotion`: what became of the aliases after one; `rollback`: the same by hand.
-        decision: name of the decision; of a promotion or rollback PROMOTED or FAILED.
+        event: `night`: a decision; `rollback`: one of a person; `promotion`: what became of the aliases after either.
+        decision: name of the decision; of a promotion PROMOTED or FAILED.
         reasons: why, in sentences.
         data: fingerprint of the data.
         settings: digest of the settings that decide.
@@ -75,7 +77,7 @@ class Ledger:
         self._digest = ""
         if not self.path.exists():
             return
-        for number, text in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, text in enumerate(self.path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
             self._take(number, text)
 
     def _take(self, number: int, text: str) -> None:
@@ -91,26 +93,30 @@ class Ledger:
         self._digest = digest
 
     def append(self, line: Line) -> Line:
-        """Write one more line, on disk when this returns.
+        """Write one more line, on disk when this returns; nothing in it is a secret.
 
         Args:
             line: whose number, time and digest of the line before are filled in.
 
         Raises:
             OSError: no place to write.
+            UserError: somebody else has written meanwhile, or the file has changed.
         """
+        if Ledger(self.path.parent)._digest != self._digest:
+            raise self._refused(len(self.lines) + 1, "another process has written it meanwhile")
         line = replace(
             line,
             number=len(self.lines) + 1,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
-            details=strict(line.details),
+            reasons=[masked(reason) for reason in line.reasons],
+            details=strict(masked_values(line.details)),
             before=self._digest,
         )
         content = asdict(line)
         text = self.path.read_text(encoding="utf-8") if self.lines else ""
         digest = json_digest(content)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_text(self.path, f"{text}{json.dumps({**content, DIGEST: digest}, ensure_ascii=False)}\n")
+        atomic_text(self.path, f"{text}{json.dumps({**content, DIGEST: digest})}\n")
         self.lines.append(line)
         self._digest = digest
         return line
@@ -121,33 +127,52 @@ class Ledger:
         found = (one for one in reversed(self.lines) if one.event in events)
         return next((one for one in found if names is None or one.decision in names), None)
 
-    @property
-    def settled(self) -> Line | None:
-        """The newest night that came to a decision which the same data and settings would not change."""
-        return self.last(NIGHT, decisions=sorted(SETTLED))
+    def settled(self, data: str, settings: str, champion: str | None) -> Line | None:
+        """The newest night that came to a decision which these data, settings and champion would not change.
+
+        The champion may be the one that the night had, or the one that it made. A promotion that failed settles
+        nothing: what has failed may be there tonight.
+        """
+        failed = {one.details.get(DECIDED) for one in self._promotions if one.decision == Decision.FAILED.name}
+        found = (one for one in reversed(self.lines) if one.event == NIGHT and one.decision in SETTLED)
+        return next(
+            (
+                one
+                for one in found
+                if (one.data, one.settings) == (data, settings)
+                and (one.champion == champion or one.version == champion is not None)
+                and one.number not in failed
+            ),
+            None,
+        )
 
     @property
     def unfinished(self) -> Line | None:
-        """A promotion that was decided and of which nobody knows what became."""
-        last = self.last(NIGHT, PROMOTION, decisions=list(Decision))
-        nights = [one for one in self.lines if one.event == NIGHT and one.decision == Decision.PROMOTED.name]
-        if not nights or last is None:
-            return None
-        known = {one.details.get("night") for one in self.lines if one.event == PROMOTION}
-        return None if nights[-1].number in known else nights[-1]
+        """A promotion or rollback that was decided last and of which nobody knows what became."""
+        decided = [
+            one for one in self.lines if one.event in (NIGHT, ROLLBACK) and one.decision == Decision.PROMOTED.name
+        ]
+        known = {one.details.get(DECIDED) for one in self._promotions}
+        return None if not decided or decided[-1].number in known else decided[-1]
 
     @property
     def crowned(self) -> Line | None:
-        """The newest promotion or rollback that went well: what it says of the champion still holds."""
-        return self.last(PROMOTION, ROLLBACK, decisions=[Decision.PROMOTED])
+        """The newest promotion that went well, after a night or by hand: what it says of the champion still holds."""
+        return self.last(PROMOTION, decisions=[Decision.PROMOTED])
 
-    def night_of(self, version: str) -> Line | None:
+    @property
+    def _promotions(self) -> list[Line]:
+        return [one for one in self.lines if one.event == PROMOTION]
+
+    def night_of(self, version: str | None) -> Line | None:
         """The night whose candidate a version is."""
-        return next((one for one in self.lines if one.event == NIGHT and one.version == version), None)
+        nights = (one for one in self.lines if one.event == NIGHT and one.version is not None)
+        return next((one for one in nights if one.version == version), None)
 
     def num_frozen_uses(self, frozen: str) -> int:
         """How often a candidate was compared with a champion on a frozen set."""
-        return sum(one.frozen == frozen and bool(one.details.get("compared")) for one in self.lines)
+        nights = (one for one in self.lines if one.event == NIGHT and one.frozen == frozen)
+        return sum(bool(one.details.get("compared")) for one in nights)
 
     def _refused(self, number: int, reason: str) -> UserError:
         return UserError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import subprocess
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pipeline.config.address import joined, split
@@ -33,13 +35,21 @@ def notify(config: RetrainConfig, message: Mapping[str, Any]) -> None:
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             _warn("retrain.notify_command", str(error))
     if config.notify_url:
-        plain, login = split(config.notify_url)
-        address = plain if (login := login or login_of(plain)) is None else joined(plain, login)
         try:
-            request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-            urllib.request.urlopen(request, timeout=config.notify_seconds).close()
-        except (OSError, ValueError) as error:
+            urllib.request.urlopen(_request(config.notify_url, body), timeout=config.notify_seconds).close()
+        except Exception as error:  # also what http.client says to an answer that is none
             _warn("retrain.notify_url", f"{type(error).__name__}: {error}")
+
+
+def _request(given: str, body: bytes) -> urllib.request.Request:
+    """A login goes into a header: addresses with one are not understood."""
+    plain, login = split(given)
+    login, headers = login or login_of(plain), {"Content-Type": "application/json"}
+    if login is not None and login.user is not None:
+        who = base64.b64encode(f"{login.user}:{login.password or ''}".encode()).decode()
+        headers["Authorization"] = f"Basic {who}"
+        login = replace(login, user=None, password=None)
+    return urllib.request.Request(plain if login is None else joined(plain, login), body, headers)
 
 
 def _warn(setting: str, reason: str) -> None:

@@ -33,11 +33,3 @@ class Outcome:
     version: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, list[list[str]]] = field(default_factory=dict)
-
-
-class DecidedEarlyError(Exception):
-    """A night has its outcome before its last step."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.decision.name)
-        self.outcome = outcome

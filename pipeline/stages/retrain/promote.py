@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import UserError, sentence_of
 from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.export.answer import Answerer
 from pipeline.retraining.decisions import Decision
@@ -15,47 +16,44 @@ from pipeline.serving.promotion import Aliases, aliases_of, check_version, point
 from pipeline.serving.served_model import TEXT, TEXT_PAIR
 from pipeline.stages.retrain.candidate import champion_model
 from pipeline.stages.retrain.data import Row
-from pipeline.stages.retrain.ledger import PROMOTION, ROLLBACK, Ledger, Line, details_of
+from pipeline.stages.retrain.ledger import DECIDED, PROMOTION, ROLLBACK, Ledger, Line, details_of
 from pipeline.stages.runs import tracking_uri
 from pipeline.stages.use.find_student import FoundModel
 from pipeline.tracking.tracker import Tracker
 
+BY_HAND = "by_hand"  # in the details of a rollback and of what became of it
+
 log = logging.getLogger(__name__)
 
 
-def promote(config: RetrainJob, tracker: Tracker, ledger: Ledger, night: Line) -> Line:
+def promote(config: RetrainJob, tracker: Tracker, ledger: Ledger, decided: Line) -> Line:
     """Carry out what a line of the ledger has decided; once more where that broke off.
 
     Args:
         config: the job.
         tracker: of the store with the registered model.
-        ledger: with the night's line in it.
-        night: that line; its candidate has a version.
+        ledger: with that line in it.
+        decided: a night's or a rollback's; its version is registered.
 
     Returns:
         the line that says what became of it.
     """
-    assert night.version is not None, "a candidate is registered before it is promoted"
-    wanted = Aliases(champion=night.version, previous=night.champion)
-    failure = _moved(config, tracker, wanted, rows=details_of(night, "golden") or [])
+    assert decided.version is not None, "a candidate is registered before it is promoted"
+    wanted = Aliases(champion=decided.version, previous=decided.champion)
+    rows = details_of(ledger.night_of(decided.version), "golden") or []
+    failure = _moved(config, tracker, wanted, rows)
     if failure is not None:
-        before = _champion_before(ledger, night)
-        point(tracker, config.retrain.name, Aliases(champion=night.champion, previous=before))
-        failure = f"version {night.version} was put back: {failure}"
+        before = Aliases(champion=decided.champion, previous=_before(ledger, decided))
+        point(tracker, config.retrain.name, before)
+        failure = f"version {decided.version} was put back: {failure}"
         log.error(failure)
     return ledger.append(
-        Line(
-            number=0,
-            at="",
+        replace(
+            decided,
             event=PROMOTION,
             decision=(Decision.FAILED if failure else Decision.PROMOTED).name,
-            reasons=[failure or f"version {night.version} is the champion, and answers as its package does"],
-            data=night.data,
-            settings=night.settings,
-            frozen=night.frozen,
-            champion=night.champion,
-            version=night.version,
-            details={**night.details, "night": night.number},
+            reasons=[failure or f"version {decided.version} is the champion, and answers as its package does"],
+            details={**decided.details, DECIDED: decided.number},
         )
     )
 
@@ -64,41 +62,41 @@ def roll_back(config: RetrainJob, tracker: Tracker, ledger: Ledger) -> Line:
     """Make an earlier version the champion again.
 
     Returns:
-        the ledger's line of it.
+        the ledger's line of what became of it.
 
     Raises:
         UserError: there is no champion, no version before it, or no such version.
     """
     name, now = config.retrain.name, aliases_of(tracker, config.retrain.name)
-    if now.champion is None:
-        raise UserError(f"{name} has no champion", "a model that a night has promoted", "set retrain.name")
     to = config.retrain.to or now.previous
     if to is None:
-        raise UserError(f"there is no version before {now.champion} of {name}", "to=VERSION", "add to=VERSION")
+        given = f"no version before {now.champion} of {name}" if now.champion else f"{name} has no champion"
+        raise UserError(given, "to=VERSION of a version that is there", "add to=VERSION, or set retrain.name")
+    last = ledger.lines[-1] if ledger.lines else None
+    if config.retrain.to is None and last is not None and details_of(last, BY_HAND):
+        raise UserError(
+            f"a rollback after a rollback, which has made {last.version} the champion: its retry, or the way forth?",
+            "to=VERSION",
+            f"add to={to} if you want that",
+        )
     if to == now.champion:
         raise UserError(f"version {to} of {name} is the champion already", "another version", "add to=VERSION")
     check_version(tracker, name, to)
     night = ledger.night_of(to)
-    failure = _moved(
-        config, tracker, Aliases(champion=to, previous=now.champion), rows=details_of(night, "golden") or []
-    )
-    if failure is not None:
-        point(tracker, name, now)
-        failure = f"version {to} was put back: {failure}"
-        log.error(failure)
-    return ledger.append(
+    decided = ledger.append(
         Line(
             number=0,
             at="",
             event=ROLLBACK,
-            decision=(Decision.FAILED if failure else Decision.PROMOTED).name,
-            reasons=[failure or f"by hand: version {to} is the champion again, {now.champion} is the one before"],
+            decision=Decision.PROMOTED.name,
+            reasons=[f"by hand: version {to} shall be the champion again, instead of {now.champion}"],
             frozen="" if night is None else night.frozen,
             champion=now.champion,
             version=to,
-            details={} if night is None else dict(night.details),
+            details={BY_HAND: True, "score": details_of(night, "score")},
         )
     )
+    return promote(config, tracker, ledger, decided)
 
 
 def golden_of(model_answers: Answerer | OnnxAnswerer, rows: Sequence[Row]) -> Golden:
@@ -120,16 +118,15 @@ def _moved(config: RetrainJob, tracker: Tracker, wanted: Aliases, rows: Sequence
     found = point(tracker, name, wanted)
     if found != wanted:
         return f"the registry says champion={found.champion}, previous={found.previous} after they were set"
-    try:
-        model = champion_model(config, wanted.champion)
-    except UserError as error:
-        return f"what is registered cannot be read: {error}"
     asked = list(rows)[: config.retrain.probe_examples]
     if not asked:
         log.warning(f"version {wanted.champion} of {name} was not asked anything before it became the champion")
         return None
-    golden = golden_of(_answerer(model), asked)
-    return probe(name, wanted.champion, golden, tracking_uri(config), config.retrain.probe_seconds)
+    try:
+        golden = golden_of(_answerer(champion_model(config, wanted.champion)), asked)
+        return probe(name, wanted.champion, golden, tracking_uri(config), config.retrain.probe_seconds)
+    except Exception as error:  # whatever a package, its graphs or a server's answer run into
+        return f"it cannot be used: {type(error).__name__}: {sentence_of(error)}"
 
 
 def _answerer(model: FoundModel) -> Answerer | OnnxAnswerer:
@@ -140,8 +137,8 @@ def _answerer(model: FoundModel) -> Answerer | OnnxAnswerer:
     return Answerer(model.package)
 
 
-def _champion_before(ledger: Ledger, night: Line) -> str | None:
-    """Who was `previous` while the champion of a night was the champion."""
-    earlier = [one for one in ledger.lines if one.number < night.number and one.event in (PROMOTION, ROLLBACK)]
-    made = [one for one in earlier if one.decision == Decision.PROMOTED.name and one.version == night.champion]
+def _before(ledger: Ledger, decided: Line) -> str | None:
+    """Who was `previous` while the champion of a decision was the champion."""
+    earlier = [one for one in ledger.lines if one.number < decided.number and one.event == PROMOTION]
+    made = [one for one in earlier if one.decision == Decision.PROMOTED.name and one.version == decided.champion]
     return made[-1].champion if made else None

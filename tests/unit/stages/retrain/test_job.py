@@ -16,7 +16,7 @@ from pipeline.stages.retrain import job as retrain_job
 from pipeline.stages.retrain import promote as promote_module
 from pipeline.stages.retrain.ledger import FILE, Ledger
 from pipeline.stages.retrain.outcome import Outcome
-from pipeline.storage.lease import lease
+from pipeline.storage.lease import HeldElsewhereError, lease
 from pipeline.tracking.tracker import RunSpec, Tracker
 
 NAME = "retrained"
@@ -92,9 +92,14 @@ def unreadable(*_):
     raise UserError("half a package", "a whole one", "export it again")
 
 
+def broken(*_):
+    raise ValueError("odd")
+
+
 FAILURES = {
     "the server ended": {"probe": lambda *_: "the server ended with code 1"},
     "half a package": {"champion_model": unreadable},
+    "ValueError: odd": {"champion_model": broken},
     "the registry says champion=None": {"point": lambda *_: Aliases()},
 }
 
@@ -135,6 +140,8 @@ def test_a_version_that_cannot_be_used_is_put_back(night, folder, tracker, monke
     [
         (UserError("student.learning_rate=9", "less", "lower it"), 13, "student.learning_rate=9"),
         (RuntimeError("a worker was killed"), 75, "RuntimeError: a worker was killed"),
+        (KeyError("a fault of ours"), 13, "KeyError: 'a fault of ours'"),
+        (HeldElsewhereError("sweep x is being trained", "one", "wait"), 75, "sweep x is being trained"),
         (ConnectionError("https://u:pass-w0rd@h"), 75, "https://***@h"),
         (OSError(28, "No space left on device", "/x"), 75, "the disk is full (/x)"),
     ],
@@ -170,7 +177,9 @@ def test_a_champion_that_is_old_is_an_alarm_on_every_night(night, monkeypatch):
     nothing = Outcome(decision=Decision.NO_CHANGE, reasons=["nothing new"])
     assert night(promoted("1"))["alarms"] == [] == night(nothing)["alarms"]
     monkeypatch.setattr(retrain_job, "days_since", lambda _: 30.5)
-    assert night(nothing)["alarms"] == ["No promotion for 30.5 days; gates.staleness_days is 30."]
+    document = night(nothing)
+    assert document["alarms"] == ["No promotion for 30.5 days; gates.staleness_days is 30."]
+    assert document["alerts"] and document["exit_code"] == 0
 
 
 def test_old_nights_leave_nothing_but_what_is_still_needed(night, folder):
@@ -191,11 +200,13 @@ def test_another_scheduler_leaves_a_night_to_who_has_it(night, folder):
     """Nothing is decided twice, nothing fails, nothing is written."""
     with lease(folder, "retraining"):
         document = night(promoted("1"))
+        back = night(None, "retrain.rollback=true")
     assert (document["decision"], document["exit_code"]) == ("NO_CHANGE", 0) and not (folder / FILE).exists()
+    assert (back["decision"], back["exit_code"], back["status"]) == ("FAILED", 75, "failed")  # nobody else does that
 
 
 def test_the_way_back(night, folder, tracker):
-    """To the one before, to any other, and nowhere else; each time with a line."""
+    """To the one before, to any other, and nowhere else; each time with two lines."""
     with pytest.raises(UserError, match="has no champion"):
         night(None, "retrain.rollback=true")
     night(promoted("1"))
@@ -204,11 +215,54 @@ def test_the_way_back(night, folder, tracker):
     night(promoted("2", "1"))
     assert night(None, "retrain.rollback=true")["champion"] == "1"
     assert aliases_of(tracker, NAME) == Aliases(champion="1", previous="2")
+    with pytest.raises(UserError, match="a rollback after a rollback"):  # a scheduler that tries again
+        night(None, "retrain.rollback=true")
     assert night(None, "retrain.rollback=true", "retrain.to=3")["champion"] == "3"
     for words, said in ((["retrain.to=7"], "no version 7"), (["retrain.to=3"], "is the champion already")):
         with pytest.raises(UserError, match=said):
             night(None, "retrain.rollback=true", *words)
-    assert lines(folder)[-2:] == [("rollback", "PROMOTED")] * 2
+    assert lines(folder)[-4:] == [("rollback", "PROMOTED"), ("promotion", "PROMOTED")] * 2
+
+
+def test_a_rollback_that_broke_off_is_carried_out_and_no_older_promotion(night, folder, tracker, monkeypatch):
+    """What a person has decided last counts."""
+    night(promoted("1"))
+    night(promoted("2", "1"))
+
+    def break_off(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(promote_module, "point", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            night(promoted("3", "2"))
+        with pytest.raises(KeyboardInterrupt):
+            night(None, "retrain.rollback=true")
+    night(Outcome(decision=Decision.NO_CHANGE, reasons=["nothing new"]))
+    assert aliases_of(tracker, NAME) == Aliases(champion="1", previous="2")
+
+
+def test_a_full_disk_promotes_nobody(night, folder, tracker, monkeypatch):
+    """What is not written down is not done."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append", full)
+        document = night(promoted("1"))
+    assert (document["decision"], document["exit_code"], document["line"]) == ("FAILED", 75, None)
+    assert aliases_of(tracker, NAME) == Aliases() and not (folder / FILE).exists()
+
+
+def test_a_promotion_that_fails_when_it_is_carried_out_later_is_told(night, folder, tracker, monkeypatch):
+    """And not hidden behind a night without news."""
+    with monkeypatch.context() as patched:
+        patched.setattr(retrain_job, "promote", broken)
+        night(promoted("9"))
+    document = night(Outcome(decision=Decision.NO_CHANGE, reasons=["nothing new"]))
+    assert (document["decision"], document["exit_code"]) == ("FAILED", 13) and "no version 9" in document["reasons"][0]
+    assert night(Outcome(decision=Decision.NO_CHANGE, reasons=["nothing new"]))["decision"] == "NO_CHANGE"
 
 
 def test_nobody_works_on_a_ledger_that_was_changed(night, folder):

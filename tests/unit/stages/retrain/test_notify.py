@@ -35,6 +35,7 @@ def test_a_program_gets_the_decision(tmp_path):
         ({"notify_command": program("while True: pass"), "notify_seconds": 0.3}, "timed out after 0.3 seconds"),
         ({"notify_command": ["a\0b"]}, "embedded null byte"),
         ({"notify_url": "http://127.0.0.1:1/x"}, "refused"),
+        ({"notify_url": "http://127.0.0.1:none/x"}, "InvalidURL"),
     ],
 )
 def test_nobody_who_does_not_listen_stops_a_night(settings, said, caplog):
@@ -44,12 +45,18 @@ def test_nobody_who_does_not_listen_stops_a_night(settings, said, caplog):
 
 
 def test_an_address_gets_the_decision():
-    """As JSON, by POST."""
+    """As JSON, by POST, with a login where libraries expect it."""
     found = []
 
     class Listener(BaseHTTPRequestHandler):
         def do_POST(self):
-            found.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            found.append(
+                (
+                    self.path,
+                    self.headers["Authorization"],
+                    json.loads(self.rfile.read(int(self.headers["Content-Length"]))),
+                )
+            )
             self.send_response(204)
             self.end_headers()
 
@@ -59,7 +66,7 @@ def test_an_address_gets_the_decision():
     server = HTTPServer(("127.0.0.1", 0), Listener)
     thread = threading.Thread(target=server.handle_request)
     thread.start()
-    notify(RetrainConfig(notify_url=f"http://127.0.0.1:{server.server_port}/hook"), MESSAGE)
+    notify(RetrainConfig(notify_url=f"http://u:p%40ss@127.0.0.1:{server.server_port}/hook?token=x"), MESSAGE)
     thread.join()
     server.server_close()
-    assert found == [("/hook", MESSAGE)]
+    assert found == [("/hook?token=x", "Basic dTpwQHNz", MESSAGE)]
