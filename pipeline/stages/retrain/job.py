@@ -111,7 +111,7 @@ def _promoted(config: RetrainJob, ledger: Ledger, line: Line, outcome: Outcome) 
 
 
 def _failed_promotion(line: Line) -> Outcome:
-    told = {"data": line.data, "frozen": line.frozen, "version": line.version}
+    told: dict[str, Any] = {"data": line.data, "frozen": line.frozen, "version": line.version}
     return Outcome(decision=Decision.FAILED, reasons=line.reasons, **told)
 
 

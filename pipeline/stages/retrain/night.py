@@ -187,7 +187,7 @@ def _answers(
         num_exported=min(config.retrain.parity_examples, len(data.frozen)),
         evaluation=config.evaluation,
         cluster=config.cluster,
-        folder=folder / f"judged-{config_hash(candidate.run_id, champion)}",
+        folder=folder / f"judged-{len(night.ledger.lines) + 1}",  # by the line to come: tonight's answers, no others
     )
     return judge.run(work, night.storage.root / "ray")
 
