@@ -1,4 +1,4 @@
-"""From plain dictionaries to the dataclasses of `schema.py` and back, with errors that name the nearest valid key."""
+"""From plain dictionaries to the dataclasses of sections and back, with errors that name the nearest valid key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def build(schema: type[Schema], values: Any, key: str = "", mistakes: Mistakes |
     """Make one schema dataclass from a dictionary, recursively.
 
     Args:
-        schema: a dataclass of `schema.py`.
+        schema: the dataclass of a section or job.
         values: its values as plain data.
         key: whole name of this section, for messages.
         mistakes: what is known to be wrong already; told together with what is found here.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import UserError
+from pipeline.config.ignored import say_ignored
 from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.config.keys import config_hash
 from pipeline.config.load import to_yaml
@@ -22,7 +23,7 @@ from pipeline.stages.retrain.outcome import Outcome
 from pipeline.stages.retrain.page import ledger_table, write_page
 from pipeline.stages.retrain.precheck import check_night
 from pipeline.stages.retrain.promote import promote, roll_back
-from pipeline.stages.retrain.settings import settings_key
+from pipeline.stages.retrain.settings import ignored, settings_key
 from pipeline.stages.retrain.tidy import tidy
 from pipeline.stages.retrain.verdict import days_since
 from pipeline.stages.runs import common_tags, open_tracker, start_run, tracking_uri
@@ -48,6 +49,7 @@ def run(config: RetrainJob) -> dict[str, Any]:
         UserError: settings that no night can have, or a ledger that was changed.
     """
     check_night(config)
+    say_ignored(config, ignored(config))
     storage = open_storage(config.storage.path)
     folder = storage.root / "retrain" / config.retrain.name
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.config.jobs.retrain import RetrainJob
@@ -51,3 +51,23 @@ def settings_key(config: RetrainJob) -> str:
         config.seed,
         config.cluster.precision,
     )
+
+
+def ignored(config: RetrainJob) -> dict[str, str]:
+    """Settings and sections that others make useless -> what does."""
+    retrain, found = config.retrain, dict[str, str]()
+    if retrain.rollback:
+        # The command of a night with `rollback=true` behind it is as good as a short one: sections are not told.
+        kept = {"name", "rollback", "to", "probe_examples", "probe_seconds"}
+        kept |= {"notify_command", "notify_url", "notify_seconds"}
+        others = (f"retrain.{setting.name}" for setting in fields(retrain) if setting.name not in kept)
+        found |= dict.fromkeys(others, "retrain.rollback=true")
+    if config.gates.max_bytes is not None:
+        found["gates.max_bytes_factor"] = f"gates.max_bytes={config.gates.max_bytes}"
+    if not retrain.timing_examples:
+        found["retrain.timing_rounds"] = found["gates.max_slowdown_ms"] = "retrain.timing_examples=0"
+    if not retrain.probe_examples:
+        found["retrain.probe_seconds"] = "retrain.probe_examples=0"
+    if not retrain.notify_command and not retrain.notify_url:
+        found["retrain.notify_seconds"] = "neither retrain.notify_command nor retrain.notify_url"
+    return found

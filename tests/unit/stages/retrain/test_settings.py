@@ -1,0 +1,54 @@
+"""Which settings decide a night, and which are useless beside others."""
+
+import pytest
+
+from pipeline.config.ignored import say_ignored
+from pipeline.config.jobs.retrain import RetrainJob
+from pipeline.config.load import load_config
+from pipeline.stages.retrain.settings import ignored, settings_key
+
+
+def config(*words):
+    return load_config(RetrainJob, ["cluster=process", *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "decides"),
+    [
+        (["gates.margin=1"], True),
+        (["data_checks.max_empty=0.5"], True),
+        (["student.learning_rate=0.5"], True),
+        (["retrain.held_out=0.2"], True),
+        (["seed=3"], True),
+        (["retrain.force=true"], False),
+        (["retrain.notify_command=[x]"], False),
+        (["retrain.probe_examples=0"], False),
+        (["storage.path=/elsewhere"], False),
+        (["cluster.num_workers=7"], False),
+    ],
+)
+def test_a_night_is_another_one_where_something_that_decides_has_changed(words, decides):
+    """Not where it is told elsewhere, or runs elsewhere."""
+    assert (settings_key(config(*words)) != settings_key(config())) is decides
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gates.max_bytes=9", "gates.max_bytes_factor=2"], "because of gates.max_bytes=9: gates.max_bytes_factor=2"),
+        (
+            ["retrain.timing_examples=0", "retrain.timing_rounds=9"],
+            "retrain.timing_examples=0: retrain.timing_rounds=9",
+        ),
+        (["retrain.probe_examples=0", "retrain.probe_seconds=9"], "retrain.probe_seconds=9"),
+        (["retrain.notify_seconds=9"], "neither retrain.notify_command nor retrain.notify_url"),
+        (["retrain.rollback=true", "gates.margin=1", "retrain.force=true"], "rollback=true: retrain.force=True"),
+        (["retrain.rollback=true", "retrain.to=3", "retrain.probe_seconds=9"], None),
+        (["retrain.notify_command=[x]", "retrain.notify_seconds=9"], None),
+    ],
+)
+def test_what_does_nothing_is_told(words, said, caplog):
+    """By name, with what makes it useless."""
+    one = config("task=docstrings", *words)
+    say_ignored(one, ignored(one))
+    assert (said in caplog.text) if said else "ignored" not in caplog.text
