@@ -17,6 +17,7 @@ from omegaconf.resolvers import oc
 
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.login import take_login
+from pipeline.config.masking import is_secret_variable
 
 PREFIX = "DQ_"
 PUBLIC = ("HF_HOME", "HOME", "HOSTNAME", "LOGNAME", "PWD", "SCRATCH", "SLURM_JOB_ID", "TMPDIR", "USER")
@@ -58,11 +59,13 @@ def _variable(name: str, *default: Any) -> str | None:
         UserError: the variable may hold a secret.
         KeyError: it is not set, and there is no default.
     """
-    if not (_in_address.get() or name.startswith(PREFIX) or name in PUBLIC):
+    is_public = (name.startswith(PREFIX) and not is_secret_variable(name)) or name in PUBLIC
+    if not (_in_address.get() or is_public):
+        plain = name if is_secret_variable(name) else f"{PREFIX}{name.removeprefix(PREFIX)}"
         raise UserError(
             f"the environment variable {name} would be printed and saved",
-            f"variables that hold no secrets: {PREFIX}..., {', '.join(PUBLIC)}; in tracking.uri any",
-            f"if it holds none, call it {PREFIX}{name}",
+            f"variables that hold no secrets by their names: {PREFIX}..., {', '.join(PUBLIC)}; in tracking.uri any",
+            f"if it holds none, call it {plain}" if plain != name else "if it holds none, give it a name that says so",
         )
     return cast(str | None, oc.env(name, *default))
 

@@ -36,7 +36,13 @@ def package_tokenizer(folder: Path, model_config: PretrainedConfig, task: TaskCo
             "the tokenizer that the student was trained with",
             "copy or export it again",
         )
-    without_traceback(lambda: usable_languages(tokenizer, task), folder)
+    _, ignored = without_traceback(lambda: usable_languages(tokenizer, task), folder)
+    if ignored:
+        raise UserError(
+            f"{folder}: languages {task.source_language} and {task.target_language} for a tokenizer without any",
+            "the manifest that was exported",
+            "copy or export it again",
+        )
     read = without_traceback(lambda: tokenised_sources(SAMPLE, None, tokenizer, task), folder)
     without_traceback(lambda: tokenizer.batch_decode(read["input_ids"][:], skip_special_tokens=True), folder)
     return tokenizer

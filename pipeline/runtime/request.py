@@ -126,8 +126,8 @@ def tell_too_long(cut: Sequence[bool], limit: int, what: str) -> None:
 
 
 def _check(texts: Sequence[Any], what: str) -> None:
-    if isinstance(texts, str):  # else every letter would be a text
-        raise UserError(f"{what} {texts[:40]!r} alone", "a list of texts", "put it into a list")
+    if isinstance(texts, str) or not hasattr(texts, "__len__"):  # of a text every letter would be one
+        raise UserError(f"{what} {_shown(texts)!r} alone", "a list of texts", "put it into a list")
     if len(texts) == 0:
         raise UserError(f"no {what}", "at least one", f"send a {what}")
     for index, text in enumerate(texts):

@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pipeline import WRITTEN_BY
+from pipeline.config.errors import sentence_of
 from pipeline.storage.atomic import atomic_json, atomic_text, flush_folders
 from pipeline.storage.digests import sha256_of
 from pipeline.storage.sealed import (
@@ -120,13 +123,15 @@ class Checkpointer:
                 raise DamagedFileError(source / PROGRESS, f"{len(learners)} learners", f"{found} in '{name}'")
         left = zip(learners, summary["failures"], summary["stopped"], strict=True)
         for index, (learner, failure, reason) in enumerate(left):
-            learner.random.restore(streams[str(index)])
+            with _readable(source / _random_name()):
+                learner.random.restore(streams[str(index)])
             if failure is not None:
                 learner.fail(failure)
             elif reason is not None:
                 learner.stop(reason)
             elif learner.active:  # one that was taken out beforehand stays out
-                learner.engine.load(source / f"learner-{index}")
+                with _readable(source / f"learner-{index}"):
+                    learner.engine.load(source / f"learner-{index}")
         return Progress(epoch=summary["epoch"], step_in_epoch=summary["step_in_epoch"], step=summary["step"])
 
     def _newest(self) -> Path | None:
@@ -237,3 +242,18 @@ def _why_unsealed(step: Path) -> str:
     if is_earlier:
         return "of an earlier version, which wrote no digests: nobody can say whether it is whole, so it is not used"
     return "it has no seal: its writers were interrupted, so it is not used"
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What lies there under a good digest may still be another state, or none.
+
+    Raises:
+        DamagedFileError: as said.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise DamagedFileError(
+            path, "the state of a learner", f"{type(error).__name__}: {sentence_of(error)}"
+        ) from error

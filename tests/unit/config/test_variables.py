@@ -26,7 +26,7 @@ def test_a_variable_that_may_be_a_secret_is_neither_read_nor_printed(word, capsy
     assert main(SweepJob, "a job", lambda config: {"status": "finished"}) == 2
     out, err = capsys.readouterr()
     assert SECRET not in out + err
-    assert "would be printed and saved" in " ".join(err.split()) and "call it DQ_" in " ".join(err.split())
+    assert "would be printed and saved" in " ".join(err.split()) and "if it holds none" in " ".join(err.split())
 
 
 def test_a_member_of_a_group_is_held_to_it_too(tmp_path, monkeypatch):
@@ -49,3 +49,12 @@ def test_places_are_read_from_the_environment(monkeypatch):
     assert config.tracking.experiment == "other"
     with pytest.raises(UserError, match="'DQ_NONE' not found"):
         load_config(SweepJob, ["task.name=${oc.env:DQ_NONE}"])
+
+
+@pytest.mark.parametrize("name", ["DQ_TOKEN", "DQ_WEBHOOK_SECRET", "DQ_API_KEY"])
+def test_a_variable_of_ours_whose_name_says_secret_is_one(name, monkeypatch):
+    """It would be saved with every run like any other; an address may hold it."""
+    monkeypatch.setenv(name, "canary")
+    with pytest.raises(UserError, match="give it a name that says so"):
+        load_config(SweepJob, [f"task.name=a-${{oc.env:{name}}}"])
+    assert load_config(SweepJob, [f"tracking.uri=${{oc.env:{name}}}"]).tracking.uri == "canary"

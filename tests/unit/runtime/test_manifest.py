@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, example, given, settings
 from mutations import GONE, mutated, mutations, write_manifest
 
 from pipeline.config.errors import UserError
+from pipeline.models.families import families
 from pipeline.runtime.answer import OnnxAnswerer
 from pipeline.runtime.check import read_golden
 from pipeline.runtime.manifest import FORMAT, GOLDEN, MANIFEST, TOKENIZER, check_source, read_manifest
+from pipeline.runtime.manifest_checks import FAMILIES
 from pipeline.runtime.manifest_file import DIGEST, bound, difference, read_json
 
 TEXTS = ["read a file", ""]
@@ -169,3 +171,8 @@ def test_graphs_are_those_of_the_package_that_they_name(make_exported, tmp_path)
         change()
         with pytest.raises(UserError, match="exported from another student"):
             check_source(folder, package)
+
+
+def test_the_families_of_exports_are_those_of_models():
+    """Whoever adds one adds it in both places."""
+    assert sorted(FAMILIES) == sorted(families())
