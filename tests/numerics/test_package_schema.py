@@ -246,3 +246,10 @@ def test_what_must_be_packed_is_known_without_memory(source):
         entries = packed_entries(meta_model(model.config), info.scheme)
         written = json.loads((source / MANIFEST).read_text())["packed"]
         assert {name: vars(entry) for name, entry in entries.items()} == written
+
+
+def test_languages_without_a_tokenizer_that_has_some_are_refused(folder):
+    """They would change nothing, and say something else of the student."""
+    say(folder, target_language="ro_RO")
+    with pytest.raises(UserError, match="for a tokenizer without any"):
+        Answerer(folder)

@@ -26,3 +26,10 @@ def test_lists_in_lists_in_lists_are_no_text():
         nested = [nested]
     with pytest.raises(UserError, match=r"text 2 is '\.\.\.' \(list\)"):
         check_texts(["a", nested], None, None)
+
+
+@pytest.mark.parametrize("texts", ["a text", 0.5, None, 7, True])
+def test_what_is_no_list_is_no_texts(texts):
+    """A single text would be one of letters; a number has no length."""
+    with pytest.raises(UserError, match="alone"):
+        check_texts(texts, None, None)

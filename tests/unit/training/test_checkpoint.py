@@ -10,6 +10,7 @@ import pytest
 import torch
 from damage import DAMAGES, damage
 
+from pipeline.storage.sealed import DamagedFileError, digests_of, write_seal
 from pipeline.training.checkpoint import FORMAT, Checkpointer, has_checkpoint, read_progress
 from pipeline.training.engine import TorchEngine
 from pipeline.training.loop import Learner, Progress
@@ -204,3 +205,14 @@ def test_who_has_left_stays_away(tmp_path):
     Checkpointer(tmp_path).restore(again)
     assert [one.stopped for one in again] == [None, "enough"]
     assert not Path(tmp_path / "step-00000001" / "learner-1").exists()
+
+
+@pytest.mark.parametrize("name", ["learner-0/state.pt", "random-0.pt"])
+def test_another_state_under_a_good_digest_is_refused_in_a_paragraph(saved, name):
+    """Nothing tells that it was swapped but its form: it names the file, and nobody trains on it."""
+    newest = max(saved.glob("step-*"))
+    others = {"learner-0/state.pt": newest / "random-0.pt", "random-0.pt": newest / "learner-0" / "state.pt"}
+    shutil.copy(others[name], newest / name)
+    write_seal(newest, digests_of(newest))
+    with pytest.raises(DamagedFileError, match="the state of a learner"):
+        restored(saved)
