@@ -6,6 +6,7 @@ MLflow imports this module by its name from the logged model's own copy of the c
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import re
@@ -108,18 +109,28 @@ def limit_requests() -> None:
 
     @functools.wraps(answered)
     def invocations(data: bytes, *arguments: Any, **settings: Any) -> Any:
-        error = UserError(
-            f"a request of {len(data):,} bytes", f"at most {MAX_REQUEST_BYTES:,}", "send texts in several requests"
-        )
-        if len(data) <= MAX_REQUEST_BYTES:
-            try:
-                return answered(data, *arguments, **settings)
-            except RecursionError:
-                error = UserError("lists in lists in lists", "texts in a column", "send a list of strings")
+        if (error := _too_much(data)) is None:
+            return answered(data, *arguments, **settings)
         raise MlflowException.invalid_parameter_value(str(error))
 
     invocations.has_limits = True  # type: ignore[attr-defined]
     scoring_server.invocations = invocations
+
+
+def _too_much(data: bytes) -> UserError | None:
+    """Why a body is not even looked at; none: whoever reads it says what is wrong with it."""
+    if len(data) > MAX_REQUEST_BYTES:
+        given = f"a request of {len(data):,} bytes"
+        return UserError(given, f"at most {MAX_REQUEST_BYTES:,}", "send texts in several requests")
+    try:
+        json.loads(data)
+    except (json.JSONDecodeError, UnicodeError):
+        return None
+    except RecursionError:
+        return UserError("lists in lists in lists", "texts in a column", "send a list of strings")
+    except ValueError:  # Python reads no number of so many digits
+        return UserError("a number of thousands of digits", "texts in a column", "send a list of strings")
+    return None
 
 
 REFUSE_LEFT_OUT = RefuseLeftOut()  # one: adding it again changes nothing

@@ -16,8 +16,7 @@ from handmade import write_exported
 from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
-from mlflow.pyfunc import PyFuncModel
-from mlflow.pyfunc.scoring_server import invocations
+from mlflow.pyfunc import PyFuncModel, scoring_server
 
 from fuzz.case import Case, Subject
 from fuzz.json_values import changed_json
@@ -77,6 +76,7 @@ _opened: dict[int, OnnxAnswerer] = {}
 def case(good: list[dict[str, bytes]], rng: Random, folder: Path) -> Case:
     """Something that is asked of one of the models."""
     _MLFLOW_IS_IN_SERVING_ENVIRONMENT.set(True)  # as MLflow's servers do
+    served_model.limit_requests()  # as the model does where it is loaded
     number = rng.randrange(len(good))
     if number not in _opened:
         _opened[number] = OnnxAnswerer(write(good[number], folder / "model"), num_threads=1)
@@ -156,7 +156,7 @@ def _served(answerer: OnnxAnswerer, number: int, rng: Random) -> Case:
     served, schema = _behind_mlflow(answerer, columns)
 
     def call() -> None:
-        said = invocations(content, content_type, served, schema)
+        said = scoring_server.invocations(content, content_type, served, schema)
         if said.status != 200:
             raise MlflowException.invalid_parameter_value(said.response)
         answers = json.loads(said.response)["predictions"]

@@ -42,13 +42,14 @@ def test_a_request_within_the_limits_is_answered(invocations):
     [
         (b'{"inputs": {"text": ["' + b"a" * (16 << 20) + b'"]}}', "a request of 16,777,"),
         (b'{"inputs": {"text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "lists in lists in lists"),
+        (b'{"inputs": {"text": [' + b"9" * 5000 + b"]}}", "a number of thousands of digits"),
         (
             b'{"inputs": {"text": ["' + b"a" * (request.MAX_CHARACTERS + 1) + b'"]}}',
             "2,000,001 characters in a request",
         ),
         (b'{"inputs": {"text": [' + b",".join([b'"a"'] * 10_001) + b"]}}", "10,001 texts in a request"),
     ],
-    ids=["bytes", "nesting", "characters", "texts"],
+    ids=["bytes", "nesting", "digits", "characters", "texts"],
 )
 def test_a_request_beyond_them_is_a_mistake_of_whoever_sends_it(invocations, body, sentence):
     """400 with a sentence, not 500 or a busy process."""
