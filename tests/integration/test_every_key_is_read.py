@@ -23,10 +23,13 @@ from pipeline.config.jobs.export import ExportJob
 from pipeline.config.jobs.finetune_teacher import TeacherJob
 from pipeline.config.jobs.generate import GenerateJob
 from pipeline.config.jobs.ose_search import OseSearchJob
+from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.stages.agora import job as agora_job
 from pipeline.stages.benchmark import job as benchmark_job
 from pipeline.stages.compare import job as compare_job
 from pipeline.stages.pretrain import job as pretrain_job
+from pipeline.stages.retrain import evidence, promote
+from pipeline.stages.retrain import job as retrain_job
 from pipeline.stages.search import job as search_job
 from pipeline.stages.sweep import job as sweep_job
 from pipeline.stages.teacher import job as teacher_job
@@ -35,7 +38,7 @@ from pipeline.stages.use import export_job, generate_job
 # Copying, naming and checking a setting is no use of it.
 NO_USE = ("dataclasses", "copy", "pipeline.config.build", "pipeline.config.keys", "pipeline.config.load")
 NO_USE += ("pipeline.config.option", "pipeline.config.layers", "importlib")
-NO_USE += ("pipeline.stages.agora.ignored", "pipeline.stages.pretrain.ignored")
+NO_USE += ("pipeline.stages.agora.ignored", "pipeline.stages.pretrain.ignored", "pipeline.stages.retrain.settings")
 
 
 class Reads:
@@ -157,7 +160,7 @@ def is_read_in(key, module):
 def test_every_job_is_looked_at_here():
     """A new one needs a run of its own."""
     seen = {AgoraJob, BenchmarkJob, CompareJob, SweepJob, ExportJob, TeacherJob, GenerateJob, OseSearchJob, PretrainJob}
-    assert {*all_jobs()} == seen
+    assert {*all_jobs()} == {*seen, RetrainJob}
 
 
 def test_what_needs_a_cluster_or_a_hub_is_read_where_that_is():
@@ -221,6 +224,32 @@ def test_agora_reads_what_it_accepts(unread, tmp_path):
 def test_a_teacher_reads_what_it_accepts(unread, tmp_path):
     """Nothing of students."""
     assert {*unread(TeacherJob, teacher_job.run, [f"storage.path={tmp_path}"])} <= {*ELSEWHERE}
+
+
+NIGHT = ["data_checks.min_examples=9", "data_checks.max_commonest=1", "retrain.notify_command=[/bin/true]"]
+NIGHT += ["sweep.students=[{scheme: 8-8-8, depth: 1-1}]", "gates.min_parity=0", "retrain.timing_examples=1"]
+# Of labels alone, which no night here has: where they are read.
+OF_LABELS = {
+    "data_checks.max_contradictions": "retraining/duplicates.py",
+    "data_checks.max_label_shift": "retraining/shifts.py",
+    "data_checks.max_unknown_labels": "retraining/shifts.py",
+    "gates.max_label_flips": "retraining/behaviour_gates.py",
+}
+
+
+def test_a_night_reads_what_it_accepts(unread, tmp_path, monkeypatch):
+    """The first, one with a champion, the way back; what it hands to its sweep is read there."""
+    monkeypatch.setattr(promote, "probe", lambda *_: None)
+    monkeypatch.setattr(evidence, "LEAST_OF_A_SLICE", 1)
+    words = [*NIGHT, "cluster=process", f"storage.path={tmp_path}"]
+    runs = [words, [*words, "retrain.force=true", "gates.max_bytes=9"], [*words, "gates.margin=9"]]
+    runs.append([*words, "retrain.rollback=true", "retrain.to=1"])
+    monkeypatch.setattr(promote, "aliases_of", lambda *_: promote.Aliases())  # lost: else there is nowhere to go back
+    unknown = {*unread(RetrainJob, retrain_job.run, *runs)}
+    own = {key for key in unknown if key.partition(".")[0] in ("retrain", "gates", "data_checks")}
+    assert own <= {*OF_LABELS}
+    for key, module in OF_LABELS.items():
+        assert f".{key.partition('.')[2]}" in (ROOT / "pipeline" / module).read_text(), key
 
 
 SMALL = "pretraining.architecture={encoder_layers: 1, num_heads: 2, d_model: 16, ffn_dim: 16, max_positions: 64}"
