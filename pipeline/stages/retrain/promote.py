@@ -39,11 +39,11 @@ def promote(config: RetrainJob, tracker: Tracker, ledger: Ledger, decided: Line)
         the line that says what became of it.
     """
     assert decided.version is not None, "a candidate is registered before it is promoted"
-    wanted = Aliases(champion=decided.version, previous=decided.champion)
+    wanted = Aliases(champion=decided.version, previous=_there(tracker, config, decided.champion))
     rows = details_of(ledger.night_of(decided.version), "golden") or []
     failure = _moved(config, tracker, wanted, rows)
     if failure is not None:
-        before = Aliases(champion=decided.champion, previous=_before(ledger, decided))
+        before = Aliases(champion=wanted.previous, previous=_there(tracker, config, _before(ledger, decided)))
         point(tracker, config.retrain.name, before)
         failure = f"version {decided.version} was put back: {failure}"
         log.error(failure)
@@ -127,6 +127,18 @@ def _moved(config: RetrainJob, tracker: Tracker, wanted: Aliases, rows: Sequence
         return probe(name, wanted.champion, golden, tracking_uri(config), config.retrain.probe_seconds)
     except Exception as error:  # whatever a package, its graphs or a server's answer run into
         return f"it cannot be used: {type(error).__name__}: {sentence_of(error)}"
+
+
+def _there(tracker: Tracker, config: RetrainJob, version: str | None) -> str | None:
+    """A version that an alias may name; none, with a warning, where somebody has deleted it."""
+    if version is None:
+        return None
+    try:
+        check_version(tracker, config.retrain.name, version)
+    except UserError as error:
+        log.warning(f"there is no way back to version {version}: {error}")
+        return None
+    return version
 
 
 def _answerer(model: FoundModel) -> Answerer | OnnxAnswerer:

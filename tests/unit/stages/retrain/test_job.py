@@ -112,6 +112,14 @@ def test_a_version_that_was_deleted_meanwhile_is_no_champion(night, folder, trac
     assert aliases_of(tracker, NAME).champion == "1" and Ledger(folder).unfinished is None
 
 
+def test_a_champion_that_was_deleted_stops_no_successor(night, tracker, caplog):
+    """There is no way back to it, and that is said."""
+    night(promoted("1"))
+    tracker.client.delete_model_version(NAME, "1")
+    assert night(promoted("2", "1"))["champion"] == "2"
+    assert aliases_of(tracker, NAME) == Aliases(champion="2") and "no way back to version 1" in caplog.text
+
+
 @pytest.mark.parametrize("said", FAILURES)
 def test_a_version_that_cannot_be_used_is_put_back(night, folder, tracker, monkeypatch, said):
     """The champion before is the champion again, and the one before that stands before it."""
