@@ -106,6 +106,11 @@ def _costs(evidence: Evidence, gates: GatesConfig) -> list[Gate]:
 
 def _alarms(evidence: Evidence, gates: GatesConfig) -> tuple[str, ...]:
     days = evidence.days_since_promotion
-    if days is None or days <= gates.staleness_days:
+    return () if days is None else staleness(days, gates)
+
+
+def staleness(days: float, gates: GatesConfig) -> tuple[str, ...]:
+    """An alarm where the last promotion is too many days ago, also for nights that compare nobody."""
+    if days <= gates.staleness_days:
         return ()
     return (f"No promotion for {days:g} days; gates.staleness_days is {gates.staleness_days:g}.",)

@@ -16,6 +16,7 @@ from pipeline.config.load import to_yaml
 from pipeline.config.masking import masked
 from pipeline.console.tables import markdown_table, text_table
 from pipeline.retraining.decisions import Decision, ending_of
+from pipeline.retraining.gates import staleness
 from pipeline.stages.retrain.ledger import FILE, NIGHT, Ledger, Line, as_document
 from pipeline.stages.retrain.night import Night, work_through
 from pipeline.stages.retrain.notify import notify
@@ -210,10 +211,8 @@ def _page(config: RetrainJob, folder: Path, ledger: Ledger, outcome: Outcome) ->
 
 def _stale(config: RetrainJob, ledger: Ledger) -> list[str]:
     """An alarm where nobody was promoted for long, also of nights that train nothing."""
-    crowned, most = ledger.crowned, config.gates.staleness_days
-    if crowned is None or (days := days_since(crowned.at)) <= most:
-        return []
-    return [f"No promotion for {days:g} days; gates.staleness_days is {most:g}."]
+    crowned = ledger.crowned
+    return [] if crowned is None else list(staleness(days_since(crowned.at), config.gates))
 
 
 def _recorded(config: RetrainJob, folder: Path, page: Path | None, line: Line, outcome: Outcome) -> str | None:

@@ -14,7 +14,9 @@ from pipeline.config.sections.gates import GatesConfig
 from pipeline.export.package import default_decoding
 from pipeline.retraining.behaviour import Behaviour
 from pipeline.retraining.decisions import Decision
+from pipeline.retraining.evidence import Measured
 from pipeline.retraining.gates import decide
+from pipeline.retraining.quality_gates import mean_score
 from pipeline.retraining.spending import level_of_a_use, lower_bound
 from pipeline.retraining.verdict import Gate, Verdict, at_least, at_most
 from pipeline.stages.retrain.candidate import Candidate, champion_model, registered_version
@@ -63,7 +65,7 @@ def judged(
         candidate: trained on them.
         answers: of both.
     """
-    gates, data, common = config.gates, tonight.data, tonight.common
+    data, common = tonight.data, tonight.common
     packages = {CANDIDATE: candidate.model.package}
     if common["champion"] is not None:
         packages[CHAMPION] = champion_model(config, common["champion"]).package
@@ -72,33 +74,58 @@ def judged(
         for name, package in packages.items()
         if package is not None
     }
-    ours = measured[CANDIDATE]
-    score = sum(ours.frozen_scores) / len(ours.frozen_scores)
-    compares = CHAMPION in measured
-    if compares:
-        crowned, its_night = ledger.crowned, ledger.night_of(common["champion"])
-        same_set = its_night is not None and its_night.frozen == data.frozen_digest
-        evidence = evidence_of(
-            data,
-            measured,
-            answers,
-            slices=tonight.slices,
-            num_frozen_uses=ledger.num_frozen_uses(data.frozen_digest),
-            recorded_score=details_of(its_night, "score") if same_set else None,
-            days_since_promotion=None if crowned is None else days_since(crowned.at),
-        )
-        verdict = decide(evidence, gates)
-    else:
-        verdict = _first(score, ours.behaviour, gates, parity_of(answers[CANDIDATE]))
-    version = None
+    verdict = _verdict(config, ledger, tonight, measured, answers)
+    details, version = _details(config, tonight, candidate, measured, verdict), None
     if verdict.decision is Decision.PROMOTED:
-        version = registered_version(tracker, config, candidate, score, ours.size_bytes, data.frozen_digest)
-    details = {
-        "compared": compares,
-        "score": score,
+        size_bytes = measured[CANDIDATE].size_bytes
+        version = registered_version(tracker, config, candidate, details["score"], size_bytes, data.frozen_digest)
+    passed = "every gate was passed" if CHAMPION in measured else "there was no champion yet"
+    return Outcome(
+        decision=verdict.decision,
+        reasons=list(verdict.reasons) or [passed],
+        version=version,
+        details=details,
+        tables={"Gates": gate_table(verdict.gates)},
+        **common,
+    )
+
+
+def _verdict(
+    config: RetrainJob,
+    ledger: Ledger,
+    tonight: Tonight,
+    measured: Mapping[str, Measured],
+    answers: Mapping[str, Answers],
+) -> Verdict:
+    """Of a candidate beside the champion, or of the first one."""
+    data, ours = tonight.data, measured[CANDIDATE]
+    if CHAMPION not in measured:
+        return _first(mean_score(ours.frozen_scores), ours.behaviour, config.gates, parity_of(answers[CANDIDATE]))
+    crowned, its_night = ledger.crowned, ledger.night_of(tonight.common["champion"])
+    same_set = its_night is not None and its_night.frozen == data.frozen_digest
+    evidence = evidence_of(
+        data,
+        measured,
+        answers,
+        slices=tonight.slices,
+        num_frozen_uses=ledger.num_frozen_uses(data.frozen_digest),
+        recorded_score=details_of(its_night, "score") if same_set else None,
+        days_since_promotion=None if crowned is None else days_since(crowned.at),
+    )
+    return decide(evidence, config.gates)
+
+
+def _details(
+    config: RetrainJob, tonight: Tonight, candidate: Candidate, measured: Mapping[str, Measured], verdict: Verdict
+) -> dict[str, Any]:
+    """What the ledger remembers of a candidate: numbers of both sides, where it comes from, what it must answer."""
+    ours, theirs = measured[CANDIDATE], measured.get(CHAMPION)
+    return {
+        "compared": theirs is not None,
+        "score": mean_score(ours.frozen_scores),
         "newest": _mean(ours.newest_scores),
-        "champion_score": _mean(measured[CHAMPION].frozen_scores) if compares else None,
-        "champion_newest": _mean(measured[CHAMPION].newest_scores) if compares else None,
+        "champion_score": None if theirs is None else _mean(theirs.frozen_scores),
+        "champion_newest": None if theirs is None else _mean(theirs.newest_scores),
         "metric": ours.metric,
         "bytes": ours.size_bytes,
         "gates": [asdict(gate) for gate in verdict.gates],
@@ -109,18 +136,9 @@ def judged(
         "teacher": candidate.teacher,
         "golden": [
             {name: row[name] for name in ("source", "second") if row.get(name) is not None}
-            for row in data.frozen[: config.retrain.probe_examples]
+            for row in tonight.data.frozen[: config.retrain.probe_examples]
         ],
     }
-    reasons = list(verdict.reasons) or ["every gate was passed" if compares else "there was no champion yet"]
-    return Outcome(
-        decision=verdict.decision,
-        reasons=reasons,
-        version=version,
-        details=details,
-        tables={"Gates": gate_table(verdict.gates)},
-        **common,
-    )
 
 
 def _first(score: float, behaviour: Behaviour | None, gates: GatesConfig, parity: float | None) -> Verdict:
@@ -160,4 +178,4 @@ def days_since(at: str) -> float:
 
 
 def _mean(scores: tuple[float, ...]) -> float | None:
-    return sum(scores) / len(scores) if scores else None
+    return mean_score(scores) if scores else None
