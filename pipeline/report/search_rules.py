@@ -40,7 +40,8 @@ def rules_of(results: SearchResults, axis: CostAxis, x: Scale, drawn: set[str]) 
     for name, costs in results.named.items():
         candidate, value = candidate_of(name, costs, results.points), axis.of(costs)
         if value is not None and (candidate is None or candidate.name not in drawn):
-            found.setdefault(value, []).append(shortened(name))
+            names = found.setdefault(value, [])
+            names += [] if (short := shortened(name)) in names else [short]  # T may be among the named ones
     rules = [(value, ", ".join(names), False) for value, names in found.items()]
     rules += [(limit, f"at most {counted(limit)} {axis.short}", True)] if limit is not None else []
     lines = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -183,6 +184,9 @@ def _with_predictions(
     settings: LatencyConfig,
 ) -> Latencies:
     measured = _measured(timings, settings)
+    for point, other in itertools.product(points, named):  # a candidate that has a name of its own is not another one
+        if point.name not in measured and other.name in measured and point.settings == other.settings:
+            measured[point.name] = measured[other.name]
     known = dict(measured)
     space = [point for point in points if point.name in measured]
     if len(space) < 2:

@@ -111,3 +111,10 @@ def test_colours_are_for_what_differs():
     """One candidate, or one time for all, needs no scale of colours."""
     assert scatters_of(search_results(8, eps=1))["error_vs_size"].shade is not None
     assert scatters_of(search_results(1, eps=1, num_diverged=0, num_given_up=0))["error_vs_size"].shade is None
+
+
+def test_the_maximum_point_is_written_once():
+    """Also where it stands among the architectures with a name."""
+    results = search_results(8, eps=1)
+    scatter = scatters_of(replace(results, named={"T": dict(results.maximum)}))["error_vs_size"]
+    assert [rule.text.split()[0] for rule in scatter.rules if "T" in rule.text] == ["T"]
