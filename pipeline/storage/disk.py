@@ -14,6 +14,12 @@ REASONS = {
     errno.EFBIG: "a file is larger than its disk or a limit allows",
     errno.EROFS: "the disk can be read only",
 }
+# As the database of a local store says it; one that is locked is waited for.
+OF_DATABASES = {
+    "SQLITE_FULL": REASONS[errno.ENOSPC],
+    "SQLITE_READONLY": REASONS[errno.EROFS],
+    "SQLITE_IOERR": "the disk did not do what the database in the storage folder asked of it: full, read only, or broken",
+}
 # Errors of files, and not of a connection: trying again gives the same.
 OF_FILES = frozenset(
     {*REASONS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EIO}
@@ -35,7 +41,10 @@ def disk_trouble(error: BaseException) -> UserError | None:
             return _told(REASONS[one.errno], str(one.filename or ""))
         # An MLflow server that says so means a disk of its own, and may be mended while the job waits.
         is_own = not type(one).__module__.startswith("mlflow")
-        if getattr(one, "sqlite_errorname", None) == "SQLITE_FULL" or (is_own and SAID.search(str(one))):
+        database = str(getattr(one, "sqlite_errorname", ""))
+        if reason := next((said for name, said in OF_DATABASES.items() if database.startswith(name)), None):
+            return _told(reason, "")
+        if is_own and SAID.search(str(one)):
             return _told(REASONS[errno.ENOSPC], "")
     return None
 

@@ -29,6 +29,21 @@ def full_database():
             raise MlflowException(message=error, error_code=2) from error
 
 
+def unwritable_database():
+    """A real error of SQLite about a database that may be read only."""
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("PRAGMA query_only = 1")
+        connection.execute("INSERT INTO t VALUES (1)")
+
+
+def broken_database():
+    """As SQLite says that the system did not write; made by hand, with the name that it gives it."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_WRITE"
+    return error
+
+
 def wrapped(error):
     """As Ray Train wraps what a worker raised."""
     outer = RuntimeError("a worker failed")
@@ -39,6 +54,8 @@ def wrapped(error):
 FULL = {
     "a write": lambda: caught(lambda: Path("/dev/full").write_text("x")),
     "a database": lambda: caught(full_database),
+    "a database that is read only": lambda: caught(unwritable_database),
+    "a database whose disk is broken": broken_database,
     "a quota": lambda: OSError(errno.EDQUOT, "quota", "/shared/x"),
     "safetensors": lambda: Exception("Error while serializing: IoError(No space left on device (os error 28))"),
     "torch": lambda: RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"),
