@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from pipeline.data.batches import BatchPlan, TrainingBatches
 from pipeline.data.noise import noise_of
 from pipeline.data.tokenise import TokenisedSplit
 from pipeline.models.forward import start_token
-from pipeline.training.checkpoint import Checkpointer, read_progress
+from pipeline.training.checkpoint import Checkpointer
 from pipeline.training.collective import rank, world_size
 from pipeline.training.engine import Engine, TorchEngine
 from pipeline.training.loop import Hooks, Learner, LoopSettings, NoHooks, Progress, train_cohort
@@ -99,13 +99,6 @@ def make_engine(module: nn.Module, train: TrainConfig, cluster: ClusterConfig) -
         precision=cluster.precision,
         max_gradient_norm=train.max_gradient_norm,
     )
-
-
-def say_other_layouts(folders: Iterable[Path], layout: str, what: str) -> None:
-    """Tell a person whose checkpoints of another engine, number of workers or kind of device will not be used."""
-    others = sorted(folder.name for folder in folders if read_progress(folder))
-    if others and not any(name.endswith(layout) for name in others):
-        log.warning(f"{what} starts afresh: checkpoints are those of {', '.join(others)}, which {layout} cannot read")
 
 
 def train_with_checkpoints(

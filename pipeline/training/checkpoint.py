@@ -1,8 +1,9 @@
-"""Checkpoints of a whole cohort in shared storage: complete or absent, resumable; on CPU bit for bit.
+"""Checkpoints of a whole cohort in shared storage: complete or absent, resumable by any engine on any number of ranks.
 
-Every rank calls `save` and `restore`. A checkpoint is a folder `step-<n>` that is sealed when every rank has written
-its part; without its seal it does not count. The two newest are kept, and each is read whole and compared with its
-digests before training goes on from it. `latest` names the newest for people.
+By the same engine on as many ranks it goes on bit for bit (on CPU). Every rank calls `save` and `restore`. A checkpoint
+is a folder `step-<n>` that is sealed when every rank has written its part; without its seal it does not count. The two
+newest are kept, and each is read whole and compared with its digests before training goes on from it. `latest` names
+the newest for people.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from pipeline.storage.digests import sha256_of
 from pipeline.storage.sealed import (
     DamagedFileError,
     check_file,
-    files_in,
     is_sealed,
     put_aside,
-    read_failure,
     read_seal,
     write_seal,
 )
 from pipeline.training.collective import barrier, gather_objects, rank, world_size
+from pipeline.training.layout import Layout
 from pipeline.training.loop import Learner, Progress
+from pipeline.training.progress_file import FORMAT, PROGRESS, progress_of, written_under
 from pipeline.training.state_file import read_state, write_state
+from pipeline.training.tensor_states import SavedStates, write_parts
 
-FORMAT = "dq-checkpoint/2"
-PROGRESS, STEP = "progress.json", "step-"
+STEP = "step-"
 NUM_KEPT = 2
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def read_progress(folder: Path) -> dict[str, Any]:
     """
     for step in _steps(folder):
         try:
-            return _progress_of(step, read_seal(step))
+            return progress_of(step, read_seal(step))
         except DamagedFileError:
             continue
     return {}
@@ -84,14 +85,15 @@ class Checkpointer:
         for index, learner in enumerate(learners):
             if learner.active:
                 part = f"learner-{index}"
-                written = learner.engine.save(target / part)
+                written = write_parts(target / part, learner.engine.states())
                 digests |= {f"{part}/{name}": sha256 for name, sha256 in written.items()}
         streams = {str(i): learner.random.state() for i, learner in enumerate(learners)}
-        digests[_random_name()] = write_state(target / _random_name(), streams)
+        digests[_random_name()] = write_state(target / _random_name(), {target.name: streams})
         of_ranks = gather_objects(digests)
         if rank() == 0:
             left = {"failures": [one.failure for one in learners], "stopped": [one.stopped for one in learners]}
-            summary = {"format": FORMAT, "written_by": WRITTEN_BY, **asdict(progress), **left}
+            layout = asdict(_layout_now(learners))
+            summary = {"format": FORMAT, "written_by": WRITTEN_BY, **asdict(progress), **left, **layout}
             atomic_json(target / PROGRESS, summary)
             self._publish(target, {name: sha256 for of_rank in of_ranks for name, sha256 in of_rank.items()})
         barrier()
@@ -116,23 +118,30 @@ class Checkpointer:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _load(self, source: Path, learners: list[Learner]) -> Progress:
-        summary = gather_objects(_progress_of(source, read_seal(source)) if rank() == 0 else None)[0]
-        streams = read_state(source / _random_name(), "cpu")
+        summary = gather_objects(progress_of(source, read_seal(source)) if rank() == 0 else None)[0]
         for name in ("failures", "stopped"):
             if (found := len(summary[name])) != len(learners):
                 raise DamagedFileError(source / PROGRESS, f"{len(learners)} learners", f"{found} in '{name}'")
+        before, now, step = written_under(summary), _layout_now(learners), summary["step"]
+        if rank() == 0 and before != now:
+            drawn = "" if now.draws_like(before) else "; random draws, such as dropout, differ from there on"
+            log.info(f"training goes on with {now} from step {step}, which was written by {before}{drawn}")
+        goes_on = rank() < before.num_ranks and before.device == now.device
+        streams = read_state(source / _random_name(), "cpu") if goes_on else {}
         left = zip(learners, summary["failures"], summary["stopped"], strict=True)
         for index, (learner, failure, reason) in enumerate(left):
             with _readable(source / _random_name()):
-                learner.random.restore(streams[str(index)])
+                if goes_on:
+                    learner.random.restore(streams[source.name][str(index)])
+                else:
+                    learner.random.restart(rank(), step)
             if failure is not None:
                 learner.fail(failure)
             elif reason is not None:
                 learner.stop(reason)
             elif learner.active:  # one that was taken out beforehand stays out
-                with _readable(source / f"learner-{index}"):
-                    learner.engine.load(source / f"learner-{index}")
-        return Progress(epoch=summary["epoch"], step_in_epoch=summary["step_in_epoch"], step=summary["step"])
+                learner.engine.load(SavedStates(source / f"learner-{index}"))
+        return Progress(epoch=summary["epoch"], step_in_epoch=summary["step_in_epoch"], step=step)
 
     def _newest(self) -> Path | None:
         """The newest that is sealed; what is newer and is not was being written, or is of an earlier version."""
@@ -158,7 +167,7 @@ class Checkpointer:
         try:
             if rank() == 0:
                 digests = read_seal(source)
-                _progress_of(source, digests)
+                progress_of(source, digests)
         except DamagedFileError as damage:
             found = damage
         digests, found = gather_objects((digests, found))[0]
@@ -172,9 +181,8 @@ class Checkpointer:
         return next((one for one in gather_objects(found) if one is not None), None)
 
     def _publish(self, target: Path, digests: dict[str, str]) -> None:
-        untold = set(files_in(target)) - set(digests)  # what an engine's library leaves besides, and the progress
         flush_folders(target)
-        write_seal(target, digests | {name: sha256_of(target / name) for name in untold})
+        write_seal(target, digests | {PROGRESS: sha256_of(target / PROGRESS)})
         atomic_text(self.folder / "latest", target.name)
         kept = [step for step in _steps(self.folder) if is_sealed(step)][:NUM_KEPT]
         for old in self.folder.glob(f"{STEP}*"):
@@ -196,42 +204,9 @@ def _random_name() -> str:
     return f"random-{rank()}.pt"
 
 
-def _progress_of(step: Path, digests: dict[str, str]) -> dict[str, Any]:
-    """The progress of a sealed checkpoint.
-
-    Raises:
-        DamagedFileError: it is not what was written, or of another format.
-    """
-    if PROGRESS not in digests:
-        raise DamagedFileError(step / PROGRESS, "a file that its seal lists", "one that it does not list")
-    check_file(step, PROGRESS, digests[PROGRESS])
-    try:
-        progress: Any = json.loads((step / PROGRESS).read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DamagedFileError(step / PROGRESS, "a file of JSON", read_failure(error)) from None
-    if not isinstance(progress, dict) or progress.get("format") != FORMAT:
-        found = progress.get("format") if isinstance(progress, dict) else type(progress).__name__
-        raise DamagedFileError(step / PROGRESS, f"format {FORMAT}", f"format {found}")
-    if odd := [name for name, is_one in ENTRIES.items() if name not in progress or not is_one(progress[name])]:
-        raise DamagedFileError(step / PROGRESS, f"'{odd[0]}' as it is written", f"{progress.get(odd[0])!r}")
-    return progress
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _is_reasons(value: Any) -> bool:
-    return isinstance(value, list) and all(one is None or isinstance(one, str) for one in value)
-
-
-ENTRIES = {
-    "epoch": _is_count,
-    "step_in_epoch": _is_count,
-    "step": _is_count,
-    "failures": _is_reasons,
-    "stopped": _is_reasons,
-}
+def _layout_now(learners: list[Learner]) -> Layout:
+    engine = learners[0].engine
+    return Layout(engine=engine.name, num_ranks=world_size(), device=engine.device.type)
 
 
 def _why_unsealed(step: Path) -> str:

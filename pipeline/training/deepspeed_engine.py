@@ -10,10 +10,8 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,18 +20,17 @@ from torch import Tensor, nn
 
 from pipeline.config.errors import NonFiniteError
 from pipeline.quantization.fake_quantize import drop_weight_cache, set_weight_caching
-from pipeline.storage.atomic import flush_file
-from pipeline.storage.digests import sha256_of
-from pipeline.storage.sealed import files_in
-from pipeline.training.collective import rank, sum_over_ranks, world_size
+from pipeline.training.collective import sum_over_ranks, world_size
+from pipeline.training.layout import engine_name
+from pipeline.training.replicated_state import load_replicated_state, replicated_state
+from pipeline.training.sharded_state import ShardedState
+from pipeline.training.tensor_states import SavedStates, TensorState
 from pipeline.training.whole import Named, copy_tensors, distinct_tensors, state_on_first_rank
 
 # DeepSpeed 0.19.8 calls collectives by names that torch 2.13 deprecates.
 warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
 BUCKET_ELEMENTS = 5_000_000  # DeepSpeed's default of 5e8 allocates 2 GB per engine
-TAG = "engine"
-PART = re.compile(r"zero_pp_rank_(\d+)_")
 
 
 class DeepSpeedEngine:
@@ -56,7 +53,7 @@ class DeepSpeedEngine:
         precision: str,
         max_gradient_norm: float,
     ) -> None:
-        self.stage, self.module = zero_stage, module
+        self.name, self.stage, self.module = engine_name(zero_stage), zero_stage, module
         self.device = next(module.parameters()).device
         self.deepspeed = _import_deepspeed(self.device)
         set_weight_caching(module, zero_stage < 3)
@@ -119,19 +116,18 @@ class DeepSpeedEngine:
         """See `Engine.copy_to`."""
         copy_tensors(self._whole_tensors(), replica)
 
-    def save(self, folder: Path) -> dict[str, str]:
-        """See `Engine.save`; DeepSpeed opens the files itself, so they are read once more while memory holds them."""
-        self.engine.save_checkpoint(str(folder), tag=TAG, save_latest=False)
-        written = [name for name in files_in(folder) if _writer(name) == rank()]
-        for name in written:
-            flush_file(folder / name)
-        return {name: sha256_of(folder / name) for name in written}
+    def states(self) -> Iterator[tuple[str, TensorState]]:
+        """See `Engine.states`."""
+        if self.stage == 0:
+            return replicated_state(self.module, self.optimiser, self.device)
+        return self._sharded().states()
 
-    def load(self, folder: Path) -> None:
-        """See `Engine.load`. DeepSpeed's files are pickles: they are read from our own storage only."""
-        path, _ = self.engine.load_checkpoint(str(folder), tag=TAG)
-        if path is None:
-            raise FileNotFoundError(f"no DeepSpeed checkpoint in {folder}")
+    def load(self, saved: SavedStates) -> None:
+        """See `Engine.load`."""
+        if self.stage == 0:
+            load_replicated_state(self.module, self.optimiser, self.device, saved)
+        else:
+            self._sharded().load(saved)
         drop_weight_cache(self.module)
 
     def close(self) -> None:
@@ -155,6 +151,9 @@ class DeepSpeedEngine:
         self.engine = self.optimiser = None
         gc.collect()
 
+    def _sharded(self) -> ShardedState:
+        return ShardedState(self.module, self.optimiser, self.stage, self.device)
+
     def _whole_tensors(self) -> Iterator[Named]:
         """One after the other, so that a rank never holds more than one that ZeRO-3 has taken apart."""
         for names, tensor in distinct_tensors(self.module):
@@ -176,12 +175,6 @@ class DeepSpeedEngine:
         if self.stage:
             sum_over_ranks(squares)
         return float(squares.sqrt())
-
-
-def _writer(name: str) -> int:
-    """The rank that has written a file of a checkpoint; what is not of one part is rank 0's."""
-    part = PART.search(name)
-    return int(part[1]) if part else 0
 
 
 def _import_deepspeed(device: torch.device) -> Any:

@@ -6,7 +6,7 @@ and ranks and never averages them.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -14,17 +14,19 @@ from torch import Tensor, nn
 
 from pipeline.config.errors import NonFiniteError
 from pipeline.quantization.fake_quantize import drop_weight_cache
-from pipeline.training.collective import rank, sum_over_ranks, world_size
-from pipeline.training.state_file import read_state, write_state
+from pipeline.training.collective import sum_over_ranks, world_size
+from pipeline.training.layout import engine_name
+from pipeline.training.replicated_state import load_replicated_state, replicated_state
+from pipeline.training.tensor_states import SavedStates, TensorState
 from pipeline.training.whole import copy_tensors, distinct_tensors, state_on_first_rank
-
-STATE = "state.pt"
 
 
 class Engine(Protocol):
     """A model with its optimiser, possibly sharded."""
 
+    name: str
     module: nn.Module
+    device: torch.device
 
     def start_micro_batch(self, last: bool) -> None:
         """A forward and backward pass begins; `last` of the optimiser step."""
@@ -58,16 +60,20 @@ class Engine(Protocol):
         """Give a replica on this rank the values of all parameters and buffers; every rank calls it, some without."""
         ...
 
-    def save(self, folder: Path) -> dict[str, str]:
-        """Write parameters and optimiser state; every rank calls it.
+    def states(self) -> Iterator[tuple[str, TensorState]]:
+        """Every parameter and buffer by name, whole, with what the optimiser keeps for it; tied ones once.
 
-        Returns:
-            path in the folder -> SHA-256 of every file that this rank has written; they lie on the disk.
+        Every rank goes through all of them, which are gathered one after the other. They are valid until the next step,
+        and may be the engine's own.
         """
         ...
 
-    def load(self, folder: Path) -> None:
-        """Read what `save` wrote."""
+    def load(self, saved: SavedStates) -> None:
+        """Take over what any engine on any number of ranks has given; every rank calls it.
+
+        Raises:
+            DamagedFileError: it is the state of another model or optimiser; nothing has changed.
+        """
         ...
 
     def close(self) -> None:
@@ -81,7 +87,7 @@ class TorchEngine:
     def __init__(
         self, module: nn.Module, optimiser: torch.optim.Optimizer, *, precision: str, max_gradient_norm: float
     ) -> None:
-        self.module, self.optimiser = module, optimiser
+        self.name, self.module, self.optimiser = engine_name(None), module, optimiser
         self.max_gradient_norm = max_gradient_norm
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.device = self.parameters[0].device
@@ -127,30 +133,25 @@ class TorchEngine:
         """See `Engine.copy_to`."""
         copy_tensors(distinct_tensors(self.module), replica)
 
-    def save(self, folder: Path) -> dict[str, str]:
-        """See `Engine.save`; ranks are replicas, so rank 0 writes."""
-        if rank() != 0:
-            return {}
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {"model": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}
-        return {STATE: write_state(folder / STATE, state)}
+    def states(self) -> Iterator[tuple[str, TensorState]]:
+        """See `Engine.states`; ranks are replicas, so nothing is gathered."""
+        return replicated_state(self.module, self.optimiser, self.device)
 
-    def load(self, folder: Path) -> None:
+    def load(self, saved: SavedStates) -> None:
         """See `Engine.load`."""
-        state = read_state(folder / STATE, self.device)
-        self.module.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_replicated_state(self.module, self.optimiser, self.device, saved)
         drop_weight_cache(self.module)
 
     def close(self) -> None:
         """See `Engine.close`; garbage collection does it."""
 
     def _sum_gradients(self) -> None:
+        # Unused on this rank, perhaps used on another; alone, too: on any number of ranks it decays and counts steps.
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         if world_size() == 1:
             return
-        for parameter in self.parameters:
-            if parameter.grad is None:  # unused on this rank, perhaps used on another
-                parameter.grad = torch.zeros_like(parameter)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         flat = sum_over_ranks(torch.cat([g.flatten() for g in gradients]))
         start = 0

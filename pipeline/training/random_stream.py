@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
@@ -16,11 +17,8 @@ class RandomStream:
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self.cuda = device if device.type == "cuda" else None
-        outside = self._get()
-        torch.manual_seed(seed)
-        self.inside = self._get()
-        self._set(outside)
+        self.seed, self.cuda = seed, device if device.type == "cuda" else None
+        self.inside = self._start(seed)
         self.outside: list[torch.Tensor] = []
 
     def __enter__(self) -> None:
@@ -38,6 +36,18 @@ class RandomStream:
     def restore(self, state: list[torch.Tensor]) -> None:
         """Go to a position of `state`."""
         self.inside = state
+
+    def restart(self, rank: int, step: int) -> None:
+        """Go to a start that depends on seed, rank and step: where nobody has left a position to go on from."""
+        digest = hashlib.sha256(f"{self.seed}:{rank}:{step}".encode()).digest()
+        self.inside = self._start(int.from_bytes(digest[:8], "big"))
+
+    def _start(self, seed: int) -> list[torch.Tensor]:
+        outside = self._get()
+        torch.manual_seed(seed)
+        start = self._get()
+        self._set(outside)
+        return start
 
     def _get(self) -> list[torch.Tensor]:
         states = [torch.get_rng_state()]

@@ -28,13 +28,18 @@ def write_state(path: Path, state: Any) -> str:
     return digesting.sha256
 
 
-def read_state(path: Path, device: torch.device | str) -> Any:
+def read_state(path: Path, device: torch.device | str, *, is_mapped: bool = False) -> Any:
     """What `write_state` has written, on a device; nothing but tensors and plain values is taken.
+
+    Args:
+        path: the file.
+        device: where tensors go.
+        is_mapped: its tensors stay in the file until they are looked at; it has to stay as long as they.
 
     Raises:
         DamagedFileError: it cannot be read, or is no such file.
     """
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        return torch.load(path, map_location=device, weights_only=True, mmap=is_mapped)
     except Exception as error:  # whatever its readers meet
         raise DamagedFileError(path, "tensors and plain values", f"{type(error).__name__}") from error

@@ -110,7 +110,7 @@ def pretrained(prepared, cluster, folder):
     job, teacher = prepared
     plan = replace(plan_pretraining(job), folder=folder)
     plan = replace(plan, wanted=["distilled", "alone"])
-    (cohort,) = cohorts_of(plan, cluster.layout)
+    (cohort,) = cohorts_of(plan)
     work = PretrainWork(
         config=with_sections(job.config, cluster=cluster),
         task=job.task,
@@ -146,7 +146,7 @@ def fitted(prepared, cluster, folder):
         training_tokens=Path(job.task.tokens_folder),
         already_done=frozenset(),
         is_contaminated=False,
-        checkpoints=folder / "checkpoints" / cluster.layout,
+        checkpoints=folder / "checkpoints" / "candidates",
         parent_run_id="",
     )
     fit_candidates.fit_candidates(work)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ranks import mean_difference
 
 ENGINES = ["torch", "zero0", "zero1", "zero2", "zero3"]
 
@@ -10,12 +11,6 @@ ENGINES = ["torch", "zero0", "zero1", "zero2", "zero3"]
 def seen(run_ranks):
     """What `worker.py` saw with one and with two ranks."""
     return run_ranks("worker.py")
-
-
-def mean_difference(one, other):
-    """Without biases of key projections: their gradient is zero but for rounding, which Adam blows up."""
-    names = [name for name in one if not name.endswith("k_proj.bias")]
-    return np.mean([np.abs(np.subtract(one[name], other[name])).mean() for name in names])
 
 
 @pytest.mark.parametrize("world_size", [1, 2])

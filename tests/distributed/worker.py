@@ -103,9 +103,11 @@ def learner(
     settings=QUANTIZATION,
     first=None,
     train_config=TRAIN,
+    change=lambda _: None,
     **weights,
 ):
     student = build_student(teacher, [0, 1], [1], dropout).requires_grad_(True).train()
+    change(student)
     final = scheme_of(scheme, settings)
     phases = phases_of(list(schedule), settings, final)
     prepare_student(student, final)

@@ -62,7 +62,7 @@ def main():
             listener=None,
             random=RandomStream(rank, device),
         )
-        checkpointer = Checkpointer(folder / f"checkpoints-{world_size}-{cluster.layout}")
+        checkpointer = Checkpointer(folder / f"checkpoints-{world_size}-{stage}")
         checkpointer.save([one], Progress(step=3))
         seen[f"zero{stage}"]["restored"] = checkpointer.restore([one]).step
         engine.close()

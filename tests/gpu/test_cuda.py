@@ -80,25 +80,39 @@ def test_losses_are_fp32_whatever_the_model_shows(name, tiny_batch):
         assert engine.step(1e-4) > 0
 
 
-def test_a_checkpoint_of_the_cpu_is_not_taken_for_one_of_a_gpu(tmp_path):
-    """Their folders differ; one of this layout restores the device's random state."""
-    on_cpu = ClusterConfig(engine="torch", num_workers=1, precision="bf16")
-    assert on_cpu.layout != ON_GPU.layout
-    device = worker_device(ON_GPU)
+def test_a_checkpoint_goes_on_on_a_gpu_whoever_wrote_it(tmp_path):
+    """One of a GPU restores the device's random state; one of a CPU weights and moments, and draws begin anew."""
+    on_cpu, on_gpu = torch.device("cpu"), worker_device(ON_GPU)
 
-    def learner(seed):
+    def learner(seed, device, steps=0):
+        torch.manual_seed(seed)
         engine = make_engine(torch.nn.Linear(3, 3).to(device), TrainConfig(), ON_GPU)
+        for _ in range(steps):
+            engine.backward(engine.forward(input=torch.ones(1, 3, device=device)).float().square().sum())
+            engine.step(1e-2)
         parts = {"objective": None, "learning_rate": None, "listener": None}
         return Learner(name="a", engine=engine, random=RandomStream(seed, device), **parts)
 
-    first, second = learner(1), learner(2)
-    Checkpointer(tmp_path / ON_GPU.layout).save([first], Progress(step=2))
-    assert Checkpointer(tmp_path / ON_GPU.layout).restore([second]).step == 2
-    with first.random:
-        expected = torch.rand(4, device=device)
-    with second.random:
-        assert torch.equal(torch.rand(4, device=device), expected)
-    assert Checkpointer(tmp_path / on_cpu.layout).restore([learner(3)]) == Progress()
+    def given(one):
+        states = dict(one.engine.states())
+        return {
+            name: [tensor.tolist() for tensor in (state.value, *state.moments.values())] + [dict(state.numbers)]
+            for name, state in states.items()
+        }
+
+    def drawn(one):
+        with one.random:
+            return torch.rand(4, device=on_gpu).tolist()
+
+    for number, (writer, is_same) in enumerate([(on_gpu, True), (on_cpu, False)]):
+        first, second = learner(1, writer, 2), learner(2, on_gpu)
+        Checkpointer(tmp_path / str(number)).save([first], Progress(step=2))
+        assert Checkpointer(tmp_path / str(number)).restore([second]).step == 2
+        assert given(second) == given(first)
+        if is_same:
+            assert drawn(second) == drawn(first)
+        second.engine.backward(second.engine.forward(input=torch.ones(1, 3, device=on_gpu)).float().square().sum())
+        assert second.engine.step(1e-2) > 0
 
 
 @pytest.mark.parametrize(("rows", "source", "target"), [(16, 512, 64), (64, 64, 64)])

@@ -23,7 +23,7 @@ JOBS = {
         run_teacher,
         ["teacher.epochs=20", "teacher.validate_every_epochs=10"],
         "teacher: 1/",
-        "teachers/*/checkpoints/*",
+        "teachers/*/checkpoints",
     ),
     "dq_sweep": (
         run_sweep,

@@ -50,9 +50,3 @@ class ClusterConfig:
         minimum=0.0,
         maximum=MOST_SECONDS,
     )
-
-    @property
-    def layout(self) -> str:
-        """What a checkpoint depends on: a run under another layout cannot read it and starts afresh."""
-        engine = f"zero{self.zero_stage}" if self.engine == "deepspeed" else self.engine
-        return f"{engine}-{self.num_workers}-{'cuda' if self.gpus_per_worker else 'cpu'}"

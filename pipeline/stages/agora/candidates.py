@@ -93,8 +93,7 @@ class CandidateLearner:
             raise errors[0]
 
     def _checkpoints(self, candidates: Sequence[Candidate]) -> Path:
-        layout = self.plan.job.config.cluster.layout
-        return self.plan.shared_folder / "checkpoints" / f"{config_hash([one.plan.key for one in candidates])}-{layout}"
+        return self.plan.shared_folder / "checkpoints" / config_hash([one.plan.key for one in candidates])
 
     def _train_cohort(self, name: str, cohort: Cohort, tokens: Path, *, is_contaminated: bool) -> None:
         plan, config, candidates = self.plan, self.plan.job.config, cohort.candidates

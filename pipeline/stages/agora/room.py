@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.cluster.room import GIB, worker_memory_bytes
 from pipeline.config.errors import UserError
+from pipeline.config.keys import config_hash
 from pipeline.quantization.scheme import NOT_QUANTIZED
 from pipeline.stages.agora.fit_candidates import Candidate
 from pipeline.stages.agora.plan import AgoraPlan
@@ -20,9 +21,9 @@ from pipeline.stages.memory import (
     pass_bytes,
     work_of,
 )
-from pipeline.stages.training import say_other_layouts
 from pipeline.storage.sealed_json import found_json
-from pipeline.training.checkpoint import has_checkpoint
+from pipeline.training.checkpoint import has_checkpoint, read_progress
+from pipeline.training.progress_file import is_others
 
 CANDIDATES = "candidates.json"  # keys of the cohort that a checkpoint folder belongs to
 
@@ -40,7 +41,7 @@ class Cohort:
 def interrupted_cohorts(
     plan: AgoraPlan, candidates: Sequence[Candidate], lengths: Sequence[tuple[int, int]], checkpoints: Path
 ) -> list[Cohort]:
-    """Cohorts with a checkpoint of this layout, as they were, however much memory is free now.
+    """Cohorts with a checkpoint, as they were, however much memory is free now; on other workers if these have it.
 
     Args:
         plan: says which models.
@@ -50,14 +51,16 @@ def interrupted_cohorts(
     """
     requested, found, cluster = {one.plan.key: one for one in candidates}, list[Cohort](), plan.job.config.cluster
     left = [record for record in sorted(checkpoints.glob(f"*/{CANDIDATES}")) if has_checkpoint(record.parent)]
-    left.sort(key=lambda record: not record.parent.name.endswith(f"-{cluster.layout}"))
+    left.sort(key=lambda record: -read_progress(record.parent).get("step", 0))  # the further one
     for record in left:
         keys, given = found_json(record, "its cohort is formed anew"), cluster.worker_memory_gib
         if keys is None or not set(keys) <= set(requested) or all(requested[key].is_done for key in keys):
             continue
-        cohort = _cohort(plan, [requested[key] for key in keys], lengths)
-        if not record.parent.name.endswith(f"-{cluster.layout}"):
-            say_other_layouts([record.parent], cluster.layout, f"a cohort of {len(keys)} candidates")
+        cohort, folder = _cohort(plan, [requested[key] for key in keys], lengths), record.parent
+        if folder.name != config_hash(keys):
+            log.warning(f"the checkpoints in {folder} are of an earlier version: its cohort starts afresh")
+        elif is_others(read_progress(folder), cluster) and cohort.memory_bytes > worker_memory_bytes(cluster):
+            log.warning(f"a cohort of {len(keys)} candidates starts afresh: these workers have no room for all at once")
         elif len(keys) > 1 and given is not None and cohort.memory_bytes > given * GIB:
             log.warning(
                 f"a cohort of {len(keys)} candidates starts afresh as smaller ones: cluster.worker_memory_gib={given:g}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.stages.pretrain.plan import ALONE, DISTILLED, ModelPlan, PretrainPlan
 from pipeline.training.checkpoint import read_progress
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, TOGETHER = "checkpoints", "together"
 COMPANIES = ((DISTILLED, ALONE), (DISTILLED,), (ALONE,))
 
 
@@ -35,36 +35,33 @@ class Cohort:
         return [model for model in self.models if model.name not in self.waiting]
 
 
-def cohorts_of(plan: PretrainPlan, layout: str) -> list[Cohort]:
+def cohorts_of(plan: PretrainPlan) -> list[Cohort]:
     """What is left to be trained; nothing where all that is wanted is done.
 
     A checkpoint of both models serves one of them alone, too: whoever is not wanted is taken out, for good.
 
     Args:
         plan: says which models are wanted.
-        layout: of the cluster, whose checkpoints can be read.
     """
     left, found = plan.left, list[Cohort]()
     for names in COMPANIES:
-        progress = read_progress(plan.folder / CHECKPOINTS / _folder(names, layout))
+        progress = read_progress(plan.folder / CHECKPOINTS / _folder(names))
         stopped = progress.get("stopped", [None] * len(names))
         going_on = [name for name, reason in zip(names, stopped, strict=True) if name in left and reason is None]
         if progress and going_on:
-            found.append(_cohort(plan, names, going_on, layout, continues=True))
+            found.append(_cohort(plan, names, going_on, continues=True))
             left = [name for name in left if name not in going_on]
-    return [*found, _cohort(plan, left, left, layout, continues=False)] if left else found
+    return [*found, _cohort(plan, left, left, continues=False)] if left else found
 
 
-def _cohort(
-    plan: PretrainPlan, names: Sequence[str], trained: Sequence[str], layout: str, *, continues: bool
-) -> Cohort:
+def _cohort(plan: PretrainPlan, names: Sequence[str], trained: Sequence[str], *, continues: bool) -> Cohort:
     return Cohort(
         models=[plan.one(name) for name in names],
         waiting=frozenset(names) - set(trained),
-        checkpoints=plan.folder / CHECKPOINTS / _folder(names, layout),
+        checkpoints=plan.folder / CHECKPOINTS / _folder(names),
         continues=continues,
     )
 
 
-def _folder(names: Sequence[str], layout: str) -> str:
-    return layout if len(names) > 1 else f"{names[0]}-{layout}"
+def _folder(names: Sequence[str]) -> str:
+    return TOGETHER if len(names) > 1 else names[0]

@@ -26,7 +26,6 @@ from pipeline.stages.pretrain.worker import PretrainWork, pretrain_models
 from pipeline.stages.runs import common_params, common_tags, open_tracker, start_run
 from pipeline.stages.teacher import fine_tune
 from pipeline.stages.teacher.finished import TeacherResult
-from pipeline.stages.training import say_other_layouts
 from pipeline.storage.lease import lease
 from pipeline.storage.sealed import is_sealed, put_aside, seal_as_found
 from pipeline.storage.sealed_json import sealed_json
@@ -97,7 +96,7 @@ def _open(config: PretrainJob, *, copies: bool = True) -> tuple[OpenedJob[Pretra
 
 def _announced(job: OpenedJob[PretrainJob], plan: PretrainPlan) -> list[Cohort]:
     """What is left to be trained, as people are told."""
-    cohorts = cohorts_of(plan, job.config.cluster.layout)
+    cohorts = cohorts_of(plan)
     going_on = {model.name for cohort in cohorts if cohort.continues for model in cohort.trained}
     log.info(f"\n{text_table(plan_table(plan, job, going_on))}\n")
     return cohorts
@@ -140,10 +139,9 @@ def _pretrain(
         the document.
     """
     config = job.config
-    say_other_layouts((plan.folder / CHECKPOINTS).glob("*"), config.cluster.layout, f"pre-training {plan.key}")
     with _start_run(job, plan, teacher) as parent:
         assert parent.run_id is not None
-        for cohort in cohorts_of(plan, config.cluster.layout):
+        for cohort in cohorts_of(plan):
             work = PretrainWork(
                 config=config,
                 task=job.task,

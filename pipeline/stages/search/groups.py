@@ -31,6 +31,7 @@ from pipeline.stages.search.seen import is_open
 from pipeline.stages.search.space import TrialPlan
 from pipeline.storage.sealed_json import found_json, sealed_json
 from pipeline.training.checkpoint import has_checkpoint, read_progress
+from pipeline.training.progress_file import is_others
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -90,18 +91,22 @@ class Grouping:
         return [*interrupted, *map(self._group, self._formed(left))]
 
     def _interrupted(self, open_trials: dict[str, TrialPlan]) -> tuple[list[Group], list[TrialPlan]]:
-        """Groups with a checkpoint of this layout, of which some are open, and the trials that are in none.
+        """Groups with a checkpoint, of which some are open, and the trials that are in none.
 
         Their other members take no part, but the checkpoint knows their places.
         """
         found, left = [], dict(open_trials)
-        for record in sorted(self.folder.glob(f"*-{self.config.cluster.layout}/{TRIALS}")):
+        for record in sorted(self.folder.glob(f"*/{TRIALS}")):
             keys = found_json(record, "its group is formed anew") or []
+            if keys and record.parent.name != config_hash(keys):
+                log.warning(f"the checkpoints in {record.parent} are of an earlier version, and not used")
+                continue
             mine, progress = [left.pop(key) for key in keys if key in left], read_progress(record.parent)
             if mine and not progress and has_checkpoint(record.parent):
-                log.warning(f"the checkpoints in {record.parent} are damaged or of an earlier version, and not used")
-            if mine and set(keys) <= set(self.known) and self._can_go_on(keys, mine, progress):
-                trials = [self.known[key] for key in keys]
+                log.warning(f"the checkpoints in {record.parent} are damaged, and not used")
+            trials = [self.known[key] for key in keys if key in self.known]
+            can_go_on = mine and len(trials) == len(keys) and self._can_go_on(keys, mine, progress)
+            if can_go_on and self._fits(trials, progress):
                 waiting = frozenset(keys) - {trial.key for trial in mine}
                 found.append(
                     Group(trials=trials, waiting=waiting, memory_bytes=self.memory(trials), checkpoints=record.parent)
@@ -126,6 +131,15 @@ class Grouping:
             if was_stopped or any(is_open(trial, step) for step in passed):
                 return False
         return True
+
+    def _fits(self, trials: Sequence[TrialPlan], progress: Mapping[str, Any]) -> bool:
+        """Whether other workers than those that wrote a checkpoint have memory for its trials."""
+        if not is_others(dict(progress), self.config.cluster):
+            return True
+        if self.memory(trials) <= worker_memory_bytes(self.config.cluster):
+            return True
+        log.warning(f"a group of {len(trials)} candidates starts afresh: these workers have no room for all at once")
+        return False
 
     def _formed(self, trials: Sequence[TrialPlan]) -> list[list[TrialPlan]]:
         room, most = worker_memory_bytes(self.config.cluster), self._most_together(trials)
@@ -155,7 +169,7 @@ class Grouping:
     def _group(self, trials: list[TrialPlan]) -> Group:
         """A group that begins afresh; a checkpoint that its trials cannot go on from is removed."""
         keys = [trial.key for trial in trials]
-        checkpoints = self.folder / f"{config_hash(keys)}-{self.config.cluster.layout}"
+        checkpoints = self.folder / config_hash(keys)
         shutil.rmtree(checkpoints, ignore_errors=True)
         sealed_json(checkpoints / TRIALS, keys)
         return Group(trials=trials, waiting=frozenset(), memory_bytes=self.memory(trials), checkpoints=checkpoints)

@@ -77,7 +77,7 @@ def measure_sensitivities(work: SensitivityWork) -> None:
     learner = student_learner(
         plan, teacher, config, listener=NoOpRun(), unsharded_batches=unsharded, num_steps=num_steps
     )
-    checkpoints = work.folder / "checkpoints" / config.cluster.layout
+    checkpoints = work.folder / "checkpoints"
     train_with_checkpoints(
         [learner],
         batches,
@@ -94,7 +94,7 @@ def measure_sensitivities(work: SensitivityWork) -> None:
     if rank() == 0:
         found = _measure(work, student, teacher)
         sealed_json(work.folder / FILE, [_as_json(one) for one in found])
-    Checkpointer(work.folder / "checkpoints").clear()
+    Checkpointer(checkpoints).clear()
     barrier()
 
 

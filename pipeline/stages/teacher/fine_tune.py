@@ -40,7 +40,6 @@ from pipeline.stages.teacher.finished import (
 from pipeline.stages.training import (
     make_engine,
     num_training_steps,
-    say_other_layouts,
     train_with_checkpoints,
     training_batches,
     worker_device,
@@ -122,7 +121,6 @@ def run(config: TrainsTeacher, storage: Storage, task: PreparedTask) -> TeacherR
 
 def _train(config: TrainsTeacher, storage: Storage, task: PreparedTask, key: str, folder: Path) -> None:
     work = TeacherWork(config=config, task=task, key=key, folder=folder)
-    say_other_layouts((folder / CHECKPOINTS).glob("*"), config.cluster.layout, f"teacher {key}")
     try:
         run_workers(train_teacher, work, config.cluster, name=f"teacher-{key}", storage_path=storage.root / "ray")
     except BaseException as error:
@@ -169,7 +167,7 @@ def train_teacher(work: TeacherWork) -> None:
             num_steps,
             train,
             stage="teacher",
-            folder=folder / CHECKPOINTS / config.cluster.layout,
+            folder=folder / CHECKPOINTS,
             device=device,
             hooks=keep_best,
         )

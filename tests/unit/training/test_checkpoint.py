@@ -11,30 +11,35 @@ import torch
 from damage import DAMAGES, damage
 
 from pipeline.storage.sealed import DamagedFileError, digests_of, write_seal
-from pipeline.training.checkpoint import FORMAT, Checkpointer, has_checkpoint, read_progress
+from pipeline.training import checkpoint
+from pipeline.training.checkpoint import Checkpointer, has_checkpoint, read_progress
 from pipeline.training.engine import TorchEngine
 from pipeline.training.loop import Learner, Progress
+from pipeline.training.progress_file import FORMAT
 from pipeline.training.random_stream import RandomStream
+from pipeline.training.tensor_states import Form, OptimiserForm, TensorState
 
 CPU = torch.device("cpu")
-FILES = ["digests.json", "progress.json", "random-0.pt", "learner-0/state.pt"]
+FILES = ["digests.json", "progress.json", "random-0.pt", "learner-0/part-0.pt"]
 
 
 class OneNumber:
-    """An engine whose whole state is one number in a file; writing it can be interrupted."""
+    """An engine whose whole state is one number; writing it can be interrupted."""
+
+    name, device = "one number", CPU
 
     def __init__(self, value):
         self.value, self.killed = value, False
 
-    def save(self, folder):
-        folder.mkdir()
-        (folder / "value").write_text("" if self.killed else str(self.value))
+    def states(self):
+        yield "value", TensorState(value=torch.tensor(self.value))
         if self.killed:
             raise KeyboardInterrupt
-        return {}
 
-    def load(self, folder):
-        self.value = int((folder / "value").read_text())
+    def load(self, saved):
+        form = Form(shape=torch.Size(), dtype=torch.int64, is_trained=False)
+        no_optimiser = OptimiserForm(moments=frozenset(), numbers={})
+        self.value = int(saved.checked({"value": form}, no_optimiser)["value"].value)
 
 
 def learner(value):
@@ -151,7 +156,7 @@ def test_a_file_that_nobody_wrote_is_damage(saved):
 def test_where_none_is_whole_training_starts_afresh(saved, caplog):
     """Said once for each; the damaged ones are kept, but not more and more of them."""
     for step in (2, 3):
-        damage(saved / f"step-{step:08d}" / "learner-0" / "state.pt", "flipped")
+        damage(saved / f"step-{step:08d}" / "learner-0" / "part-0.pt", "flipped")
     assert restored(saved) == (0, state_of(trained(0)))
     assert len(caplog.records) == 2 and "training starts afresh" in caplog.records[1].message
     for step in range(4, 9):
@@ -207,12 +212,79 @@ def test_who_has_left_stays_away(tmp_path):
     assert not Path(tmp_path / "step-00000001" / "learner-1").exists()
 
 
-@pytest.mark.parametrize("name", ["learner-0/state.pt", "random-0.pt"])
+@pytest.mark.parametrize("name", ["learner-0/part-0.pt", "random-0.pt"])
 def test_another_state_under_a_good_digest_is_refused_in_a_paragraph(saved, name):
     """Nothing tells that it was swapped but its form: it names the file, and nobody trains on it."""
     newest = max(saved.glob("step-*"))
-    others = {"learner-0/state.pt": newest / "random-0.pt", "random-0.pt": newest / "learner-0" / "state.pt"}
+    others = {"learner-0/part-0.pt": newest / "random-0.pt", "random-0.pt": newest / "learner-0" / "part-0.pt"}
     shutil.copy(others[name], newest / name)
     write_seal(newest, digests_of(newest))
     with pytest.raises(DamagedFileError, match="the state of a learner"):
         restored(saved)
+
+
+@pytest.fixture
+def of_others(saved):
+    """The newest checkpoint, as two ranks of ZeRO 2 would have left it, which rank 1 reads after another change."""
+    newest = saved / "step-00000003"
+
+    def change(**layout):
+        progress = json.loads((newest / "progress.json").read_text())
+        (newest / "progress.json").write_text(json.dumps({**progress, **layout}))
+        write_seal(newest, digests_of(newest))
+        return saved
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("layout", "goes_on", "said"),
+    [
+        ({"engine": "zero2"}, True, "torch on 1 cpu rank from step 3, which was written by zero2 on 1 cpu rank"),
+        ({"num_ranks": 4}, True, "by torch on 4 cpu ranks; random draws, such as dropout, differ"),
+        ({"device": "cuda"}, False, "by torch on 1 cuda rank; random draws, such as dropout, differ"),
+    ],
+)
+def test_training_goes_on_after_others_and_says_so(of_others, caplog, layout, goes_on, said):
+    """Weights and moments are taken over whoever wrote them; no warning, for nothing is lost."""
+    caplog.set_level("INFO")
+    step, state = restored(of_others(**layout))
+    expected = state_of(trained(3))
+    assert step == 3 and state[:-1] == expected[:-1] and (state[-1] == expected[-1]) is goes_on
+    [record] = caplog.records
+    assert record.levelname == "INFO" and record.message.endswith(("differ from there on", "1 cpu rank"))
+    assert said in record.message
+
+
+def test_a_rank_that_was_not_there_draws_from_a_start_of_its_own(saved, monkeypatch):
+    """It is the same whenever it is tried, and another one for another rank and step."""
+    monkeypatch.setattr(checkpoint, "rank", lambda: 1)
+    monkeypatch.setattr(checkpoint, "gather_objects", lambda _: [saved / "step-00000003"])
+    monkeypatch.setattr(Checkpointer, "_damage", lambda *_: None)
+    progress = json.loads((saved / "step-00000003" / "progress.json").read_text())
+    states = []
+    for _ in range(2):
+        one = trained(0)
+        answers = iter([[saved / "step-00000003"], [progress]])
+        monkeypatch.setattr(checkpoint, "gather_objects", lambda _, answers=answers: next(answers))
+        assert Checkpointer(saved).restore([one]).step == 3
+        states.append(state_of(one))
+    assert states[0] == states[1] and states[0][-1] != state_of(trained(3))[-1]
+
+
+def test_a_checkpoint_of_the_format_before_is_set_aside(of_others, caplog):
+    """Its files are other ones; it is called of an earlier version, and the one before is tried."""
+    assert restored(of_others(format="dq-checkpoint/2"))[0] == 2
+    assert "found format dq-checkpoint/2, of an earlier version" in caplog.text
+
+
+@pytest.mark.parametrize("layout", [{"num_ranks": 0}, {"engine": None}, {"device": 1}])
+def test_who_wrote_a_checkpoint_has_to_be_said(of_others, layout):
+    """Else nobody can say whose random draws go on."""
+    assert restored(of_others(**layout))[0] == 2
+
+
+@pytest.mark.parametrize("progress", [{"step": 4}, {"step": 1 << 31}, {"epoch": 4}, {"step_in_epoch": 4}])
+def test_a_progress_belongs_to_its_step(of_others, progress):
+    """Under a good digest, too: nobody is further than the folder says."""
+    assert restored(of_others(**progress))[0] == 2

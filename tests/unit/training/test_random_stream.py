@@ -62,3 +62,16 @@ def test_a_restored_stream_continues_where_its_state_was_taken():
 def test_different_seeds_are_different_streams():
     """Ranks drop different units."""
     assert draws(RandomStream(1, CPU), 3) != draws(RandomStream(2, CPU), 3)
+
+
+def test_a_stream_that_restarts_depends_on_its_seed_on_rank_and_step():
+    """Each gives other draws, always the same ones; nobody outside notices."""
+    torch.manual_seed(1)
+    before, seen = torch.get_rng_state(), []
+    for seed, rank, step in [(7, 0, 4), (8, 0, 4), (7, 1, 4), (7, 0, 5), (7, 0, 4)]:
+        stream = RandomStream(seed, CPU)
+        stream.restart(rank, step)
+        seen.append(draws(stream, 3))
+    assert seen[0] == seen[-1] and len(set(map(tuple, seen))) == 4
+    assert torch.equal(torch.get_rng_state(), before)
+    assert draws(RandomStream(7, CPU), 3) not in seen

@@ -11,6 +11,7 @@ from pipeline.cluster.room import GIB, check_resources, nodes_alive, num_groups,
 from pipeline.config.errors import UserError
 from pipeline.config.jobs import TrainsTeacher
 from pipeline.config.jobs.dq_sweep import SweepJob
+from pipeline.config.keys import config_hash
 from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.sweep import StoppingConfig
 from pipeline.config.sections.training import TrainConfig
@@ -33,11 +34,11 @@ from pipeline.stages.sweep.plan.students import StudentPlan, plan_students, swee
 from pipeline.stages.teacher.fine_tune import teacher_key
 from pipeline.stages.teacher.finished import is_finished
 from pipeline.stages.teacher.room import check_teacher_room
-from pipeline.stages.training import say_other_layouts
 from pipeline.storage.layout import MIN_FREE_BYTES, check_free
 from pipeline.storage.sealed_json import found_json, sealed_json
 from pipeline.tracking.tracker import FoundRun
 from pipeline.training.checkpoint import has_checkpoint, read_progress
+from pipeline.training.progress_file import is_others
 
 COHORT = "students.json"  # keys of the cohort that a checkpoint folder belongs to
 COMPARISONS = "comparisons.json"  # after which of its steps its students were or will be compared
@@ -86,7 +87,7 @@ def plan_sweep(job: OpenedJob[SweepJob]) -> SweepPlan:
     }
     already_done = _already_done(config, plans, folder)
     former, room = _Former(job, sizes), worker_memory_bytes(config.cluster)
-    interrupted = _interrupted(config, plans, already_done, folder / "checkpoints", former)
+    interrupted = _interrupted(config, plans, already_done, folder / "checkpoints", former, room)
     going_on = {plan.key for cohort in interrupted for plan in cohort}
     left = [plan for plan in plans if plan.key not in already_done and plan.key not in going_on]
     fresh = former.form((plan for plan in left if plan.untrained is None), room)
@@ -179,21 +180,27 @@ def _interrupted(
     already_done: dict[str, FoundRun],
     checkpoints: Path,
     former: _Former,
+    room: float,
 ) -> list[list[StudentPlan]]:
-    """Cohorts with a checkpoint of this layout that can go on as they were."""
+    """Cohorts with a checkpoint that can go on as they were: on other workers where those have memory for them."""
     requested, cohorts = {plan.key: plan for plan in plans}, []
     left = [record for record in sorted(checkpoints.glob(f"*/{COHORT}")) if has_checkpoint(record.parent)]
-    left.sort(key=lambda record: not record.parent.name.endswith(f"-{config.cluster.layout}"))
+    left.sort(key=lambda record: -read_progress(record.parent).get("step", 0))  # the further one
     for record in left:
         keys, folder = found_json(record, "its cohort is formed anew"), record.parent
         if keys is None or not set(keys) <= set(requested) or set(keys) <= set(already_done):
             continue
-        if any(read_progress(folder).get("stopped", [])) and config.sweep.stopping.rule == "none":
+        if folder.name != config_hash(keys):
+            log.warning(f"the checkpoints in {folder} are of an earlier version: its cohort starts afresh")
+            continue
+        progress = read_progress(folder)
+        if any(progress.get("stopped", [])) and config.sweep.stopping.rule == "none":
             log.warning(f"a cohort of {len(keys)} students starts afresh: some were given up, all are wanted now")
             continue
-        if not folder.name.endswith(f"-{config.cluster.layout}"):
-            say_other_layouts([folder], config.cluster.layout, f"a cohort of {len(keys)} students")
-        elif not former.is_asked_for([requested[key] for key in keys]):
+        students = [requested[key] for key in keys]
+        if is_others(progress, config.cluster) and former.memory(students) > room:
+            log.warning(f"a cohort of {len(keys)} students starts afresh: these workers have no room for all at once")
+        elif not former.is_asked_for(students):
             log.warning(
                 f"a cohort of {len(keys)} students starts afresh as smaller ones: that is what is asked for now"
             )

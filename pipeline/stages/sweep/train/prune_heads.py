@@ -32,7 +32,6 @@ from pipeline.stages.teacher.finished import TeacherResult
 from pipeline.stages.training import (
     make_engine,
     num_training_steps,
-    say_other_layouts,
     train_with_checkpoints,
     training_batches,
     worker_device,
@@ -81,7 +80,6 @@ def run(job: OpenedJob[DistilsStudents], teacher: TeacherResult, plan: StudentPl
         teacher_folder=Path(teacher.folder),
         training_tokens=training_tokens,
     )
-    say_other_layouts(_gates_folder(plan).glob("*"), job.config.cluster.layout, f"gates of {plan.name}")
     run_workers(choose_heads, work, job.config.cluster, name=f"heads-{plan.key}", storage_path=job.storage.root / "ray")
 
 
@@ -114,7 +112,7 @@ def _unpruned(plan: StudentPlan, teacher: PreTrainedModel) -> PreTrainedModel:
 
 
 def _gates_folder(plan: StudentPlan) -> Path:
-    """Where the checkpoints of its gates lie, by layout."""
+    """Where the checkpoints of its gates lie."""
     return plan.folder / "gates"
 
 
@@ -192,7 +190,7 @@ def _train_gates(
         listener=NoOpRun(),
         random=RandomStream(plan.seed + rank(), student.device),
     )
-    checkpoints = _gates_folder(plan) / config.cluster.layout
+    checkpoints = _gates_folder(plan)
     train_with_checkpoints(
         [learner],
         batches,

@@ -100,7 +100,7 @@ def _prepare(
     training_tokens = pseudo_labels.run(job, teacher, cohort.students[0].sequence)
     for student in cohort.students:
         prune_heads.run(job, teacher, student, training_tokens)
-    checkpoints = plan.folder / "checkpoints" / f"{config_hash(keys)}-{config.cluster.layout}"
+    checkpoints = plan.folder / "checkpoints" / config_hash(keys)
     if not cohort.continues:
         shutil.rmtree(checkpoints, ignore_errors=True)  # of the same students, who are not to go on from it
     sealed_json(checkpoints / COHORT, keys)
