@@ -148,7 +148,8 @@ def train_with_checkpoints(
             if rank() == 0:
                 log.warning(f"{stage}: asked to stop; step {progress.step} is saved in {folder}")
             raise
-        checkpointer.save(learners, progress)  # what follows may be interrupted, too
+        if any(one.failure is None for one in learners):  # else the next submission tries the last steps once more
+            checkpointer.save(learners, progress)  # what follows may be interrupted, too
 
 
 def shown_losses(losses: Sequence[float]) -> str:

@@ -67,14 +67,26 @@ class Asked(NoHooks):
         self.epochs.append((progress.epoch, progress.step_in_epoch))
 
 
-def train(folder, hooks, every_steps=100):
+class Poisoned(Objective):
+    """NaN from its n-th call on."""
+
+    def __init__(self, call):
+        self.left = call - 1
+
+    def __call__(self, engine, batch, signals, counts):
+        terms = super().__call__(engine, batch, signals, counts)
+        self.left -= 1
+        return terms if self.left >= 0 else {"task_loss": terms["task_loss"] * float("nan")}
+
+
+def train(folder, hooks, every_steps=100, objective=None):
     """Train until the end or the request; the weights."""
     torch.manual_seed(0)
     module = torch.nn.Linear(5, 2)
     learner = Learner(
         name="a",
         engine=TorchEngine(module, torch.optim.AdamW(module.parameters()), precision="fp32", max_gradient_norm=1.0),
-        objective=Objective(),
+        objective=objective or Objective(),
         learning_rate=lambda step: 0.1 / (1 + step),
         listener=Listener(),
         random=RandomStream(3, CPU),
@@ -86,6 +98,9 @@ def train(folder, hooks, every_steps=100):
 
 class Listener:
     def metrics(self, values, step):
+        """Nothing is kept."""
+
+    def failed(self, reason):
         """Nothing is kept."""
 
 
@@ -130,3 +145,11 @@ def test_a_request_while_a_checkpoint_is_written_leaves_a_whole_one(tmp_path, mo
         train(tmp_path, NoHooks(), every_steps=2)
     assert read_progress(tmp_path)["step"] == 2
     assert [path.name for path in tmp_path.glob("step-*")] == ["step-00000002"]
+
+
+@pytest.mark.parametrize("call", [5, 7])
+def test_where_nobody_is_left_the_next_submission_tries_the_last_steps_again(tmp_path, call):
+    """What broke a number once may be gone; a checkpoint that says that all have failed would keep it for ever."""
+    train(tmp_path / "failed", NoHooks(), every_steps=2, objective=Poisoned(call))
+    assert read_progress(tmp_path / "failed")["failures"] == [None]
+    assert train(tmp_path / "failed", NoHooks()) == train(tmp_path / "straight", NoHooks())
