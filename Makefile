@@ -11,7 +11,7 @@ export DQ_STORAGE ?= $(CURDIR)/runs
 ARGS ?= experiment=quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep search pretrain agora nights real-encoder fast test test-all fuzz format ui ray ray-stop lint clean clean-cache
+.PHONY: help sweep search pretrain agora nights real-encoder fast test test-all fuzz chaos format ui ray ray-stop lint clean clean-cache
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ test-all: .venv/installed ## run everything: also a cluster of three raylets, an
 fuzz: ARGS =
 fuzz: .venv/installed ## read 10,000 damaged or odd files, settings and requests (ARGS="--subject zips --seed 2 ...")
 	@$(BIN)/python tests/fuzz --processes $(PROCESSES) $(ARGS)
+
+chaos: ARGS =
+chaos: .venv/installed ## disturb real jobs in every way that clusters do (ARGS="--fault 'disk full'" for one, --list)
+	@$(BIN)/python tests/chaos --processes $(PROCESSES) $(ARGS)
 
 lint: .venv/installed ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict pipeline jobs

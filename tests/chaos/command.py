@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from chaos.fault import ABSENT, BROKEN, OUTCOMES, AbsentError, BrokenError, Case, Fault
 from chaos.faults import KINDS
+from chaos.process import kill_all
 from chaos.scene import References, Scene
 
 
@@ -31,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n".join(f"{kind.name}: {', '.join(kind.moments)}" for kind in KINDS))
         return 0
     wanted = [kind for kind in KINDS if not options.fault or kind.name in options.fault]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an interrupt
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         cases = tried(wanted, Path(folder), options.moment, short=options.short, num_processes=options.processes)
@@ -76,7 +79,13 @@ def tried(
         return found
 
     with ThreadPoolExecutor(num_processes) as threads:
-        return list(threads.map(case, range(len(asked))))
+        ending = [threads.submit(case, number) for number in range(len(asked))]
+        try:
+            return [one.result() for one in ending]
+        except BaseException:  # an interrupt: no job outlives it
+            threads.shutdown(wait=False, cancel_futures=True)
+            kill_all()
+            raise
 
 
 def happened(kind: Fault, moment: str, scene: Scene) -> Case:

@@ -23,6 +23,7 @@ from chaos.fault import BrokenError
 INJECTED = Path(__file__).parent / "injected"
 JOB_SECONDS = 400.0  # until a job hangs
 GO_ON = ("go on",)
+_running: set[Job] = set()
 Doing = Callable[[int, int], tuple[Any, ...]]
 
 
@@ -116,6 +117,7 @@ class Job:
             stderr=self.err,
             start_new_session=True,
         )
+        _running.add(self)
 
     def end(self, seconds: float = JOB_SECONDS) -> Answer:
         """Wait for its end; whoever waits at the moment meanwhile is told what to do, later ones to go on.
@@ -150,6 +152,7 @@ class Job:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        _running.discard(self)
 
     def _answer(self) -> None:
         with self.listener.accept() as asking:
@@ -163,3 +166,9 @@ class Job:
     def _read(file: Any) -> str:
         file.seek(0)
         return str(file.read().decode(errors="replace"))
+
+
+def kill_all() -> None:
+    """End every job that was started and has not ended."""
+    for job in list(_running):
+        job.kill()

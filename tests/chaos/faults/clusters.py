@@ -16,9 +16,11 @@ from chaos.scene import LIGHT, SWEEP, Scene
 
 RAY = ["cluster=local", "cluster.address=local", *LIGHT[1:], "cluster.num_workers=2", "cluster.lost_node_seconds=5"]
 SWEEP_ON_RAY = [*(word for word in SWEEP if word not in LIGHT), *RAY]
+NO_CHANCE = ["teacher.dropout=0", "student.dropout=0"]  # each worker draws its own
 AT = ("first step of the teacher", "second step of the students")
 CHANGES = {"2 workers to 1": (2, 1), "1 worker to 2": (1, 2)}
-TOLERANCE = 2e-5  # of losses that are summed in another order
+# Losses are summed in another order, and roundings of quantized weights flip where sums differ in their last bit.
+TOLERANCE, LEAST = 2e-3, 1e-6
 
 
 def worker_killed(scene: Scene, moment: str) -> str:
@@ -65,7 +67,7 @@ def other_number(scene: Scene, moment: str) -> str:
     """Pre-empted, and submitted again with another number of workers: losses as if nothing had been."""
     before, after = CHANGES[moment]
     first, second = (
-        [*(word for word in SWEEP_ON_RAY if "num_workers" not in word), f"cluster.num_workers={num}"]
+        [*(word for word in SWEEP_ON_RAY if "num_workers" not in word), *NO_CHANCE, f"cluster.num_workers={num}"]
         for num in (before, after)
     )
     job = scene.start(first, moments=[MOMENTS["second step of the students"]])
@@ -77,8 +79,9 @@ def other_number(scene: Scene, moment: str) -> str:
     expected = scene.references.of(second)["scores"]
     for student in answer.document["students"]:
         for name, value in student["metrics"].items():
-            if name.endswith("loss") and not math.isclose(value, expected[student["name"]][name], rel_tol=TOLERANCE):
-                raise BrokenError(f"{student['name']}: {name} is {value} instead of {expected[student['name']][name]}")
+            wanted = expected[student["name"]].get(name)
+            if name.endswith("loss") and not math.isclose(value, wanted, rel_tol=TOLERANCE, abs_tol=LEAST):
+                raise BrokenError(f"{student['name']}: {name} is {value} instead of {wanted}")
     return SAME
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from damage import DAMAGES, damage
 
 from chaos.fault import SAME, Fault, check
-from chaos.faults.processes import STEP
-from chaos.process import Moment
+from chaos.faults.processes import student_step
 from chaos.scene import Scene
 
-LATE = Moment(**STEP, call=10)  # two checkpoints of the students are there
+LATE = student_step(6)  # two checkpoints of the students are there
 DONE = None
 # When the job is interrupted for it (none: it is over), which files, how many of them (newest first), which damages.
 TARGETS = {

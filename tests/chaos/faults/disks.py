@@ -14,8 +14,8 @@ from chaos.scene import Scene
 FLUSHES = ("1", "4", "9", "16", "25", "36", "49", "64")
 SMALL_FILE_BYTES = 40_000  # less than a checkpoint of the small models
 WRITES = {
-    "a checkpoint": MOMENTS["first checkpoint"],
-    "a package": MOMENTS["a package half written"],
+    "a checkpoint": MOMENTS["a checkpoint is written"],
+    "a package": MOMENTS["a package is written"],
     "the report": MOMENTS["report"],
 }
 
@@ -64,7 +64,6 @@ KINDS = (
         how="RLIMIT_FSIZE, which every library meets",
         moments=("a checkpoint", "a package"),
         inject=limited,
-        short="a checkpoint",
     ),
     Fault(
         name="power cut",

@@ -14,13 +14,14 @@ from chaos.fault import FAILED, REFUSED, SAME, Fault, check
 from chaos.faults.processes import MOMENTS, STOPPED_CODE
 from chaos.process import GO_ON, Answer, Moment
 from chaos.scene import LIGHT, Scene
+from chaos.scene import STEPS as OF_STUDENTS
 
 NAME = "chaos"
 SETTINGS = ["gates.min_parity=0", "data_checks.min_examples=10", "data_checks.max_length_shift=1"]
 SETTINGS += ["data_checks.max_letter_shift=1", "data_checks.max_commonest=1", "data_checks.max_duplicates=1"]
 SETTINGS += ["retrain.timing_examples=1", "retrain.timing_rounds=1", "retrain.alignment_examples=0"]
 SETTINGS += ["sweep.students=[{scheme: 8-8-8, depth: 1-1}]", f"retrain.name={NAME}"]
-NIGHT = ["jobs/retrain.py", *LENGTHS, *SIZES, *LIGHT, *SETTINGS]
+NIGHT = ["jobs/retrain.py", *LENGTHS, *SIZES, *LIGHT, *SETTINGS, *OF_STUDENTS]
 
 LEDGER = "pipeline.stages.retrain.ledger"
 STEPS = {

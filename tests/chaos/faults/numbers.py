@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from chaos.fault import FAILED, Fault, check
 from chaos.faults.disks import is_told
-from chaos.faults.processes import STEP
-from chaos.process import Moment
+from chaos.faults.processes import student_step, teacher_step
 from chaos.scene import Scene
 
-TEACHER = Moment(**STEP, call=2)
-STUDENT = {"first step": Moment(**STEP, call=4), "third step": Moment(**STEP, call=8)}
+TEACHER = {"first step": teacher_step(1), "third step": teacher_step(3)}
+STUDENT = {"first step": student_step(1), "third step": student_step(3, 2)}
 
 
 def student_diverges(scene: Scene, moment: str) -> str:
@@ -25,7 +24,7 @@ def student_diverges(scene: Scene, moment: str) -> str:
 
 def teacher_diverges(scene: Scene, moment: str) -> str:
     """Nothing is trained from it."""
-    answer = scene.run(at=[TEACHER], doing=lambda *_: ("poison",))
+    answer = scene.run(at=[TEACHER[moment]], doing=lambda *_: ("poison",))
     is_told(answer, "the teacher diverged")
     check(not list(scene.storage.glob("sweeps/*/students/*/packed")), "no student is made of it")
     scene.is_undisturbed()
@@ -41,8 +40,8 @@ def out_of_memory(scene: Scene, moment: str) -> str:
 
 
 KINDS = (
-    Fault(name="student NaN", how="its gradients", moments=tuple(STUDENT), inject=student_diverges, short="third step"),
-    Fault(name="teacher NaN", how="its gradients", moments=("second step",), inject=teacher_diverges),
+    Fault(name="student NaN", how="its gradients", moments=tuple(STUDENT), inject=student_diverges),
+    Fault(name="teacher NaN", how="its gradients", moments=tuple(TEACHER), inject=teacher_diverges),
     Fault(
         name="out of memory", how="an allocation that fails, in a step", moments=tuple(STUDENT), inject=out_of_memory
     ),

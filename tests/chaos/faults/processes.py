@@ -10,15 +10,28 @@ from chaos.fault import REFUSED, SAME, Fault, check
 from chaos.process import GO_ON, Moment
 from chaos.scene import Scene
 
-ENGINE = "pipeline.training.engine"
-STEP = {"module": ENGINE, "function": "TorchEngine.step"}
-# Where a sweep of two students may be: the teacher takes two steps, then the students one after the other.
+NUM_TEACHER_STEPS, NUM_STUDENTS = 4, 2
+
+
+def teacher_step(number: int) -> Moment:
+    """Before an optimiser step of the teacher, which is the first to take any."""
+    return Moment(module="pipeline.training.engine", function="TorchEngine.step", call=number)
+
+
+def student_step(number: int, student: int = 1) -> Moment:
+    """Before an optimiser step of one of the two students, who take theirs in turns."""
+    return teacher_step(NUM_TEACHER_STEPS + NUM_STUDENTS * (number - 1) + student)
+
+
+# Where a sweep may be, in its order.
 MOMENTS = {
-    "first step of the teacher": Moment(**STEP),
-    "second step of the students": Moment(**STEP, call=6),
-    "last step of the students": Moment(**STEP, call=10, after=True),
-    "first checkpoint": Moment(module="pipeline.training.checkpoint", function="Checkpointer.save", after=True),
-    "a package half written": Moment(module="pipeline.stages.sweep.student.pack", function="write_student"),
+    "first step of the teacher": teacher_step(1),
+    "second step of the students": student_step(2),
+    "a checkpoint is written": Moment(
+        module="pipeline.training.checkpoint", function="write_parts", call=3, after=True
+    ),
+    "last step of the students": student_step(6, 2),
+    "a package is written": Moment(module="pipeline.export.package", function="write_package", after=True),
     "second student scored": Moment(module="pipeline.stages.sweep.student.score", function="score_student", call=2),
     "report": Moment(module="pipeline.stages.sweep.report", function="write_report"),
 }

@@ -13,7 +13,7 @@ from chaos.server import Server
 # Gone at the first, there again at the second.
 AWAY = {
     "in training": (MOMENTS["second step of the students"], MOMENTS["last step of the students"]),
-    "while a package is written": (MOMENTS["a package half written"], MOMENTS["second student scored"]),
+    "while a package is written": (MOMENTS["a package is written"], MOMENTS["second student scored"]),
     "at the end": (MOMENTS["report"], Moment(module="pipeline.tracking.retry", function="reason_of")),
 }
 LOCKED = {
