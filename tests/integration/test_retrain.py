@@ -97,8 +97,17 @@ def test_nights_from_the_first_champion_to_a_rollback(night, ledger, aliases, tm
     ]
     _, document, _ = night(new)
     assert document["decision"] == "REFUSED" and any("alignment" in reason for reason in document["reasons"])
+    frozen = ledger().crowned.frozen
+    refused, num_uses = ledger().lines[-1], ledger().num_frozen_uses(frozen)
+    assert num_uses == 1 and refused.details["drift"]["champion_quality"] == refused.details["champion_newest"]
+    client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
+    run = client.get_run(document["run_id"])
+    assert run.data.metrics["drift_champion_quality"] == refused.details["champion_newest"]
+    assert "report/drift.json" in {one.path for one in client.list_artifacts(run.info.run_id, "report")}
     assert "no column 'target'" in night([{"source": "a"}] * 20)[1]["reasons"][0]
+    assert "drift" not in ledger().lines[-1].details
     assert night([*more, *examples(20, 6)], verdict=Decision.KEPT)[1]["reasons"] == ["Made up."]
+    assert ledger().lines[-1].details["drift"]["examples"] == 16 and ledger().num_frozen_uses(frozen) == 2
     assert aliases() == {"champion": "2", "previous": "1"}
     _, document, _ = night(more, "rollback=true")
     assert (document["decision"], document["champion"], aliases()) == (

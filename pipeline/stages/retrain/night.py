@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.config.keys import config_hash
 from pipeline.data.corpora import column_of
 from pipeline.retraining.decisions import Decision
-from pipeline.retraining.drift import drift_of
+from pipeline.retraining.drift import DriftReport
 from pipeline.serving.promotion import aliases_of
 from pipeline.stages.job import open_job
 from pipeline.stages.retrain import judge, likelihood
@@ -26,11 +26,20 @@ from pipeline.stages.retrain.data import (
     accepted_of,
     frozen_digest,
     keep_accepted,
-    pairs_of,
     part_data,
     read_corpus,
     sweep_of,
     write_night,
+)
+from pipeline.stages.retrain.drift import (
+    METRICS,
+    QUALITY,
+    TITLE,
+    Quality,
+    champion_quality,
+    drift_table,
+    drift_tonight,
+    with_drift,
 )
 from pipeline.stages.retrain.evidence import slices_of
 from pipeline.stages.retrain.judge import CANDIDATE, CHAMPION, Answers, Contender, JudgeWork
@@ -65,6 +74,11 @@ class Night:
     tracker: Tracker
     note: Callable[..., None]
 
+    def folder_of(self, tonight: Tonight) -> Path:
+        """Where a night of these data, settings and champion keeps what it makes."""
+        data, champion = tonight.common["data"], tonight.common["champion"]
+        return self.folder / NIGHTS / config_hash(data, settings_key(self.config), champion)
+
 
 def work_through(night: Night) -> Outcome:
     """Decide whether somebody new becomes the champion; no alias is moved.
@@ -93,16 +107,35 @@ def work_through(night: Night) -> Outcome:
         reason = f"data and settings are those of night {settled.number}, which ended as {settled.decision}"
         alarms = [reason] if settled.decision in (Decision.REFUSED.name, Decision.ANOMALOUS.name) else []
         return Outcome(decision=Decision.NO_CHANGE, reasons=[reason], details={"alarms": alarms}, **common)
-    if (moved := _frozen_moved(night, digest)) is not None:
-        return Outcome(decision=Decision.REFUSED, reasons=[moved], **common)
     accepted = _accepted(night)
     data = part_data(config, corpus, accepted)
+    tonight = Tonight(data=data, accepted=accepted, slices={}, common=common)
+    report = drift_tonight(data, accepted)
+    night.note(tables={TITLE: drift_table(report)}, details={METRICS: report.metrics()})  # of a night that breaks off
+    if (moved := _frozen_moved(night, digest)) is not None:
+        return _with_drift(night, tonight, report, Outcome(decision=Decision.REFUSED, reasons=[moved], **common))
     checked = check_night_data(data, accepted, config.data_checks)
     if checked.refusals:
         tables = {"Data checks": check_table(checked)}
-        return Outcome(decision=Decision.REFUSED, reasons=checked.refusals, tables=tables, **common)
+        outcome = Outcome(decision=Decision.REFUSED, reasons=checked.refusals, tables=tables, **common)
+        return _with_drift(night, tonight, report, outcome, are_texts=checked.are_texts)
     slices = slices_of(data.frozen, column, has_labels=data.has_labels)
-    return _with_candidate(night, Tonight(data=data, accepted=accepted, slices=slices, common=common), checked)
+    return _with_drift(night, tonight, report, _with_candidate(night, replace(tonight, slices=slices), checked))
+
+
+def _with_drift(
+    night: Night, tonight: Tonight, report: DriftReport, outcome: Outcome, *, are_texts: bool = True
+) -> Outcome:
+    """The outcome with its report; a champion that was not asked yet is asked about the newest examples alone."""
+    champion, score = tonight.common["champion"], outcome.details.get(QUALITY)
+    before = details_of(night.ledger.night_of(champion), "newest")
+    if score is not None:
+        return with_drift(outcome, report, Quality(score=score), before)
+    quality = Quality(missing="the data are no texts")
+    if are_texts:
+        folder = night.folder_of(tonight) / f"drift-{len(night.ledger.lines) + 1}"
+        quality = champion_quality(night.config, champion, tonight.data, folder, night.storage.root / "ray")
+    return with_drift(outcome, report, quality, before)
 
 
 def _check_champion(ledger: Ledger, champion: str | None, name: str) -> None:
@@ -127,8 +160,7 @@ def _with_candidate(night: Night, tonight: Tonight, checked: Checked) -> Outcome
     """From data that are trusted so far to the verdict."""
     config, data, accepted, common = night.config, tonight.data, tonight.accepted, tonight.common
     champion = common["champion"]
-    key = config_hash(data.fingerprint, settings_key(config), champion)
-    folder = night.folder / NIGHTS / key
+    folder = night.folder_of(tonight)
     teacher = _teacher_of(night.ledger, champion)
     write_night(folder / "data", data, data.train)
     sweep = sweep_of(config, (folder / "data").absolute(), teacher)
@@ -155,9 +187,6 @@ def _with_candidate(night: Night, tonight: Tonight, checked: Checked) -> Outcome
     answers = _answers(night, data, candidate, champion, folder)
     outcome = judged(config, night.ledger, night.tracker, tonight, candidate, answers)
     outcome.details["alarms"] += alarms
-    if accepted is not None:
-        before = details_of(night.ledger.night_of(champion), "newest")
-        outcome.tables["Drift"] = _drift_table(data, accepted, outcome.details.get("champion_newest"), before)
     outcome.tables.update(tables)
     return outcome
 
@@ -190,17 +219,6 @@ def _answers(
         folder=folder / f"judged-{len(night.ledger.lines) + 1}",  # by the line to come: tonight's answers, no others
     )
     return judge.run(work, night.storage.root / "ray")
-
-
-def _drift_table(data: NightData, accepted: Accepted, now: float | None, before: float | None) -> list[list[str]]:
-    """New examples beside the accepted ones; quality of the champion on what was the newest then and now."""
-    reference = pairs_of([*accepted.rows, *accepted.newest])
-    drift = drift_of(pairs_of(data.new or data.train), reference, data.has_labels, now, before)
-    lines = [["number", "accepted", "new", "change"]]
-    for row in drift.rows():
-        numbers = [row[name] for name in ("reference", "new", "change")]
-        lines.append([str(row["name"]), *("-" if value is None else f"{value:.4g}" for value in numbers)])
-    return lines
 
 
 def _accepted(night: Night) -> Accepted | None:

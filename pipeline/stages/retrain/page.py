@@ -12,6 +12,7 @@ from pipeline.console.tables import number_text
 from pipeline.report.plain_page import PlainReport, Section, write_plain_report
 from pipeline.stages.environment import environment_of
 from pipeline.stages.facts import common_facts
+from pipeline.stages.retrain.drift import QUALITY, TITLE
 from pipeline.stages.retrain.ledger import NIGHT, Ledger, Line
 from pipeline.stages.retrain.outcome import Outcome
 
@@ -20,7 +21,7 @@ SHOWN_REASONS = 3
 NOTES = {
     "Data checks": "All of tonight's examples, and what is new among them by itself.",
     "Gates": "One that is not passed keeps the champion.",
-    "Drift": "What was accepted last, and what is new; nothing is refused for these.",
+    TITLE: "Accepted data, and what is new (where nothing is, all of tonight's); nothing is refused for it.",
 }
 
 
@@ -58,7 +59,7 @@ def write_page(config: RetrainJob, folder: Path, ledger: Ledger, outcome: Outcom
 
 def ledger_table(lines: Sequence[Line]) -> list[list[str]]:
     """Header and the newest lines, the newest first."""
-    table = [["line", "UTC", "event", "decision", "champion", "candidate", "score", "newest", "why"]]
+    table = [["line", "UTC", "event", "decision", "champion", "candidate", "score", "newest", "champion's", "why"]]
     for line in list(reversed(lines))[:NUM_SHOWN]:
         why = " ".join(line.reasons[:SHOWN_REASONS])
         more = f" ({len(line.reasons) - SHOWN_REASONS} more)" if len(line.reasons) > SHOWN_REASONS else ""
@@ -72,6 +73,7 @@ def ledger_table(lines: Sequence[Line]) -> list[list[str]]:
                 line.version or "-",
                 number_text(line.details.get("score"), ".2f"),
                 number_text(line.details.get("newest"), ".2f"),
+                number_text(line.details.get(QUALITY), ".2f"),
                 masked(why + more),
             ]
         )
@@ -79,9 +81,13 @@ def ledger_table(lines: Sequence[Line]) -> list[list[str]]:
 
 
 def _note(ledger: Ledger) -> str:
+    columns = (
+        "score: the candidate's on the frozen set; newest and champion's: of candidate and champion on what was held "
+        "out that night. Every night with data has its drift in its run in MLflow, as `report/drift.json` and metrics."
+    )
     if len(ledger.lines) <= NUM_SHOWN:
-        return ""
-    return f"The newest {NUM_SHOWN} of {len(ledger.lines)} lines; the file has all."
+        return columns
+    return f"{columns} The newest {NUM_SHOWN} of {len(ledger.lines)} lines; the file has all."
 
 
 def _minute(at: str) -> str:
