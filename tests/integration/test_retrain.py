@@ -127,12 +127,18 @@ def test_nights_from_the_first_champion_to_a_rollback(night, ledger, aliases, tm
 
 
 def test_a_night_is_worked_through_once(night, ledger):
-    """By the same data and settings, whatever it decided; `force` works through it again and finds what is done."""
+    """By the same data, settings and champion; `force` works through it again and finds what is done.
+
+    Where nobody is configured the students are as the champion.
+    """
     rows = examples(60)
     night(rows)
     more = [*rows, *examples(40, 3)]
-    assert night(more, verdict=Decision.KEPT)[1]["decision"] == "KEPT"
-    assert night(more)[1]["decision"] == "NO_CHANGE"
-    _, document, err = night(more, "force=true")
+    _, document, err = night(more, "sweep.students=[]", verdict=Decision.KEPT)
+    assert document["decision"] == "KEPT" and "students: 8-8-8 6-3, as the champion, version 1" in err
+    assert "of the settings" in ledger().lines[0].details["students_from"]
+    assert "as the champion" in ledger().lines[-1].details["students_from"]
+    assert night(more, "sweep.students=[]")[1]["decision"] == "NO_CHANGE"
+    _, document, err = night(more, "sweep.students=[]", "force=true")
     assert document["decision"] == "KEPT" and "found finished" in err
     assert len(ledger().lines) == 5

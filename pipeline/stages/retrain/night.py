@@ -46,6 +46,7 @@ from pipeline.stages.retrain.ledger import Ledger, details_of
 from pipeline.stages.retrain.outcome import Outcome
 from pipeline.stages.retrain.settings import settings_key
 from pipeline.stages.retrain.sources import Sources, while_read, with_sources
+from pipeline.stages.retrain.students import FROM, students_tonight
 from pipeline.stages.retrain.tidy import NIGHTS
 from pipeline.stages.retrain.verdict import Tonight, hopeless, judged
 from pipeline.storage.layout import Storage
@@ -158,7 +159,9 @@ def _with_candidate(night: Night, tonight: Tonight, checked: Checked) -> Outcome
     folder = night.folder_of(tonight)
     teacher = teacher_of(night.ledger, champion)
     write_night(folder / "data", data, data.train)
-    sweep = sweep_of(config, (folder / "data").absolute(), teacher)
+    students = students_tonight(config, night.tracker, champion)
+    log.info(students.source)
+    sweep = sweep_of(replace(config, sweep=students.sweep), (folder / "data").absolute(), teacher)
     if teacher is not None and config.retrain.alignment_examples:
         job, most = open_job(sweep), config.retrain.alignment_examples
         parts = {
@@ -182,6 +185,7 @@ def _with_candidate(night: Night, tonight: Tonight, checked: Checked) -> Outcome
     answers = _answers(night, data, candidate, champion, folder)
     outcome = judged(config, night.ledger, night.tracker, tonight, candidate, answers)
     outcome.details["alarms"] += alarms
+    outcome.details[FROM] = students.source
     outcome.tables.update(tables)
     return outcome
 

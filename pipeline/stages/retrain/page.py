@@ -15,6 +15,7 @@ from pipeline.stages.facts import common_facts
 from pipeline.stages.retrain.drift import QUALITY, TITLE
 from pipeline.stages.retrain.ledger import NIGHT, Ledger, Line
 from pipeline.stages.retrain.outcome import Outcome
+from pipeline.stages.retrain.students import FROM
 
 NUM_SHOWN = 200  # lines of the page, the newest first; the file has all
 SHOWN_REASONS = 3
@@ -39,6 +40,8 @@ def write_page(config: RetrainJob, folder: Path, ledger: Ledger, outcome: Outcom
             f"The champion is version {crowned.version} of {config.retrain.name} since {_minute(crowned.at)} UTC; "
             f"it had {score} on the frozen set then, which was used {ledger.num_frozen_uses(crowned.frozen)} times."
         )
+    if source := outcome.details.get(FROM):
+        summary.append(f"Tonight's {source}.")
     summary += [masked(alarm) for alarm in outcome.details.get("alarms", [])]
     sections = [Section(title="Ledger", lines=ledger_table(ledger.lines), note=_note(ledger), kind="words")]
     sections += [

@@ -9,11 +9,22 @@ from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.data import DataConfig
 from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.sweep import SweepConfig
 from pipeline.config.sections.task import TaskConfig
 
 # What is told, timed or asked for besides changes no decision on what is trained.
 ASIDE = ["force", "rollback", "to", "new_frozen_set", "probe_examples", "probe_seconds"]
 ASIDE += ["notify_command", "notify_url", "notify_seconds"]
+# The list of a sweep, and the axes of its grid.
+AXES = (
+    "students",
+    "schemes",
+    "depths",
+    "heads",
+    "learning_rates",
+    "recipes",
+    "variants",
+)
 
 
 def sweep_with(config: RetrainJob, data: DataConfig, task: TaskConfig, model: ModelConfig) -> SweepJob:
@@ -33,6 +44,11 @@ def sweep_with(config: RetrainJob, data: DataConfig, task: TaskConfig, model: Mo
         storage=config.storage,
         tracking=replace(config.tracking, register=None),
     )
+
+
+def names_students(sweep: SweepConfig) -> bool:
+    """Whether a sweep's settings say which students: a list, an axis of the grid, or a search."""
+    return bool(sweep.search) or any(getattr(sweep, axis) for axis in AXES)
 
 
 def settings_key(config: RetrainJob) -> str:
