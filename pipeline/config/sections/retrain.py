@@ -57,6 +57,12 @@ class RetrainConfig:
         maximum=64,
     )
     probe_seconds: float = option(180.0, "time for the server to start and to answer", minimum=1.0, maximum=3600.0)
+    keep_nights: int = option(
+        7,
+        "newest nights whose data, teachers, sweeps and copies of models stay in the storage folder, beside those of "
+        "all versions with an alias; what older nights have made is removed at the end of a night",
+        minimum=1,
+    )
     notify_command: list[str] = option(
         list, "program with arguments that gets the decision as JSON on its standard input, without a shell"
     )

@@ -95,10 +95,18 @@ def _night(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
         line = ledger.append(_line(config, outcome))
         if outcome.decision is Decision.PROMOTED:
             line, outcome = _promoted(config, ledger, line, outcome)
-        tidy(folder, ledger)
     except OSError as error:  # such as a full disk: what is not written down is not done
         outcome = failed(error, known)
+    _tidied(config, folder, ledger)
     return _told(config, folder, ledger, line, outcome)
+
+
+def _tidied(config: RetrainJob, folder: Path, ledger: Ledger) -> None:
+    """Free what old nights take; where that fails it is told, and the night after tries again."""
+    try:
+        tidy(open_storage(config.storage.path), folder, ledger, _tracker(config), config.retrain.keep_nights)
+    except Exception as error:
+        log.warning(f"old nights were not tidied: {masked(f'{type(error).__name__}: {error}')}")
 
 
 def _promoted(config: RetrainJob, ledger: Ledger, line: Line, outcome: Outcome) -> tuple[Line, Outcome]:

@@ -14,6 +14,7 @@ from pipeline.config.sections.task import TaskConfig
 
 # What is told, timed or asked for besides changes no decision on what is trained.
 ASIDE = ["force", "rollback", "to", "new_frozen_set", "probe_examples", "probe_seconds"]
+ASIDE += ["keep_nights"]
 ASIDE += ["notify_command", "notify_url", "notify_seconds"]
 # The list of a sweep, and the axes of its grid.
 AXES = (

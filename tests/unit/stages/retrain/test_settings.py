@@ -23,6 +23,7 @@ def config(*words):
         (["retrain.force=true"], False),
         (["retrain.notify_command=[x]"], False),
         (["retrain.probe_examples=0"], False),
+        (["retrain.keep_nights=1"], False),
         (["storage.path=/elsewhere"], False),
         (["cluster.num_workers=7"], False),
     ],
