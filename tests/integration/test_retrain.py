@@ -19,7 +19,7 @@ SMALL = [*LENGTHS, *SIZES, "cluster=process", "gates.min_parity=0"]
 SMALL += ["sweep.students=[{scheme: 8-8-8, depth: 6-3}]", "data_checks.min_examples=10", "data_checks.max_volume=20"]
 SMALL += ["data_checks.max_length_shift=1", "data_checks.max_letter_shift=1", "data_checks.max_commonest=1"]
 SMALL += ["retrain.timing_examples=1", "retrain.timing_rounds=1", "retrain.alignment_examples=0"]
-SMALL += ["teacher.learning_rate=0", "teacher.max_steps=1", "evaluation.num_samples=0"]
+SMALL += ["retrain.keep_nights=1", "teacher.learning_rate=0", "teacher.max_steps=1", "evaluation.num_samples=0"]
 
 
 def examples(number, seed=0):
@@ -126,7 +126,7 @@ def test_nights_from_the_first_champion_to_a_rollback(night, ledger, aliases, tm
     assert len(runs) == 7
 
 
-def test_a_night_is_worked_through_once(night, ledger):
+def test_a_night_is_worked_through_once(night, ledger, tmp_path):
     """By the same data, settings and champion; `force` works through it again and finds what is done.
 
     Where nobody is configured the students are as the champion.
@@ -142,3 +142,12 @@ def test_a_night_is_worked_through_once(night, ledger):
     _, document, err = night(more, "sweep.students=[]", "force=true")
     assert document["decision"] == "KEPT" and "found finished" in err
     assert len(ledger().lines) == 5
+    assert "tidied" not in err and num_folders(tmp_path, "teachers") == num_folders(tmp_path, "sweeps") == 2
+    _, document, err = night([*more, *examples(20, 7)], verdict=Decision.KEPT)
+    assert document["decision"] == "KEPT" and "bytes of old nights freed (sweep " in err and "teacher " in err
+    assert num_folders(tmp_path, "teachers") == num_folders(tmp_path, "sweeps") == 2  # the champion's, and tonight's
+    assert num_folders(tmp_path, "retrain/retrained/nights") == 1
+
+
+def num_folders(tmp_path, name):
+    return sum(path.is_dir() for path in (tmp_path / "runs" / name).iterdir())

@@ -56,6 +56,13 @@ class RetrainConfig:
         minimum=0,
         maximum=64,
     )
+    probe_environment: str = option(
+        "process",
+        "which packages that process has: process: those of this Python; virtualenv: those that the version names, in "
+        "an environment that MLflow makes, which needs pyenv, bash, an index of packages or a mirror (PIP_* is handed "
+        "on), and at first minutes and gigabytes: raise probe_seconds",
+        allowed=("process", "virtualenv"),
+    )
     probe_seconds: float = option(180.0, "time for the server to start and to answer", minimum=1.0, maximum=3600.0)
     keep_nights: int = option(
         7,

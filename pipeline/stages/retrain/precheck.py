@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.config.errors import Mistakes
 from pipeline.config.jobs.retrain import RetrainJob
+from pipeline.serving.probe import check_environment
 from pipeline.stages.retrain.ledger import FILE
 from pipeline.stages.retrain.settings import names_students, sweep_with
 from pipeline.stages.sweep.precheck import check_sweep
@@ -26,6 +27,9 @@ def check_night(config: RetrainJob, mistakes: Mistakes | None = None) -> None:
             of_sweep.unknown.add("sweep")  # students are as the champion, which only the registry knows
         with mistakes.noted():
             check_sweep(sweep_with(config, config.data, config.task, config.model), of_sweep)
+    if config.retrain.probe_examples:
+        with mistakes.noted():
+            check_environment(config.retrain.probe_environment)
     mistakes.tell()
 
 

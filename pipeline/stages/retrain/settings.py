@@ -14,7 +14,7 @@ from pipeline.config.sections.task import TaskConfig
 
 # What is told, timed or asked for besides changes no decision on what is trained.
 ASIDE = ["force", "rollback", "to", "new_frozen_set", "probe_examples", "probe_seconds"]
-ASIDE += ["keep_nights"]
+ASIDE += ["keep_nights", "probe_environment"]
 ASIDE += ["notify_command", "notify_url", "notify_seconds"]
 # The list of a sweep, and the axes of its grid.
 AXES = (
@@ -75,7 +75,7 @@ def ignored(config: RetrainJob) -> dict[str, str]:
     retrain, found = config.retrain, dict[str, str]()
     if retrain.rollback:
         # The command of a night with `rollback=true` behind it is as good as a short one: sections are not told.
-        kept = {"name", "rollback", "to", "probe_examples", "probe_seconds"}
+        kept = {"name", "rollback", "to", "probe_examples", "probe_environment", "probe_seconds"}
         kept |= {"notify_command", "notify_url", "notify_seconds"}
         others = (f"retrain.{setting.name}" for setting in fields(retrain) if setting.name not in kept)
         found |= dict.fromkeys(others, "retrain.rollback=true")
@@ -84,7 +84,7 @@ def ignored(config: RetrainJob) -> dict[str, str]:
     if not retrain.timing_examples:
         found["retrain.timing_rounds"] = found["gates.max_slowdown_ms"] = "retrain.timing_examples=0"
     if not retrain.probe_examples:
-        found["retrain.probe_seconds"] = "retrain.probe_examples=0"
+        found["retrain.probe_environment"] = found["retrain.probe_seconds"] = "retrain.probe_examples=0"
     if not retrain.notify_command and not retrain.notify_url:
         found["retrain.notify_seconds"] = "neither retrain.notify_command nor retrain.notify_url"
     return found
