@@ -16,12 +16,14 @@ from pipeline.stages.retrain.drift import QUALITY, TITLE
 from pipeline.stages.retrain.ledger import NIGHT, Ledger, Line
 from pipeline.stages.retrain.outcome import Outcome
 from pipeline.stages.retrain.students import FROM
+from pipeline.stages.retrain.waiting import TITLE as WAITING
 
 NUM_SHOWN = 200  # lines of the page, the newest first; the file has all
 SHOWN_REASONS = 3
 NOTES = {
     "Data checks": "All of tonight's examples, and what is new among them by itself.",
     "Gates": "One that is not passed keeps the champion.",
+    WAITING: "Simulated: gates of scores, tonight's numbers of examples, and how much both models differ on them.",
     TITLE: "Accepted data, and what is new (where nothing is, all of tonight's); nothing is refused for it.",
 }
 
