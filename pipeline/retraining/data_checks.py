@@ -20,15 +20,13 @@ class DataReport:
 
     Args:
         results: of every check, in the order they were run.
-        overlapping: places of new examples whose source is in the frozen test set: to be removed before training.
     """
 
     results: tuple[CheckResult, ...]
-    overlapping: tuple[int, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether the data may be trained on, once the overlapping examples are removed."""
+        """Whether the data may be trained on, without those examples whose source is in the frozen test set."""
         return all(result.passed for result in self.results)
 
     @property
@@ -73,7 +71,6 @@ def check_data(
         has_labels: whether targets are labels of a classification.
         likelihoods: what a teacher says of new pairs; none: there is no teacher yet.
     """
-    overlap = check_overlap(new.sources, frozen.sources, config)
     texts = new.at(schema.textual(new))
     results = [schema.check_number(new, config), schema.check_types(new)]
     results += _by_itself(texts, config, has_labels)
@@ -88,7 +85,7 @@ def check_data(
     else:
         numbers = (likelihoods.true_nll, likelihoods.shuffled_nll)
         results.append(alignment_by_likelihood(*numbers, config.min_likelier, likelihoods.labels))
-    return DataReport(results=(*results, overlap.result), overlapping=overlap.indices)
+    return DataReport(results=(*results, check_overlap(new.sources, frozen.sources, config).result))
 
 
 def _by_itself(new: Pairs, config: DataChecksConfig, has_labels: bool) -> list[CheckResult]:

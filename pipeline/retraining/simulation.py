@@ -61,18 +61,6 @@ class Simulation:
         return float(np.mean([waited is not None and waited <= num_nights for waited in self.num_nights_waited]))
 
 
-def seeded_qualities(num_nights: int, *, mean: float, deviation: float, seed: int) -> list[float]:
-    """Qualities of the candidates of all nights, drawn from a normal distribution.
-
-    Args:
-        num_nights: how many.
-        mean: in points above the first champion.
-        deviation: between nights, in points.
-        seed: of the draws.
-    """
-    return [float(quality) for quality in np.random.default_rng(seed).normal(mean, deviation, num_nights)]
-
-
 def simulate(
     qualities: Sequence[float],
     gates: GatesConfig,

@@ -1,6 +1,7 @@
 """Whether a registered version can be served: by `mlflow models serve`, as whoever deploys it would.
 
-The server is a process of its own that knows neither this project's folder nor this process's environment.
+The server is a process of its own that knows neither this project's folder nor this process's environment. Its packages
+are those of this process, or those that the version itself names, in a virtual environment that MLflow makes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,12 +25,21 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.config.address import is_server, split
+from pipeline.config.errors import UserError
 from pipeline.config.login import ADDRESS_VARIABLE, login_environment, with_login
 from pipeline.config.masking import masked
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH")
 # What whoever serves the model needs, too, to come to MLflow's server and to where it keeps files.
 OF_STORES = re.compile(r"(AWS|GOOGLE|AZURE|MLFLOW)_\w+|(https?|no|all)_proxy", re.IGNORECASE)
+# What pip and pyenv are told, as of a mirror, where they make an environment.
+OF_INSTALLERS = re.compile(r"(PIP|PYENV)_\w+")
+PROCESS, VIRTUALENV = "process", "virtualenv"
+ENV_MANAGERS = {PROCESS: "local", VIRTUALENV: "virtualenv"}  # as MLflow calls them
+TOOLS = (
+    "pyenv",
+    "bash",
+)  # MLflow 3 installs a version's Python with the one, and activates the environment in the other
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is this machine that is asked
 POLL_SECONDS = 0.25
 SHOWN = 600  # characters of what a server that failed has said last
@@ -47,7 +58,27 @@ class Golden:
     answers: Sequence[str]
 
 
-def probe(name: str, version: str, golden: Golden, tracking_uri: str, seconds: float) -> str | None:
+def check_environment(environment: str) -> None:
+    """Refuse an environment that MLflow could not make here.
+
+    Args:
+        environment: `process` or `virtualenv`.
+
+    Raises:
+        UserError: a program is not on the path that the server will have.
+    """
+    missing = [tool for tool in TOOLS if shutil.which(tool, path=_path()) is None]
+    if environment == VIRTUALENV and missing:
+        raise UserError(
+            f"retrain.probe_environment={VIRTUALENV} without {' and '.join(missing)} on the path",
+            f"{' and '.join(TOOLS)}, with which MLflow installs Python and makes a virtual environment",
+            f"install {' and '.join(missing)}, or set retrain.probe_environment={PROCESS}",
+        )
+
+
+def probe(
+    name: str, version: str, golden: Golden, tracking_uri: str, seconds: float, environment: str = PROCESS
+) -> str | None:
     """Serve a version and ask it.
 
     Args:
@@ -56,12 +87,16 @@ def probe(name: str, version: str, golden: Golden, tracking_uri: str, seconds: f
         golden: inputs and the answers that are expected, all of them to the letter.
         tracking_uri: of the store, with or without its login.
         seconds: for everything.
+        environment: `process`: packages are those of this process; `virtualenv`: those that the version names.
 
     Returns:
         why it failed, in a sentence; none: every answer is as expected.
     """
     deadline = time.monotonic() + seconds
-    with TemporaryDirectory() as folder, _served(name, version, tracking_uri, Path(folder)) as (process, address, log):
+    with (
+        TemporaryDirectory() as folder,
+        _served(name, version, tracking_uri, Path(folder), environment) as (process, address, log),
+    ):
         while not _is_up(f"{address}/health"):
             if process.poll() is not None:
                 return f"the server ended with code {process.returncode}: {_said(log)}"
@@ -80,14 +115,16 @@ def probe(name: str, version: str, golden: Golden, tracking_uri: str, seconds: f
 
 @contextlib.contextmanager
 def _served(
-    name: str, version: str, tracking_uri: str, folder: Path
+    name: str, version: str, tracking_uri: str, folder: Path, packages: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
     """The server's process, its address and the file of what it says; all its processes end with the block."""
     port, log = _free_port(), folder / "log"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{name}/{version}"]
-    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--env-manager", ENV_MANAGERS[packages], "--host", "127.0.0.1", "--port", str(port)]
     environment = {name: value for name, value in os.environ.items() if name in KEPT or OF_STORES.fullmatch(name)}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    if packages == VIRTUALENV:
+        environment |= {name: value for name, value in os.environ.items() if OF_INSTALLERS.fullmatch(name)}
+    environment["PATH"] = _path()
     # A server's login travels in variables of its own; a database takes it in no other way.
     plain = split(tracking_uri)[0] if is_server(tracking_uri) else _absolute(with_login(tracking_uri))
     environment |= {ADDRESS_VARIABLE: plain, **login_environment(tracking_uri)}
@@ -106,6 +143,11 @@ def _served(
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def _path() -> str:
+    """Where the server looks for programs: beside this Python first."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 
 def _absolute(address: str) -> str:

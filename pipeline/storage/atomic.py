@@ -89,6 +89,17 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(former, ignore_errors=True)
 
 
+def remove_folder(target: Path) -> None:
+    """Remove a folder: it is away at once, so that nobody reads a half.
+
+    Raises:
+        OSError: it is not there, or cannot be moved.
+    """
+    former = _beside(target)
+    move(target, former)
+    shutil.rmtree(former, ignore_errors=True)
+
+
 def move(source: Path, target: Path) -> None:
     """Give a file or a folder another name on the same file system, and wait until both folders know.
 

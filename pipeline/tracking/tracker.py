@@ -150,7 +150,7 @@ class Tracker:
         run = self._run_of(run_id)
         if run is not None and is_deleted(run.info):
             raise deleted_run(self.client, run)
-        return None if run is None else _found(run)
+        return None if run is None else found_run(run)
 
     def is_there(self, run_id: str) -> bool:
         """Whether there is a run of an id that is not deleted."""
@@ -261,7 +261,7 @@ class Tracker:
                     page_token=token,
                 )
             )
-            found += [_found(run) for run in page]
+            found += [found_run(run) for run in page]
             token = page.token
             if not token:
                 return found
@@ -323,7 +323,8 @@ class Tracker:
         return bool(files)
 
 
-def _found(run: Any) -> FoundRun:
+def found_run(run: Any) -> FoundRun:
+    """A run as MLflow's client gives it."""
     return FoundRun(
         run_id=run.info.run_id,
         name=str(run.info.run_name),

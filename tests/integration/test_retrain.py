@@ -19,7 +19,7 @@ SMALL = [*LENGTHS, *SIZES, "cluster=process", "gates.min_parity=0"]
 SMALL += ["sweep.students=[{scheme: 8-8-8, depth: 6-3}]", "data_checks.min_examples=10", "data_checks.max_volume=20"]
 SMALL += ["data_checks.max_length_shift=1", "data_checks.max_letter_shift=1", "data_checks.max_commonest=1"]
 SMALL += ["retrain.timing_examples=1", "retrain.timing_rounds=1", "retrain.alignment_examples=0"]
-SMALL += ["teacher.learning_rate=0", "teacher.max_steps=1", "evaluation.num_samples=0"]
+SMALL += ["retrain.keep_nights=1", "teacher.learning_rate=0", "teacher.max_steps=1", "evaluation.num_samples=0"]
 
 
 def examples(number, seed=0):
@@ -97,8 +97,17 @@ def test_nights_from_the_first_champion_to_a_rollback(night, ledger, aliases, tm
     ]
     _, document, _ = night(new)
     assert document["decision"] == "REFUSED" and any("alignment" in reason for reason in document["reasons"])
+    frozen = ledger().crowned.frozen
+    refused, num_uses = ledger().lines[-1], ledger().num_frozen_uses(frozen)
+    assert num_uses == 1 and refused.details["drift"]["champion_quality"] == refused.details["champion_newest"]
+    client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
+    run = client.get_run(document["run_id"])
+    assert run.data.metrics["drift_champion_quality"] == refused.details["champion_newest"]
+    assert "report/drift.json" in {one.path for one in client.list_artifacts(run.info.run_id, "report")}
     assert "no column 'target'" in night([{"source": "a"}] * 20)[1]["reasons"][0]
+    assert "drift" not in ledger().lines[-1].details
     assert night([*more, *examples(20, 6)], verdict=Decision.KEPT)[1]["reasons"] == ["Made up."]
+    assert ledger().lines[-1].details["drift"]["examples"] == 16 and ledger().num_frozen_uses(frozen) == 2
     assert aliases() == {"champion": "2", "previous": "1"}
     _, document, _ = night(more, "rollback=true")
     assert (document["decision"], document["champion"], aliases()) == (
@@ -117,13 +126,28 @@ def test_nights_from_the_first_champion_to_a_rollback(night, ledger, aliases, tm
     assert len(runs) == 7
 
 
-def test_a_night_is_worked_through_once(night, ledger):
-    """By the same data and settings, whatever it decided; `force` works through it again and finds what is done."""
+def test_a_night_is_worked_through_once(night, ledger, tmp_path):
+    """By the same data, settings and champion; `force` works through it again and finds what is done.
+
+    Where nobody is configured the students are as the champion.
+    """
     rows = examples(60)
     night(rows)
     more = [*rows, *examples(40, 3)]
-    assert night(more, verdict=Decision.KEPT)[1]["decision"] == "KEPT"
-    assert night(more)[1]["decision"] == "NO_CHANGE"
-    _, document, err = night(more, "force=true")
+    _, document, err = night(more, "sweep.students=[]", verdict=Decision.KEPT)
+    assert document["decision"] == "KEPT" and "students: 8-8-8 6-3, as the champion, version 1" in err
+    assert "of the settings" in ledger().lines[0].details["students_from"]
+    assert "as the champion" in ledger().lines[-1].details["students_from"]
+    assert night(more, "sweep.students=[]")[1]["decision"] == "NO_CHANGE"
+    _, document, err = night(more, "sweep.students=[]", "force=true")
     assert document["decision"] == "KEPT" and "found finished" in err
     assert len(ledger().lines) == 5
+    assert "tidied" not in err and num_folders(tmp_path, "teachers") == num_folders(tmp_path, "sweeps") == 2
+    _, document, err = night([*more, *examples(20, 7)], verdict=Decision.KEPT)
+    assert document["decision"] == "KEPT" and "bytes of old nights freed (sweep " in err and "teacher " in err
+    assert num_folders(tmp_path, "teachers") == num_folders(tmp_path, "sweeps") == 2  # the champion's, and tonight's
+    assert num_folders(tmp_path, "retrain/retrained/nights") == 1
+
+
+def num_folders(tmp_path, name):
+    return sum(path.is_dir() for path in (tmp_path / "runs" / name).iterdir())

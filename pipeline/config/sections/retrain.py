@@ -56,7 +56,20 @@ class RetrainConfig:
         minimum=0,
         maximum=64,
     )
+    probe_environment: str = option(
+        "process",
+        "which packages that process has: process: those of this Python; virtualenv: those that the version names, in "
+        "an environment that MLflow makes, which needs pyenv, bash, an index of packages or a mirror (PIP_* is handed "
+        "on), and at first minutes and gigabytes: raise probe_seconds",
+        allowed=("process", "virtualenv"),
+    )
     probe_seconds: float = option(180.0, "time for the server to start and to answer", minimum=1.0, maximum=3600.0)
+    keep_nights: int = option(
+        7,
+        "newest nights whose data, teachers, sweeps and copies of models stay in the storage folder, beside those of "
+        "all versions with an alias; what older nights have made is removed at the end of a night",
+        minimum=1,
+    )
     notify_command: list[str] = option(
         list, "program with arguments that gets the decision as JSON on its standard input, without a shell"
     )

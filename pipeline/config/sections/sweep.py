@@ -246,7 +246,9 @@ def _possible(axis: str, setting: str) -> Callable[[Any], None]:
 class SweepConfig:
     """The students of one sweep: a list, a grid, or both; equal points count once."""
 
-    students: list[StudentConfig] = option(list, "students one by one; empty, and no axis of the grid: 8-8-8 6-3")
+    students: list[StudentConfig] = option(
+        list, "students one by one; empty, and no axis of the grid: 8-8-8 6-3, in a night of retraining as the champion"
+    )
     schemes: list[str] = option(list, "axis of the grid: schemes W-E-A, e.g. [8-8-8,2-2-8]; empty: 8-8-8")
     depths: list[str] = option(list, "axis: encoder-decoder layers, e.g. [6-3,3-1]; empty: 6-3")
     heads: list[float] = option(list, "axis: parts of the attention heads that are kept; empty: all heads")

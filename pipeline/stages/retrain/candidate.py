@@ -13,6 +13,7 @@ from pipeline.evaluation.metrics import HEADLINES
 from pipeline.serving.logged_models import DIGEST, LoggedStudent
 from pipeline.serving.registry import Candidate as Registered
 from pipeline.serving.registry import register
+from pipeline.stages.retrain.students import student_tag
 from pipeline.stages.sweep import job as sweep_job
 from pipeline.stages.use.find_student import FoundModel, find_model
 from pipeline.tracking.tracker import Tracker
@@ -31,6 +32,7 @@ class Candidate:
         teacher: folder of the teacher that it was distilled from.
         sweep: key of the night's sweep.
         scores: of its run.
+        tags: what its version will say of it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Candidate:
     teacher: str
     sweep: str
     scores: dict[str, float]
+    tags: dict[str, str]
 
 
 def train_candidate(config: RetrainJob, sweep: SweepJob) -> Candidate:
@@ -67,6 +70,7 @@ def train_candidate(config: RetrainJob, sweep: SweepJob) -> Candidate:
         teacher=document["teacher"]["folder"],
         sweep=document["sweep"],
         scores=best["metrics"],
+        tags={"student": best["name"], **student_tag(sweep, best["name"])},
     )
 
 
@@ -92,7 +96,5 @@ def registered_version(
         )
     newest: Any = max(ready, key=lambda one: int(one.creation_timestamp))
     model = LoggedStudent(run_id=candidate.run_id, model_id=newest.model_id, location=newest.artifact_location)
-    one = Registered(
-        model=model, examples=frozen, headline=score, size_bytes=size_bytes, tags={"student": candidate.name}
-    )
+    one = Registered(model=model, examples=frozen, headline=score, size_bytes=size_bytes, tags=candidate.tags)
     return str(register(tracker, config.retrain.name, [one])[candidate.run_id])

@@ -12,6 +12,8 @@ from pipeline.retraining.likelihood import NAME, Likelihoods, alignment_by_likel
 from pipeline.stages.retrain.data import Accepted, NightData, pairs_of
 
 FEWEST_ALONE = 50  # new examples: shares and distances of fewer are chance
+ALONE = "new examples, "  # before the names of their checks
+NO_TEXTS = ("types", "NUL bytes")  # checks without which nobody can be asked
 CHANCE, TELLING = 0.5, 0.05  # share of pairs whose own target is likelier to a teacher that knows nothing, and beyond
 
 
@@ -29,6 +31,12 @@ class Checked:
     def refusals(self) -> list[str]:
         """Why the data are not trusted, in sentences; empty: they are."""
         return [f"{one.name}: {one.sentence}" for one in self.results if not one.passed]
+
+    @property
+    def are_texts(self) -> bool:
+        """Whether all examples are texts that a model can be asked."""
+        broken = [one.name.removeprefix(ALONE) for one in self.results if not one.passed]
+        return not any(name.startswith(NO_TEXTS) for name in broken)
 
 
 def check_night_data(data: NightData, accepted: Accepted | None, config: DataChecksConfig) -> Checked:
@@ -49,7 +57,7 @@ def check_night_data(data: NightData, accepted: Accepted | None, config: DataChe
         # Among many old examples a few bad new ones would not show. They may be few: only the whole has a volume.
         alone = replace(config, min_examples=1, min_volume=0.0, max_volume=float("inf"))
         found = check_data(pairs_of(data.new), reference, frozen, alone, data.has_labels)
-        results += [replace(one, name=f"new examples, {one.name}") for one in found.results]
+        results += [replace(one, name=f"{ALONE}{one.name}") for one in found.results]
     return Checked(results=results)
 
 

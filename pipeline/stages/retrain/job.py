@@ -17,6 +17,7 @@ from pipeline.config.masking import masked
 from pipeline.console.tables import markdown_table, text_table
 from pipeline.retraining.decisions import Decision, ending_of
 from pipeline.retraining.gates import staleness
+from pipeline.stages.retrain.drift import METRICS, TITLE
 from pipeline.stages.retrain.ledger import FILE, NIGHT, Ledger, Line, as_document
 from pipeline.stages.retrain.night import Night, work_through
 from pipeline.stages.retrain.notify import notify
@@ -94,10 +95,18 @@ def _night(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
         line = ledger.append(_line(config, outcome))
         if outcome.decision is Decision.PROMOTED:
             line, outcome = _promoted(config, ledger, line, outcome)
-        tidy(folder, ledger)
     except OSError as error:  # such as a full disk: what is not written down is not done
         outcome = failed(error, known)
+    _tidied(config, folder, ledger)
     return _told(config, folder, ledger, line, outcome)
+
+
+def _tidied(config: RetrainJob, folder: Path, ledger: Ledger) -> None:
+    """Free what old nights take; where that fails it is told, and the night after tries again."""
+    try:
+        tidy(open_storage(config.storage.path), folder, ledger, _tracker(config), config.retrain.keep_nights)
+    except Exception as error:
+        log.warning(f"old nights were not tidied: {masked(f'{type(error).__name__}: {error}')}")
 
 
 def _promoted(config: RetrainJob, ledger: Ledger, line: Line, outcome: Outcome) -> tuple[Line, Outcome]:
@@ -231,10 +240,15 @@ def _recorded(config: RetrainJob, folder: Path, page: Path | None, line: Line, o
             for name, value in line.details.items()
             if isinstance(value, (int, float)) and not isinstance(value, bool)
         }
-        run.metrics(numbers, line.number)
+        drift = {f"drift_{name}": value for name, value in (line.details.get(METRICS) or {}).items()}
+        run.metrics(numbers | drift, line.number)
         run.artifacts(folder / FILE, "retraining")
         if page is not None:
             run.artifacts(page.parent, "report")
+        if (table := outcome.tables.get(TITLE)) is not None:
+            header, *rows = [[masked(cell) for cell in row] for row in table]
+            run.table(dict(zip(header, map(list, zip(*rows, strict=True)), strict=True)), "report/drift.json")
+            log.info(f"\n{text_table(table)}")
         lines = [*outcome.reasons, markdown_table(ledger_table(ledger_lines := Ledger(folder).lines))]
         run.tags({"mlflow.note.content": masked("\n\n".join(lines))})
         log.info(f"\n{text_table(ledger_table(ledger_lines))}\n\nreport: {page}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +13,40 @@ from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.config.keys import config_hash
 from pipeline.data.corpora import column_of
 from pipeline.retraining.decisions import Decision
-from pipeline.retraining.drift import drift_of
+from pipeline.retraining.drift import DriftReport
 from pipeline.serving.promotion import aliases_of
 from pipeline.stages.job import open_job
 from pipeline.stages.retrain import judge, likelihood
 from pipeline.stages.retrain.candidate import Candidate, champion_model, train_candidate
 from pipeline.stages.retrain.check import Checked, check_night_data, check_table, with_likelihood
 from pipeline.stages.retrain.data import (
-    Accepted,
     NightData,
     Row,
-    accepted_of,
     frozen_digest,
     keep_accepted,
-    pairs_of,
     part_data,
     read_corpus,
     sweep_of,
     write_night,
 )
+from pipeline.stages.retrain.drift import (
+    METRICS,
+    QUALITY,
+    TITLE,
+    Quality,
+    champion_quality,
+    drift_table,
+    drift_tonight,
+    with_drift,
+)
+from pipeline.stages.retrain.earlier import accepted_before, check_champion, frozen_moved, teacher_of
 from pipeline.stages.retrain.evidence import slices_of
 from pipeline.stages.retrain.judge import CANDIDATE, CHAMPION, Answers, Contender, JudgeWork
-from pipeline.stages.retrain.ledger import NIGHT, Ledger, details_of
+from pipeline.stages.retrain.ledger import Ledger, details_of
 from pipeline.stages.retrain.outcome import Outcome
 from pipeline.stages.retrain.settings import settings_key
+from pipeline.stages.retrain.sources import Sources, while_read, with_sources
+from pipeline.stages.retrain.students import FROM, students_tonight
 from pipeline.stages.retrain.tidy import NIGHTS
 from pipeline.stages.retrain.verdict import Tonight, hopeless, judged
 from pipeline.storage.layout import Storage
@@ -65,6 +75,11 @@ class Night:
     tracker: Tracker
     note: Callable[..., None]
 
+    def folder_of(self, tonight: Tonight) -> Path:
+        """Where a night of these data, settings and champion keeps what it makes."""
+        data, champion = tonight.common["data"], tonight.common["champion"]
+        return self.folder / NIGHTS / config_hash(data, settings_key(self.config), champion)
+
 
 def work_through(night: Night) -> Outcome:
     """Decide whether somebody new becomes the champion; no alias is moved.
@@ -73,17 +88,30 @@ def work_through(night: Night) -> Outcome:
         UserError: a candidate could not be made with these settings.
         Exception: whatever training, storage or tracking runs into.
     """
+    sources = Sources(night.config)
+    outcome = _decided(night, sources)
+    is_over = outcome.decision is Decision.NO_CHANGE or not outcome.data
+    return outcome if is_over else with_sources(outcome, sources)
+
+
+def _decided(night: Night, sources: Sources) -> Outcome:
+    """The same, on the files as they are read now."""
     config, ledger = night.config, night.ledger
     champion = aliases_of(night.tracker, config.retrain.name).champion
     night.note(champion=champion)
-    _check_champion(ledger, champion, config.retrain.name)
+    check_champion(ledger, champion, config.retrain.name)
     try:
         corpus = read_corpus(config, night.storage)
         column = _slice_column(config)
     except UserError as error:
         if config.task.corpus.kind == "hub":
             raise ConnectionError(str(error)) from error  # what is wrong with a hub may be right in the morning
-        return Outcome(decision=Decision.REFUSED, reasons=[f"the data cannot be read: {error}"], champion=champion)
+        reasons = [f"the data cannot be read: {error}"]
+        if torn := sources.changed_while_read():
+            reasons.insert(0, while_read(torn))
+        return Outcome(decision=Decision.REFUSED, reasons=reasons, champion=champion)
+    if torn := sources.changed_while_read():  # of no data: the file may well be whole tomorrow, and the same
+        return Outcome(decision=Decision.REFUSED, reasons=[while_read(torn)], champion=champion)
     digest = frozen_digest(corpus)
     night.note(data=corpus.fingerprint, frozen=digest)
     common: dict[str, Any] = {"data": corpus.fingerprint, "frozen": digest, "champion": champion}
@@ -93,45 +121,47 @@ def work_through(night: Night) -> Outcome:
         reason = f"data and settings are those of night {settled.number}, which ended as {settled.decision}"
         alarms = [reason] if settled.decision in (Decision.REFUSED.name, Decision.ANOMALOUS.name) else []
         return Outcome(decision=Decision.NO_CHANGE, reasons=[reason], details={"alarms": alarms}, **common)
-    if (moved := _frozen_moved(night, digest)) is not None:
-        return Outcome(decision=Decision.REFUSED, reasons=[moved], **common)
-    accepted = _accepted(night)
+    accepted = accepted_before(config, ledger, night.folder)
     data = part_data(config, corpus, accepted)
+    tonight = Tonight(data=data, accepted=accepted, slices={}, common=common)
+    report = drift_tonight(data, accepted)
+    night.note(tables={TITLE: drift_table(report)}, details={METRICS: report.metrics()})  # of a night that breaks off
+    if (moved := frozen_moved(config, ledger, digest)) is not None:
+        return _with_drift(night, tonight, report, Outcome(decision=Decision.REFUSED, reasons=[moved], **common))
     checked = check_night_data(data, accepted, config.data_checks)
     if checked.refusals:
         tables = {"Data checks": check_table(checked)}
-        return Outcome(decision=Decision.REFUSED, reasons=checked.refusals, tables=tables, **common)
+        outcome = Outcome(decision=Decision.REFUSED, reasons=checked.refusals, tables=tables, **common)
+        return _with_drift(night, tonight, report, outcome, are_texts=checked.are_texts)
     slices = slices_of(data.frozen, column, has_labels=data.has_labels)
-    return _with_candidate(night, Tonight(data=data, accepted=accepted, slices=slices, common=common), checked)
+    return _with_drift(night, tonight, report, _with_candidate(night, replace(tonight, slices=slices), checked))
 
 
-def _check_champion(ledger: Ledger, champion: str | None, name: str) -> None:
-    """Say where registry and ledger disagree.
-
-    Raises:
-        UserError: there was a champion, and the registry knows of none.
-    """
-    crowned = ledger.crowned
-    if crowned is None or crowned.version == champion:
-        return
-    if champion is None:
-        raise UserError(
-            f"{name} has no alias `champion`, and by the ledger version {crowned.version} is the champion",
-            "the registered model that the ledger is about",
-            f"look at tracking.uri; to set the alias again: rollback=true to={crowned.version}",
-        )
-    log.warning(f"the champion is version {champion}, and by the ledger {crowned.version}: moved by hand")
+def _with_drift(
+    night: Night, tonight: Tonight, report: DriftReport, outcome: Outcome, *, are_texts: bool = True
+) -> Outcome:
+    """The outcome with its report; a champion that was not asked yet is asked about the newest examples alone."""
+    champion, score = tonight.common["champion"], outcome.details.get(QUALITY)
+    before = details_of(night.ledger.night_of(champion), "newest")
+    if score is not None:
+        return with_drift(outcome, report, Quality(score=score), before)
+    quality = Quality(missing="the data are no texts")
+    if are_texts:
+        folder = night.folder_of(tonight) / f"drift-{len(night.ledger.lines) + 1}"
+        quality = champion_quality(night.config, champion, tonight.data, folder, night.storage.root / "ray")
+    return with_drift(outcome, report, quality, before)
 
 
 def _with_candidate(night: Night, tonight: Tonight, checked: Checked) -> Outcome:
     """From data that are trusted so far to the verdict."""
     config, data, accepted, common = night.config, tonight.data, tonight.accepted, tonight.common
     champion = common["champion"]
-    key = config_hash(data.fingerprint, settings_key(config), champion)
-    folder = night.folder / NIGHTS / key
-    teacher = _teacher_of(night.ledger, champion)
+    folder = night.folder_of(tonight)
+    teacher = teacher_of(night.ledger, champion)
     write_night(folder / "data", data, data.train)
-    sweep = sweep_of(config, (folder / "data").absolute(), teacher)
+    students = students_tonight(config, night.tracker, champion)
+    log.info(students.source)
+    sweep = sweep_of(replace(config, sweep=students.sweep), (folder / "data").absolute(), teacher)
     if teacher is not None and config.retrain.alignment_examples:
         job, most = open_job(sweep), config.retrain.alignment_examples
         parts = {
@@ -155,9 +185,7 @@ def _with_candidate(night: Night, tonight: Tonight, checked: Checked) -> Outcome
     answers = _answers(night, data, candidate, champion, folder)
     outcome = judged(config, night.ledger, night.tracker, tonight, candidate, answers)
     outcome.details["alarms"] += alarms
-    if accepted is not None:
-        before = details_of(night.ledger.night_of(champion), "newest")
-        outcome.tables["Drift"] = _drift_table(data, accepted, outcome.details.get("champion_newest"), before)
+    outcome.details[FROM] = students.source
     outcome.tables.update(tables)
     return outcome
 
@@ -190,57 +218,6 @@ def _answers(
         folder=folder / f"judged-{len(night.ledger.lines) + 1}",  # by the line to come: tonight's answers, no others
     )
     return judge.run(work, night.storage.root / "ray")
-
-
-def _drift_table(data: NightData, accepted: Accepted, now: float | None, before: float | None) -> list[list[str]]:
-    """New examples beside the accepted ones; quality of the champion on what was the newest then and now."""
-    reference = pairs_of([*accepted.rows, *accepted.newest])
-    drift = drift_of(pairs_of(data.new or data.train), reference, data.has_labels, now, before)
-    lines = [["number", "accepted", "new", "change"]]
-    for row in drift.rows():
-        numbers = [row[name] for name in ("reference", "new", "change")]
-        lines.append([str(row["name"]), *("-" if value is None else f"{value:.4g}" for value in numbers)])
-    return lines
-
-
-def _accepted(night: Night) -> Accepted | None:
-    """What the newest night that trained had; none before the first.
-
-    Raises:
-        UserError: nobody knows any more.
-    """
-    trained = night.ledger.last(NIGHT, decisions=[Decision.PROMOTED, Decision.KEPT])
-    found = None if trained is None else accepted_of(night.folder, trained.data)
-    if trained is not None and found is None and not night.config.retrain.force:
-        raise UserError(
-            f"the examples that night {trained.number} was trained on are gone or damaged ({night.folder})",
-            "the file that it has written: else nothing tells what is new, or whether it is of the same kind",
-            "put it back, or say force=true once: then everything counts as new",
-        )
-    return found
-
-
-def _frozen_moved(night: Night, digest: str) -> str | None:
-    """Why the test split is not the frozen set of the nights before; none: it is, or it may be another one."""
-    lines = reversed(night.ledger.lines)
-    scored = next((one for one in lines if one.event == NIGHT and details_of(one, "score") is not None), None)
-    if scored is None or scored.frozen == digest or night.config.retrain.new_frozen_set:
-        return None
-    return (
-        "the test split is not the frozen set of the nights before: put the file back, or say new_frozen_set=true "
-        "once, and this one is the frozen set from now on"
-    )
-
-
-def _teacher_of(ledger: Ledger, champion: str | None) -> str | None:
-    """The folder of the champion's teacher; none where there is none any more."""
-    found = details_of(None if champion is None else ledger.night_of(champion), "teacher")
-    if found is None:
-        return None
-    if not Path(found).is_dir():
-        log.warning(f"the champion's teacher is not there any more ({found}): the model that is configured is taken")
-        return None
-    return str(found)
 
 
 def _slice_column(config: RetrainJob) -> list[str] | None:

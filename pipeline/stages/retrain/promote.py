@@ -124,7 +124,8 @@ def _moved(config: RetrainJob, tracker: Tracker, wanted: Aliases, rows: Sequence
         return None
     try:
         golden = golden_of(_answerer(champion_model(config, wanted.champion)), asked)
-        return probe(name, wanted.champion, golden, tracking_uri(config), config.retrain.probe_seconds)
+        retrain, uri = config.retrain, tracking_uri(config)
+        return probe(name, wanted.champion, golden, uri, retrain.probe_seconds, retrain.probe_environment)
     except Exception as error:  # whatever a package, its graphs or a server's answer run into
         return f"it cannot be used: {type(error).__name__}: {sentence_of(error)}"
 

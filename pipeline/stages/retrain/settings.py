@@ -9,11 +9,23 @@ from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.config.keys import config_hash, decisions
 from pipeline.config.sections.data import DataConfig
 from pipeline.config.sections.model import ModelConfig
+from pipeline.config.sections.sweep import SweepConfig
 from pipeline.config.sections.task import TaskConfig
 
 # What is told, timed or asked for besides changes no decision on what is trained.
 ASIDE = ["force", "rollback", "to", "new_frozen_set", "probe_examples", "probe_seconds"]
+ASIDE += ["keep_nights", "probe_environment"]
 ASIDE += ["notify_command", "notify_url", "notify_seconds"]
+# The list of a sweep, and the axes of its grid.
+AXES = (
+    "students",
+    "schemes",
+    "depths",
+    "heads",
+    "learning_rates",
+    "recipes",
+    "variants",
+)
 
 
 def sweep_with(config: RetrainJob, data: DataConfig, task: TaskConfig, model: ModelConfig) -> SweepJob:
@@ -33,6 +45,11 @@ def sweep_with(config: RetrainJob, data: DataConfig, task: TaskConfig, model: Mo
         storage=config.storage,
         tracking=replace(config.tracking, register=None),
     )
+
+
+def names_students(sweep: SweepConfig) -> bool:
+    """Whether a sweep's settings say which students: a list, an axis of the grid, or a search."""
+    return bool(sweep.search) or any(getattr(sweep, axis) for axis in AXES)
 
 
 def settings_key(config: RetrainJob) -> str:
@@ -58,7 +75,7 @@ def ignored(config: RetrainJob) -> dict[str, str]:
     retrain, found = config.retrain, dict[str, str]()
     if retrain.rollback:
         # The command of a night with `rollback=true` behind it is as good as a short one: sections are not told.
-        kept = {"name", "rollback", "to", "probe_examples", "probe_seconds"}
+        kept = {"name", "rollback", "to", "probe_examples", "probe_environment", "probe_seconds"}
         kept |= {"notify_command", "notify_url", "notify_seconds"}
         others = (f"retrain.{setting.name}" for setting in fields(retrain) if setting.name not in kept)
         found |= dict.fromkeys(others, "retrain.rollback=true")
@@ -67,7 +84,7 @@ def ignored(config: RetrainJob) -> dict[str, str]:
     if not retrain.timing_examples:
         found["retrain.timing_rounds"] = found["gates.max_slowdown_ms"] = "retrain.timing_examples=0"
     if not retrain.probe_examples:
-        found["retrain.probe_seconds"] = "retrain.probe_examples=0"
+        found["retrain.probe_environment"] = found["retrain.probe_seconds"] = "retrain.probe_examples=0"
     if not retrain.notify_command and not retrain.notify_url:
         found["retrain.notify_seconds"] = "neither retrain.notify_command nor retrain.notify_url"
     return found

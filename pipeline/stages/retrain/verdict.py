@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,7 +26,10 @@ from pipeline.stages.retrain.evidence import evidence_of, measured_of, parity_of
 from pipeline.stages.retrain.judge import CANDIDATE, CHAMPION, Answers
 from pipeline.stages.retrain.ledger import Ledger, details_of
 from pipeline.stages.retrain.outcome import Outcome
+from pipeline.stages.retrain.waiting import TITLE, waiting_note, waiting_table
 from pipeline.tracking.tracker import Tracker
+
+log = logging.getLogger(__name__)
 
 MOST_EMPTIES, MOST_LOOPS = 0.2, 0.2  # of a first champion, which has nobody to be compared with
 
@@ -79,13 +83,19 @@ def judged(
     if verdict.decision is Decision.PROMOTED:
         size_bytes = measured[CANDIDATE].size_bytes
         version = registered_version(tracker, config, candidate, details["score"], size_bytes, data.frozen_digest)
+    tables = {"Gates": gate_table(verdict.gates)}
+    if CHAMPION in measured:
+        table = waiting_table(measured[CANDIDATE], measured[CHAMPION], config.gates, config.seed)
+        if table is not None:
+            tables[TITLE] = table
+            log.info(waiting_note(table))
     passed = "every gate was passed" if CHAMPION in measured else "there was no champion yet"
     return Outcome(
         decision=verdict.decision,
         reasons=list(verdict.reasons) or [passed],
         version=version,
         details=details,
-        tables={"Gates": gate_table(verdict.gates)},
+        tables=tables,
         **common,
     )
 

@@ -23,7 +23,7 @@ def test_ordinary_data_pass_in_any_order(new, reference, has_labels, seed):
     """All but the search for moved lines measures the same, too."""
     one = check_data(new, reference, FROZEN, CONFIG, has_labels)
     other = check_data(shuffled(new, seed), shuffled(reference, seed), FROZEN, CONFIG, has_labels)
-    assert one.passed and other.passed and one.overlapping == ()
+    assert one.passed and other.passed
     assert [row["measured"] for row in other.rows()] == pytest.approx([row["measured"] for row in one.rows()])
 
 
@@ -93,9 +93,3 @@ def test_a_teacher_that_finds_others_likelier_refuses_the_data():
     assert check_data(NEW_LABELS, LABELS, FROZEN, CONFIG, True, like).passed
     (refusal,) = check_data(NEW_LABELS, LABELS, FROZEN, CONFIG, True, unlike).refusals
     assert (refusal.name, refusal.measured) == ("alignment: likelihood", 0.0)
-
-
-def test_places_to_remove_are_those_of_the_data_as_handed_in():
-    """Also behind examples that are no texts."""
-    new = joined(Pairs([None], ["x"]), NOW, FROZEN.at([3]))
-    assert check_data(new, BEFORE, FROZEN, CONFIG, False).overlapping == (501,)

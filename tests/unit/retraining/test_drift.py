@@ -38,8 +38,26 @@ def test_labels_have_shares_instead_of_lengths():
 @pytest.mark.parametrize(("scores", "change"), [((0.7, 0.8), pytest.approx(-0.1)), ((0.7, None), None)])
 def test_the_champion_s_quality_is_handed_in(scores, change):
     """A night that was not measured has none, and no change."""
-    row = by_name(drift_of(labelled(5), labelled(5), True, *scores))["quality of the champion"]
+    row = by_name(drift_of(labelled(5), labelled(5), True).with_quality(*scores))["quality of the champion"]
     assert row["new"] == 0.7 and row["change"] == change
+
+
+def test_without_anything_accepted_new_numbers_stand_alone():
+    """Nothing is told that is about both: distances, known words."""
+    for has_labels in (False, True):
+        rows = by_name(drift_of(labelled(9), None, has_labels))
+        assert rows["examples"] == {"name": "examples", "reference": None, "new": 9, "change": None}
+        assert not any("distance" in name or "known" in name or "variation" in name for name in rows)
+        assert all(row["reference"] is None and row["new"] is not None for row in rows.values())
+
+
+def test_what_is_known_of_tonight_has_the_name_of_a_metric():
+    """Labels have no metrics, because any text may be one; what nobody has measured has none either."""
+    report = drift_of(labelled(5), labelled(5), True)
+    metrics = report.with_quality(None, 0.5).metrics()
+    assert metrics["examples"] == 5 and metrics["labels_variation"] == 0 and "champion_quality" not in metrics
+    assert report.with_quality(0.25, None).metrics()["champion_quality"] == 0.25
+    assert "" not in metrics and all(name.replace("_", "").isalnum() for name in metrics)
 
 
 def test_order_makes_no_difference_and_no_examples_no_error():

@@ -10,12 +10,17 @@ from pipeline.config.sections.gates import GatesConfig
 from pipeline.retraining.decisions import Decision
 from pipeline.retraining.evidence import Evidence, Measured
 from pipeline.retraining.gates import decide
-from pipeline.retraining.simulation import World, seeded_qualities, simulate
+from pipeline.retraining.simulation import World, simulate
 
 NIGHTS, REPETITIONS = 1000, 120
 WORSE = GatesConfig(margin=2.0, frozen_uses=NIGHTS)
 # On the newest data every candidate is far better: the frozen set stands alone against it.
 CHANGED = 8.0
+
+
+def seeded_qualities(num_nights, *, mean, deviation, seed):
+    """Qualities of the candidates of all nights, in points above the first champion."""
+    return np.random.default_rng(seed).normal(mean, deviation, num_nights).tolist()
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.9])

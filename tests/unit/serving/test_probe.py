@@ -6,9 +6,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from mlflow.utils.virtualenv import _is_pyenv_available
 
+from pipeline.config.errors import UserError
 from pipeline.serving import probe as probe_module
-from pipeline.serving.probe import Golden, probe
+from pipeline.serving.probe import Golden, check_environment, probe
 
 # A server in place of MLflow's: what it does is its last argument but the port.
 SERVER = """
@@ -80,3 +82,53 @@ def test_the_server_knows_nothing_of_this_process_but_the_store(monkeypatch, tmp
         environment["MLFLOW_TRACKING_URI"] == "https://127.0.0.1:1" and environment["MLFLOW_TRACKING_USERNAME"] == "u"
     )
     assert Path(seen["cwd"]) != Path.cwd() and "pass-w0rd" not in " ".join(seen["command"])
+
+
+@pytest.mark.parametrize(("environment", "manager"), [("process", "local"), ("virtualenv", "virtualenv")])
+def test_a_virtual_environment_is_made_by_mlflow_and_told_of_the_mirror(monkeypatch, environment, manager):
+    """What installs packages is told as this process is; who installs nothing is not."""
+    seen = {}
+
+    def start(command, **options):
+        seen.update(options, command=command)
+        raise KeyboardInterrupt
+
+    for name in ("PIP_INDEX_URL", "PYENV_ROOT", "PIPE"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr(probe_module.subprocess, "Popen", start)
+    with contextlib.suppress(KeyboardInterrupt):
+        probe("name", "3", GOLDEN, "sqlite:////tmp/none.db", 1.0, environment)
+    assert seen["command"][seen["command"].index("--env-manager") + 1] == manager
+    handed = {name for name in ("PIP_INDEX_URL", "PYENV_ROOT", "PIPE") if name in seen["env"]}
+    assert handed == (set() if environment == "process" else {"PIP_INDEX_URL", "PYENV_ROOT"})
+
+
+@pytest.fixture
+def tools(monkeypatch, tmp_path):
+    """`tools(names)`: these programs are on the path, and no others."""
+
+    def put(*names):
+        for name in names:
+            (tmp_path / name).write_text("")
+            (tmp_path / name).chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr(probe_module.sys, "executable", str(tmp_path / "python"))
+
+    return put
+
+
+@pytest.mark.parametrize(("there", "missing"), [((), "pyenv and bash"), (("bash",), "pyenv"), (("pyenv",), "bash")])
+def test_an_environment_that_mlflow_cannot_make_is_refused(tools, there, missing):
+    """By the names of the programs that are missing, and MLflow says the same of pyenv; the process needs neither."""
+    tools(*there)
+    check_environment("process")
+    assert _is_pyenv_available() == ("pyenv" in there)
+    with pytest.raises(UserError, match=f"without {missing} on the path"):
+        check_environment("virtualenv")
+
+
+def test_an_environment_that_mlflow_can_make_is_not(tools):
+    """With both programs."""
+    tools("bash", "pyenv")
+    check_environment("virtualenv")
+    assert _is_pyenv_available()

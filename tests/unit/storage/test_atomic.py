@@ -108,3 +108,17 @@ def test_what_is_set_aside_keeps_its_content_and_its_kind_together(tmp_path):
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"damaged-file", *(f"damaged-step-{number}" for number in (2, 3, 4))}
     assert atomic.KEPT_ASIDE == 3
+
+
+def test_a_folder_that_is_removed_is_away_at_once(tmp_path, monkeypatch):
+    """Whoever looks while its files go sees none of it; one that is not there is an error."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_text("x")
+    seen, remove = [], atomic.shutil.rmtree
+    monkeypatch.setattr(
+        atomic.shutil, "rmtree", lambda *given, **more: (seen.append((tmp_path / "a").exists()), remove(*given, **more))
+    )
+    atomic.remove_folder(tmp_path / "a")
+    assert seen == [False] and list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        atomic.remove_folder(tmp_path / "a")

@@ -197,11 +197,19 @@ def test_old_nights_leave_nothing_but_what_is_still_needed(night, folder):
         (folder / "accepted").mkdir(exist_ok=True)
         (folder / "accepted" / f"{number}.json").write_text("{}")
         os.utime(folder / "nights" / str(number), (number, number))
-    night(replace(promoted("1"), data="4"))
+    night(replace(promoted("1"), data="4"), "retrain.keep_nights=3")
     (folder / "accepted" / "5.json").write_text("{}")
-    night(Outcome(decision=Decision.FAILED, reasons=["no"], data="5"))  # it will be submitted again
+    night(
+        Outcome(decision=Decision.FAILED, reasons=["no"], data="5"), "retrain.keep_nights=3"
+    )  # it will be submitted again
     assert sorted(path.name for path in (folder / "nights").iterdir()) == ["3", "4", "5"]
     assert sorted(path.name for path in (folder / "accepted").iterdir()) == ["4.json", "5.json"]
+
+
+def test_what_cannot_be_tidied_changes_no_decision(night, folder, monkeypatch, caplog):
+    """It is said, and tried again the night after."""
+    monkeypatch.setattr(retrain_job, "tidy", broken)
+    assert night(promoted("1"))["exit_code"] == 0 and "were not tidied: ValueError: odd" in caplog.text
 
 
 def test_another_scheduler_leaves_a_night_to_who_has_it(night, folder):

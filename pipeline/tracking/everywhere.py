@@ -1,0 +1,58 @@
+"""What a whole MLflow store knows, whichever experiment it is in: runs by a condition, runs that an alias refers to."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from pipeline.tracking.retry import with_retries
+from pipeline.tracking.tracker import FoundRun, found_run
+
+
+def runs_where(client: Any, condition: str) -> list[FoundRun]:
+    """The runs of all experiments that fulfil a condition; deleted ones are none."""
+    ids, found, token = _experiments(client), list[FoundRun](), None
+    while True:
+        search = functools.partial(client.search_runs, ids, filter_string=condition, max_results=500, page_token=token)
+        page = with_retries(search)
+        found += map(found_run, page)
+        token = page.token
+        if not token:
+            return found
+
+
+def runs_with_alias(client: Any) -> set[str]:
+    """Ids of the runs behind all versions that an alias of any registered model names."""
+    found, token = set[str](), None
+    while True:
+        page = with_retries(functools.partial(client.search_registered_models, page_token=token))
+        for model in page:
+            for version in {str(number) for number in dict(model.aliases).values()}:
+                entry = _version(client, model.name, version)
+                if entry is not None and entry.run_id:
+                    found.add(str(entry.run_id))
+        token = page.token
+        if not token:
+            return found
+
+
+def _experiments(client: Any) -> list[str]:
+    found, token = list[str](), None
+    while True:
+        page = with_retries(functools.partial(client.search_experiments, page_token=token))
+        found += [str(one.experiment_id) for one in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def _version(client: Any, name: str, version: str) -> Any | None:
+    """A version; none where it was deleted, and its alias left."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return with_retries(lambda: client.get_model_version(name, version))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    return None
