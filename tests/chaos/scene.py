@@ -26,7 +26,7 @@ LIGHT = [
     "evaluation.num_samples=0",
     "evaluation.latency_examples=0",
 ]
-STEPS = ["student.max_steps=6", "student.checkpoint_every_steps=2"]
+STEPS = ["student.epochs=2", "student.max_steps=6", "student.checkpoint_every_steps=2"]
 SWEEP = ["jobs/dq_sweep.py", *LENGTHS, *SIZES, *LIGHT, STUDENTS, *STEPS]
 SIZES_OF_SPLITS = (("train", 120), ("validation", 12), ("test", 15))
 

@@ -13,7 +13,7 @@ from small_task import LENGTHS, SIZES
 from chaos.fault import FAILED, REFUSED, SAME, Fault, check
 from chaos.faults.processes import MOMENTS, STOPPED_CODE
 from chaos.process import GO_ON, Answer, Moment
-from chaos.scene import LIGHT, Scene
+from chaos.scene import LIGHT, Scene, write_corpus
 from chaos.scene import STEPS as OF_STUDENTS
 
 NAME = "chaos"
@@ -31,6 +31,7 @@ STEPS = {
     "aliases moved, not asked": Moment(module="pipeline.serving.promotion", function="point", after=True),
     "asked, not written down": Moment(module=LEDGER, function="Ledger.append", call=2),
 }
+READ = Moment(module="pipeline.stages.retrain.sources", function="Sources.changed_while_read")
 LINES = {
     "the decision": STEPS["before the decision is written"],
     "what became of it": STEPS["asked, not written down"],
@@ -83,6 +84,21 @@ def full_at_the_ledger(scene: Scene, moment: str) -> str:
     check("disk is full" in answer.said or "No space left" in answer.said, "it says why", answer.last_words)
     is_one_night(scene, scene.run(NIGHT))
     return FAILED
+
+
+def data_changed(scene: Scene, moment: str) -> str:
+    """A data file is written anew: while it is read it is refused, later it is the next night's."""
+    at = {"while they are read": READ, "while students are trained": STEPS["students in training"]}[moment]
+    answer = scene.run(NIGHT, at=[at], doing=lambda *_: write_corpus(scene.corpus, seed=1) or GO_ON)
+    said = " ".join(answer.document.get("reasons", []))
+    if at is READ:
+        check(answer.document.get("decision") == "REFUSED" and "changed while" in said, "refused", answer.last_words)
+        answer = scene.run(NIGHT)
+        check((answer.code, decisions(scene)[1:]) == (0, EXPECTED), "as it is now it is taken", answer.last_words)
+        return REFUSED
+    check("changed since the night has read" in said, "it says so", said)
+    is_one_night(scene, answer)
+    return SAME
 
 
 def told_nobody(scene: Scene, moment: str) -> str:
@@ -169,5 +185,11 @@ KINDS = (
     ),
     Fault(name="disk full at the ledger", how="ENOSPC at a line", moments=tuple(LINES), inject=full_at_the_ledger),
     Fault(name="notification", how="the command hangs, or fails", moments=("hangs", "fails"), inject=told_nobody),
+    Fault(
+        name="night's data change",
+        how="files written anew",
+        moments=("while they are read", "while students are trained"),
+        inject=data_changed,
+    ),
     Fault(name="ledger changed", how="while nothing runs", moments=("edited", "cut"), inject=ledger_changed),
 )
