@@ -113,13 +113,18 @@ def train_with_checkpoints(
     teacher_pass: Callable[[Batch], Any] | None = None,
     hooks: Hooks | None = None,
     timed: Timed = untimed,
+    needs_all: bool = False,
 ) -> None:
     """Train a cohort from its newest checkpoint on, with a progress bar on rank 0; arguments as of `train_cohort`.
+
+    Args:
+        learners: and so on, as there.
+        needs_all: as of `Checkpointer`.
 
     Raises:
         Stopped: the job was asked to stop; where training is goes into a checkpoint before.
     """
-    checkpointer = Checkpointer(folder)
+    checkpointer = Checkpointer(folder, needs_all=needs_all)
     progress = checkpointer.restore(learners)
     bar = ProgressBar(stage, num_steps, done=progress.step, shown=rank() == 0)
     shown_and_saved = _ShownAndSaved(
@@ -148,8 +153,7 @@ def train_with_checkpoints(
             if rank() == 0:
                 log.warning(f"{stage}: asked to stop; step {progress.step} is saved in {folder}")
             raise
-        if any(one.failure is None for one in learners):  # else the next submission tries the last steps once more
-            checkpointer.save(learners, progress)  # what follows may be interrupted, too
+        checkpointer.save(learners, progress)  # what follows may be interrupted, too
 
 
 def shown_losses(losses: Sequence[float]) -> str:

@@ -18,7 +18,7 @@ REASONS = {
 OF_DATABASES = {
     "SQLITE_FULL": REASONS[errno.ENOSPC],
     "SQLITE_READONLY": REASONS[errno.EROFS],
-    "SQLITE_IOERR": "the disk did not do what the database in the storage folder asked of it: full, read only, or broken",
+    "SQLITE_IOERR": "the disk did not do what the database of the runs asked of it: full, read only, or broken",
 }
 # Errors of files, and not of a connection: trying again gives the same.
 OF_FILES = frozenset(

@@ -66,13 +66,22 @@ class Checkpointer:
 
     Args:
         folder: where checkpoints of this cohort lie.
+        needs_all: whether the cohort is of no use once one of its learners has failed.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, needs_all: bool = False) -> None:
+        self.folder, self.needs_all = folder, needs_all
 
     def save(self, learners: list[Learner], progress: Progress) -> None:
-        """Write the state of every learner that still trains, unless this step is written already."""
+        """Write the state of every learner that still trains, unless this step is written already.
+
+        Nor where training is lost, because nobody is left of whom some have failed: the last step before that stays,
+        and the next submission tries again what may have been a flake.
+        """
+        if any(one.failure is not None for one in learners) and (
+            self.needs_all or not any(one.active for one in learners)
+        ):
+            return
         target = self.folder / f"{STEP}{progress.step:08d}"
         sealed = [step for step in _steps(self.folder) if is_sealed(step)]
         if gather_objects(sealed[:1])[0] == [target]:  # never touch a whole checkpoint

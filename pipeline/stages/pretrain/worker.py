@@ -94,6 +94,7 @@ def pretrain_models(work: PretrainWork) -> None:
             teacher_pass=teacher_pass(teacher, [one.objective for one in learners], config.cluster.precision),
             hooks=looks,
             timed=stopwatch.of,
+            needs_all=True,  # one beside the other is what is measured
         )
         trained = [model for model in models if model.plan.name not in waiting]
         for model in trained:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.cluster.ray_train import connect
 from pipeline.config.errors import UserError, sentence_of
 from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.config.masking import masked
@@ -26,6 +25,7 @@ from pipeline.stages.retrain.outcome import Outcome
 
 TITLE = "Drift"
 METRICS, MISSING, QUALITY = "drift", "drift_missing", "champion_newest"  # in the details of a line
+MOST_ASKED = 500  # newest examples, evenly: by one process, on one machine
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def drift_tonight(data: NightData, accepted: Accepted | None) -> DriftReport:
 def champion_quality(
     config: RetrainJob, champion: str | None, data: NightData, folder: Path, storage_path: Path
 ) -> Quality:
-    """Ask the champion about the newest examples, and about nothing else.
+    """Ask the champion about the newest examples, and about nothing else, in this process: no cluster is waited for.
 
     Args:
         config: the job.
@@ -66,23 +66,24 @@ def champion_quality(
     if not data.newest:
         return Quality(missing="nothing was held out to score on")
     try:
-        connect(config.cluster)
+        alone = replace(config.cluster, launcher="process", num_workers=1, gpus_per_worker=0)
+        examples = data.newest[:: max(1, -(-len(data.newest) // MOST_ASKED))]
         model = champion_model(config, champion)
         if model.package is None:
             raise UserError("the champion has no package", "a student of a sweep", "promote another version")
         contender = Contender(name=CHAMPION, package=model.package.absolute(), exported=None)
         work = JudgeWork(
             contenders=[contender],
-            examples=data.newest,
+            examples=examples,
             num_timed=0,
             num_rounds=0,
             num_exported=0,
             evaluation=config.evaluation,
-            cluster=config.cluster,
+            cluster=alone,
             folder=folder,
         )
         said = judge.run(work, storage_path)[CHAMPION].said
-        task, references = config.task, references_of_rows(data.newest)
+        task, references = config.task, references_of_rows(examples)
         scores = headline_each(task.metric, said, references, task.metric_tokenizer)
     except Exception as error:  # whatever a registry, a package, a cluster or odd texts run into
         missing = masked(f"{type(error).__name__}: {sentence_of(error)}")

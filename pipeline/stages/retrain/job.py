@@ -97,8 +97,9 @@ def _night(config: RetrainJob, folder: Path, ledger: Ledger) -> dict[str, Any]:
             line, outcome = _promoted(config, ledger, line, outcome)
     except OSError as error:  # such as a full disk: what is not written down is not done
         outcome = failed(error, known)
-    _tidied(config, folder, ledger)
-    return _told(config, folder, ledger, line, outcome)
+    told = _told(config, folder, ledger, line, outcome)
+    _tidied(config, folder, ledger)  # last: it may take long, and be interrupted
+    return told
 
 
 def _tidied(config: RetrainJob, folder: Path, ledger: Ledger) -> None:

@@ -1,13 +1,13 @@
-"""What nights of one name have made outside their folder and nobody refers to any more, by what MLflow knows of it.
+"""What nights of one name have made outside their folder and nobody refers to any more.
 
-A run says which files it has read. So teachers and sweeps whose runs have read the files of a night are that night's;
-one that another job had made before has a run with other files, and one that another job has used since is named by a
-run of that job.
+The ledger names the teacher and the sweep of every night that came to a candidate. A run in MLflow says which files
+were read when they were made: one that another job had made before has other files, and one that another job has used
+since is named by a run of that job. What only one of both says to be a night's stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from pipeline.storage.layout import Storage
 from pipeline.tracking.everywhere import runs_where, runs_with_alias
 from pipeline.tracking.tracker import FoundRun, Tracker
 
+Keys = Mapping[str, Collection[str]]  # kind of a run -> keys of folders
 ROOT, PRETRAINED = "data.root", "model.pretrained"  # parameters of runs
 
 
@@ -35,7 +36,7 @@ class Made:
 
 
 def made_by_nights(
-    tracker: Tracker, storage: Storage, nights: Path, kept: Collection[str], needed: Collection[str]
+    tracker: Tracker, storage: Storage, nights: Path, kept: Collection[str], needed: Collection[str], over: Keys
 ) -> Made:
     """What nights that are over have made and nobody refers to.
 
@@ -45,11 +46,17 @@ def made_by_nights(
         nights: the folder with the nights' folders.
         kept: names of those whose nights are not over.
         needed: folders of teachers' models, and ids of students' runs, that are kept whatever runs say.
+        over: sweeps and teachers that the ledger names of nights that are over, and of no other.
     """
     if "'" in str(nights) or "\\" in str(nights):  # no condition of MLflow can be about them
         return Made(teachers=[], sweeps=[], models=[])
     search = _Search(tracker, storage, nights, kept, {*needed, *runs_with_alias(tracker.client)})
-    old = [run for run in runs_where(tracker.client, f"params.`{ROOT}` LIKE '{nights}/%'") if search.is_old(run)]
+    of_nights = runs_where(tracker.client, f"params.`{ROOT}` LIKE '{nights}/%'")
+    old = [
+        run
+        for run in of_nights
+        if search.is_old(run) and run.tags.get("dq.key") in over.get(run.tags.get("dq.kind", ""), ())
+    ]
     sweeps = {run.run_id: run for run in old if run.tags.get("dq.kind") == "sweep" and not search.students_needed(run)}
     teachers = [run for run in old if is_teacher(run) and not search.teacher_needed(run, sweeps)]
     models = [path for run in (*sweeps.values(), *teachers) for path in search.copies(run, sweeps)]

@@ -6,6 +6,8 @@ is written later changes nothing of the night, and is the next night's data.
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +18,8 @@ from pipeline.data.split_paths import is_saved, split_paths
 from pipeline.stages.retrain.outcome import Outcome
 from pipeline.storage.digests import sha256_of
 from pipeline.storage.layout import seen_as_path
+
+log = logging.getLogger(__name__)
 
 SOURCES, CHANGED = "sources", "changed_since"  # in the details of a line
 
@@ -87,7 +91,8 @@ def source_paths(config: RetrainJob) -> list[Path]:
 
 def marks_of(paths: Sequence[Path]) -> Marks:
     """Marks of files, and of all files in folders."""
-    files = [file for path in paths for file in ([path] if not path.is_dir() else _inside(path))]
+    # `Path.is_dir` raises where a mount has gone.
+    files = [file for path in paths for file in (_inside(path) if os.path.isdir(path) else [path])]  # noqa: PTH112
     return {str(file): _mark(file) for file in files}
 
 
@@ -105,7 +110,11 @@ def with_sources(outcome: Outcome, sources: Sources) -> Outcome:
     """A night's outcome with what was read, and what of it has changed since."""
     if not sources.paths:
         return outcome
-    changed = sources.changed_since()
+    try:
+        changed = sources.changed_since()
+    except OSError as error:  # the decision stands
+        log.warning(f"nobody knows whether the night's files have changed since: {error}")
+        return outcome
     details = {**outcome.details, SOURCES: sources.digests, CHANGED: changed}
     reasons = list(outcome.reasons)
     if changed:

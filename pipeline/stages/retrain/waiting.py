@@ -13,6 +13,7 @@ TITLE = "Waiting"
 GAINS = (0.5, 1.0, 2.0, 4.0)  # points
 NIGHTS = (1, 7)
 MOST_REPETITIONS, LEAST_REPETITIONS, MOST_DRAWS = 100, 20, 200_000  # of one night: tenths of a second
+MOST_EXAMPLES = 100_000  # with which nearly any gain is seen at once, and draws would take long
 
 
 def waiting_table(candidate: Measured, champion: Measured, gates: GatesConfig, seed: int) -> list[list[str]] | None:
@@ -27,11 +28,14 @@ def waiting_table(candidate: Measured, champion: Measured, gates: GatesConfig, s
         seed: of the draws.
 
     Returns:
-        none where nothing can be said: no newest data, answers that are all the same, scores that are none.
+        none where nothing can be said: no newest data, answers that are all the same, scores that are none, or so many
+        examples that nothing need be said.
     """
     differences = paired(candidate.frozen_scores, champion.frozen_scores)
     deviation, num_newest = float(differences.std()), len(candidate.newest_scores)
     if not math.isfinite(deviation) or deviation == 0 or len(differences) < 2 or num_newest < 2:
+        return None
+    if len(differences) + num_newest > MOST_EXAMPLES:
         return None
     world = World(num_frozen=len(differences), num_newest=num_newest, deviation=deviation)
     num_repetitions = max(LEAST_REPETITIONS, min(MOST_REPETITIONS, MOST_DRAWS // (world.num_frozen + num_newest)))

@@ -99,7 +99,8 @@ class Grouping:
         for record in sorted(self.folder.glob(f"*/{TRIALS}")):
             keys = found_json(record, "its group is formed anew") or []
             if keys and record.parent.name != config_hash(keys):
-                log.warning(f"the checkpoints in {record.parent} are of an earlier version, and not used")
+                if left.keys() & set(keys):
+                    log.warning(f"the checkpoints in {record.parent} are of an earlier version, and not used")
                 continue
             mine, progress = [left.pop(key) for key in keys if key in left], read_progress(record.parent)
             if mine and not progress and has_checkpoint(record.parent):

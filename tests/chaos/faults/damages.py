@@ -21,7 +21,7 @@ TARGETS = {
     "cached tokenizer": (LATE, "cache/tokenizers/*/tokenizer.json", 1, DAMAGES),
     "teacher's weights": (LATE, "teachers/*/model/model.safetensors", 1, DAMAGES),
     "finished package": (DONE, "sweeps/*/students/*/packed/model.safetensors", 1, DAMAGES),
-    "finished result": (DONE, "sweeps/*/students/*/result.json", 1, DAMAGES),
+    "teacher's result": (DONE, "teachers/*/result.json", 1, DAMAGES),
 }
 
 

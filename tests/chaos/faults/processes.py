@@ -107,7 +107,7 @@ KINDS = (
     Fault(
         name="submitted twice",
         how="the same command while the first one waits",
-        moments=("first step of the teacher", "second step of the students", "report"),
+        moments=("second step of the students", "last step of the students", "report"),
         inject=submitted_twice,
     ),
     Fault(

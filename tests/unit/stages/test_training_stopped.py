@@ -147,7 +147,7 @@ def test_a_request_while_a_checkpoint_is_written_leaves_a_whole_one(tmp_path, mo
     assert [path.name for path in tmp_path.glob("step-*")] == ["step-00000002"]
 
 
-@pytest.mark.parametrize("call", [5, 7])
+@pytest.mark.parametrize("call", [4, 5, 6, 7])
 def test_where_nobody_is_left_the_next_submission_tries_the_last_steps_again(tmp_path, call):
     """What broke a number once may be gone; a checkpoint that says that all have failed would keep it for ever."""
     train(tmp_path / "failed", NoHooks(), every_steps=2, objective=Poisoned(call))

@@ -16,7 +16,6 @@ from pipeline.config.sections.cluster import ClusterConfig
 from pipeline.config.sections.sweep import StoppingConfig
 from pipeline.config.sections.training import TrainConfig
 from pipeline.data.batches import BatchPlan
-from pipeline.export.package import MANIFEST
 from pipeline.quantization.scheme import NOT_QUANTIZED
 from pipeline.stages.job import OpenedJob
 from pipeline.stages.memory import (
@@ -29,7 +28,7 @@ from pipeline.stages.memory import (
     quantizing_bytes,
     work_of,
 )
-from pipeline.stages.runs import open_tracker
+from pipeline.stages.sweep.plan.finished_students import students_done
 from pipeline.stages.sweep.plan.students import StudentPlan, plan_students, sweep_key
 from pipeline.stages.teacher.fine_tune import teacher_key
 from pipeline.stages.teacher.finished import is_finished
@@ -85,7 +84,7 @@ def plan_sweep(job: OpenedJob[SweepJob]) -> SweepPlan:
     sizes = {
         plan.key: num_parameters(job.model_config, (len(plan.encoder_map), len(plan.decoder_map))) for plan in plans
     }
-    already_done = _already_done(config, plans, folder)
+    already_done = students_done(config, plans, folder)
     former, room = _Former(job, sizes), worker_memory_bytes(config.cluster)
     interrupted = _interrupted(config, plans, already_done, folder / "checkpoints", former, room)
     going_on = {plan.key for cohort in interrupted for plan in cohort}
@@ -154,24 +153,6 @@ def num_steps_of(job: OpenedJob[TrainsTeacher], train: TrainConfig) -> int:
     )
     total = train.epochs * plan.num_steps(0)
     return total if train.max_steps is None else min(total, train.max_steps)
-
-
-def _already_done(config: SweepJob, plans: Sequence[StudentPlan], folder: Path) -> dict[str, FoundRun]:
-    """Runs of students that are packed and scored, or were given up by the rule that still holds."""
-    tracker, already_done = open_tracker(config), {}
-    for plan in plans:
-        run = tracker.find("student", plan.key)
-        packed = (plan.packed_folder / MANIFEST).is_file()
-        if run is None:
-            if packed:
-                log.warning(
-                    f"student {plan.name} lies packed in {folder}, but its run is not in the experiment "
-                    f"'{config.tracking.experiment}': it is trained again, unless a deleted run is restored before"
-                )
-            continue
-        if (run.finished and packed) or (run.stopped and config.sweep.stopping.rule != "none"):
-            already_done[plan.key] = run
-    return already_done
 
 
 def _interrupted(

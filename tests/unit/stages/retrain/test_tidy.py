@@ -30,7 +30,11 @@ def made(storage, tracker):
         with tracker.start(RunSpec(name=key, key=key, kind=kind, params=params, **more)) as started:
             return started.run_id
 
-    def call(key, root, teacher=None, begun=None, registered=None, tracker=tracker):
+    def call(key, root, teacher=None, begun=None, registered=None, tracker=tracker, is_named=True):
+        parts = Path(root).parts
+        if is_named and "nights" in parts:  # the ledger names what was made of a night's files
+            named = {"sweep": f"s{key}", "teacher": str(storage.teacher(f"t{key}") / "model")}
+            call.named.append((parts[parts.index("nights") - 1], parts[parts.index("nights") + 1], named))
         params = {"model": {"pretrained": str(begun)}} if begun else {}
         if teacher is None:
             teacher = run("teacher", f"t{key}", root, tracker, params=params)
@@ -51,7 +55,7 @@ def made(storage, tracker):
             fill(begun / "weights")
         return {"teacher": teacher, "sweep": sweep, "student": student}
 
-    call.run = run
+    call.run, call.named = run, []
     return call
 
 
@@ -79,16 +83,24 @@ GONE, ALL = (False, False, False), (True, True, True)
 
 
 @pytest.fixture
-def run_tidy(storage, tracker):
-    """`run_tidy(keys of nights that are kept)` -> bytes."""
+def run_tidy(storage, tracker, made):
+    """`run_tidy(keys of nights that are kept)` -> bytes; their lines are the newest of the ledger."""
 
     def call(*kept):
         folder = storage.root / "retrain" / NAME
         for path in (folder / "nights").iterdir():
             os.utime(path, (1, 9 if path.name in kept else 1))
+        others = [(NAME, night, {"sweep": f"of {night}"}) for night in {*kept} - {one[1] for one in made.named}]
+        for name, _, named in sorted([*made.named, *others], key=lambda one: one[1] in kept):
+            Ledger(folder.parent / name).append(line_of(**named))
+        made.named.clear()
         return tidy(storage, folder, Ledger(folder), tracker, max(1, len(kept)))
 
     return call
+
+
+def line_of(**details):
+    return Line(number=0, at="", event=NIGHT, decision="KEPT", details=details)
 
 
 def test_what_old_nights_have_made_goes_and_nothing_else(storage, made, run_tidy, caplog):
@@ -177,13 +189,38 @@ def test_nothing_goes_on_which_somebody_works(storage, made, run_tidy, caplog):
     assert is_there(storage, "a") == GONE
 
 
-def test_what_failed_nights_have_begun_goes_too(storage, made, run_tidy):
-    """A teacher without a sweep, half trained."""
+def test_what_the_ledger_does_not_name_stays(storage, made, run_tidy):
+    """What a failed night has begun, and a sweep that a person has trained on a night's files: rather too much."""
     made.run("teacher", "ta", night_root(storage, "1"))
     fill(storage.teacher("ta") / "checkpoints" / "x")
+    made("b", night_root(storage, "2"), is_named=False)
     night_root(storage, "9")
     run_tidy("9")
-    assert not storage.teacher("ta").exists()
+    assert storage.teacher("ta").is_dir() and is_there(storage, "b") == ALL
+
+
+@pytest.mark.parametrize("name", [NAME, "retrained2"])
+def test_what_a_newer_night_or_another_name_found_and_used_stays(storage, made, run_tidy, name):
+    """Its run is that of the night which made it, and has that one's files for ever."""
+    made("a", night_root(storage, "1"))
+    folder = storage.root / "retrain"
+    named = {"sweep": "sa", "teacher": str(storage.teacher("ta") / "model")}
+    night_root(storage, "9")
+    made.named.append((name, "9", named))
+    (folder / name).mkdir(exist_ok=True)
+    run_tidy("9")
+    assert is_there(storage, "a") == ALL
+
+
+def test_while_any_job_runs_nothing_goes(storage, made, run_tidy, tracker, caplog):
+    """It may read a finished teacher, or the night's files, without a lease."""
+    made("a", night_root(storage, "1"))
+    night_root(storage, "9")
+    with tracker.start(RunSpec(name="r", key="r", kind="search", params={})) as running:
+        assert run_tidy("9") == 0
+        assert is_there(storage, "a") == ALL and f"run {running.run_id} is running" in caplog.text
+    run_tidy("9")
+    assert is_there(storage, "a") == GONE
 
 
 def test_a_folder_that_no_condition_can_name_keeps_everything(storage, tracker, made, tmp_path):
