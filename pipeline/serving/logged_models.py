@@ -16,6 +16,7 @@ from pipeline.export.package import MANIFEST, default_decoding
 from pipeline.runtime.manifest import check_source
 from pipeline.serving import served_model
 from pipeline.tracking.lifecycle import told_if_deleted
+from pipeline.tracking.local_artifacts import flush_artifacts
 from pipeline.tracking.retry import with_retries
 from pipeline.tracking.tracker import Tracker
 
@@ -89,6 +90,7 @@ def _log_once(
     metrics = [_linked(client.get_metric_history(run_id, name)[-1], model) for name in run.data.metrics]
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=max((m.step for m in metrics), default=0))])
     client.log_batch(run_id, metrics=metrics)
+    flush_artifacts(model.artifact_location)  # ready means that they are there, also after a power cut
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     return LoggedStudent(run_id=run_id, model_id=model.model_id, location=model.artifact_location)
 

@@ -73,7 +73,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-        _flush_tree(partial)
+        flush_tree(partial)
         if existed:  # away at once: removing it file by file would leave half of it to a reader
             with suppress(FileNotFoundError):  # another job was faster
                 move(target, former)
@@ -170,7 +170,8 @@ def flush_folders(folder: Path) -> None:
         flush_folder(Path(inner))
 
 
-def _flush_tree(folder: Path) -> None:
+def flush_tree(folder: Path) -> None:
+    """`flush_file` of all files in a folder, then `flush_folders`."""
     for inner, _, names in os.walk(folder):
         for name in names:
             flush_file(Path(inner, name))

@@ -16,6 +16,7 @@ from pipeline.config.masking import masked
 from pipeline.storage.disk import disk_trouble
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.lifecycle import told_if_deleted
+from pipeline.tracking.local_artifacts import flush_artifacts
 from pipeline.tracking.retry import INTERRUPTS, reason_of, with_retries
 
 FLUSH_SECONDS = 2.0
@@ -250,6 +251,8 @@ class MlflowRun:
         if self.thread is not None:
             self.thread.join()
         self._flush()
+        if status == "FINISHED":
+            flush_artifacts(self.client.get_run(self.run_id).info.artifact_uri)
         self.client.set_terminated(self.run_id, status=status)
         self.buffer.remove()
 

@@ -168,7 +168,7 @@ KINDS = (
     Fault(
         name="power cut in a night",
         how="as above, in retrain.py",
-        moments=("20", "60", "90", "110", "120", "125"),
+        moments=("20", "50", "80", "90", "100"),
         inject=unpowered,
     ),
     Fault(
