@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage.atomic import atomic_text
+from pipeline.storage.atomic import atomic_text, flush_file
 
 MAX_BUFFER_BYTES = 64 << 20  # of one run; about 700,000 values
 BATCH_VALUES = 1000  # MLflow takes no more metrics at once
@@ -42,7 +43,7 @@ class Batch:
 class RunBuffer:
     """A bounded file between one writing and one reading thread.
 
-    Every call hands its lines to the operating system, so a killed process loses nothing; a power cut may cost some.
+    Every call waits until its lines lie on the disk: a checkpoint that is written afterwards knows that they are told.
     The fuller the file, the thinner it is written: when half of the room is left, every second value of a metric is
     kept, of the next half every fourth, and so on: a full-sized file lasts ten times as long, and a curve becomes
     coarser before it ends. The first value of each metric is always kept: results are written once. What does not fit
@@ -81,11 +82,13 @@ class RunBuffer:
                 if self._is_kept(key)
             ]
             self._append(lines)
+        self._flush()
 
     def tags(self, values: dict[str, str]) -> None:
         """Tags of the run."""
         with self.lock:
             self._append([_line({"tag": tag, "text": text}) for tag, text in values.items()])
+        self._flush()
 
     def next_batch(self) -> Batch:
         """The oldest values that are not delivered; empty if all are. Lines that were torn are left out."""
@@ -136,6 +139,11 @@ class RunBuffer:
         if not kept:
             self._drop(1)
         return kept
+
+    def _flush(self) -> None:
+        """Outside of the lock: whoever delivers does not wait for the disk."""
+        with suppress(OSError):  # as of `_written`
+            flush_file(self.path)
 
     def _append(self, lines: list[bytes]) -> None:
         whole = b"".join(lines)

@@ -171,3 +171,13 @@ def test_a_full_disk_is_counted_and_leaves_no_half_line(tmp_path, monkeypatch):
     write_steps(buffer, range(4, 5))
     assert buffer.dropped == 4
     assert [step for key, step in drained(buffer)[0] if key == "loss"] == [0, 1, 4]
+
+
+def test_what_was_told_lies_on_the_disk(tmp_path, monkeypatch):
+    """When the call returns: a checkpoint that comes after it may be all that is left by a power cut."""
+    flushed, real = [], buffer_module.flush_file
+    monkeypatch.setattr(buffer_module, "flush_file", lambda path: (flushed.append(path.read_bytes()), real(path)))
+    buffer = RunBuffer(tmp_path / "run.jsonl")
+    write_steps(buffer, range(3))
+    buffer.tags({"a": "b"})
+    assert len(flushed) == 4 and flushed[-1] == buffer.path.read_bytes() and flushed[0].count(b"\n") == len(KEYS)
