@@ -116,7 +116,7 @@ def _promoted(config: RetrainJob, ledger: Ledger, line: Line, outcome: Outcome) 
         carried_out = promote(config, _tracker(config), ledger, line)
     except Exception as error:
         reason = f"version {line.version} was not made the champion yet: {masked(str(error))}"
-        log.error(reason, exc_info=error)
+        log.error(reason, exc_info=error if isinstance(error, FAULTS) else None)
         return line, replace(outcome, decision=Decision.FAILED, reasons=[reason], is_retriable=True)
     if carried_out.decision == Decision.FAILED.name:
         return carried_out, replace(_failed_promotion(carried_out), tables=outcome.tables)
