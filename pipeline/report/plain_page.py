@@ -24,13 +24,13 @@ class Section:
         title: of it.
         lines: header and rows.
         note: what to know of it.
-        kind: numbers stand to the right, words to the left.
+        kind: numbers stand to the right, words to the left; dated: words with a time in the second column, on one line.
     """
 
     title: str
     lines: Sequence[Sequence[str]]
     note: str = ""
-    kind: Literal["numbers", "words"] = "numbers"
+    kind: Literal["numbers", "words", "words dated"] = "numbers"
 
     @property
     def anchor(self) -> str:

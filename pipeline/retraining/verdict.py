@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.retraining.decisions import Decision
 
+MAX_DECIMALS = 12
 ROUNDING = 1e-9  # 0.31 - 0.3 is more than 0.01 in 64 bits
 
 
@@ -87,7 +88,7 @@ def _bounded(name: str, what: str, measured: float | None, allowed: float | None
         and (value >= bound - ROUNDING if is_least else value <= bound + ROUNDING)
     )
     limit = f"{'at least' if is_least else 'at most'} {_said(bound, unit)}"
-    sentence = f"{what}: {_said(value, unit)}; allowed: {limit}."
+    sentence = f"{what}: {_said(value, unit, bound)}; allowed: {limit}."
     return Gate(name=name, passed=passed, measured=value, allowed=bound, sentence=sentence)
 
 
@@ -95,5 +96,23 @@ def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _said(value: float | None, unit: str) -> str:
-    return "no finite number" if value is None else f"{value:.10g}{unit}"
+def _said(value: float | None, unit: str, bound: float | None = None) -> str:
+    """A number as people read it: three digits that count, and as many more as tell it from its bound."""
+    if value is None:
+        return "no finite number"
+    leading = math.floor(math.log10(abs(value))) if value else 0
+    num_decimals = max(2, 2 - leading)
+    text = _shortened(value, num_decimals)
+    while bound is not None and num_decimals < MAX_DECIMALS and _side(float(text), bound) != _side(value, bound):
+        num_decimals += 1
+        text = _shortened(value, num_decimals)
+    return f"{text}{unit}"
+
+
+def _shortened(value: float, num_decimals: int) -> str:
+    text = f"{value:.{num_decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _side(value: float, bound: float) -> int:
+    return (value > bound) - (value < bound)

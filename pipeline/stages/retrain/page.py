@@ -45,7 +45,7 @@ def write_page(config: RetrainJob, folder: Path, ledger: Ledger, outcome: Outcom
     if source := outcome.details.get(FROM):
         summary.append(f"Tonight's {source}.")
     summary += [masked(alarm) for alarm in outcome.details.get("alarms", [])]
-    sections = [Section(title="Ledger", lines=ledger_table(ledger.lines), note=_note(ledger), kind="words")]
+    sections = [Section(title="Ledger", lines=ledger_table(ledger.lines), note=_note(ledger), kind="words dated")]
     sections += [
         Section(title=title, lines=lines, note=NOTES.get(title, ""), kind="words")
         for title, lines in outcome.tables.items()
@@ -88,7 +88,7 @@ def ledger_table(lines: Sequence[Line]) -> list[list[str]]:
 def _note(ledger: Ledger) -> str:
     columns = (
         "score: the candidate's on the frozen set; newest and champion's: of candidate and champion on what was held "
-        "out that night. Every night with data has its drift in its run in MLflow, as `report/drift.json` and metrics."
+        "out that night. Every night with data has its drift in its run in MLflow, as report/drift.json and metrics."
     )
     if len(ledger.lines) <= NUM_SHOWN:
         return columns
