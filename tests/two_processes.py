@@ -6,10 +6,12 @@ from xdist.scheduler import LoadScopeScheduling
 # So that none of them is alone at the end.
 LONGEST = [
     "distributed/test_world_size.py",
+    "integration/test_chaos.py",
     "integration/test_hub_families.py",
     "integration/test_dq_sweep.py",
     "integration/test_tasks.py",
     "integration/test_serving.py",
+    "distributed/test_elastic.py",
     "integration/test_fuzz.py",
     "integration/test_benchmarks.py",
     "integration/test_tracking_server.py",
