@@ -94,7 +94,8 @@ def data_changed(scene: Scene, moment: str) -> str:
     if at is READ:
         check(answer.document.get("decision") == "REFUSED" and "changed while" in said, "refused", answer.last_words)
         answer = scene.run(NIGHT)
-        check((answer.code, decisions(scene)[1:]) == (0, EXPECTED), "as it is now it is taken", answer.last_words)
+        taken = answer.document.get("decision") in ("PROMOTED", "KEPT")  # of other data another model
+        check(taken and decisions(scene)[0] == ["night", "REFUSED"], "as it is now it is taken", answer.last_words)
         return REFUSED
     check("changed since the night has read" in said, "it says so", said)
     is_one_night(scene, answer)

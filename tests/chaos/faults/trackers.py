@@ -10,15 +10,16 @@ from chaos.process import GO_ON, Moment
 from chaos.scene import SWEEP, Scene
 from chaos.server import Server
 
+WAITS = Moment(module="pipeline.tracking.retry", function="reason_of")  # it has noticed, and says so
 # Gone at the first, there again at the second.
 AWAY = {
     "in training": (MOMENTS["second step of the students"], MOMENTS["last step of the students"]),
-    "while a package is written": (MOMENTS["a package is written"], MOMENTS["second student scored"]),
-    "at the end": (MOMENTS["report"], Moment(module="pipeline.tracking.retry", function="reason_of")),
+    "while a package is written": (MOMENTS["a package is written"], WAITS),
+    "at the end": (MOMENTS["report"], WAITS),
 }
 LOCKED = {
     "in training": (MOMENTS["second step of the students"], MOMENTS["last step of the students"]),
-    "at the end": (MOMENTS["report"], Moment(module="pipeline.tracking.retry", function="reason_of")),
+    "at the end": (MOMENTS["report"], WAITS),
 }
 
 
