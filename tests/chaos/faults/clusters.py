@@ -56,6 +56,9 @@ def lost(name: str) -> Callable[[Scene, str], str]:
         job = scene.start(SWEEP_ON_RAY, moments=[MOMENTS[moment]])
         job.doing = lambda *_: of_ray(job, name).kill() or GO_ON
         answer = job.end()
+        if answer.code == 0:  # what was left to do was done before anybody missed it
+            scene.is_whole(answer, SWEEP_ON_RAY)
+            return SAME
         check(answer.code in (2, 3) and bool(answer.document), "it ends and says so", answer.last_words)
         scene.is_undisturbed(SWEEP_ON_RAY)
         return FAILED
