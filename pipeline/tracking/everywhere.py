@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeline.tracking.retry import with_retries
@@ -11,39 +12,29 @@ from pipeline.tracking.tracker import FoundRun, found_run
 
 def runs_where(client: Any, condition: str) -> list[FoundRun]:
     """The runs of all experiments that fulfil a condition; deleted ones are none."""
-    ids, found, token = _experiments(client), list[FoundRun](), None
-    while True:
-        search = functools.partial(client.search_runs, ids, filter_string=condition, max_results=500, page_token=token)
-        page = with_retries(search)
-        found += map(found_run, page)
-        token = page.token
-        if not token:
-            return found
+    ids = [str(one.experiment_id) for one in _all(client.search_experiments)]
+    return [*map(found_run, _all(client.search_runs, ids, filter_string=condition, max_results=500))]
 
 
 def runs_with_alias(client: Any) -> set[str]:
     """Ids of the runs behind all versions that an alias of any registered model names."""
-    found, token = set[str](), None
-    while True:
-        page = with_retries(functools.partial(client.search_registered_models, page_token=token))
-        for model in page:
-            for version in {str(number) for number in dict(model.aliases).values()}:
-                entry = _version(client, model.name, version)
-                if entry is not None and entry.run_id:
-                    found.add(str(entry.run_id))
-        token = page.token
-        if not token:
-            return found
+    found = set[str]()
+    for model in _all(client.search_registered_models):
+        for version in {str(number) for number in dict(model.aliases).values()}:
+            entry = _version(client, model.name, version)
+            if entry is not None and entry.run_id:
+                found.add(str(entry.run_id))
+    return found
 
 
-def _experiments(client: Any) -> list[str]:
-    found, token = list[str](), None
+def _all(search: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[Any]:
+    """What a search of MLflow's client finds, page by page."""
+    token = None
     while True:
-        page = with_retries(functools.partial(client.search_experiments, page_token=token))
-        found += [str(one.experiment_id) for one in page]
-        token = page.token
-        if not token:
-            return found
+        page = with_retries(functools.partial(search, *arguments, **options, page_token=token))
+        yield from page
+        if not (token := page.token):
+            return
 
 
 def _version(client: Any, name: str, version: str) -> Any | None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chaos.scene import Scene
 
-SAME, REFUSED, FAILED = "same", "refused", "told"
+SAME, REFUSED, TOLD = "same", "refused", "told"
 BROKEN, ABSENT = "BROKEN", "not here"
-OUTCOMES = (SAME, REFUSED, FAILED, ABSENT, BROKEN)
+OUTCOMES = (SAME, REFUSED, TOLD, ABSENT, BROKEN)
 
 
 class BrokenError(Exception):

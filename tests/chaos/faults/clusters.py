@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import psutil
 
-from chaos.fault import FAILED, SAME, BrokenError, Fault, check
+from chaos.fault import SAME, TOLD, BrokenError, Fault, check
 from chaos.faults.processes import MOMENTS, STOPPED_CODE
 from chaos.process import GO_ON, Job
 from chaos.scene import LIGHT, SWEEP, Scene
@@ -62,7 +62,7 @@ def lost(name: str) -> Callable[[Scene, str], str]:
         # Ray's client ends the process itself, with code 1 and words of its own, so there may be no last line.
         check(answer.code in (1, 2, 3), "it ends by itself", answer.last_words)
         scene.is_undisturbed(SWEEP_ON_RAY)
-        return FAILED
+        return TOLD
 
     return inject
 

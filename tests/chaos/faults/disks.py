@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from chaos.disk import Disk
-from chaos.fault import FAILED, SAME, Fault, check
+from chaos.fault import SAME, TOLD, Fault, check
 from chaos.faults.processes import MOMENTS
 from chaos.process import GO_ON, Answer, Moment
 from chaos.scene import Scene
@@ -27,7 +27,7 @@ def filled(scene: Scene, moment: str) -> str:
         is_told(answer, "the disk is full")
         disk.free()
         scene.is_undisturbed(prefix=disk.prefix, storage=disk.seen_from_outside)
-    return FAILED
+    return TOLD
 
 
 def limited(scene: Scene, moment: str) -> str:
@@ -35,7 +35,7 @@ def limited(scene: Scene, moment: str) -> str:
     answer = scene.run(at=[WRITES[moment]], doing=lambda *_: ("limit files", SMALL_FILE_BYTES))
     is_told(answer, "the disk ")  # the database of the runs may meet it first
     scene.is_undisturbed()
-    return FAILED
+    return TOLD
 
 
 def unpowered(scene: Scene, moment: str) -> str:

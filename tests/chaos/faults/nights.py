@@ -10,7 +10,7 @@ from typing import Any
 from mlflow import MlflowClient
 from small_task import LENGTHS, SIZES
 
-from chaos.fault import FAILED, REFUSED, SAME, Fault, check
+from chaos.fault import REFUSED, SAME, TOLD, Fault, check
 from chaos.faults.processes import MOMENTS, STOPPED_CODE
 from chaos.process import GO_ON, Answer, Moment
 from chaos.scene import LIGHT, Scene, write_corpus
@@ -83,7 +83,7 @@ def full_at_the_ledger(scene: Scene, moment: str) -> str:
     check(answer.document.get("decision") == "FAILED", "FAILED", answer.last_words)
     check("disk is full" in answer.said or "No space left" in answer.said, "it says why", answer.last_words)
     is_one_night(scene, scene.run(NIGHT))
-    return FAILED
+    return TOLD
 
 
 def data_changed(scene: Scene, moment: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.fault import FAILED, Fault, check
+from chaos.fault import TOLD, Fault, check
 from chaos.faults.disks import is_told
 from chaos.faults.processes import student_step, teacher_step
 from chaos.scene import Scene
@@ -19,7 +19,7 @@ def student_diverges(scene: Scene, moment: str) -> str:
     check(sorted(one is None for one in failures) == [False, True], "one fails and one finishes", failures)
     check(any(one and "gradient norm is nan" in one for one in failures), "it says why", failures)
     scene.is_undisturbed()
-    return FAILED
+    return TOLD
 
 
 def teacher_diverges(scene: Scene, moment: str) -> str:
@@ -28,7 +28,7 @@ def teacher_diverges(scene: Scene, moment: str) -> str:
     is_told(answer, "the teacher diverged")
     check(not list(scene.storage.glob("sweeps/*/students/*/packed")), "no student is made of it")
     scene.is_undisturbed()
-    return FAILED
+    return TOLD
 
 
 def out_of_memory(scene: Scene, moment: str) -> str:
@@ -36,7 +36,7 @@ def out_of_memory(scene: Scene, moment: str) -> str:
     answer = scene.run(at=[STUDENT[moment]], doing=lambda *_: ("take memory",))
     is_told(answer, "ran out of the memory")
     scene.is_undisturbed()
-    return FAILED
+    return TOLD
 
 
 KINDS = (
