@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.config.jobs.agora_finetune import AgoraJob
 from pipeline.stages.agora.precheck import check_agora
 from pipeline.stages.command import main
+from pipeline.stages.on_cluster import on_cluster
 
 
 def run(config: AgoraJob) -> dict[str, Any]:
@@ -23,4 +24,4 @@ def dry_run(config: AgoraJob) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(AgoraJob, __doc__, run, dry_run, check=check_agora))
+    sys.exit(main(AgoraJob, __doc__, run, dry_run, check=check_agora, place=on_cluster))

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.config.jobs.bort_pretrain import PretrainJob
 from pipeline.stages.command import main
+from pipeline.stages.on_cluster import on_cluster
 from pipeline.stages.pretrain.precheck import check_pretraining
 
 
@@ -23,4 +24,4 @@ def dry_run(config: PretrainJob) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(PretrainJob, __doc__, run, dry_run, check=check_pretraining))
+    sys.exit(main(PretrainJob, __doc__, run, dry_run, check=check_pretraining, place=on_cluster))

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.config.jobs.dq_sweep import SweepJob
 from pipeline.stages.command import main
+from pipeline.stages.on_cluster import on_cluster
 from pipeline.stages.sweep.precheck import check_sweep
 
 
@@ -23,4 +24,4 @@ def dry_run(config: SweepJob) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(SweepJob, __doc__, run, dry_run, check=check_sweep))
+    sys.exit(main(SweepJob, __doc__, run, dry_run, check=check_sweep, place=on_cluster))

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.config.jobs.finetune_teacher import TeacherJob
 from pipeline.stages.command import main
+from pipeline.stages.on_cluster import on_cluster
 from pipeline.stages.teacher.precheck import check_teacher
 
 
@@ -16,4 +17,4 @@ def run(config: TeacherJob) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(TeacherJob, __doc__, run, check=check_teacher))
+    sys.exit(main(TeacherJob, __doc__, run, check=check_teacher, place=on_cluster))

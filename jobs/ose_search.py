@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.config.jobs.ose_search import OseSearchJob
 from pipeline.stages.command import main
+from pipeline.stages.on_cluster import on_cluster
 from pipeline.stages.search.precheck import check_search
 
 
@@ -30,4 +31,4 @@ def resolve(config: OseSearchJob) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(OseSearchJob, __doc__, run, dry_run, resolve, check=check_search))
+    sys.exit(main(OseSearchJob, __doc__, run, dry_run, resolve, check=check_search, place=on_cluster))

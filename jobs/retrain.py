@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.stages.command import main
+from pipeline.stages.on_cluster import on_cluster
 from pipeline.stages.retrain.precheck import check_night
 
 
@@ -21,4 +22,4 @@ def exit_code(document: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(RetrainJob, __doc__, run, check=check_night, exit_code=exit_code))
+    sys.exit(main(RetrainJob, __doc__, run, check=check_night, exit_code=exit_code, place=on_cluster))

@@ -19,6 +19,7 @@ from pipeline.cluster.stop_files import StopFiles, followed, stop_files
 from pipeline.config.errors import UserError
 from pipeline.config.login import HandedOver, hand_over, receive
 from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.submission import submission_environment
 from pipeline.console.log import log_environment, log_to_stderr
 from pipeline.training.allocator import keeping_environment
 from pipeline.training.stop_request import Stopped, listen_again, raise_if_asked
@@ -105,7 +106,10 @@ def _trainer(
             name=name,
             storage_path=str(storage_path),
             worker_runtime_env={
-                "env_vars": keeping_environment() | log_environment() | (_device_allocator() if gpu else {})
+                "env_vars": keeping_environment()
+                | log_environment()
+                | submission_environment()
+                | (_device_allocator() if gpu else {})
             },
             logging_config=ray.train.LoggingConfig(log_level="WARNING"),
             failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures, controller_failure_limit=0),

@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pipeline import WRITTEN_BY
+from pipeline.cluster.driver import DriverLostError
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.job import addresses, job_name, known_keys, own_section, own_settings, positional
 from pipeline.config.jobs import StoresResults
@@ -109,6 +110,7 @@ def main(
     has_document: Callable[[Job | None], bool] = lambda _: True,
     check: Callable[[Job, Mistakes], None] | None = None,
     exit_code: Callable[[dict[str, Any]], int] | None = None,
+    place: Callable[[Job, Callable[[], int]], int] | None = None,
 ) -> int:
     """Run a job from the command line.
 
@@ -122,10 +124,11 @@ def main(
         check: refuses what is known to be wrong without torch, before `run` imports it, together with what was found
             already; settings that are concerned have their defaults.
         exit_code: of a document, where a job has codes of its own; none: 0 or 1.
+        place: does a job's run to its end where its configuration says; none: in this process.
 
     Returns:
         0: done; 1: done, but a student failed; 2: the user can mend it, stderr says how; 3: a crash;
-        75: asked to stop, submitted again it goes on.
+        75: asked to stop, or without its cluster: submitted again it goes on.
     """
     arguments, name, mistakes = sys.argv[1:], job_name(job), Mistakes()
     modes = {"--dry-run": dry_run, "--resolve": resolve}
@@ -150,11 +153,30 @@ def main(
             check(known, mistakes)
         mistakes.tell()
         config = known
+        finish = functools.partial(_finished, name, config, call, has_document, exit_code)
+        return finish() if place is None or call is not run else place(config, finish)
+    except Stopped as stop:
+        return _told_stop(name, str(stop), has_document=has_document(config))
+    except DriverLostError as lost:
+        return _told_lost(name, lost, has_document=has_document(config))
+    except Exception as error:  # the last line is a document, also of a crash
+        return _told(name, error, has_document=has_document(config))
+
+
+def _finished(
+    name: str,
+    config: Job,
+    call: Callable[[Job], dict[str, Any]],
+    has_document: Callable[[Job | None], bool],
+    exit_code: Callable[[dict[str, Any]], int] | None,
+) -> int:
+    """Do what was asked to its end; the exit code."""
+    try:
         keep_memory()  # what this process trains or evaluates; Ray's workers have it from their environment
         result = call(config)
     except Stopped as stop:
-        return _told_stop(name, stop, has_document=has_document(config))
-    except Exception as error:  # the last line is a document, also of a crash
+        return _told_stop(name, str(stop), has_document=has_document(config))
+    except Exception as error:
         return _told(name, error, has_document=has_document(config))
     if has_document(config):
         print(document_line(name, result, personal_path(config.storage.path).absolute()), flush=True)
@@ -206,12 +228,19 @@ def _told(name: str, error: Exception, *, has_document: bool) -> int:
     return code
 
 
-def _told_stop(name: str, stop: Stopped, *, has_document: bool) -> int:
-    """Say that the job was asked to stop, on stderr and in the document; the exit code."""
-    print(textwrap.fill(f"{name}: {stop}.", width=WIDTH), file=sys.stderr)
+def _told_stop(name: str, reason: str, *, has_document: bool) -> int:
+    """Say why the job has stopped before its end, on stderr and in the document; the exit code."""
+    print(textwrap.fill(f"{name}: {reason}.", width=WIDTH), file=sys.stderr)
     if has_document:
-        print(json.dumps({"status": "stopped", "error": str(stop)}), flush=True)
+        print(json.dumps({"status": "stopped", "error": reason}), flush=True)
     return EXIT_CODE
+
+
+def _told_lost(name: str, lost: DriverLostError, *, has_document: bool) -> int:
+    """Say that the driver was lost, on stderr and in the document; the exit code."""
+    if not lost.is_killed:
+        return _told_stop(name, f"{lost}; submit the same command again and it goes on", has_document=has_document)
+    return _told(name, RuntimeError(str(lost)), has_document=has_document)
 
 
 def _warn_of_logins(job: type[Any], words: list[str]) -> None:

@@ -15,6 +15,7 @@ from pipeline.config.address import is_server
 from pipeline.config.build import nearest
 from pipeline.config.errors import UserError
 from pipeline.config.login import login_environment, take_login, with_login
+from pipeline.config.submission import submission
 from pipeline.console.log import mask_messages
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.filters import condition_on
@@ -24,6 +25,8 @@ from pipeline.tracking.run import STOPPED, MlflowRun
 
 # Lets the UI open on training runs instead of on traces of chat applications.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+SUBMISSION_TAG = "dq.submission"
 
 log = logging.getLogger(__name__)
 
@@ -217,12 +220,29 @@ class Tracker:
         try:
             run = self.find(kind, key)
             if run is not None and run.status == "RUNNING":
-                self._deliver_left(run.run_id)
-                failed = self._run(run.run_id)
-                failed.failed(reason)
-                failed.close()
+                self._fail(run, reason)
         except (MlflowException, OSError, UserError) as error:
             log.warning(f"{kind} {key} may still be shown as running: {reason_of(error)}")
+
+    def fail_submission(self, name: str, reason: str) -> None:
+        """Mark as failed what still claims to run of a submission whose processes have ended and could not.
+
+        Where MLflow does not answer, that is said.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            for run in self._search(condition_on(f"tags.`{SUBMISSION_TAG}`", name)):
+                if run.status == "RUNNING" and run.tags.get(SUBMISSION_TAG) == name:
+                    self._fail(run, reason)
+        except (MlflowException, OSError, UserError) as error:
+            log.warning(f"runs of this submission may still be shown as running: {reason_of(error)}")
+
+    def _fail(self, run: FoundRun, reason: str) -> None:
+        self._deliver_left(run.run_id)
+        failed = self._run(run.run_id)
+        failed.failed(reason)
+        failed.close()
 
     def finish_left(self, run_id: str) -> None:
         """End a run that came to its end when MLflow did not answer, if its last values wait here."""
@@ -272,7 +292,7 @@ class Tracker:
         Raises:
             UserError: the experiment, or the run that was found, has been deleted meanwhile.
         """
-        tags = {**spec.tags, "dq.key": spec.key, "dq.kind": spec.kind}
+        tags = {**spec.tags, "dq.key": spec.key, "dq.kind": spec.kind, SUBMISSION_TAG: submission()}
         if spec.parent_run_id is not None:
             tags["mlflow.parentRunId"] = spec.parent_run_id
         found = self.find(spec.kind, spec.key)

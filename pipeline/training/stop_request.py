@@ -85,6 +85,11 @@ def listen_again() -> None:
         listen()
 
 
+def note() -> None:
+    """This process was asked to stop, and another one obeys: what it does until it ends is not disturbed."""
+    _request.asked_at = time.monotonic()
+
+
 def seconds_asked() -> float | None:
     """How long ago this process was asked to stop; none if it was not."""
     return None if _request.asked_at is None else time.monotonic() - _request.asked_at

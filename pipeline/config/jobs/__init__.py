@@ -50,6 +50,14 @@ class TrainsStudents(Protocol):
         """Where training runs."""
 
 
+class RunsWorkers(HasRuns, Protocol):
+    """A job whose work is done by workers, on a cluster or in its own process."""
+
+    @property
+    def cluster(self) -> ClusterConfig:
+        """Where they run."""
+
+
 class TrainsTeacher(HasRuns, Protocol):
     """A job that fine-tunes a teacher on a task, alone or before its students."""
 

@@ -12,7 +12,7 @@ import psutil
 from chaos.fault import SAME, TOLD, BrokenError, Fault, check
 from chaos.faults.processes import MOMENTS, STOPPED_CODE
 from chaos.process import GO_ON, Job
-from chaos.scene import LIGHT, SWEEP, Scene
+from chaos.scene import LIGHT, SWEEP, Scene, runs
 
 RAY = ["cluster=local", "cluster.address=local", *LIGHT[1:], "cluster.num_workers=2", "cluster.lost_node_seconds=5"]
 SWEEP_ON_RAY = [*(word for word in SWEEP if word not in LIGHT), *RAY]
@@ -50,7 +50,7 @@ def pre_empted(scene: Scene, moment: str) -> str:
 
 
 def lost(name: str) -> Callable[[Scene, str], str]:
-    """A process of Ray's own is killed, without which nothing there can go on: it is said, and the job ends."""
+    """A process of Ray's own is killed, without which nothing there can go on: the job says so, and ends."""
 
     def inject(scene: Scene, moment: str) -> str:
         job = scene.start(SWEEP_ON_RAY, moments=[MOMENTS[moment]])
@@ -59,8 +59,9 @@ def lost(name: str) -> Callable[[Scene, str], str]:
         if answer.code == 0:  # what was left to do was done before anybody missed it
             scene.is_whole(answer, SWEEP_ON_RAY)
             return SAME
-        # Ray's client ends the process itself, with code 1 and words of its own, so there may be no last line.
-        check(answer.code in (1, 2, 3), "it ends by itself", answer.last_words)
+        check(answer.code in (2, 3, STOPPED_CODE) and "error" in answer.document, "it says why", answer.last_words)
+        left = [state for _, state in runs(scene.storage)]
+        check("RUNNING" not in left, "its runs have ended", f"{left} {answer.last_words}")
         scene.is_undisturbed(SWEEP_ON_RAY)
         return TOLD
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from pipeline.cluster.driver import DriverLostError
 from pipeline.config.errors import UserError
 from pipeline.config.job import job_of, own_section, own_settings, positional
 from pipeline.config.jobs.dq_sweep import SweepJob
@@ -218,3 +219,27 @@ def test_a_job_that_is_asked_to_stop_says_so(capsys, monkeypatch):
     document = json.loads(out.splitlines()[-1])
     assert document["status"] == "stopped" and "submit the same command again" in document["error"]
     assert err.startswith("compare: asked to stop by SIGTERM") and "Traceback" not in err
+
+
+LOST = {-9: (3, "error", "RuntimeError: the job's process was ended by SIGKILL"), 1: (75, "stopped", "submit the same")}
+
+
+@pytest.mark.parametrize("code", LOST)
+def test_a_lost_driver_has_a_last_line(code, monkeypatch, capsys):
+    """Where Ray is lost the job can be submitted again; what the kernel killed may be killed again."""
+
+    def lost(*_):
+        raise DriverLostError(code)
+
+    monkeypatch.setattr(sys, "argv", ["dq_sweep", "cluster=local"])
+    expected, status, words = LOST[code]
+    assert main(SweepJob, "a job", lambda _: pytest.fail("done here"), place=lost) == expected
+    document = json.loads(capsys.readouterr().out)
+    assert document["status"] == status and words in document["error"]
+
+
+def test_a_plan_needs_no_place(monkeypatch):
+    """What trains nothing is done in this process."""
+    monkeypatch.setattr(sys, "argv", ["dq_sweep", "cluster=local", "--dry-run"])
+    planned = {"status": "planned"}
+    assert main(SweepJob, "a job", pytest.fail, lambda _: planned, place=lambda *_: pytest.fail("placed")) == 0

@@ -265,3 +265,20 @@ def test_children_that_were_killed_are_marked(tracker):
     (found,) = tracker.children(parent.run_id)
     assert (found.run_id, found.status, found.tags["dq.failure"]) == (child.run_id, "FAILED", "worker 0 failed")
     assert found.metrics == {"loss": 1.0}
+
+
+def test_what_a_lost_submission_left_running_is_marked(tracker, monkeypatch):
+    """Every run of it and none of another; those that have ended stay as they are."""
+    monkeypatch.setenv("DQ_SUBMISSION", "lost")
+    with tracker.start(spec("ended")):
+        pass
+    left = tracker.start(spec("left"))
+    left.metrics({"loss": 1.0}, 1)
+    monkeypatch.setenv("DQ_SUBMISSION", "other")
+    tracker.start(spec("of another"))
+    tracker.fail_submission("lost", "its driver is lost")
+    tracker.fail_submission("'; no name", "of nobody")
+    states = {run.tags["dq.key"]: run.status for run in tracker._search("")}
+    assert states == {"ended": "FINISHED", "left": "FAILED", "of another": "RUNNING"}
+    found = tracker.by_id(left.run_id)
+    assert (found.tags["dq.failure"], found.metrics) == ("its driver is lost", {"loss": 1.0})
