@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.errors import UserError
+from pipeline.storage.abilities import check_abilities
 
 MIN_FREE_BYTES = 1 << 30
 
@@ -82,18 +84,22 @@ def open_storage(path: str) -> Storage:
     """The storage folder, created if need be.
 
     Raises:
-        UserError: as `check_path` says, or it cannot be written after all.
+        UserError: as `check_path` says, it cannot be written after all, or its file system cannot hold one.
     """
     check_path(path)
     root = personal_path(path).absolute()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        probe = root / f".probe-{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
+        _check_abilities_once(root)
     except OSError as error:
         raise UserError(f"storage.path={root}: {error.strerror}", "a folder to write in", "set storage.path") from None
     return Storage(root=root)
+
+
+@functools.cache
+def _check_abilities_once(root: Path) -> None:
+    """A process opens its storage often."""
+    check_abilities(root)
 
 
 def personal_path(given: str) -> Path:
