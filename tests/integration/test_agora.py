@@ -21,7 +21,9 @@ from pipeline.training.engine import TorchEngine
 
 WORDS = ["red", "green", "blue", "round", "small", "big", "stone", "river", "hill", "cloud", "tree", "bird", "fish"]
 THETA = "agora.theta={learning_rates: [1e-3, 3e-3]}"
+AS_PUBLISHED = ["agora.pool=development", "agora.points=mistakes"]
 CLASSIFIER = ["agora.candidate={scheme: 8-8-8, depth: '1'}", THETA, "agora.max_rounds=2", "agora.num_per_point=2"]
+CLASSIFIER += AS_PUBLISHED
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +195,8 @@ def test_texts_without_labels_are_labelled_by_the_teacher(finished, agora, folde
 def test_sequences_learn_by_the_analogue(job, small, tmp_path):
     """Of texts the worst part counts as mistakes, and the teacher's beams are the labels."""
     words = [word for word in small if not word.startswith("evaluation.latency")]
-    words += ["agora.candidate={scheme: 2-2-8, depth: 3-1}", "agora.max_rounds=2", f"storage.path={tmp_path / 'runs'}"]
+    words += [*AS_PUBLISHED, "agora.candidate={scheme: 2-2-8, depth: 3-1}", "agora.max_rounds=2"]
+    words.append(f"storage.path={tmp_path / 'runs'}")
     code, out, err = job("agora_finetune", run, *words, base=False)
     assert code == 0, err
     document = json.loads(out.splitlines()[-1])

@@ -115,8 +115,8 @@ class AgoraConfig:
     )
     theta: ThetaConfig = option(ThetaConfig, "the hyper-parameter sets Theta")
     pool: str = option(
-        "development",
-        "where points come from: development: as published, which leaks it into training; training; unlabelled: texts "
+        "training",
+        "where points come from: training; development: as published, which leaks it into training; unlabelled: texts "
         "of `unlabelled`",
         allowed=POOLS,
     )
@@ -124,9 +124,9 @@ class AgoraConfig:
         "", "file of texts for pool=unlabelled, a line each, or with the task's source columns", is_literal=True
     )
     points: str = option(
-        "mistakes",
-        "which of them: mistakes of the best candidate; disagreement between it and the teacher, for which no labels "
-        "are needed; random: as many as `max_points`; all",
+        "random",
+        "which of them: random: as many as `max_points`; mistakes of the best candidate, as published; disagreement "
+        "between it and the teacher, for which no labels are needed; all",
         allowed=("mistakes", "disagreement", "random", "all"),
     )
     worst: float = option(

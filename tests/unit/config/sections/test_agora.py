@@ -50,7 +50,7 @@ def test_impossible_hyper_parameters_are_refused(settings):
         ({"refill_model": "a"}, "leave agora.refill_model out"),
         ({"pool": "unlabelled"}, "a file of texts"),
         ({"unlabelled": "a.txt"}, "pool=unlabelled"),
-        ({"pool": "unlabelled", "unlabelled": "a.txt"}, "nothing is known"),
+        ({"pool": "unlabelled", "unlabelled": "a.txt", "points": "mistakes"}, "nothing is known"),
         ({"pool": "unlabelled", "unlabelled": "a.txt", "points": "all", "labels": "parent"}, "nothing is known"),
     ],
 )

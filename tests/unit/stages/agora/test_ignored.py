@@ -24,7 +24,7 @@ def told(caplog, words):
 @pytest.mark.parametrize(
     ("words", "name", "why"),
     [
-        ([*LABELS, "agora.worst=0.5"], "agora.worst=0.5", "task.objective=classification"),
+        ([*LABELS, "agora.worst=0.5", "agora.points=mistakes"], "agora.worst=0.5", "task.objective=classification"),
         ([*TEXTS, "agora.worst=0.5", "agora.points=random"], "agora.worst=0.5", "agora.points=random"),
         ([*TEXTS, "agora.max_points=7", "agora.points=all"], "agora.max_points=7", "agora.points=all"),
         ([*TEXTS, "agora.num_per_point=3", REPEAT], "agora.num_per_point=3", REPEAT),

@@ -11,6 +11,7 @@ DOCUMENT = {
     "labelled": 7,
     "teacher_calls": 9,
     "trainings": 4,
+    "rounds": [{}],
     "development_is_contaminated": True,
 }
 
@@ -23,6 +24,13 @@ def test_the_test_split_stands_first_and_what_flatters_is_said():
     )
     assert "Ended: the rounds are used up." in cost and "7 labels" in cost
     assert warning.startswith("Points of the development set are in the training set")
+
+
+def test_who_adds_texts_is_told_what_that_was_worth():
+    """Measured controls; where nothing was added there is nothing to say."""
+    *_, last = summary(DOCUMENT | {"rounds": [{}, {}]})
+    assert "no way of adding them beat as many optimiser steps" in last
+    assert not any("beat" in text for text in summary(DOCUMENT))
 
 
 def test_where_every_training_failed_there_is_no_score():
