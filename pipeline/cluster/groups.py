@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NoReturn, TypeVar
 
+from pipeline.cluster.group_states import DONE, FAILED, TRAINING, WAITING, is_now
 from pipeline.cluster.room import check_resources, nodes_alive
 from pipeline.cluster.stop_files import StopFiles
 from pipeline.config.errors import UserError
@@ -97,13 +98,16 @@ def run_watched(
     ended: queue.Queue[Exception | None] = queue.Queue()
     _start_thread(name, lambda: ended.put(_error_of(call)))
     watch = _Watch(name, cluster, memory_bytes)
+    is_now(name, WAITING)
     with at_steps():
         while not asked():
             try:
                 error = ended.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 watch.look_regularly()
+                is_now(name, TRAINING if files.is_training() else WAITING)
                 continue
+            is_now(name, DONE if error is None else FAILED)
             if error is not None:
                 raise error
             return

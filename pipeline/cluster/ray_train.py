@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pipeline.cluster.failures import advice, no_useless_restart
 from pipeline.cluster.groups import run_watched
+from pipeline.cluster.metrics import expose
 from pipeline.cluster.room import bundle, wait_for_resources
 from pipeline.cluster.stop_files import StopFiles, followed, stop_files
 from pipeline.config.errors import UserError
@@ -158,6 +159,7 @@ def connect(cluster: ClusterConfig) -> None:
             raise
         finally:
             listen_again()  # else the driver would end without a word to its workers
+    expose()
     wait_for_resources(cluster)
 
 
@@ -171,6 +173,7 @@ def _call_logged(
     """
     receive(logins or HandedOver())
     log_to_stderr()
+    expose()
     with nullcontext() if files is None else followed(files), suppress(Stopped):
         worker(work)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from pipeline.config.masking import masked
+from pipeline.console import gauges
 from pipeline.storage.disk import disk_trouble
 from pipeline.tracking.buffer import DROPPED_TAG, RunBuffer
 from pipeline.tracking.lifecycle import told_if_deleted
@@ -227,11 +228,16 @@ class MlflowRun:
                 if not self.away:
                     reason = told.given if (told := disk_trouble(problem)) else reason_of(problem)
                     log.warning(f"MLflow takes nothing ({reason}); values of a run wait in {self.buffer.path}")
-                self.away = True
+                self._is_away(True)
             else:
                 if self.away:
                     log.info(f"MLflow is back and has everything of run {self.run_id}")
-                self.away = False
+                self._is_away(False)
+
+    def _is_away(self, is_away: bool) -> None:
+        if is_away != self.away:
+            gauges.show(gauges.TRACKING_AWAY, float(is_away), run=self.run_id)
+        self.away = is_away
 
     def _flush(self) -> None:
         from mlflow.entities import Metric, RunTag

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from typing import Any
 
 from pipeline import WRITTEN_BY
 from pipeline.config.errors import sentence_of
+from pipeline.console import gauges
 from pipeline.storage.atomic import atomic_json, atomic_text, flush_folders
 from pipeline.storage.digests import sha256_of
 from pipeline.storage.sealed import (
@@ -197,6 +199,8 @@ class Checkpointer:
         for old in self.folder.glob(f"{STEP}*"):
             if old not in kept:
                 shutil.rmtree(old, ignore_errors=True)
+        gauges.show(gauges.CHECKPOINT_TIME, time.time())
+        gauges.show(gauges.STORAGE_FREE, shutil.disk_usage(self.folder).free)
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ teacher that is fine-tuned is a cohort of one learner without a teacher of its o
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor
 
 from pipeline.config.errors import NonFiniteError
+from pipeline.console import gauges
 from pipeline.data.batch import Batch
 from pipeline.data.batches import TrainingBatches
-from pipeline.training.collective import sum_over_ranks
+from pipeline.training.collective import rank, sum_over_ranks
 from pipeline.training.engine import Engine
 from pipeline.training.memory import peak_memory_bytes
 from pipeline.training.random_stream import RandomStream
@@ -296,4 +298,10 @@ class _Window:
         for learner in _active(learners):
             means = {k: v / self.counts[learner.name] for k, v in self.sums.get(learner.name, {}).items()}
             learner.listener.metrics({**means, **self.latest.get(learner.name, {}), **shared}, step)
+            if rank() == 0:
+                gauges.show(gauges.LOSS, means.get("loss", math.nan), learner=learner.name)
+                gauges.show(gauges.STEPS, step, learner=learner.name)
+                gauges.show(gauges.TOKENS_PER_SECOND, shared["cohort_tokens_per_second"], learner=learner.name)
+        if rank() == 0:
+            gauges.show(gauges.PEAK_MEMORY, shared["worker_peak_memory_bytes"])
         self._reset()

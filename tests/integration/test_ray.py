@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import time
+import urllib.request
 
 import pytest
 import ray
@@ -135,3 +137,23 @@ def test_a_request_to_stop_reaches_workers_and_waits_for_what_they_save(ray_here
     finally:
         signal.signal(signal.SIGTERM, earlier)
     assert (tmp_path / "saved").exists() and not list(tmp_path.glob(".*"))
+
+
+def test_monitoring_sees_what_workers_show(ray_here, tmp_path):
+    """On the metrics endpoint of Ray, under the name that dashboards ask for."""
+
+    def worker(_):  # by value: workers cannot import tests
+        from pipeline.console import gauges
+
+        gauges.show(gauges.LOSS, 1.25, learner="a learner")
+
+    run_workers(worker, tmp_path, ClusterConfig(num_workers=1), name="shown", storage_path=tmp_path / "ray")
+    (node,) = ray.nodes()
+    address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    deadline, found = time.monotonic() + 90, ""
+    while "ray_dq_loss" not in found and time.monotonic() < deadline:  # Ray sends every few seconds
+        time.sleep(1)
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            found = answer.read().decode()
+    (line,) = [line for line in found.splitlines() if line.startswith("ray_dq_loss{")]
+    assert 'learner="a learner"' in line and line.endswith(" 1.25")

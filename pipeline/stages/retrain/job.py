@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.config.keys import config_hash
 from pipeline.config.load import to_yaml
 from pipeline.config.masking import masked
+from pipeline.console import gauges
 from pipeline.console.tables import markdown_table, text_table
 from pipeline.retraining.decisions import Decision, ending_of
 from pipeline.retraining.gates import staleness
@@ -176,6 +178,7 @@ def _told(config: RetrainJob, folder: Path, ledger: Ledger, line: Line | None, o
     """Page, run and notification of what was decided; none of them changes it."""
     for sentence in outcome.reasons:
         log.info(f"{outcome.decision.name}: {sentence}")
+    gauges.show(gauges.NIGHT_TIME, time.time(), night=config.retrain.name, decision=outcome.decision.value)
     alarms = outcome.details.get("alarms") or _stale(config, ledger)
     for sentence in alarms:
         log.warning(sentence)

@@ -15,8 +15,10 @@ import os, signal, sys, time
 from pipeline.cluster.driver import DriverLostError, in_driver
 from pipeline.training.stop_request import Stopped, listening
 
-def call():
+def begin():
     print("begun", os.getpid(), flush=True)
+
+def call():
 {call}
 
 with listening():
@@ -32,11 +34,12 @@ WAITS = "time.sleep(60)"
 
 def started(call):
     """A process that makes a call in its driver, and the driver's id."""
-    script = START.format(call=textwrap.indent(textwrap.dedent(call), " " * 4))
+    call = textwrap.dedent(call)
+    script = START.format(call=textwrap.indent(call if "begin()" in call else f"begin()\n{call}", " " * 4))
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     word, pid = process.stdout.readline().split()
     assert word == "begun" and int(pid) != process.pid
-    return process, psutil.Process(int(pid))
+    return process, int(pid)
 
 
 def last_word(process):
@@ -95,18 +98,27 @@ SIGNALS = {signal.SIGTERM: "Stopped", signal.SIGINT: "KeyboardInterrupt"}
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_goes_on_to_the_driver(number):
     """It is the driver that says what becomes of it."""
-    process, _ = started(f"try:\n    {WAITS}\nexcept {SIGNALS[number]}:\n    return 75")
+    process, _ = started(f"try:\n    begin(); {WAITS}\nexcept {SIGNALS[number]}:\n    return 75")
     process.send_signal(number)
     assert last_word(process) == "code 75"
 
 
-def test_a_second_request_does_not_disturb_the_leaving():
+def test_a_second_request_does_not_disturb_the_leaving(tmp_path):
     """Neither the driver nor the process that waits for it."""
-    leaves = f"try:\n    {WAITS}\nfinally:\n    print('leaving', flush=True)"
-    process, _ = started(leaves)
+    process, _ = started(
+        f"""
+        try:
+            begin(); {WAITS}
+        finally:
+            print("leaving", flush=True)
+            while not os.path.exists("{tmp_path}/asked again"):
+                time.sleep(0.01)
+        """
+    )
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == "leaving\n"
     process.send_signal(signal.SIGTERM)
+    (tmp_path / "asked again").touch()
     assert last_word(process) == "interrupted Stopped"
 
 
@@ -121,16 +133,17 @@ def test_an_interrupt_that_nobody_handles_interrupts_the_parent(number):
 def test_a_driver_ends_when_its_parent_is_killed():
     """Else it would train on, and hold its lease, while the job is submitted again."""
     process, driver = started(WAITS)
+    waiting = psutil.Process(driver)
     process.kill()
     process.communicate()
-    assert psutil.wait_procs([driver], timeout=30)[1] == []
+    assert psutil.wait_procs([waiting], timeout=30)[1] == []
 
 
 def test_a_terminal_reaches_the_parent_alone():
     """Its Ctrl-C would come twice otherwise."""
     process, driver = started(WAITS)
     try:
-        assert os.getpgid(driver.pid) == driver.pid != os.getpgid(process.pid)
+        assert os.getpgid(driver) == driver != os.getpgid(process.pid)
     finally:
         process.kill()
         process.communicate()

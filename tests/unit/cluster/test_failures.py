@@ -12,6 +12,7 @@ from pipeline.cluster import ray_train
 from pipeline.cluster.failures import advice, lasts, no_useless_restart
 from pipeline.config.errors import UserError
 from pipeline.config.sections.cluster import ClusterConfig
+from pipeline.config.submission import submission_environment
 from pipeline.training.allocator import keeping_environment
 
 PROCESS = ClusterConfig(launcher="process", engine="torch", num_workers=1)
@@ -130,9 +131,10 @@ def test_the_last_failure_is_explained_too(fit, error):
 def test_workers_on_gpus_start_with_expandable_segments(fit, monkeypatch):
     """Before torch reads it, unless a person has said otherwise; workers without GPUs are left alone."""
     monkeypatch.delenv("PYTORCH_ALLOC_CONF", raising=False)
-    assert fit(ON_CPU).run_config.worker_runtime_env == {"env_vars": keeping_environment()}
+    for_all = keeping_environment() | submission_environment()
+    assert fit(ON_CPU).run_config.worker_runtime_env == {"env_vars": for_all}
     found, wanted = fit(ON_GPU).run_config, {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}
-    assert found.worker_runtime_env == {"env_vars": keeping_environment() | wanted}
+    assert found.worker_runtime_env == {"env_vars": for_all | wanted}
     assert len(found.callbacks) == 1 and isinstance(found.callbacks[0], UserCallback)
     monkeypatch.setenv("PYTORCH_ALLOC_CONF", "max_split_size_mb:128")
     assert fit(ON_GPU).run_config.worker_runtime_env["env_vars"]["PYTORCH_ALLOC_CONF"] == "max_split_size_mb:128"
