@@ -44,8 +44,8 @@ def started(call):
 
 def last_word(process):
     """What a process says after the beginning; it ends well."""
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
+    out = process.stdout.read()  # `communicate` would not see what `readline` has read ahead
+    assert process.wait(timeout=60) == 0
     return out.strip()
 
 
