@@ -6,7 +6,6 @@ teacher that is fine-tuned is a cohort of one learner without a teacher of its o
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -299,7 +298,8 @@ class _Window:
             means = {k: v / self.counts[learner.name] for k, v in self.sums.get(learner.name, {}).items()}
             learner.listener.metrics({**means, **self.latest.get(learner.name, {}), **shared}, step)
             if rank() == 0:
-                gauges.show(gauges.LOSS, means.get("loss", math.nan), learner=learner.name)
+                if "loss" in means:
+                    gauges.show(gauges.LOSS, means["loss"], learner=learner.name)
                 gauges.show(gauges.STEPS, step, learner=learner.name)
                 gauges.show(gauges.TOKENS_PER_SECOND, shared["cohort_tokens_per_second"], learner=learner.name)
         if rank() == 0:
