@@ -6,7 +6,8 @@ import tomllib
 import pytest
 from repository import ROOT
 
-LOCKS = [ROOT / "infra" / name for name in ("requirements.lock", "torch-cpu.lock")]
+NAMES = ("requirements.lock", "torch-cpu.lock", "torch-cuda.lock", "docker/mlflow.lock")
+LOCKS = [ROOT / "infra" / name for name in NAMES]
 LINE = re.compile(r"([a-z0-9][a-z0-9._-]*)==([^ ;\\]+)(?: ; [^\\]+)? \\")
 HASH = re.compile(r" {4}--hash=sha256:[0-9a-f]{64}( \\)?")
 
@@ -15,6 +16,12 @@ def locked():
     """Package -> version."""
     lines = [line for path in LOCKS for line in path.read_text().splitlines() if not line.startswith("#")]
     return dict(found.groups() for line in lines if (found := LINE.fullmatch(line)))
+
+
+def test_torch_is_the_same_for_every_kind_of_machine():
+    """But for its build."""
+    versions = {re.search(r"^torch==([\d.]+)", path.read_text(), flags=re.M)[1] for path in LOCKS[1:3]}
+    assert len(versions) == 1
 
 
 def normal(name):

@@ -188,13 +188,20 @@ def test_no_test_ends_before_its_assertions():
 
 
 def test_unit_tests_lie_where_the_modules_lie():
-    """`pipeline/data/noise.py` is tested by tests/unit/data/test_noise.py, or by test_noise_<something> beside it."""
-    tests = ROOT / "tests" / "unit"
+    """`pipeline/data/noise.py` is tested by tests/unit/data/test_noise.py, or by test_noise_<something> beside it.
+
+    What `infra/docker/lock_of.py` does is tested by tests/unit/infra/test_docker_lock_of.py, a folder as a whole by
+    test_<folder>.
+    """
+    tests, infra = ROOT / "tests" / "unit", ROOT / "infra"
     found = [path.relative_to(tests) for path in tests.glob("*/**/test_*.py")]
     assert len(found) > 50
+    below = [path.relative_to(infra) for path in infra.rglob("*") if path.is_file()]
+    scripts = {"_".join(dict.fromkeys((path.parts[0], path.name))).partition(".")[0].lower() for path in below}
+    scripts |= {path.parts[0] for path in below}
     for path in found:
-        of_product = ROOT / ("" if path.parts[0] == "infra" else "pipeline") / path.parent
-        modules = {module.stem for module in of_product.iterdir() if module.is_dir() or module.suffix == ".py"}
+        modules = {module.stem for module in (ROOT / "pipeline" / path.parent).glob("*.py")}
+        modules = scripts if path.parts[0] == "infra" else modules
         name = path.stem.removeprefix("test_")
         assert any(name == module or name.startswith(f"{module}_") for module in modules), path
 
@@ -229,7 +236,7 @@ def test_the_tree_in_the_readme_is_the_tree():
     """Every file of the product stands in the README's tree in its own folder, and every file in the tree exists."""
     readme = (ROOT / "README.md").read_text()
     named = list(paths_of(readme.split("```text")[1].split("```")[0]))
-    globs = ["jobs/*.py", "pipeline/**/*.py", "infra/*.py", "conf/**/*.yaml"]
+    globs = ["jobs/*.py", "pipeline/**/*.py", "infra/**/*.py", "infra/compose.yaml", "conf/**/*.yaml"]
     files = [path.relative_to(ROOT) for glob in globs for path in ROOT.glob(glob) if path.name != "__init__.py"]
     assert len(files) > 250
     assert sorted(named) == sorted(map(str, files))
