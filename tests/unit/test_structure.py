@@ -127,6 +127,17 @@ def test_jobs_use_what_all_share_and_not_each_other_in_a_circle():
     assert {"teacher", "sweep", "benchmark"} <= set(graphlib.TopologicalSorter(uses).static_order())
 
 
+def test_the_check_of_manifests_knows_nothing_of_the_pipeline():
+    """It runs in an environment that has no torch and no Ray; what needs its tools imports them when it runs."""
+    paths = sorted((ROOT / "infra" / "check").rglob("*.py"))
+    names = {name for path in paths for name in imported(path)}
+    others = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"infra"}
+    assert others == {"yaml", "jsonschema", "referencing", "cel_expr_python", "promql_parser"}
+    assert {name for name in names if name.startswith("infra.")} == {
+        name for name in names if name.startswith("infra.check.")
+    }
+
+
 def test_every_package_has_its_place():
     """A new package must be put into the order."""
     assert {path.name for path in (ROOT / "pipeline").iterdir() if (path / "__init__.py").is_file()} == set(ORDER)
@@ -188,13 +199,18 @@ def test_no_test_ends_before_its_assertions():
 
 
 def test_unit_tests_lie_where_the_modules_lie():
-    """`pipeline/data/noise.py` is tested by tests/unit/data/test_noise.py, or by test_noise_<something> beside it."""
+    """`pipeline/data/noise.py` is tested by tests/unit/data/test_noise.py, or by test_noise_<something> beside it.
+
+    What `infra/check/rendering.py` does is tested by tests/unit/infra/test_check_rendering.py.
+    """
     tests = ROOT / "tests" / "unit"
     found = [path.relative_to(tests) for path in tests.glob("*/**/test_*.py")]
     assert len(found) > 50
     for path in found:
-        modules = {module.stem for module in (ROOT / "pipeline" / path.parent).glob("*.py")}
-        name = path.stem.removeprefix("test_")
+        is_check = path.parts[0] == "infra"
+        folder = ROOT / "infra" / "check" if is_check else ROOT / "pipeline" / path.parent
+        modules = {module.stem for module in folder.glob("**/*.py" if is_check else "*.py")}
+        name = path.stem.removeprefix("test_check_" if is_check else "test_")
         assert any(name == module or name.startswith(f"{module}_") for module in modules), path
 
 
@@ -228,7 +244,7 @@ def test_the_tree_in_the_readme_is_the_tree():
     """Every file of the product stands in the README's tree in its own folder, and every file in the tree exists."""
     readme = (ROOT / "README.md").read_text()
     named = list(paths_of(readme.split("```text")[1].split("```")[0]))
-    globs = ["jobs/*.py", "pipeline/**/*.py", "infra/*.py", "conf/**/*.yaml"]
+    globs = ["jobs/*.py", "pipeline/**/*.py", "infra/**/*.py", "conf/**/*.yaml"]
     files = [path.relative_to(ROOT) for glob in globs for path in ROOT.glob(glob) if path.name != "__init__.py"]
     assert len(files) > 250
     assert sorted(named) == sorted(map(str, files))
