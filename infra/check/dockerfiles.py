@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from infra.check.entry_points import command_of, commands_in
 from infra.check.finding import CannotRunError, Finding
 from infra.check.laws.images import image_problem
 from infra.check.rendered import mapping
@@ -46,7 +47,13 @@ def bases(text: str, source: str) -> Iterator[Finding]:
 
 
 def instructions(text: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, words) of each instruction, continued lines joined, comments left out."""
+    """(line, words) of each instruction."""
+    for line, raw in _raw_instructions(text):
+        yield line, _words(raw)
+
+
+def _raw_instructions(text: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of each instruction, continued lines joined, comments left out."""
     start, pending = 0, ""
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("#") or (not line.strip() and not pending):
@@ -57,8 +64,34 @@ def instructions(text: str) -> Iterator[tuple[int, list[str]]]:
             pending = pending[:-1]
             continue
         if pending.strip():
-            yield start, _words(pending)
+            yield start, pending.strip()
         start, pending = 0, ""
+
+
+def commands_of(text: str) -> list[str]:
+    """Commands of this project in a Dockerfile; an entry point's list and the command's after it are one."""
+    found: list[str] = []
+    entry: list[str] = []
+    for _, raw in _raw_instructions(text):
+        name, words = raw.split(maxsplit=1)[0].upper(), _json_words(raw)
+        if name == "FROM":
+            entry = []
+        elif words and name == "ENTRYPOINT":
+            entry = words
+        if words:
+            found += command_of([*entry, *words] if name == "CMD" else words)
+        else:
+            found += commands_in(raw)
+    return found
+
+
+def _json_words(raw: str) -> list[str]:
+    """The words of an instruction's list; none: it has a shell's text."""
+    listed = re.search(r"\[.*\]\s*$", raw)
+    try:
+        return [str(one) for one in json.loads(listed.group())] if listed else []
+    except ValueError:
+        return []
 
 
 def hadolint(dockerfiles: Sequence[Path], root: Path, folder: Path) -> list[Finding]:

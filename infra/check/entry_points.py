@@ -16,7 +16,7 @@ _FOLDERS = r"(?:jobs|infra)/[\w./-]*\.py"
 # A Python, flags of its own, a file of ours, and what follows until the shell ends the command.
 _COMMAND = re.compile(
     rf"(?:^|[\s;&|('\"])(?:\S*/)?python[\d.]*(?P<flags>(?:\s+-[A-Za-z]\b)*)\s+"
-    rf"(?:\S*/)?(?P<file>(?<!\w){_FOLDERS})(?P<rest>[^\n;&|)]*)"
+    rf"(?:\S*/)?(?P<file>(?<!\w){_FOLDERS})(?P<rest>(?:\$\([^)\n]*\)|[^\n;&|)])*)"
 )
 _ANY_FILE = re.compile(rf"(?<![\w.-]){_FOLDERS}")
 CHECK = "law/command"

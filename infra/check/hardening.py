@@ -33,11 +33,13 @@ class Origin:
         source: of the render, or the Dockerfile.
         object: `Kind/name`, or the name of the Dockerfile.
         template: for a pod inside a custom resource.
+        has_pods: so that checkov must have something to say.
     """
 
     source: str
     object: str
     template: PodTemplate | None = None
+    has_pods: bool = False
 
 
 def write_for_checkov(renders: Sequence[Render], dockerfiles: Sequence[Path], root: Path, folder: Path) -> Any:
@@ -58,7 +60,10 @@ def write_for_checkov(renders: Sequence[Render], dockerfiles: Sequence[Path], ro
                 path = place / f"{index:03d}{extra}.json"
                 path.write_text(json.dumps(body, indent=1, default=str), encoding="utf-8")
                 origins[str(path.relative_to(folder))] = Origin(
-                    source=render.source, object=label_of(manifest), template=template
+                    source=render.source,
+                    object=label_of(manifest),
+                    template=template,
+                    has_pods=bool(pod_templates(manifest)),
                 )
     for number, dockerfile in enumerate(dockerfiles):
         copy = folder / f"docker{number}" / "Dockerfile"
@@ -68,15 +73,17 @@ def write_for_checkov(renders: Sequence[Render], dockerfiles: Sequence[Path], ro
     return origins
 
 
-def hardening(renders: Sequence[Render], dockerfiles: Sequence[Path], root: Path, folder: Path) -> list[Finding]:
-    """What checkov finds.
+def hardening(
+    renders: Sequence[Render], dockerfiles: Sequence[Path], root: Path, folder: Path
+) -> tuple[list[Finding], int]:
+    """What checkov finds, and how many rules it applied, each to one object.
 
     Raises:
         CannotRunError: it is not there, or does not answer in JSON.
     """
     origins: dict[str, Origin] = write_for_checkov(renders, dockerfiles, root, folder)
     if not origins:
-        return []
+        return [], 0
     words = [str(needed_tool("checkov")), "--directory", str(folder), "--framework", "kubernetes", "dockerfile"]
     done = run_tool([*words, *OFFLINE, "--compact", "--output", "json"], folder)
     try:
@@ -84,7 +91,8 @@ def hardening(renders: Sequence[Render], dockerfiles: Sequence[Path], root: Path
     except ValueError:
         said = " ".join(done.stderr.split())[-500:] or done.stdout[-500:]
         raise CannotRunError(f"checkov gave no JSON: {said}", "a report", "run it by hand in .venv-infra") from None
-    return findings_of(reports if isinstance(reports, list) else [reports], origins)
+    reports = reports if isinstance(reports, list) else [reports]
+    return findings_of(reports, origins), sum(1 for _ in _results(reports))
 
 
 def findings_of(reports: Sequence[Any], origins: dict[str, Origin]) -> list[Finding]:
@@ -108,7 +116,21 @@ def findings_of(reports: Sequence[Any], origins: dict[str, Origin]) -> list[Find
             found.add(
                 Finding(check="checkov", source=origin.source, object=origin.object, problem=problem, change=_CHANGE)
             )
+    seen = {str(one.get("file_path")).lstrip("/") for one in _results(reports)}
+    for name, origin in origins.items():
+        if origin.has_pods and name not in seen:
+            problem = "checkov looked at none of its pods"
+            change = "run checkov by hand on the rendered object; it may be a kind that it does not know"
+            found.add(
+                Finding(check="checkov", source=origin.source, object=origin.object, problem=problem, change=change)
+            )
     return sorted(found)
+
+
+def _results(reports: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    for report in reports:
+        for kind in ("passed_checks", "failed_checks"):
+            yield from map(mapping, sequence(mapping(mapping(report).get("results")).get(kind)))
 
 
 def _finding(one: dict[str, Any], origins: dict[str, Origin], problem: str) -> Finding:

@@ -13,8 +13,8 @@ from infra.check.compose import compose
 from infra.check.custom_resources import Definitions, read_definitions
 from infra.check.dashboard import check_dashboard
 from infra.check.discovery import Files, find_files, missing
-from infra.check.dockerfiles import bases, hadolint
-from infra.check.entry_points import commands_in, entry_points, problems_of
+from infra.check.dockerfiles import bases, commands_of, hadolint
+from infra.check.entry_points import entry_points, problems_of
 from infra.check.exceptions import Allowed, explained, read_allowed, stale
 from infra.check.finding import Finding
 from infra.check.hardening import hardening
@@ -76,7 +76,8 @@ def check_all(root: Path, crds: Path, metrics_file: Path, folder: Path, versions
     evaluated = Evaluated()
     findings += _of_renders(renders, definitions, allowed, evaluated, commands, root)
     _say(f"{len(renders)} renders, {sum(len(one.objects) for one in renders)} objects; hardening ...")
-    findings += hardening(renders, files.dockerfiles, root, folder)
+    problems, counts["hardening_rules"] = hardening(renders, files.dockerfiles, root, folder)
+    findings += problems
     findings += _of_files(files, root, metrics_file, folder, commands, counts)
     left, gone = explained(sorted(set(findings)), allowed.exemptions)
     versions = versions | renderer.versions | {"promtool": promtool_version(folder)}
@@ -165,7 +166,7 @@ def _of_files(
     for path in files.dockerfiles:
         text = (root / path).read_text(encoding="utf-8")
         findings += bases(text, str(path))
-        found = commands_in(text)
+        found = commands_of(text)
         commands.update(found)
         for problem in problems_of(found, "\n".join(found), root):
             change = "name a file of this repository: python jobs/NAME.py"

@@ -1,4 +1,4 @@
-"""Laws over rendered objects: a small good render breaks none, and each change for the worse breaks the one it should."""
+"""Laws over rendered objects: a small good render breaks none, each change for the worse the one that it should."""
 
 import copy
 
@@ -81,7 +81,12 @@ BAD = {
     "the host's disk": (
         *("CronJob", at(f"{NIGHT}.volumes.0"), {"name": "scratch", "hostPath": {"path": "/"}}, "law/restricted"),
     ),
-    "a token nobody uses": ("RayCluster", at(f"{HEAD}.automountServiceAccountToken"), True, "law/service-account-token"),
+    "a token nobody uses": (
+        "RayCluster",
+        at(f"{HEAD}.automountServiceAccountToken"),
+        True,
+        "law/service-account-token",
+    ),
     "the account of all": ("CronJob", at(f"{NIGHT}.serviceAccountName"), "default", "law/service-account"),
     "an account that gives tokens": (
         *("ServiceAccount", "automountServiceAccountToken", ..., "law/service-account-token"),
@@ -186,7 +191,10 @@ def test_pods_of_a_sweep_below_count_for_selectors_but_its_objects_do_not_for_re
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {"name": "submitters"},
-        "spec": {"podSelector": {"matchLabels": {"ray.io/originated-from-cr-name": "sweep"}}, "policyTypes": ["Ingress"]},
+        "spec": {
+            "podSelector": {"matchLabels": {"ray.io/originated-from-cr-name": "sweep"}},
+            "policyTypes": ["Ingress"],
+        },
     }
     objects = [one for one in good_objects() if one["kind"] != "RayJob"] + [in_namespace(policy)]
     assert {one.check for one in broken_laws(render_of(objects))} == {"law/selector"}

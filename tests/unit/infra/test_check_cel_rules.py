@@ -39,7 +39,13 @@ def test_rules_are_found_at_every_place_and_nowhere_else():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("a", "a"), ("namespace", "__namespace__"), ("a-b", "a__dash__b"), ("a.b/c", "a__dot__b__slash__c"), ("x__y", "x__underscores__y")],
+    [
+        ("a", "a"),
+        ("namespace", "__namespace__"),
+        ("a-b", "a__dash__b"),
+        ("a.b/c", "a__dot__b__slash__c"),
+        ("x__y", "x__underscores__y"),
+    ],
 )
 def test_fields_have_the_names_that_kubernetes_gives_them(name, expected):
     """Else a rule about one would find nothing, and `has` would say that it is not there."""

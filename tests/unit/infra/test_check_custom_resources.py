@@ -39,5 +39,5 @@ def test_without_definitions_it_is_said_how_to_get_them(tmp_path, content):
     if content is not None:
         folder.mkdir()
         (folder / "x.yaml").write_text(content)
-    with pytest.raises(CannotRunError, match="kubectl get crd .*raycronjobs.ray.io.* DQ_CRDS=FOLDER"):
+    with pytest.raises(CannotRunError, match=r"kubectl get crd .*raycronjobs.ray.io.* DQ_CRDS=FOLDER"):
         read_definitions(folder)

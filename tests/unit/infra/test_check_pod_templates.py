@@ -42,7 +42,9 @@ def test_a_path_leads_to_the_container():
     manifest = ray_job()
     (container,) = pod_templates(manifest)[1].containers
     assert container.path == "spec.rayClusterSpec.workerGroupSpecs[0].template.spec.containers[0]"
-    assert container.body is manifest["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]["containers"][0]
+    assert (
+        container.body is manifest["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]["containers"][0]
+    )
 
 
 def test_a_kind_of_the_same_name_in_another_group_is_another_kind():

@@ -20,7 +20,11 @@ CRD = {
                 "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
                 "nothing": {"type": "object"},
                 "maybe": {"type": "string", "nullable": True},
-                "inner": {"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"spec": {"type": "object"}}},
+                "inner": {
+                    "type": "object",
+                    "x-kubernetes-embedded-resource": True,
+                    "properties": {"spec": {"type": "object"}},
+                },
                 "choice": {
                     "type": "object",
                     "properties": {"x": {"type": "string"}, "y": {"type": "string"}},
