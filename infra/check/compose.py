@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,17 @@ def compose(path: Path, source: str, root: Path, commands: set[str]) -> list[Fin
 def _of_service(
     service: dict[str, Any], document: dict[str, Any], services: dict[str, Any]
 ) -> Iterator[tuple[str, str, str, str]]:
-    if "build" not in service and (problem := image_problem(str(service.get("image") or ""))):
+    image = _filled(str(service.get("image") or ""))
+    if "build" not in service and "@$" not in image and (problem := image_problem(image)):
         yield "compose/image", "image", problem, "pin it by digest, name@sha256:..."
     yield from _hardening(service)
     yield from _names(service, document, services)
     yield from _secrets(service)
+
+
+def _filled(text: str) -> str:
+    """A text with the defaults of its variables; `@${DIGEST:?}` stays: compose asks for it."""
+    return re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", re.sub(r"(\$\{\w+)(:?\?[^}]*)?\}", r"\1}", text))
 
 
 def _hardening(service: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:

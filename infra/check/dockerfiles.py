@@ -69,7 +69,10 @@ def _raw_instructions(text: str) -> Iterator[tuple[int, str]]:
 
 
 def commands_of(text: str) -> list[str]:
-    """Commands of this project in a Dockerfile; an entry point's list and the command's after it are one."""
+    """Commands of this project that containers of an image run; an entry point and the command after it are one.
+
+    What is run while the image is built is none: there the build fails.
+    """
     found: list[str] = []
     entry: list[str] = []
     for _, raw in _raw_instructions(text):
@@ -78,6 +81,8 @@ def commands_of(text: str) -> list[str]:
             entry = []
         elif words and name == "ENTRYPOINT":
             entry = words
+        if name not in ("ENTRYPOINT", "CMD", "HEALTHCHECK"):
+            continue
         if words:
             found += command_of([*entry, *words] if name == "CMD" else words)
         else:

@@ -16,7 +16,7 @@ _FOLDERS = r"(?:jobs|infra)/[\w./-]*\.py"
 # A Python, flags of its own, a file of ours, and what follows until the shell ends the command.
 _COMMAND = re.compile(
     rf"(?:^|[\s;&|('\"])(?:\S*/)?python[\d.]*(?P<flags>(?:\s+-[A-Za-z]\b)*)\s+"
-    rf"(?:\S*/)?(?P<file>(?<!\w){_FOLDERS})(?P<rest>(?:\$\([^)\n]*\)|[^\n;&|)])*)"
+    rf"(?:\S*/)?(?P<file>(?<!\w){_FOLDERS})(?P<rest>(?:\$\([^)\n]*\)|[^\n;&|)<>])*)"
 )
 _ANY_FILE = re.compile(rf"(?<![\w.-]){_FOLDERS}")
 CHECK = "law/command"
@@ -25,19 +25,32 @@ CHECK = "law/command"
 def commands_in(text: str) -> list[str]:
     """Commands in a text that a shell may read, as `python jobs/x.py key=value`."""
     text = text.replace("\\\n", " ")
-    return [_plain(f"{one['file']}{one['rest']}") for one in _COMMAND.finditer(text)]
+    return [
+        command
+        for one in _COMMAND.finditer(text)
+        for command in _of_words(["python", *_words(f"{one['file']}{one['rest']}")])
+    ]
 
 
 def command_of(words: Sequence[str]) -> list[str]:
     """Commands in a list of words: its own, or those of a script that one of its words is."""
-    for number, word in enumerate(words[:-1]):
+    return _of_words(words) or [command for word in words for command in commands_in(word)]
+
+
+def _of_words(words: Sequence[str]) -> list[str]:
+    """Commands among words: one may start another one, `python infra/laptop.py submit -- python jobs/x.py`."""
+    starts: list[tuple[int, int, str]] = []  # of the command, of what follows its file, the file
+    for start, word in enumerate(words):
         if re.fullmatch(r"(\S*/)?python[\d.]*", word):
-            rest = list(words[number + 1 :])
-            while rest and re.fullmatch(r"-[A-Za-z]", rest[0]):
-                rest.pop(0)
-            if rest and (found := re.fullmatch(rf"(?:\S*/)?({_FOLDERS})", rest[0])):
-                return [shlex.join(["python", found[1], *rest[1:]])]
-    return [command for word in words for command in commands_in(word)]
+            place = start + 1
+            while place < len(words) and re.fullmatch(r"-[A-Za-z]", words[place]):
+                place += 1
+            if place < len(words) and (found := re.fullmatch(rf"(?:\S*/)?({_FOLDERS})", words[place])):
+                starts.append((start, place + 1, found[1]))
+    if not starts:
+        return []
+    ends = [start - (words[start - 1] == "--") for start, _, _ in starts[1:]] + [len(words)]
+    return [shlex.join(["python", file, *words[place:end]]) for (_, place, file), end in zip(starts, ends, strict=True)]
 
 
 def texts_of(render: Render) -> Iterator[tuple[Any, str, list[str], str]]:
@@ -79,11 +92,11 @@ def problems_of(found: Sequence[str], text: str, root: Path) -> Iterator[str]:
         yield f"{file} is named, and not as `python {file} ...`, so no test runs it"
 
 
-def _plain(text: str) -> str:
-    """One line as `shlex` splits it again; a lone quote ends it."""
+def _words(text: str) -> list[str]:
+    """Words of a line; a lone quote, of a text around it, ends it."""
     for end in range(len(text), 0, -1):
         try:
-            return shlex.join(["python", *shlex.split(text[:end])])
+            return shlex.split(text[:end])
         except ValueError:
             continue
-    return "python"
+    return []

@@ -21,7 +21,7 @@ def images(render: Render) -> Iterator[Finding]:
                 image = str(container.body.get("image") or "")
                 problem = image_problem(image, render.image_names)
                 if problem:
-                    change = "pin it by digest (name@sha256:...), or set its tag in `images:` of the overlay"
+                    change = "pin it by digest (name@sha256:...), or name its release in `images:` of the overlay"
                     yield render.finding(CHECK, manifest, f"{container.path}.image", problem, change)
 
 
@@ -43,7 +43,7 @@ def image_problem(image: str, set_by_overlay: frozenset[str] = frozenset()) -> s
     if tag == "latest":
         return f"'{image}' is whatever was pushed last"
     if repository not in set_by_overlay:
-        return f"'{image}' has no digest, and no `images:` of the overlay sets it: a tag can be pushed again"
+        return f"'{image}' has no digest, and a tag can be pushed again"
     return ""
 
 

@@ -61,7 +61,8 @@ def references(render: Render) -> Iterator[Finding]:
             namespace = "" if one.kind in CLUSTER_SCOPED else one.namespace or namespace_of(manifest)
             found = there.get((one.kind, one.name, namespace))
             if found is None:
-                if (one.kind, one.name) not in render.made_by_hand | _MADE_BY_KUBERNETES:
+                is_known = (one.kind, one.name) in render.made_by_hand | _MADE_BY_KUBERNETES
+                if not is_known and not (one.key and one.path.endswith("]")):  # an item: said of its volume
                     yield render.finding(CHECK, manifest, one.path, *_lacking(one, namespace))
             elif one.key and not any(one.key in mapping(found.get(part)) for part in _DATA):
                 problem = f"{one.kind} {one.name} has no key '{one.key}'"

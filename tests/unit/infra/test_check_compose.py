@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from small_infra import COMPOSE, write_infra
+from small_infra import COMPOSE, DIGEST, write_infra
 
 from infra.check.compose import compose
 
@@ -37,6 +37,8 @@ def test_a_good_file_has_no_findings_and_its_commands_are_noted(found):
     [
         ("image", "x/y:1", ("compose/image", "image")),
         ("image", ..., ("compose/image", "image")),
+        ("image", "x/y:${TAG:-1}", ("compose/image", "image")),
+        ("image", "x/y:${TAG:?}", ("compose/image", "image")),
         ("privileged", True, ("compose/hardening", "privileged")),
         ("network_mode", "host", ("compose/hardening", "network_mode")),
         ("cap_drop", ["NET_RAW"], ("compose/hardening", "cap_drop")),
@@ -66,6 +68,8 @@ def test_one_change_for_the_worse_is_found(found, key, value, expected):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("image", "x/y:1@${DIGEST:?look it up, sha256:...}"),
+        ("image", f"x/y:1@${{DIGEST:-{DIGEST}}}"),
         ("volumes", ["./data:/data", "/x:/x", "${DATA:?}:/y"]),
         ("ports", [{"target": 5000, "published": 5000, "host_ip": "127.0.0.1"}]),
         ("depends_on", {"web": {"condition": "service_started"}}),

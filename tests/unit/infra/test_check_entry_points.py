@@ -16,6 +16,8 @@ from infra.check.rendered import Render
         ("python jobs/x.py \\\n  a=1\npython jobs/y.py", ["python jobs/x.py a=1", "python jobs/y.py"]),
         ("ray job submit -- python jobs/x.py a=$(NAME)", ["python jobs/x.py 'a=$(NAME)'"]),
         ("(python jobs/x.py a=1)", ["python jobs/x.py a=1"]),
+        ("python jobs/x.py a=1 > out 2>&1", ["python jobs/x.py a=1"]),
+        ("python infra/y.py submit -- python jobs/x.py a=1", ["python infra/y.py submit", "python jobs/x.py a=1"]),
         ("python -m pipeline.runtime", []),
         ("python other/jobs.py", []),
         ("mlflow server", []),
@@ -33,6 +35,10 @@ def test_a_shells_text_shows_its_commands(text, commands):
         (["/usr/bin/python3", "-u", "/app/jobs/x.py"], ["python jobs/x.py"]),
         (["tini", "--", "python", "jobs/x.py", "a;b"], ["python jobs/x.py 'a;b'"]),
         (["sh", "-c", "exec python jobs/x.py a=1 && true"], ["python jobs/x.py a=1"]),
+        (
+            ["python", "infra/submit.py", "--id", "$(ID)", "--", "/bin/python", "-u", "/opt/jobs/x.py", "a=1"],
+            ["python infra/submit.py --id '$(ID)'", "python jobs/x.py a=1"],
+        ),
         (["mlflow", "server"], []),
     ],
 )
