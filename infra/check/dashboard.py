@@ -61,7 +61,7 @@ def problems_of_dashboard(
     sources = {name for name, one in variables.items() if one.get("type") == "datasource"}
     if not sources:
         yield CHECK, "", "templating.list", "no variable of type datasource, so it works with one Grafana alone"
-    if not any(panel.get("type") not in _WITHOUT_QUERIES for _, panel in panels):
+    if not any(str(panel.get("type")) not in _WITHOUT_QUERIES for _, panel in panels):
         yield CHECK, "", "panels", "no panel asks anything"
     ids: list[Any] = []
     for path, panel in panels:
@@ -71,7 +71,7 @@ def problems_of_dashboard(
         ids.append(number)
         if not panel.get("title") and panel.get("type") != "text":
             yield CHECK, name, f"{path}.title", "it is not given"
-        if panel.get("type") not in _WITHOUT_QUERIES:
+        if str(panel.get("type")) not in _WITHOUT_QUERIES:
             yield from _queries(panel, name, path, sources, set(variables), metrics)
     for name, one in variables.items():
         yield from _variable(name, one, sources, set(variables), metrics)
@@ -83,7 +83,7 @@ def _queries(
     targets = [mapping(one) for one in sequence(panel.get("targets"))]
     if not targets:
         yield CHECK, name, f"{path}.targets", "it asks nothing"
-    letters = [one.get("refId") for one in targets]
+    letters = [str(one.get("refId") or "") for one in targets]
     if len(set(letters)) != len(letters) or not all(letters):
         yield CHECK, name, f"{path}.targets", f"refIds are not unique: {letters}"
     for index, target in enumerate(targets):

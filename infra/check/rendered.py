@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from infra.check.finding import Finding
 
@@ -89,6 +89,11 @@ def mapping(value: Any) -> dict[str, Any]:
 def sequence(value: Any) -> list[Any]:
     """The value if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def is_number(value: Any) -> TypeGuard[int]:
+    """Whether it is a whole number; truth values are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def at(value: Any, dotted: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -63,7 +64,7 @@ def _custom(render: Render, manifest: Manifest, definition: Definition, evaluate
     complete = with_defaults(definition.schema, manifest)
     for verdict in verdicts(list(rules_of(definition.schema, complete))):
         if verdict.holds is None:
-            place = "".join(part.partition("]")[2] or part for part in verdict.rule.path.split("["))
+            place = re.sub(r"\[\d+\]", "", verdict.rule.path)
             key = (definition.kind, place, verdict.rule.text, verdict.reason)
             evaluated.unevaluated[key] = evaluated.unevaluated.get(key, 0) + 1
             continue

@@ -24,6 +24,8 @@ _RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 def strict(schema: Schema, *, is_root: bool = False) -> Schema:
     """A JSON schema (draft 2020-12) that takes what the server takes, and no field that it would drop.
 
+    It is for values with their defaults.
+
     Args:
         schema: structural; `x-kubernetes-*` are read.
         is_root: of a whole object: it has apiVersion, kind and metadata, which is judged elsewhere.
@@ -35,7 +37,7 @@ def strict(schema: Schema, *, is_root: bool = False) -> Schema:
         properties |= _EMBEDDED
     if properties:
         made["properties"] = properties
-    required = [name for name in sequence(schema.get("required")) if "default" not in _property(schema, name)]
+    required = [str(name) for name in sequence(schema.get("required"))]
     required += ["apiVersion", "kind", "metadata"] if is_root else ["apiVersion", "kind"] if is_embedded else []
     if required:
         made["required"] = sorted(set(required))

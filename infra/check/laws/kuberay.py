@@ -13,7 +13,7 @@ from infra.check.documents import DocumentError, yaml_documents
 from infra.check.finding import Finding
 from infra.check.laws.references import QUEUE_LABEL
 from infra.check.pod_templates import ray_specifications
-from infra.check.rendered import Manifest, Render, at, joined, mapping, name_of, sequence
+from infra.check.rendered import Manifest, Render, at, is_number, joined, mapping, name_of, sequence
 
 CHECK, TOKEN = "law/kuberay", "law/ray-token"
 # The operator makes names of pods and services from them.
@@ -69,7 +69,7 @@ def _cluster(path: str, cluster: dict[str, Any]) -> Iterator[Problem]:
         least, most = group.get("minReplicas"), group.get("maxReplicas")
         if least is None or most is None:
             yield where, "minReplicas and maxReplicas are not both given", "give both: the default of one is no limit"
-        elif not 0 <= least <= most:
+        elif not is_number(least) or not is_number(most) or not 0 <= least <= most:
             yield where, f"minReplicas={least}, maxReplicas={most}", "give a least that is not above the most"
         elif not scales and least != most and group.get("replicas") is None:
             yield where, "replicas is not given and nothing scales the group", "give replicas"

@@ -128,7 +128,7 @@ def _is_dns(rule: dict[str, Any]) -> bool:
 def namespaced(render: Render) -> Iterator[Finding]:
     """Every object says its namespace: else it lands where whoever applies it happens to be."""
     for manifest in render.objects:
-        if manifest.get("kind") not in CLUSTER_SCOPED and namespace_of(manifest) in ("", "default"):
+        if str(manifest.get("kind")) not in CLUSTER_SCOPED and namespace_of(manifest) in ("", "default"):
             change = "set `namespace:` in the kustomization of the overlay"
             where = joined("metadata", "namespace")
             yield render.finding(NAMESPACE, manifest, where, "it lies in no namespace of its own", change)

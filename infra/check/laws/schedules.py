@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
 from infra.check.finding import Finding
 from infra.check.pod_templates import pod_templates, ray_specifications
-from infra.check.rendered import Manifest, Render, at
+from infra.check.rendered import Manifest, Render, at, is_number, mapping
 
 SCHEDULE, DEADLINE, GRACE = "law/schedule", "law/deadline", "law/grace-period"
 # Jobs save within 30 s of SIGTERM (infra/README.md); Ray's own shutdown needs some, too.
@@ -38,7 +38,7 @@ def deadlines(render: Render) -> Iterator[Finding]:
         if job is None:
             continue
         yield from _bounded(render, manifest, job)
-        said = at(manifest, job) or {}
+        said = mapping(at(manifest, job))
         if not said.get("clusterSelector") and not _removes_its_cluster(said):
             problem = "its cluster stays when the job has ended"
             change = "set shutdownAfterJobFinishes and ttlSecondsAfterFinished, or deletionStrategy.deletionRules"
@@ -68,8 +68,3 @@ def grace_periods(render: Render) -> Iterator[Finding]:
                 change = f"set terminationGracePeriodSeconds to {LEAST_GRACE_SECONDS} or more"
                 path = f"{template.path}.spec.terminationGracePeriodSeconds"
                 yield render.finding(GRACE, manifest, path, problem, change)
-
-
-def is_number(value: Any) -> TypeGuard[int]:
-    """Whether it is a whole number; truth values are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
