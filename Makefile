@@ -11,7 +11,7 @@ export DQ_STORAGE ?= $(CURDIR)/runs
 ARGS ?= experiment=quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep search pretrain agora nights real-encoder fast test test-all fuzz chaos format ui ray ray-stop lint clean clean-cache
+.PHONY: help sweep search pretrain agora nights real-encoder fast test test-all fuzz chaos infra-check format ui ray ray-stop lint clean clean-cache
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +61,12 @@ chaos: ARGS =
 chaos: .venv/installed ## disturb real jobs in every way that clusters do (ARGS="--fault 'disk full'" for one, --list)
 	@$(BIN)/python tests/chaos --processes $(PROCESSES) $(ARGS)
 
+infra-check: ARGS =
+infra-check: .venv-infra/installed ## render and check all manifests under infra/ (ARGS="--crds FOLDER" with KubeRay's definitions)
+	@.venv-infra/bin/python infra/check $(ARGS)
+
 lint: .venv/installed ## style and types
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict pipeline jobs
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict pipeline jobs infra/check
 
 format: .venv/installed ## mend style, as far as ruff can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -81,7 +85,7 @@ ray-stop: .venv/installed ## stop the head that `make ray` started
 
 clean: ## remove what tools left in this folder; neither .venv nor anything that jobs stored
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	@find "$(CURDIR)" \( -path "$(CURDIR)/.venv" -o -path "$(CURDIR)/runs" -o -path "$(DQ_STORAGE)" \) -prune -o \
+	@find "$(CURDIR)" \( -path "$(CURDIR)/.venv*" -o -path "$(CURDIR)/runs" -o -path "$(DQ_STORAGE)" \) -prune -o \
 	-name __pycache__ -prune -exec rm -rf {} +
 	@echo "$(DQ_STORAGE) is untouched: \`make clean-cache\` frees its cache, results in it are yours to remove"
 
@@ -92,11 +96,22 @@ clean-cache: ## remove caches of jobs, which can be made again, from $DQ_STORAGE
 	@du -sh "$(DQ_STORAGE)/cache" 2>/dev/null || echo "no cache in $(DQ_STORAGE)"
 	@rm -rf -- "$(DQ_STORAGE)/cache"
 
+# An empty environment in folder $(1), of the first Python that fits.
+define new_environment
+@echo "setting up $(1) (once, a few minutes)"
+@for python in $(PYTHON); do "$$python" -c "$(FITS)" 2>/dev/null && break; python=; done; \
+[ -n "$$python" ] || { echo "Python 3.11, 3.12 or 3.13 is needed, and none of '$(PYTHON)' is one:" \
+"install python3.11 with python3.11-venv, or name yours with make PYTHON=/path/to/python"; exit 1; }; \
+"$$python" -m venv $(1) || { echo "python3-venv is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
+endef
+
 .venv/installed: pyproject.toml infra/constraints.txt
-	@echo "setting up .venv (once, a few minutes)"
-	@for python in $(PYTHON); do "$$python" -c "$(FITS)" 2>/dev/null && break; python=; done; \
-	[ -n "$$python" ] || { echo "Python 3.11, 3.12 or 3.13 is needed, and none of '$(PYTHON)' is one:" \
-	"install python3.11 with python3.11-venv, or name yours with make PYTHON=/path/to/python"; exit 1; }; \
-	"$$python" -m venv .venv || { echo "python3-venv is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
+	$(call new_environment,.venv)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c infra/constraints.txt -e '.[dev]'
+	@touch $@
+
+# Apart from .venv: checkov needs networkx below 2.7 and packaging below 24, where Ray and MLflow have 3.6 and 26.
+.venv-infra/installed: infra/check/requirements.txt
+	$(call new_environment,.venv-infra)
+	@.venv-infra/bin/pip install --quiet --disable-pip-version-check -r infra/check/requirements.txt
 	@touch $@

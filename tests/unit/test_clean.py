@@ -27,7 +27,7 @@ def make(target, storage):
 
 def test_cleaning_leaves_storage_wherever_it_lies(tmp_path):
     """Also what looks like a tool's leftover in it: logged models hold code."""
-    kept = [f"{folder}/mlruns/__pycache__/x.pyc" for folder in ("runs", "my runs", ".venv")]
+    kept = [f"{folder}/mlruns/__pycache__/x.pyc" for folder in ("runs", "my runs", ".venv", ".venv-infra")]
     gone = [".pytest_cache/x", "pipeline/__pycache__/x.pyc"]
     for name in (*kept, *gone):
         (tmp_path / name).parent.mkdir(parents=True)

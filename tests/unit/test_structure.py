@@ -127,6 +127,17 @@ def test_jobs_use_what_all_share_and_not_each_other_in_a_circle():
     assert {"teacher", "sweep", "benchmark"} <= set(graphlib.TopologicalSorter(uses).static_order())
 
 
+def test_the_check_of_manifests_knows_nothing_of_the_pipeline():
+    """It runs in an environment that has no torch and no Ray; what needs its tools imports them when it runs."""
+    paths = sorted((ROOT / "infra" / "check").rglob("*.py"))
+    names = {name for path in paths for name in imported(path)}
+    others = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"infra"}
+    assert others == {"yaml", "jsonschema", "referencing", "cel_expr_python", "promql_parser"}
+    assert {name for name in names if name.startswith("infra.")} == {
+        name for name in names if name.startswith("infra.check.")
+    }
+
+
 def test_every_package_has_its_place():
     """A new package must be put into the order."""
     assert {path.name for path in (ROOT / "pipeline").iterdir() if (path / "__init__.py").is_file()} == set(ORDER)

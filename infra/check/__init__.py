@@ -1,0 +1,1 @@
+"""Renders and checks everything under infra/: `python infra/check`, or `make infra-check`."""
