@@ -45,11 +45,11 @@ def login_lines(path: Path) -> list[tuple[str, str]]:
         UserError: an unreadable file, one that others can read, or a line that is none.
     """
     try:
-        mode, text = path.stat().st_mode, path.read_text(encoding="utf-8")
+        status, text = path.stat(), path.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
         raise _refused(path, str(reason)) from None
-    if mode & 0o077:
+    if not _is_private(status):
         raise UserError(f"{FILE_VARIABLE}={path}: others can read it", "a file of mode 600", f"chmod 600 {path}")
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -73,6 +73,12 @@ def write_login_file(path: Path, lines: Sequence[tuple[str, str]]) -> None:
         raise UserError(f"{odd[0]} of several lines", "one line", f"set {odd[0]} again")
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.writelines(f"{name}={value}\n" for name, value in lines)
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Whether nobody else can read a file; a Secret that Kubernetes mounts is root's, and our group may read it."""
+    is_lent = status.st_uid != os.geteuid() and status.st_gid in {os.getegid(), *os.getgroups()}
+    return not status.st_mode & (0o037 if is_lent else 0o077)
 
 
 def _refused(path: Path, reason: str) -> UserError:

@@ -7,7 +7,7 @@ import pytest
 from pipeline.config import login
 from pipeline.config.errors import UserError
 from pipeline.config.login import ADDRESS_VARIABLE, LOGIN_VARIABLES, with_login
-from pipeline.config.login_file import FILE_VARIABLE, login_lines, take_environment, write_login_file
+from pipeline.config.login_file import FILE_VARIABLE, _is_private, login_lines, take_environment, write_login_file
 
 LINES = [(LOGIN_VARIABLES[0], "someone"), (LOGIN_VARIABLES[1], "pass=w0rd #1 "), (ADDRESS_VARIABLE, "mysql://a:b@h/d")]
 
@@ -49,6 +49,26 @@ def test_a_file_that_others_can_read_is_refused(file):
     file.chmod(0o640)
     with pytest.raises(UserError, match=r"others can read it.*chmod 600"):
         take_environment()
+
+
+ME, ROOT_ID, MINE, OTHERS = os.geteuid() + 1, 0, os.getegid(), 10**6
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "group", "is_private"),
+    [
+        (0o600, ME, MINE, True),
+        (0o640, ME, MINE, False),  # whoever is in the group
+        (0o440, ROOT_ID, MINE, True),  # a Secret of Kubernetes
+        (0o440, ROOT_ID, OTHERS, False),
+        (0o460, ROOT_ID, MINE, False),
+        (0o444, ROOT_ID, MINE, False),
+    ],
+)
+def test_a_mounted_secret_is_private(mode, owner, group, is_private, monkeypatch):
+    """Root's, readable by the group of this process alone; a file of one's own is nobody else's."""
+    monkeypatch.setattr(os, "geteuid", lambda: ME)
+    assert _is_private(os.stat_result((mode, 0, 0, 1, owner, group, 0, 0, 0, 0))) is is_private
 
 
 @pytest.mark.parametrize("content", [b"w0rd", b"PATH=w0rd", b"\xffw0rd", b"# a\n\nexport X=w0rd", None])
