@@ -86,9 +86,9 @@ def _drive(call: Callable[[], int], sender: Connection) -> None:
     os.setpgid(0, 0)  # a terminal's Ctrl-C would come twice: from it, and from the parent
     listen()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
         sender.send(call())
     except (KeyboardInterrupt, Stopped) as interrupt:
         sender.send(type(interrupt))

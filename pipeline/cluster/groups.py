@@ -98,20 +98,24 @@ def run_watched(
     ended: queue.Queue[Exception | None] = queue.Queue()
     _start_thread(name, lambda: ended.put(_error_of(call)))
     watch = _Watch(name, cluster, memory_bytes)
+    state = FAILED
     is_now(name, WAITING)
-    with at_steps():
-        while not asked():
-            try:
-                error = ended.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                watch.look_regularly()
-                is_now(name, TRAINING if files.is_training() else WAITING)
-                continue
-            is_now(name, DONE if error is None else FAILED)
-            if error is not None:
-                raise error
-            return
-        _stop(name, ended, files)
+    try:
+        with at_steps():
+            while not asked():
+                try:
+                    error = ended.get(timeout=POLL_SECONDS)
+                except queue.Empty:
+                    watch.look_regularly()
+                    is_now(name, TRAINING if files.is_training() else WAITING)
+                    continue
+                if error is not None:
+                    raise error
+                state = DONE
+                return
+            _stop(name, ended, files)
+    finally:
+        is_now(name, state)
 
 
 def _stop(name: str, ended: queue.Queue[Exception | None], files: StopFiles) -> NoReturn:

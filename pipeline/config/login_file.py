@@ -77,7 +77,7 @@ def write_login_file(path: Path, lines: Sequence[tuple[str, str]]) -> None:
 
 def _is_private(status: os.stat_result) -> bool:
     """Whether nobody else can read a file; a Secret that Kubernetes mounts is root's, and our group may read it."""
-    is_lent = status.st_uid != os.geteuid() and status.st_gid in {os.getegid(), *os.getgroups()}
+    is_lent = status.st_uid == 0 != os.geteuid() and status.st_gid in {os.getegid(), *os.getgroups()}
     return not status.st_mode & (0o037 if is_lent else 0o077)
 
 

@@ -110,7 +110,7 @@ def main(
     has_document: Callable[[Job | None], bool] = lambda _: True,
     check: Callable[[Job, Mistakes], None] | None = None,
     exit_code: Callable[[dict[str, Any]], int] | None = None,
-    place: Callable[[Job, Callable[[], int]], int] | None = None,
+    place: Callable[[Job, Callable[[], int], Callable[[DriverLostError], int]], int] | None = None,
 ) -> int:
     """Run a job from the command line.
 
@@ -124,7 +124,8 @@ def main(
         check: refuses what is known to be wrong without torch, before `run` imports it, together with what was found
             already; settings that are concerned have their defaults.
         exit_code: of a document, where a job has codes of its own; none: 0 or 1.
-        place: does a job's run to its end where its configuration says; none: in this process.
+        place: does a job's run to its end where its configuration says, or says that its process was lost; none: it
+            is done in this process.
 
     Returns:
         0: done; 1: done, but a student failed; 2: the user can mend it, stderr says how; 3: a crash;
@@ -154,11 +155,11 @@ def main(
         mistakes.tell()
         config = known
         finish = functools.partial(_finished, name, config, call, has_document, exit_code)
-        return finish() if place is None or call is not run else place(config, finish)
+        if place is None or call is not run:
+            return finish()
+        return place(config, finish, functools.partial(_told_lost, name, has_document=has_document(config)))
     except Stopped as stop:
         return _told_stop(name, str(stop), has_document=has_document(config))
-    except DriverLostError as lost:
-        return _told_lost(name, lost, has_document=has_document(config))
     except Exception as error:  # the last line is a document, also of a crash
         return _told(name, error, has_document=has_document(config))
 

@@ -14,15 +14,16 @@ LOST_SECONDS = 30.0  # for an MLflow that may be lost too
 log = logging.getLogger(__name__)
 
 
-def on_cluster(config: RunsWorkers, finish: Callable[[], int]) -> int:
+def on_cluster(config: RunsWorkers, finish: Callable[[], int], tell: Callable[[DriverLostError], int]) -> int:
     """Do a job to its end where its cluster says; the exit code.
+
+    Where the process in which it is done ends before it, that is told, and its runs are marked as failed. Of a job that
+    was submitted to Ray little time is left then: Ray's own watch kills it a second after its supervisor is lost.
 
     Args:
         config: of the job.
         finish: does it.
-
-    Raises:
-        DriverLostError: the process in which it was done has ended before it; its runs are marked as failed.
+        tell: says how the driver was lost; the exit code.
     """
     if config.cluster.launcher == "process":
         return finish()
@@ -30,8 +31,9 @@ def on_cluster(config: RunsWorkers, finish: Callable[[], int]) -> int:
     try:
         return in_driver(finish)
     except DriverLostError as lost:
+        code = tell(lost)
         _fail_left_runs(config, name, str(lost))
-        raise
+        return code
 
 
 def _fail_left_runs(config: RunsWorkers, name: str, reason: str) -> None:

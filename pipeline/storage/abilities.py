@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,9 +20,11 @@ from pipeline.config.errors import UserError
 from pipeline.storage.atomic import move
 from pipeline.storage.leftovers import hidden_prefix
 
-# Kinds of mounts as /proc/mounts calls them, in part: s3fs, mountpoint-s3, goofys, geesefs, gcsfuse, blobfuse, rclone.
-OBJECT_STORES = ("s3fs", "mount-s3", "mountpoint-s3", "goofys", "geesefs", "gcsfuse", "blobfuse", "rclone", "ossfs")
+# As /proc/mounts calls them: `fuse.<program>`, or `fuse` and the program in place of the device.
+OBJECT_STORES = {"s3fs", "mount-s3", "mountpoint-s3", "goofys", "geesefs", "gcsfuse", "blobfuse", "blobfuse2", "rclone"}
+OBJECT_STORES |= {"ossfs", "ossfs2"}
 MOUNTS = Path("/proc/mounts")
+OCTAL = re.compile(r"\\([0-7]{3})")  # blanks and backslashes
 UNABLE = {errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.EXDEV}  # no such operation there
 
 
@@ -35,7 +38,9 @@ def check_abilities(root: Path) -> None:
         UserError: what it cannot do.
         OSError: nothing can be written there.
     """
-    if (kind := mounted_kind(root)) and any(name in kind.lower() for name in OBJECT_STORES):
+    kind = mounted_kind(root) or ""
+    program, _, device = kind.lower().partition(" ")
+    if OBJECT_STORES & ({program.removeprefix("fuse.")} | ({device} if program == "fuse" else set())):
         raise _refused(root, f"a mount of an object store ({kind}): other machines do not see leases in time")
     with tempfile.TemporaryDirectory(dir=root, prefix=hidden_prefix("abilities")) as folder:
         for ability, check in _checks(Path(folder)):
@@ -61,7 +66,7 @@ def mounted_kind(root: Path, mounts: Path = MOUNTS) -> str | None:
     except OSError:
         return None
     folder = root.resolve()
-    found = [(words[1].encode().decode("unicode_escape"), words) for words in lines if len(words) >= 3]
+    found = [(OCTAL.sub(lambda digits: chr(int(digits[1], 8)), words[1]), words) for words in lines if len(words) >= 3]
     holding = [(where, words) for where, words in found if folder.is_relative_to(where)]
     if not holding:
         return None

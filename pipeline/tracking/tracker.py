@@ -320,6 +320,8 @@ class Tracker:
     def _continued(self, found: FoundRun) -> MlflowRun:
         """A run that exists, with what earlier processes left of it, but not how it ended there."""
         with_retries(lambda: self.client.update_run(found.run_id, status="RUNNING"))
+        # At once, not with the values: it is how runs of a lost submission are found.
+        with_retries(lambda: self.client.set_tag(found.run_id, SUBMISSION_TAG, submission()))
         tags = found.tags
         if self._deliver_left(found.run_id):
             tags = with_retries(lambda: self.client.get_run(found.run_id)).data.tags

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.config.bounds import LARGEST_SEED, MOST_LISTED, check_combinations
 from pipeline.config.errors import UserError
@@ -103,6 +103,8 @@ class BoundsConfig:
 @dataclass(frozen=True, kw_only=True)
 class AgoraConfig:
     """A small model that learns from scarce data, and from what a teacher says of points near its mistakes."""
+
+    KEY_VERSION: ClassVar[int] = 2  # 0.8.0: other defaults of pool and points
 
     candidate: StudentConfig = option(
         StudentConfig, "the small model C, cut from the teacher, or from `start`; 32-32-32 is not quantized"

@@ -228,8 +228,8 @@ LOST = {-9: (3, "error", "RuntimeError: the job's process was ended by SIGKILL")
 def test_a_lost_driver_has_a_last_line(code, monkeypatch, capsys):
     """Where Ray is lost the job can be submitted again; what the kernel killed may be killed again."""
 
-    def lost(*_):
-        raise DriverLostError(code)
+    def lost(config, finish, tell):
+        return tell(DriverLostError(code))
 
     monkeypatch.setattr(sys, "argv", ["dq_sweep", "cluster=local"])
     expected, status, words = LOST[code]

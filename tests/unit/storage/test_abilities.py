@@ -72,7 +72,7 @@ MOUNTS = """\
 /dev/sda / ext4 rw 0 0
 mountpoint-s3 {0}/bucket fuse rw 0 0
 server:/files {0}/bucket/nested nfs4 rw 0 0
-s3fs {0}/with\\040space fuse.s3fs rw 0 0
+s3fs {0}/with\\040späce fuse.s3fs rw 0 0
 """
 
 
@@ -83,7 +83,7 @@ s3fs {0}/with\\040space fuse.s3fs rw 0 0
         ("bucket/a/b", "fuse mountpoint-s3"),
         ("buckets", "ext4 /dev/sda"),
         ("bucket/nested", "nfs4 server:/files"),
-        ("with space", "fuse.s3fs s3fs"),
+        ("with späce", "fuse.s3fs s3fs"),
     ],
 )
 def test_the_innermost_mount_counts(folder, kind, tmp_path):
@@ -93,8 +93,16 @@ def test_the_innermost_mount_counts(folder, kind, tmp_path):
     assert mounted_kind(tmp_path, tmp_path / "none") is None
 
 
-def test_a_mount_of_an_object_store_is_refused_by_its_name(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["fuse.gcsfuse bucket", "fuse mountpoint-s3", "fuse.rclone r:b"])
+def test_a_mount_of_an_object_store_is_refused_by_its_name(kind, tmp_path, monkeypatch):
     """Though everything works on one machine."""
-    monkeypatch.setattr(abilities, "mounted_kind", lambda _: "fuse.gcsfuse bucket")
+    monkeypatch.setattr(abilities, "mounted_kind", lambda _: kind)
     with pytest.raises(UserError, match="a mount of an object store"):
         open_storage(str(tmp_path / "storage"))
+
+
+@pytest.mark.parametrize("kind", ["nfs4 nas:/rclone-backups", "fuse.sshfs host:/s3fs", "ext4 /dev/mapper/goofys", None])
+def test_others_are_not_refused_for_their_names(kind, tmp_path, monkeypatch):
+    """Only what mounts counts, not what is called so."""
+    monkeypatch.setattr(abilities, "mounted_kind", lambda _: kind)
+    check_abilities(tmp_path)
