@@ -34,7 +34,7 @@ TOKENS_PER_SECOND = Gauge(
 )
 PEAK_MEMORY = Gauge(name="dq_worker_peak_memory_bytes", meaning="The most memory that rank 0 has held so far.")
 CHECKPOINT_TIME = Gauge(
-    name="dq_checkpoint_timestamp_seconds", meaning="When the newest checkpoint of a group was written."
+    name="dq_checkpoint_timestamp_seconds", meaning="When the newest checkpoint of a group was written, or it began."
 )
 STORAGE_FREE = Gauge(name="dq_storage_free_bytes", meaning="What is free where checkpoints are written.")
 GROUPS = Gauge(name="dq_groups", meaning="Groups of workers that a job has asked for.", labels=("state",))

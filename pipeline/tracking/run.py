@@ -256,6 +256,7 @@ class MlflowRun:
     def _end(self, status: str) -> None:
         if self.thread is not None:
             self.thread.join()
+        self._is_away(False)  # this run has no more values
         self._flush()
         if status == "FINISHED":
             flush_artifacts(self.client.get_run(self.run_id).info.artifact_uri)

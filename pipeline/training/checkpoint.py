@@ -115,6 +115,8 @@ class Checkpointer:
         All ranks take the same: each reads its share of the files, and what one finds damaged none uses. A damaged
         checkpoint is set aside, with a warning.
         """
+        if rank() == 0:
+            _show_time()  # what may be lost is counted from here on
         while (source := gather_objects(self._newest() if rank() == 0 else None)[0]) is not None:
             if (damage := self._damage(source)) is None:
                 return self._load(source, learners)
@@ -199,8 +201,12 @@ class Checkpointer:
         for old in self.folder.glob(f"{STEP}*"):
             if old not in kept:
                 shutil.rmtree(old, ignore_errors=True)
-        gauges.show(gauges.CHECKPOINT_TIME, time.time())
+        _show_time()
         gauges.show(gauges.STORAGE_FREE, shutil.disk_usage(self.folder).free)
+
+
+def _show_time() -> None:
+    gauges.show(gauges.CHECKPOINT_TIME, time.time())
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -9,8 +9,10 @@ from pipeline.console import gauges
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    """No gauge and no collector of other tests."""
+    """No gauge and no collector of other tests; nothing is sent but by the test."""
     monkeypatch.setattr(gauges, "_collectors", [])
+    monkeypatch.setattr(metrics, "_latest", {})
+    monkeypatch.setattr(metrics.threading.Thread, "start", lambda _: None)
     metrics._of_ray.cache_clear()
     yield
     metrics._of_ray.cache_clear()
@@ -33,6 +35,8 @@ def test_a_gauge_of_ray_is_made_once_and_set(monkeypatch):
         gauges.show(gauges.LOSS, loss, learner="a")
     assert made == [("dq_loss", gauges.LOSS.meaning, ("learner",))]
     assert told == [(2.0, {"learner": "a"}), (1.0, {"learner": "a"})]
+    metrics.send_again()  # Ray forgets what it is not told again
+    assert told[2:] == [(1.0, {"learner": "a"})]
 
 
 def test_a_monitoring_that_fails_stops_nobody(monkeypatch):
