@@ -2,8 +2,8 @@
 
     python infra/drain.py
 
-Ray's own end kills drivers without asking. Those here are sent SIGTERM themselves, so that Ray records how they end: with
-code 75, after which KubeRay submits a RayJob again. One whose process is not known is stopped by Ray.
+Ray's own end kills drivers without asking. Those here are sent SIGTERM themselves, so that Ray records how they end:
+with code 75, after which KubeRay submits a RayJob again. One whose process is not known is stopped by Ray.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python infra/submit.py --address http://dq-head-svc:8265 --id nightly-28934 --done 10 -- python jobs/retrain.py ...
 
-The job's log is this command's, and so is its exit code (`ray job submit` makes 1 of all of them); 75 where the cluster,
-or what it knew of the job, is gone. The token is where Ray looks for it: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or
-RAY_AUTH_TOKEN_PATH.
+The job's log is this command's, and so is its exit code (`ray job submit` makes 1 of all of them); 75 where the
+cluster, or what it knew of the job, is gone. The token is where Ray looks for it: RAY_AUTH_MODE=token, and
+RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.
 
 One `--id` is one piece of work: called again with it while its job runs, this command follows that job; after it the
 job is submitted once more. SIGTERM stops the job, which saves its step, and whoever calls next goes on from there.
