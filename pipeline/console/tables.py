@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+SMALLEST, WHOLE = 0.0001, 1000.0  # below the one a number is not shown, from the other on without decimals
+
 
 def text_table(lines: Sequence[Sequence[str]]) -> str:
     """A table for a terminal."""
@@ -20,6 +22,15 @@ def text_table(lines: Sequence[Sequence[str]]) -> str:
 def number_text(value: float | None, form: str, unit: str = "") -> str:
     """A number in a format, or a dash for none."""
     return "-" if value is None else f"{value:{form}}{unit}"
+
+
+def plain_number(value: float | None) -> str:
+    """A number of any size for people, without an exponent; a dash for none."""
+    if value is None:
+        return "-"
+    if 0 < abs(value) < SMALLEST:
+        return f"< {SMALLEST:g}" if value > 0 else f"> -{SMALLEST:g}"
+    return f"{value:,.0f}" if abs(value) >= WHOLE or value == round(value) else f"{value:.4g}"
 
 
 def markdown_table(lines: Sequence[Sequence[str]]) -> str:

@@ -18,13 +18,14 @@ def check_volume(new: Pairs, reference: Pairs, config: DataChecksConfig) -> Chec
     """About as many examples as were accepted before."""
     ratio = len(new) / max(1, len(reference))
     is_less = ratio < 1
+    most = f", up to {config.max_volume:g}" if math.isfinite(config.max_volume) else ""
     return CheckResult(
         name="volume",
         passed=config.min_volume <= ratio <= config.max_volume,
         measured=ratio,
         allowed=config.min_volume if is_less else config.max_volume,
         sentence=f"There are {len(new):,} examples, {ratio:.3g} times the {len(reference):,} accepted before; allowed "
-        f"are {config.min_volume:g} to {config.max_volume:g} times.",
+        f"are {config.min_volume:g} times or more{most}.",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.config.sections.data_checks import DataChecksConfig
+from pipeline.console.tables import plain_number
 from pipeline.retraining.check_result import CheckResult, undecided
 from pipeline.retraining.data_checks import check_data
 from pipeline.retraining.likelihood import NAME, Likelihoods, alignment_by_likelihood
@@ -88,9 +89,9 @@ def _share(said: Likelihoods) -> float | None:
 
 
 def check_table(checked: Checked) -> list[list[str]]:
-    """Header and a row a check."""
+    """Header and a row a check, those that were not passed first."""
     lines = [["check", "passed", "measured", "allowed", "found"]]
-    for one in checked.results:
-        numbers = ["-" if value is None else f"{value:.4g}" for value in (one.measured, one.allowed)]
+    for one in sorted(checked.results, key=lambda one: one.passed):
+        numbers = [plain_number(value) for value in (one.measured, one.allowed)]
         lines.append([one.name, "yes" if one.passed else "NO", *numbers, one.sentence])
     return lines

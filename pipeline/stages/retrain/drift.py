@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.config.errors import UserError, sentence_of
 from pipeline.config.jobs.retrain import RetrainJob
 from pipeline.config.masking import masked
+from pipeline.console.tables import plain_number
 from pipeline.evaluation.metrics import headline_each
 from pipeline.retraining.drift import DriftReport, drift_of
 from pipeline.stages.retrain import judge
@@ -112,7 +113,6 @@ def with_drift(outcome: Outcome, report: DriftReport, quality: Quality, before: 
 def drift_table(report: DriftReport, missing: str = "") -> list[list[str]]:
     """Header and a row a number; one more that says what could not be had."""
     lines = [["number", "accepted", "new", "change"]]
-    for row in report.rows():
-        numbers = [row[name] for name in ("reference", "new", "change")]
-        lines.append([str(row["name"]), *("-" if value is None else f"{value:.4g}" for value in numbers)])
+    for one in report.numbers:
+        lines.append([one.name, *map(plain_number, (one.reference, one.new, one.change))])
     return [*lines, *([[f"not measured: {missing}", "-", "-", "-"]] if missing else [])]

@@ -37,10 +37,10 @@ def write_page(config: RetrainJob, folder: Path, ledger: Ledger, outcome: Outcom
     crowned, nights = ledger.crowned, [line for line in ledger.lines if line.event == NIGHT]
     summary = [f"Tonight: {outcome.decision.name}. {masked(' '.join(outcome.reasons))}"]
     if crowned is not None:
-        score = number_text(crowned.details.get("score"), ".2f")
+        score, num_uses = number_text(crowned.details.get("score"), ".2f"), ledger.num_frozen_uses(crowned.frozen)
         summary.append(
             f"The champion is version {crowned.version} of {config.retrain.name} since {_minute(crowned.at)} UTC; "
-            f"it had {score} on the frozen set then, which was used {ledger.num_frozen_uses(crowned.frozen)} times."
+            f"it had {score} on the frozen set then, which was used {'once' if num_uses == 1 else f'{num_uses} times'}."
         )
     if source := outcome.details.get(FROM):
         summary.append(f"Tonight's {source}.")
