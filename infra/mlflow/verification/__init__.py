@@ -1,0 +1,1 @@
+"""What `infra/mlflow/verify.py` starts, disturbs and compares."""
