@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -12,7 +13,8 @@ from pipeline.cluster.ray_train import connect
 from pipeline.config.changes import with_sections
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs import HasRuns, TrainsTeacher
-from pipeline.config.login import shown
+from pipeline.config.login import PASSWORD_VARIABLE, USER_VARIABLE, shown
+from pipeline.config.login_file import FILE_VARIABLE
 from pipeline.config.masking import masked
 from pipeline.config.sections.model import ModelConfig
 from pipeline.data.languages import usable_languages
@@ -40,6 +42,9 @@ from pipeline.tracking.store import check_reachable
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+# As MLflow's client tells it: of a server's own login, and of one in front of it.
+LOGIN_REFUSED = re.compile(r"error code 40[13]\b|not authenticated|Permission denied", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
@@ -151,4 +156,7 @@ def _check_tracking(config: HasRuns) -> None:
     except Exception as error:  # every kind of store has errors of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         given = f"tracking.uri={shown(uri)}: {masked(reason)}"
+        if LOGIN_REFUSED.search(reason):
+            login = f"{USER_VARIABLE} and {PASSWORD_VARIABLE} (or {FILE_VARIABLE})"
+            raise UserError(given, "a login that this server takes", f"set {login} to one") from error
         raise UserError(given, "an MLflow store that opens", change) from error

@@ -22,6 +22,8 @@ INTERRUPT_SECONDS = 5.0
 # What the client reports when a server is away or overloaded; other errors would be the same on every try.
 PASSING_ERRORS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 
+PASSING_STATUS = (408, 425, 429)  # too late, too early, too often
+
 log = logging.getLogger(__name__)
 
 
@@ -47,12 +49,18 @@ def with_retries(call: Callable[[], Answer], retry_seconds: float | None = None)
         except (MlflowException, OSError) as error:
             if told := disk_trouble(error):
                 raise told from error
-            lasting = getattr(error, "error_code", None) not in (None, *PASSING_ERRORS) or is_of_files(error)
-            if lasting or time.monotonic() + pause > deadline:
+            if _lasts(error) or time.monotonic() + pause > deadline:
                 raise
             log.warning("MLflow does not answer (%s); trying again in %.0f s", reason_of(error), pause)
             time.sleep(pause)
             pause = min(2 * pause, 30.0)
+
+
+def _lasts(error: Exception) -> bool:
+    """Whether another try would give the same: the client's errors have codes, those of an artifact's way a status."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    is_refused = status is not None and 400 <= status < 500 and status not in PASSING_STATUS
+    return getattr(error, "error_code", None) not in (None, *PASSING_ERRORS) or is_of_files(error) or is_refused
 
 
 def _hastily(call: Callable[[], Answer], interrupt: BaseException) -> Answer:

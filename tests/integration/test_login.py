@@ -90,3 +90,14 @@ def test_a_job_gets_in_and_leaves_no_trace_of_the_password(guarded, small, tmp_p
         assert holding(tmp_path, needle) == []
     assert holding(tmp_path, b"config.yaml") and holding(tmp_path, address.encode())  # the search finds what is there
     assert WORD not in os.environ[ADDRESS_VARIABLE]
+
+
+def test_a_login_that_is_not_taken_is_told_with_its_variables(guarded, small, tmp_path, monkeypatch):
+    """At the start, before anything is trained; and the word is in no message."""
+    guard, address = guarded
+    monkeypatch.setenv(LOGIN_VARIABLES[0], USER)
+    monkeypatch.setenv(LOGIN_VARIABLES[1], "anotherWord")
+    code, _, err = called("dq_sweep", run, *small, f"storage.path={tmp_path / 'runs'}", f"tracking.uri={address}")
+    told = " ".join(err.split())
+    assert (code, guard.let_in) == (2, 0) and "a login that this server takes" in told
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in told and "anotherWord" not in told

@@ -5,6 +5,7 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+import requests
 from mlflow.exceptions import MlflowException
 
 from pipeline.config import login
@@ -47,6 +48,19 @@ def test_a_full_disk_is_no_server_that_is_away(pauses, caplog):
     with pytest.raises(UserError, match=r"the disk is full \(/storage/x\)"):
         with_retries(failing(OSError(errno.ENOSPC, "No space left on device", "/storage/x")))
     assert pauses == [] and "does not answer" not in caplog.text
+
+
+@pytest.mark.parametrize(("status", "num_pauses"), [(401, 0), (403, 0), (404, 0), (429, 1), (503, 1)])
+def test_what_a_proxy_of_artifacts_refuses_comes_at_once(pauses, status, num_pauses):
+    """A login that is not taken is not taken later; who asks too often may ask again."""
+    refused = requests.HTTPError(f"{status}", response=SimpleNamespace(status_code=status))
+    call = failing(refused)
+    if num_pauses:
+        assert with_retries(call) == "answer"
+    else:
+        with pytest.raises(requests.HTTPError):
+            with_retries(call)
+    assert len(pauses) == num_pauses
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ENOENT, errno.EISDIR])
