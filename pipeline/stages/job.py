@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pipeline.cluster.precision import with_precision
 from pipeline.cluster.ray_train import connect
+from pipeline.config.address import is_server
 from pipeline.config.changes import with_sections
 from pipeline.config.errors import Mistakes, UserError
 from pipeline.config.jobs import HasRuns, TrainsTeacher
@@ -156,7 +157,7 @@ def _check_tracking(config: HasRuns) -> None:
     except Exception as error:  # every kind of store has errors of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         given = f"tracking.uri={shown(uri)}: {masked(reason)}"
-        if LOGIN_REFUSED.search(reason):
+        if is_server(uri) and LOGIN_REFUSED.search(reason):  # of a file it is a right that is missing
             login = f"{USER_VARIABLE} and {PASSWORD_VARIABLE} (or {FILE_VARIABLE})"
             raise UserError(given, "a login that this server takes", f"set {login} to one") from error
         raise UserError(given, "an MLflow store that opens", change) from error
