@@ -46,12 +46,6 @@ class DriftReport:
 
     numbers: tuple[Drift, ...]
 
-    def rows(self) -> list[dict[str, object]]:
-        """A row a number: name, reference, new, change."""
-        return [
-            {"name": one.name, "reference": one.reference, "new": one.new, "change": one.change} for one in self.numbers
-        ]
-
     def metrics(self) -> dict[str, float]:
         """Tonight's numbers that are known, by their keys."""
         return {one.key: float(one.new) for one in self.numbers if one.key and one.new is not None}

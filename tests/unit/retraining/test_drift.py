@@ -8,7 +8,8 @@ from pipeline.retraining.pairs import Pairs
 
 
 def by_name(report):
-    return {row["name"]: row for row in report.rows()}
+    names = ("name", "reference", "new", "change")
+    return {one.name: {name: getattr(one, name) for name in names} for one in report.numbers}
 
 
 def test_numbers_are_those_of_both_nights():

@@ -99,7 +99,7 @@ def test_where_nothing_is_new_all_of_tonight_is_compared_and_the_first_night_sta
     """Each with a table."""
     assert drift_tonight(night(new=[]), Accepted(rows=rows(1), newest=[])).metrics()["examples"] == 2
     first = drift_tonight(night(), None)
-    assert all(row["reference"] is None for row in first.rows())
+    assert all(one.reference is None for one in first.numbers)
 
 
 @pytest.mark.parametrize(
